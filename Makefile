@@ -1,0 +1,29 @@
+.PHONY: demo test check bench clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+demo: .venv/demo.stamp  ## Pre-train, fine-tune and report on two cores, in minutes
+	$(BIN)/fastitpn demo
+
+test: .venv/dev.stamp  ## Run all tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/dev.stamp  ## Lint, types, tests
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(MAKE) test
+
+bench: .venv/dev.stamp  ## Speed against the literal reference
+	$(BIN)/python benchmarks/inference.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ .venv/demo.stamp
+
+clean:
+	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache

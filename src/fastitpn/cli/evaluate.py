@@ -1,0 +1,19 @@
+"""`fastitpn evaluate`."""
+
+from fastitpn.cli.verb import Verb
+from fastitpn.config import EvaluateConfig
+
+
+def run(config: EvaluateConfig) -> object:
+    """Calls `run_evaluate`."""
+    from fastitpn.engine.evaluate import run_evaluate
+
+    return run_evaluate(config)
+
+
+VERB = Verb(
+    config=EvaluateConfig,
+    sentence="Measure a trained model on labelled images.",
+    example="fastitpn evaluate runs/classify flowers/test",
+    run=run,
+)

@@ -1,0 +1,19 @@
+"""`fastitpn finetune TASK`: a verb for each task."""
+
+from fastitpn.cli.verb import Verb
+from fastitpn.config import ClassifyConfig
+
+
+def run_classifier(config: ClassifyConfig) -> object:
+    """Calls `run_classify`."""
+    from fastitpn.engine.finetune import run_classify
+
+    return run_classify(config)
+
+
+CLASSIFY = Verb(
+    config=ClassifyConfig,
+    sentence="Train a classifier on a folder with a sub-folder of images for each class.",
+    example="fastitpn finetune classify data=flowers weights=runs/pretrain",
+    run=run_classifier,
+)

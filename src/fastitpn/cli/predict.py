@@ -1,0 +1,19 @@
+"""`fastitpn predict`."""
+
+from fastitpn.cli.verb import Verb
+from fastitpn.config import PredictConfig
+
+
+def run(config: PredictConfig) -> object:
+    """Calls `run_predict`."""
+    from fastitpn.inference.predict import run_predict
+
+    return run_predict(config)
+
+
+VERB = Verb(
+    config=PredictConfig,
+    sentence="Name the classes of an image or of all images in a folder.",
+    example="fastitpn predict runs/classify photos",
+    run=run,
+)

@@ -1,0 +1,109 @@
+"""Recipes: YAML files of keys, read with the line of each key for the errors."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fastitpn.config.fields import Config, fields_of, value_of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Given:
+    """A key that was given.
+
+    Attributes:
+        key: Dotted.
+        value: A word as typed, or a value from YAML or Python.
+        place: File and line, to begin an error with; empty for the command itself.
+        source: What gave it; a later source may replace an alternative key of an earlier one.
+    """
+
+    key: str
+    value: Any
+    place: str = ""
+    source: str = ""
+
+
+def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
+    """Reads a recipe.
+
+    Returns:
+        The keys in the order of the file, nested ones dotted, and what is wrong with the file, a sentence each.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return [], [f"recipe: expected a YAML file, but there is no file {str(path)!r}"]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        return [], [f"recipe: {str(path)!r} cannot be read: {reason}"]
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:  # nothing but comments
+            return [], []
+        if not isinstance(node, yaml.MappingNode):
+            return [], [f"{path}, line {node.start_mark.line + 1}: expected lines of the form 'key: value'"]
+        found = list(_walk(loader, node, path))
+        return [item for item in found if isinstance(item, Given)], [item for item in found if isinstance(item, str)]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"{path}, line {mark.line + 1}" if mark else str(path)
+        return [], [f"{line}: not valid YAML: {error.problem or error.context}"]
+    except yaml.YAMLError as error:
+        return [], [f"{path}: not valid YAML: {' '.join(str(error).split())}"]
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The configuration as plain types (nested dicts, lists, text, numbers), which `build` takes back."""
+    result: dict[str, Any] = {}
+    for key in fields_of(type(config)):
+        inner = result
+        *outer, name = key.split(".")
+        for part in outer:
+            inner = inner.setdefault(part, {})
+        inner[name] = _plain(value_of(config, key))
+    return result
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as a recipe: all keys, so that it says the same when a default changes."""
+    header = f"# Every key of the run. To repeat it: fastitpn {config._command} recipe=THIS_FILE\n"
+    keys: str = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    return header + keys
+
+
+def flatten(mapping: Mapping[str, Any], outer: str = "") -> dict[str, Any]:
+    """Nested mappings and configurations to dotted keys."""
+    result: dict[str, Any] = {}
+    for name, value in mapping.items():
+        inner = to_dict(value) if isinstance(value, Config) else value
+        result |= flatten(inner, f"{outer}{name}.") if isinstance(inner, Mapping) else {f"{outer}{name}": inner}
+    return result
+
+
+def _walk(loader: yaml.SafeLoader, node: yaml.MappingNode, path: Path, outer: str = "") -> Iterator[Given | str]:
+    """The keys of a mapping and of those in it; a text is something wrong."""
+    lines: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        key = f"{outer}{loader.construct_object(key_node, deep=True)}"
+        place = f"{path}, line {key_node.start_mark.line + 1}: "
+        if key in lines:
+            yield f"{place}{key}: given twice, first in line {lines[key]}"
+        lines[key] = key_node.start_mark.line + 1
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _walk(loader, value_node, path, f"{key}.")
+        else:
+            value = loader.construct_object(value_node, deep=True)
+            yield Given(key=key, value=value, place=place, source=str(path))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,165 @@
+"""One value: from what was typed to what the field's type asks for, and that type in words."""
+
+import os
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import annotated_types
+import pydantic
+from pydantic.fields import FieldInfo
+
+_NONE_WORDS = ("none", "null")
+_STRICTLY_FINITE = pydantic.ConfigDict(allow_inf_nan=False)
+_NAMES: dict[Any, tuple[str, str]] = {
+    int: ("a whole number", "int"),
+    float: ("a number", "float"),
+    bool: ("true or false", "true | false"),
+    str: ("text", "text"),
+    Path: ("a path", "path"),
+}
+
+
+def read_value(annotation: Any, value: Any) -> Any:
+    """Turns a word, or a value from YAML or Python, into what the annotation asks for.
+
+    Words: `none` where the key may be none, true/false/yes/no, lists with commas (`0.9,0.98`), `~` in paths.
+
+    Raises:
+        ValueError: If it does not fit; `expected` has the words for it.
+    """
+    members = _members(annotation)
+    is_none = value is None or (isinstance(value, str) and value.strip().lower() in _NONE_WORDS)
+    if is_none and type(None) in members:
+        return None
+    for member in members:
+        try:
+            return _read(member, value)
+        except ValueError:  # also pydantic's; the next member of the union may fit
+            continue
+    raise ValueError(f"expected {expected(annotation)}, got {value!r}")
+
+
+def choices(annotation: Any) -> list[str]:
+    """The words that a key with fixed choices takes; empty if it takes others too."""
+    members = [member for member in _members(annotation) if member is not type(None)]
+    if any(typing.get_origin(member) is not Literal for member in members):
+        return []
+    return [str(choice) for member in members for choice in typing.get_args(member)]
+
+
+def expected(annotation: Any) -> str:
+    """The type as a phrase for an error: `a number greater than 0`."""
+    return " or ".join("none" if member is type(None) else _phrase(member) for member in _members(annotation))
+
+
+def short_type(annotation: Any) -> str:
+    """The type for a table: `float > 0`."""
+    return " | ".join("none" if member is type(None) else _short(member) for member in _members(annotation))
+
+
+def show(value: Any) -> str:
+    """A value as one would type it after `key=`."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return ",".join(show(item) for item in value)
+    return str(value)
+
+
+def _read(member: Any, value: Any) -> Any:
+    base, _ = _unwrap(member)
+    if value is None or value == "" or (isinstance(value, bool) and base is not bool):
+        raise ValueError  # pydantic would take True for 1, and Path("") is the current folder
+    if typing.get_origin(base) is Literal:
+        for choice in typing.get_args(base):
+            if value == choice or value == str(choice):
+                return choice
+        raise ValueError
+    if typing.get_origin(base) in (tuple, list) and isinstance(value, str):
+        value = [item.strip() for item in value.strip().strip("()[]").split(",")]
+    if base is Path and isinstance(value, str):
+        value = os.path.expanduser(value)
+    return pydantic.TypeAdapter(member, config=_STRICTLY_FINITE).validate_python(value)
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, none last; any other type alone."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return (annotation,)
+    return tuple(sorted(typing.get_args(annotation), key=lambda member: member is type(None)))
+
+
+def _unwrap(member: Any) -> tuple[Any, list[Any]]:
+    """`Annotated[float, pydantic.Field(gt=0)]` -> (float, [Gt(0)])."""
+    if typing.get_origin(member) is not Annotated:
+        return member, []
+    base, *extras = typing.get_args(member)
+    bounds = []
+    for extra in extras:
+        bounds.extend(extra.metadata if isinstance(extra, FieldInfo) else [extra])
+    return base, bounds
+
+
+def _phrase(member: Any) -> str:
+    base, bounds = _unwrap(member)
+    origin, arguments = typing.get_origin(base), typing.get_args(base)
+    if origin is Literal:
+        words = [str(choice) for choice in arguments]
+        return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
+    if origin in (tuple, list):
+        count = "values" if origin is list or ... in arguments else f"{len(arguments)} values"
+        kinds = list(dict.fromkeys(expected(argument) for argument in arguments if argument is not ...))
+        return f"{count} separated by commas, each {' or '.join(kinds)}"
+    text = _NAMES[base][0] if base in _NAMES else str(base)
+    low, high, step = _range(bounds)
+    if low and high:
+        open_edges = [edge[1] for edge in (low, high) if edge[0] in "<>"]
+        text += f" between {low[1]} and {high[1]}"
+        if open_edges:
+            text += ", both excluded" if len(open_edges) == 2 else f", {open_edges[0]} excluded"
+    elif low:
+        text += f" greater than {low[1]}" if low[0] == ">" else f" of at least {low[1]}"
+    elif high:
+        text += f" less than {high[1]}" if high[0] == "<" else f" of at most {high[1]}"
+    return text if step is None else f"{text}, a multiple of {step}"
+
+
+def _short(member: Any) -> str:
+    base, bounds = _unwrap(member)
+    origin, arguments = typing.get_origin(base), typing.get_args(base)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in arguments)
+    if origin in (tuple, list):
+        names = [short_type(_unwrap(argument)[0]) for argument in arguments if argument is not ...]
+        return ",".join(names) + (",..." if origin is list or ... in arguments else "")
+    text = _NAMES[base][1] if base in _NAMES else str(base)
+    low, high, step = _range(bounds)
+    if low and high:
+        text += f" in {'(' if low[0] == '>' else '['}{low[1]}, {high[1]}{')' if high[0] == '<' else ']'}"
+    elif low or high:
+        text += " " + " ".join(str(part) for part in low or high or ())
+    return text if step is None else f"{text}, multiple of {step}"
+
+
+def _range(bounds: list[Any]) -> tuple[tuple[str, Any] | None, tuple[str, Any] | None, Any]:
+    """Lower bound, upper bound (each with its sign) and step."""
+    low: tuple[str, Any] | None = None
+    high: tuple[str, Any] | None = None
+    step = None
+    for bound in bounds:
+        match bound:
+            case annotated_types.Gt(gt=value):
+                low = (">", value)
+            case annotated_types.Ge(ge=value):
+                low = (">=", value)
+            case annotated_types.Lt(lt=value):
+                high = ("<", value)
+            case annotated_types.Le(le=value):
+                high = ("<=", value)
+            case annotated_types.MultipleOf(multiple_of=value):
+                step = value
+    return low, high, step

@@ -1,0 +1,170 @@
+"""Data sets for the loaders: training samples depend on (seed, epoch, index) alone, whatever the number of workers."""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from fastitpn.data.folders import LabelledImages
+from fastitpn.data.images import read_image
+from fastitpn.data.seeding import sample_seed, seeded
+from fastitpn.data.transforms import ImageTransform, TwoViews
+
+Sample = dict[str, Any]
+"""One sample: tensors [...] and ints; `collate` makes a batch of them."""
+
+
+def collate(samples: list[Sample]) -> dict[str, Tensor]:
+    """Stacks samples to a batch: tensors [B, ...], ints to int64 [B]."""
+    batch: dict[str, Tensor] = default_collate(samples)
+    return batch
+
+
+class DecodedImages:
+    """Images by index, decoded when asked for, and kept in memory as far as `cache_mib` goes.
+
+    The cache belongs to one process: with workers, each fills its own.
+
+    Args:
+        paths: Image files.
+        min_px: As in `read_image`.
+        cache_mib: Most memory for decoded images, in MiB; those that come first stay, since an epoch visits all alike.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, min_px: int | None = None, cache_mib: int = 0) -> None:
+        # One block: a million Path objects would be copied into every worker's memory as their reference counts change.
+        self._paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
+        self._min_px = min_px
+        self._free_bytes = cache_mib * 2**20
+        self._cache: dict[int, Image.Image] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def path(self, index: int) -> Path:
+        return Path(os.fsdecode(self._paths[index]))
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """The image in RGB; do not change it in place.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        if index in self._cache:
+            return self._cache[index]
+        image = read_image(self.path(index), min_px=self._min_px)
+        size = 4 * image.width * image.height  # Pillow keeps 4 bytes per RGB pixel.
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            self._cache[index] = image
+        return image
+
+
+class SeededDataset(Dataset[Sample]):
+    """Samples by key (epoch, index); the same key gives the same sample, and the caller's random state is left alone.
+
+    Args:
+        images: The images.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, images: DecodedImages, *, seed: int) -> None:
+        self.images = images
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        seed = sample_seed(self.seed, epoch, index)
+        image = self.images[index]
+        with seeded(seed):
+            return self.sample(image, index, random.Random(seed)) | {"index": index}
+
+    def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        """Makes the sample of an image.
+
+        Args:
+            image: RGB.
+            index: Its index.
+            rng: Generator for what must not depend on how much the transforms draw from the global ones.
+        """
+        raise NotImplementedError
+
+
+class ClassifyDataset(SeededDataset):
+    """Samples {image [3, px, px], label, index}."""
+
+    def __init__(self, images: LabelledImages, transform: ImageTransform, *, seed: int = 0, cache_mib: int = 0) -> None:
+        super().__init__(DecodedImages(images.paths, min_px=transform.decode_px, cache_mib=cache_mib), seed=seed)
+        self.labels = np.array(images.labels, dtype=np.int64)
+        self.transform = transform
+
+    def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        return {"image": self.transform(image), "label": int(self.labels[index])}
+
+
+class PretrainDataset(SeededDataset):
+    """Samples {image [3, px, px], teacher_image [3, teacher_px, teacher_px], masked bool [N], index}.
+
+    Args:
+        paths: Image files.
+        views: Makes the two views.
+        masks: Draws a mask, bool [N] with True = hidden, from a generator: `fastitpn.pretraining.masking`.
+        seed: Seed of the run.
+        cache_mib: As in `DecodedImages`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        views: TwoViews,
+        masks: Callable[[random.Random], Tensor],
+        *,
+        seed: int = 0,
+        cache_mib: int = 0,
+    ) -> None:
+        super().__init__(DecodedImages(paths, min_px=views.decode_px, cache_mib=cache_mib), seed=seed)
+        self.views = views
+        self.masks = masks
+
+    def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        student, teacher = self.views(image)
+        return {"image": student, "teacher_image": teacher, "masked": self.masks(rng)}
+
+
+class EvaluationDataset(Dataset[Sample]):
+    """Samples {image [3, px, px], index} by plain index, with `label` if labels are given. Nothing is random.
+
+    Args:
+        paths: Image files.
+        transform: `classify_eval`.
+        labels: One per image, or None.
+        cache_mib: As in `DecodedImages`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        transform: ImageTransform,
+        *,
+        labels: Sequence[int] | None = None,
+        cache_mib: int = 0,
+    ) -> None:
+        self.images = DecodedImages(paths, min_px=transform.decode_px, cache_mib=cache_mib)
+        self.labels = None if labels is None else np.array(labels, dtype=np.int64)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample: Sample = {"image": self.transform(self.images[index]), "index": index}
+        return sample if self.labels is None else sample | {"label": int(self.labels[index])}

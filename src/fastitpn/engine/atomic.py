@@ -1,0 +1,71 @@
+"""Files that are either the old or the new one, whatever happens in between."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from fastitpn.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]]:
+    """A binary file to write, which takes the place of `path` when all of it is on the disk.
+
+    Args:
+        path: In a folder that exists.
+        previous: Where to move what was at `path` before; None to drop it.
+
+    Raises:
+        InputError: It could not be written, for example because the disk is full. What was at `path` is still there.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            os.replace(path, previous)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if cause := _system_error(error):
+            raise _not_written(path, cause) from error
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a UTF-8 file by `text`."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    # Torch's zip writer answers a failed write with a RuntimeError, raised while it handles the OSError.
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
+
+
+def _not_written(path: Path, cause: OSError) -> InputError:
+    full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return InputError(
+        f"{path.name} could not be written: {'the disk is full' if full else cause.strerror or cause}",
+        where=path,
+        expected=f"room in {path.parent}" if full else f"a writable folder {path.parent}",
+        fix="make room, then type the same command again: a run continues from its last checkpoint" if full else None,
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

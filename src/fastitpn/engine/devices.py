@@ -1,0 +1,90 @@
+"""Where to compute, and in which precision."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fastitpn.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
+
+def build_fabric(
+    device: str = "auto", devices: int = 1, nodes: int = 1, precision: str = "auto"
+) -> "Fabric":
+    """A launched Fabric. More than one device means data parallelism (DDP), one process for each.
+
+    Args:
+        device: `auto` (CUDA if there is one, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+        devices: Number of them in each machine.
+        nodes: Number of machines.
+        precision: One of `PRECISIONS`; `auto` is bf16-mixed on CUDA (16-mixed where it has no bf16), else 32-true.
+
+    Raises:
+        InputError: There is no such device or precision here.
+    """
+    from lightning.fabric import Fabric  # takes seconds, and help needs none of it
+
+    accelerator, number = _accelerator(device)
+    _check_count(accelerator, number, devices)
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=[number] if number is not None else devices,
+        num_nodes=nodes,
+        precision=_precision(precision, accelerator),  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _available() -> dict[str, int]:
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _accelerator(device: str) -> tuple[str, int | None]:
+    available = _available()
+    if device == "auto":
+        return ("cuda" if "cuda" in available else "cpu"), None
+    name, colon, number = device.partition(":")
+    if name in available and not colon:
+        return name, None
+    if name == "cuda" and number.isdecimal() and int(number) < available.get("cuda", 0):
+        return name, int(number)
+    raise InputError(
+        f"there is no device {device!r} here",
+        where="device",
+        expected=" or ".join(["auto", *available, *(f"cuda:{index}" for index in range(available.get("cuda", 0)))]),
+        fix="device=auto",
+    )
+
+
+def _check_count(accelerator: str, number: int | None, devices: int) -> None:
+    count = 1 if number is not None else _available()[accelerator]
+    if devices < 1 or (accelerator != "cpu" and devices > count):  # a CPU can be shared by processes
+        raise InputError(
+            f"{devices} devices were asked for", where="devices", expected=f"1 to {count} of {accelerator}",
+            fix=f"devices={count}",
+        )
+
+
+def _precision(precision: str, accelerator: str) -> str:
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"there is no precision {precision!r}", where="precision", expected=" or ".join(PRECISIONS),
+            fix="precision=auto",
+        )
+    if precision == "16-mixed" and accelerator == "cpu":
+        raise InputError(
+            "the CPU has no 16-mixed precision", where="precision", expected="32-true or bf16-mixed",
+            fix="precision=32-true",
+        )
+    if precision != "auto":
+        return precision
+    if accelerator != "cuda":
+        return "32-true"
+    bf16: Any = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if bf16 else "16-mixed"

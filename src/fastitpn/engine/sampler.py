@@ -1,0 +1,77 @@
+"""Which samples each step sees: a function of (seed, step), so that any step can be the first one."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from fastitpn.errors import InputError
+
+
+class StepSampler(Sampler[list[tuple[int, int]]]):
+    """Batch sampler over an endless stream of shuffled epochs; yields lists of (epoch, index).
+
+    Position `p` of the stream holds the sample `permutation(seed, p // n)[p % n]` of epoch `p // n`. Step `s` takes the
+    positions from `s * global_batch` on, where `global_batch = batch * accumulate * world_size`. Each process takes
+    its contiguous share of them, cut in `accumulate` micro-batches, so 1 process x 16 samples, 2 x 8 and 1 x 8 with 2
+    micro-batches all learn from the same samples in a step.
+
+    Args:
+        num_samples: `n`, the size of the data set. It may be smaller than a batch, which then spans epochs.
+        batch: Samples of one micro-batch of one process.
+        steps: Optimiser steps of the whole run.
+        seed: Not negative.
+        start_step: First step to yield, for resuming.
+        rank: Of this process.
+        world_size: Number of processes.
+        accumulate: Micro-batches a step.
+
+    Raises:
+        InputError: There are no samples.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        batch: int,
+        steps: int,
+        seed: int,
+        start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        *,
+        accumulate: int = 1,
+    ):
+        if num_samples < 1:
+            raise InputError("the data set has no samples to train on", expected="at least one", fix="data=FOLDER")
+        self.num_samples = num_samples
+        self.batch = batch
+        self.steps = steps
+        self.seed = seed
+        self.start_step = start_step
+        self.rank = rank
+        self.accumulate = accumulate
+        self.global_batch = batch * accumulate * world_size
+        self._epoch = -1
+        self._permutation = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Micro-batches that are left."""
+        return max(0, self.steps - self.start_step) * self.accumulate
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.start_step, self.steps):
+            first = step * self.global_batch + self.rank * self.batch * self.accumulate
+            for start in range(first, first + self.batch * self.accumulate, self.batch):
+                yield [self._key(position) for position in range(start, start + self.batch)]
+
+    def epoch_at(self, step: int) -> float:
+        """Passes over the data that are done when `step` steps are."""
+        return step * self.global_batch / self.num_samples
+
+    def _key(self, position: int) -> tuple[int, int]:
+        epoch, place = divmod(position, self.num_samples)
+        if epoch != self._epoch:  # positions only grow, so one permutation at a time is enough
+            self._epoch = epoch
+            self._permutation = np.random.default_rng((self.seed, epoch)).permutation(self.num_samples)
+        return epoch, int(self._permutation[place])

@@ -1,0 +1,45 @@
+"""The numbers of a fit."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """How to train: steps are optimiser steps throughout."""
+
+    steps: int
+    """Steps of the whole run."""
+    lr: float
+    """Peak learning rate, not scaled by the batch."""
+    min_lr: float = 1e-6
+    """Learning rate at the end of the cosine."""
+    warmup_steps: int = 0
+    """Steps of linear warm-up from 0."""
+    weight_decay: float = 0.05
+    """Of all but biases, norms, position embedding and class token."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW."""
+    clip_grad: float | None = None
+    """Largest norm of the gradient; None for no limit."""
+    layer_decay: float | None = None
+    """Factor of the learning rate from each layer to the one below; None for one rate everywhere."""
+    ema: float | None = None
+    """Decay of the moving average of the weights, which is then what is evaluated and kept; None for none."""
+    accumulate: int = 1
+    """Micro-batches a step."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; 0 for one at the end."""
+    evaluate_every: int = 0
+    """Steps between evaluations; 0 for one at the end."""
+    log_every: int = 50
+    """Steps between rows of the log; 0 for one at the end."""
+    seed: int = 0
+    """Of the order of the data and of all that the model draws."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
+    best_metric: str = "loss"
+    """Metric of the evaluation that chooses the best checkpoint: high is good, unless its name contains "loss"."""
+
+    def due(self, every: int, step: int) -> bool:
+        """Whether something that happens `every` so many steps, and at the end, happens after step number `step`."""
+        return step == self.steps or (every > 0 and step % every == 0)

@@ -1,0 +1,114 @@
+"""Start values of the weights, as published for pre-training and for training a classifier from scratch."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fastitpn.models.layers import Attention, AttentionBlock, CellBlock, CellMerge, CellSplit, PatchEmbed
+from fastitpn.models.pyramid import Pyramid
+
+SCHEMES = ("finetune", "pretrain")
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, scheme: str, *, init_values: float, num_attention_blocks: int) -> None:
+    """Fill every weight of a trunk (and its pyramid) with start values.
+
+    Args:
+        model: A `FastITPN` or any module made of its parts.
+        scheme: "finetune" (ARCHITECTURE 1.5: Linear truncated normal 0.02, convolutions PyTorch's default) or
+            "pretrain" (2.1: Linear xavier normal, then the sub-LN rescale by sqrt(ln(2 * n3))).
+        init_values: Start of the layer scales.
+        num_attention_blocks: n3, for the sub-LN rescale.
+    """
+    _initialize_leaves(model, scheme)
+    for module in model.modules():
+        if isinstance(module, Attention) and module.q_bias is not None:
+            nn.init.zeros_(module.q_bias)
+            nn.init.zeros_(module.v_bias)
+        if isinstance(module, AttentionBlock) and init_values:
+            nn.init.constant_(module.gamma_1, init_values)
+            nn.init.constant_(module.gamma_2, init_values)
+    if scheme == "pretrain":
+        _rescale_sub_norm(model, math.sqrt(math.log(2 * num_attention_blocks)))
+
+
+def initialize_table(table: Tensor, scheme: str) -> None:
+    """Position and class token tables: normal of std 0.02, cut at +-2 (fine-tuning) or +-0.02 (pre-training)."""
+    cut = 0.02 if scheme == "pretrain" else 2.0
+    nn.init.trunc_normal_(table, std=0.02, a=-cut, b=cut)
+
+
+def _initialize_leaves(model: nn.Module, scheme: str) -> None:
+    convolutions = _published_convolutions(model)
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, CellSplit):
+            # PyTorch's default of ConvTranspose2d takes out_channels * 2 * 2 as fan-in
+            _convolution_default(module.weight, module.bias, fan_in=module.weight.shape[0])
+        elif isinstance(module, PatchEmbed):
+            if scheme == "pretrain":
+                flat = module.proj.weight.flatten(1)
+                nn.init.xavier_uniform_(flat)
+                module.proj.weight.copy_(flat.view_as(module.proj.weight))
+                _convolution_default(None, module.proj.bias, fan_in=flat.shape[1])
+            else:
+                _convolution_default(module.proj.weight, module.proj.bias, fan_in=module.proj.weight[0].numel())
+        elif isinstance(module, nn.Linear):
+            if id(module) in convolutions:
+                _convolution_default(module.weight, module.bias, fan_in=module.weight.shape[1])
+                continue
+            _initialize_linear(module, scheme)
+
+
+def _initialize_linear(module: nn.Linear, scheme: str) -> None:
+    if scheme == "pretrain":
+        # a fused matrix (q, k, v) is three square ones: xavier takes the fans of one of them
+        parts = module.weight.chunk(3) if module.weight.shape[0] == 3 * module.weight.shape[1] else (module.weight,)
+        for part in parts:
+            nn.init.xavier_normal_(part)
+    else:
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _published_convolutions(model: nn.Module) -> set[int]:
+    """Linear layers that are convolutions in the published code, which leaves those at PyTorch's default."""
+    found: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, CellBlock):
+            found |= {id(module.mlp.fc1), id(module.mlp.fc2)}
+        elif isinstance(module, CellMerge):
+            found.add(id(module.reduction))
+        elif isinstance(module, Pyramid):
+            found |= {id(module.lateral16), id(module.lateral8), id(module.lateral4)}
+    return found
+
+
+def _convolution_default(weight: Tensor | None, bias: Tensor, *, fan_in: int) -> None:
+    """PyTorch's default of a convolution: both uniform within 1 / sqrt(fan-in)."""
+    bound = 1 / math.sqrt(fan_in)
+    if weight is not None:
+        nn.init.uniform_(weight, -bound, bound)
+    nn.init.uniform_(bias, -bound, bound)
+
+
+def _rescale_sub_norm(model: nn.Module, scale: float) -> None:
+    """Multiply the value and output paths by `scale`, weights and biases (but not v_bias)."""
+    for module in model.modules():
+        if isinstance(module, CellBlock):
+            layers: list[nn.Module] = [module.mlp.fc1, module.mlp.fc2]
+        elif isinstance(module, AttentionBlock):
+            layers = [child for child in module.mlp.children() if isinstance(child, nn.Linear)]
+            layers.append(module.attn.proj)
+            dim = module.attn.proj.weight.shape[0]
+            module.attn.qkv.weight[2 * dim :].mul_(scale)
+        else:
+            continue
+        for layer in layers:
+            layer.weight.mul_(scale)
+            layer.bias.mul_(scale)

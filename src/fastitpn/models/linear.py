@@ -1,0 +1,123 @@
+"""Linear layers that use oneDNN's matrix product on a CPU.
+
+PyTorch sends a float32 Linear on a CPU to MKL, which takes its slow path on processors that are not Intel's: on an AMD
+core with AVX-512 oneDNN is 2.2 times as fast, and elsewhere about equal (`benchmarks/inference.py` measures it). oneDNN
+also applies the activation while the product is in cache. Everywhere else (GPU, other dtypes, autocast, compile,
+export, TorchScript, FX) these are plain `torch.nn.functional.linear`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+ENABLED = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Set to False to use PyTorch's own path, for comparison."""
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` with the same parameters and results, see the module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in_features] to [..., out_features]."""
+        return linear(x, self.weight, self.bias)
+
+
+class GeluMlp(nn.Module):
+    """fc2(norm(GELU(fc1(x)))), exact (erf) GELU; the published MLP of the attention-free blocks.
+
+    Args:
+        dim: Channels.
+        hidden: Hidden width.
+        norm: Norm class on the hidden activations (published `ffn_ln`), None for none.
+        drop: Dropout after each layer.
+    """
+
+    def __init__(self, dim: int, hidden: int, norm=None, drop: float = 0.0, device=None, dtype=None):
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.fc1 = Linear(dim, hidden, **dd)
+        self.norm = norm(hidden, **dd) if norm is not None else nn.Identity()
+        self.fc2 = Linear(hidden, dim, **dd)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim] to [..., dim]."""
+        x = self.drop(linear_gelu(x, self.fc1.weight, self.fc1.bias))
+        return self.drop(self.fc2(self.norm(x)))
+
+
+class SwiGLU(nn.Module):
+    """fc2(norm(SiLU(gate(x)) * value(x))); the published feed-forward network of stage 3 (w1, w2, w3)."""
+
+    def __init__(self, dim: int, hidden: int, norm=None, drop: float = 0.0, device=None, dtype=None):
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.gate = Linear(dim, hidden, **dd)
+        self.value = Linear(dim, hidden, **dd)
+        self.norm = norm(hidden, **dd) if norm is not None else nn.Identity()
+        self.fc2 = Linear(hidden, dim, **dd)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim] to [..., dim]."""
+        x = linear_swiglu(x, self.gate.weight, self.gate.bias, self.value.weight, self.value.bias)
+        return self.drop(self.fc2(self.norm(self.drop(x))))
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x @ weight.T + bias. [..., in] to [..., out]."""
+    if not torch.jit.is_scripting():
+        if _use_onednn(x, weight):
+            if torch.is_grad_enabled():
+                return _OneDNNLinear.apply(x, weight, bias)
+            return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return F.linear(x, weight, bias)
+
+
+def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """GELU(x @ weight.T + bias)."""
+    if not torch.jit.is_scripting():
+        if not torch.is_grad_enabled() and _use_onednn(x, weight):
+            return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], "none")
+    return F.gelu(linear(x, weight, bias))
+
+
+def linear_swiglu(x: Tensor, gate: Tensor, gate_bias: Tensor, value: Tensor, value_bias: Tensor) -> Tensor:
+    """SiLU(x @ gate.T + gate_bias) * (x @ value.T + value_bias)."""
+    if not torch.jit.is_scripting():
+        if not torch.is_grad_enabled() and _use_onednn(x, gate):
+            gated = torch.ops.mkldnn._linear_pointwise(x, gate, gate_bias, "swish", [], "")
+            return torch.ops.mkldnn._linear_pointwise.binary(x, gated, value, value_bias, "mul")
+    return F.silu(linear(x, gate, gate_bias)) * linear(x, value, value_bias)
+
+
+def _use_onednn(x: Tensor, weight: Tensor) -> bool:
+    if not ENABLED or isinstance(x, fx.Proxy) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and weight.dtype == torch.float32
+    return plain and x.numel() > 0 and torch.backends.mkldnn.enabled and not torch.is_autocast_enabled("cpu")
+
+
+class _OneDNNLinear(torch.autograd.Function):
+    """A Linear whose three matrix products (output, input gradient, weight gradient) are oneDNN's."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias = bias is not None
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        product = torch.ops.mkldnn._linear_pointwise
+        to_x = to_weight = to_bias = None
+        if ctx.needs_input_grad[0]:
+            to_x = product(gradient, weight.t(), None, "none", [], "")
+        if ctx.needs_input_grad[1]:
+            to_weight = product(rows.t(), x.reshape(-1, x.shape[-1]).t(), None, "none", [], "")
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            to_bias = rows.sum(0)
+        return to_x, to_weight, to_bias

@@ -1,0 +1,45 @@
+"""Resizing of the absolute position table, in the three forms that exist in the field."""
+
+import torch
+import torch.nn.functional as F
+from timm.models import register_notrace_function
+from torch import Tensor
+
+RESIZE_FORMS = ("size", "scale_factor", "align_corners")
+
+
+@register_notrace_function
+def resize_position_table(
+    table: Tensor, old_height: int, old_width: int, height: int, width: int, form: str = "size"
+) -> Tensor:
+    """Resize a position table to another grid, bicubic, in float32; leading (class token) rows are kept.
+
+    Args:
+        table: [1, P + old_height * old_width, D].
+        old_height: Rows of the grid the table belongs to.
+        old_width: Columns of that grid.
+        height: Rows wanted.
+        width: Columns wanted.
+        form: "size" is what the published Fast-iTPN does when it loads a file; "scale_factor" is what iTPN does at run
+            time (sampling grid from the factor (height + 0.1) / old_height: not the same numbers); "align_corners" is
+            the tracker SUTrack's.
+
+    Returns:
+        [1, P + height * width, D] in the table's dtype.
+    """
+    if form == "scale_factor":
+        # iTPN skips it only for an unchanged square grid
+        if height == old_height and width == old_width and height == width:
+            return table
+    elif height == old_height and width == old_width:
+        return table
+    prefix = table.shape[1] - old_height * old_width
+    grid = table[:, prefix:].float().reshape(1, old_height, old_width, -1).permute(0, 3, 1, 2)
+    if form == "scale_factor":
+        scale = ((height + 0.1) / old_height, (width + 0.1) / old_width)
+        grid = F.interpolate(grid, scale_factor=scale, mode="bicubic", recompute_scale_factor=False)
+    else:
+        corners = form == "align_corners"
+        grid = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=corners)
+    rows = grid.permute(0, 2, 3, 1).flatten(1, 2).to(table.dtype)  # [1, height * width, D]
+    return torch.cat((table[:, :prefix], rows), dim=1) if prefix > 0 else rows

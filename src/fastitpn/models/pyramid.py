@@ -1,0 +1,59 @@
+"""The attention-free feature pyramid that is pre-trained together with the trunk."""
+
+from torch import Tensor, nn
+
+from fastitpn.models.layers import CellBlock, CellSplit
+from fastitpn.models.linear import Linear
+
+STRIDES = (4, 8, 16, 32, 64)
+"""Strides of `FastITPN.pyramid_features`; the last two are subsampled from 1/16."""
+
+
+class Pyramid(nn.Module):
+    """Top-down pyramid over the three stages, cell by cell.
+
+    Published order (ARCHITECTURE section 2): the split takes the full-width stage 3 map, not its projection.
+
+        x8  = refine8(up8(x16) + lateral8(f8));    x4 = refine4(up4(x8) + lateral4(f4))
+        p16 = output16(lateral16(x16));  p8 = output8(x8);  p4 = output4(x4)
+
+    Args:
+        embed_dim: Channels of stage 3 (stages 1 and 2 have a quarter and half).
+        dim: Channels of every level; at `dim == embed_dim` the 1/16 lateral is absent, as published.
+        hidden: Width of the MLPs.
+        depth: Refining blocks per level (1/8 and 1/4).
+    """
+
+    def __init__(self, embed_dim: int, dim: int, hidden: int, depth: int = 1, device=None, dtype=None):
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.dim, self.hidden = dim, hidden
+
+        def block() -> CellBlock:
+            return CellBlock(dim, hidden, sub_norm=False, **dd)
+
+        self.lateral16 = Linear(embed_dim, dim, **dd) if dim != embed_dim else nn.Identity()
+        self.up8 = CellSplit(embed_dim, dim, **dd)
+        self.lateral8 = Linear(embed_dim // 2, dim, **dd)
+        self.refine8 = nn.Sequential(*(block() for _ in range(depth)))
+        self.up4 = CellSplit(dim, dim, **dd)
+        self.lateral4 = Linear(embed_dim // 4, dim, **dd)
+        self.refine4 = nn.Sequential(*(block() for _ in range(depth)))
+        self.output16 = block()
+        self.output8 = block()
+        self.output4 = block()
+
+    def forward(self, f4: Tensor, f8: Tensor, x16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fuse the stages top-down.
+
+        Args:
+            f4: Stage 1, [..., 16, embed_dim / 4].
+            f8: Stage 2, [..., 4, embed_dim / 2].
+            x16: Stage 3, [..., 1, embed_dim].
+
+        Returns:
+            The levels at strides 4, 8 and 16: [..., 16, dim], [..., 4, dim], [..., 1, dim].
+        """
+        x8 = self.refine8(self.up8(x16) + self.lateral8(f8))
+        x4 = self.refine4(self.up4(x8) + self.lateral4(f4))
+        return self.output4(x4), self.output8(x8), self.output16(self.lateral16(x16))

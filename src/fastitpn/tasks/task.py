@@ -1,0 +1,62 @@
+"""The seam between the engine and what is learnt: a task is a model with its loss and its metrics."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
+"""What a loader yields. Every batch has `index` [B] int64, the samples' places in the data set."""
+
+
+class Task(nn.Module):
+    """A model, its loss and its metrics. It knows nothing of optimisers, files or devices.
+
+    A subclass sets `trained_model` and `num_layers`, and defines `forward`, `describe` and `layer_id`.
+
+    Attributes:
+        trained_model: The module that learns. Its `state_dict` is what a checkpoint holds under "weights", its names
+            are those that `layer_id` is asked for, and every parameter of the task with `requires_grad` is inside it.
+        num_layers: Number of layers below the head, merges included. Layer ids run from 0 to `num_layers + 1`.
+        no_decay: Parameters without weight decay, by full name or last part of the name. All biases and everything
+            with less than two dimensions have none anyway.
+    """
+
+    trained_model: nn.Module
+    num_layers: int
+    no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token"})
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalar losses of one micro-batch: "loss" is minimised, the others are only logged."""
+        raise NotImplementedError
+
+    def after_step(self, progress: float) -> None:
+        """Called without gradients after each optimiser step that took place, such as for a moving-average teacher.
+
+        Args:
+            progress: Share of the run that is done, in (0, 1].
+        """
+
+    def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
+        """Metrics of `model` (the trained model, or its moving average) over batches on the model's device."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint must know to be used: task, model, classes, normalisation, px. Plain types only."""
+        raise NotImplementedError
+
+    def layer_id(self, name: str) -> int:
+        """Layer of a parameter, by its name in `trained_model`.
+
+        Returns:
+            0 for patch embedding, position embedding and tokens; i + 1 for block i, merges counted;
+            `num_layers + 1` for the rest.
+        """
+        raise NotImplementedError
+
+    def extra_state(self) -> dict[str, Any]:
+        """What must be kept to resume beyond `trained_model`: plain types and tensors."""
+        return {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `extra_state` gave."""

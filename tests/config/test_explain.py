@@ -1,0 +1,39 @@
+import io
+import itertools
+
+import pytest
+from rich.console import Console
+
+from fastitpn.config import ClassifyConfig, PredictConfig, PretrainConfig, explain, usage
+
+
+def table(config_class, width: int = 120) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(explain(config_class))
+    return stream.getvalue()
+
+
+def test_a_row_has_key_type_default_and_sentence():
+    rows = [" ".join(line.split()) for line in table(PretrainConfig).splitlines()]
+    assert "key type default meaning" in rows
+    assert "px int >= 32, multiple of 224 Side of the student's input in pixels." in rows
+    assert "loss_on masked | all masked Which patches count in the loss." in rows
+    assert "workers int >= 0 2 Processes that load images, for each device; 0" in rows
+    assert any(row.startswith("data path required ") for row in rows)
+    assert any(row.startswith("clip_grad float > 0 | none 3.0 ") for row in rows)
+
+
+def test_keys_are_grouped():
+    lines = table(ClassifyConfig).splitlines()
+    titles = [line.strip() for before, line in itertools.pairwise(lines) if not before.strip()]
+    assert titles == ["Classification", "Training", "Run", "Machine"]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_keys_are_whole_at_any_width(width):
+    assert "teacher.momentum_start" in table(PretrainConfig, width)
+
+
+def test_usage():
+    assert usage(PretrainConfig) == "fastitpn pretrain data=DATA [recipe=FILE.yaml] [key=value ...]"
+    assert usage(PredictConfig) == "fastitpn predict CHECKPOINT SOURCE [recipe=FILE.yaml] [key=value ...]"

@@ -1,0 +1,65 @@
+"""Runs that are killed from outside, as a scheduler or a power cut would."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from engine_example import RandomImages, train
+
+import fastitpn.errors
+from fastitpn.engine.checkpoint import load_checkpoint
+from fastitpn.engine.run import Run
+
+PROGRAM = Path(__file__).parent / "engine_example.py"
+
+
+def start(out, **options):
+    source = str(Path(fastitpn.errors.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+    words = [f"{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-W", "error", str(PROGRAM), str(out), *words]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for_rows(out, count, process):
+    deadline = time.monotonic() + 60
+    while not (out / "metrics.jsonl").is_file() or len(Run(out).history) < count:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+
+
+def weights(run):
+    return load_checkpoint(run.directory / "checkpoints" / "last.ckpt")["training"]["weights"]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("unbroken") / "run")
+
+
+@pytest.mark.parametrize(
+    ("number", "whole_group", "code"),
+    [(signal.SIGTERM, False, 130), (signal.SIGINT, True, 130), (signal.SIGTERM, True, 130), (signal.SIGKILL, True, -9)],
+)
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, unbroken, number, whole_group, code):
+    out = tmp_path / "run"
+    process = start(out, workers=2, delay_s=0.03)
+    wait_for_rows(out, 4, process)
+    if whole_group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert not Run(out).complete
+    run = train(out, data=RandomImages(), workers=2)
+    theirs = weights(unbroken)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in weights(run).items())
+    assert [row["step"] for row in run.history] == [row["step"] for row in unbroken.history]

@@ -1,0 +1,29 @@
+import math
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from fastitpn.engine.schedule import learning_rate
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_equals_the_published_schedule():
+    published = load_file(GOLDEN / "cosine_schedule.safetensors")["lr"].tolist()
+    ours = [learning_rate(step, steps=70, lr=1e-4, min_lr=1e-6, warmup_steps=14) for step in range(70)]
+    assert ours == pytest.approx(published, rel=1e-12, abs=0)
+
+
+def test_without_warmup_it_begins_at_the_peak_and_ends_at_the_minimum():
+    assert learning_rate(0, steps=10, lr=1.0, min_lr=0.1, warmup_steps=0) == 1.0
+    assert learning_rate(5, steps=10, lr=1.0, min_lr=0.1, warmup_steps=0) == pytest.approx(0.55)
+    assert learning_rate(10, steps=10, lr=1.0, min_lr=0.1, warmup_steps=0) == pytest.approx(0.1)
+    assert learning_rate(15, steps=10, lr=1.0, min_lr=0.1, warmup_steps=0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("warmup_steps", [1, 3, 4, 9])
+def test_short_runs_have_finite_rates(warmup_steps):
+    rates = [learning_rate(step, steps=4, lr=1.0, min_lr=0.0, warmup_steps=warmup_steps) for step in range(5)]
+    assert rates[0] == 0.0
+    assert all(math.isfinite(rate) and 0 <= rate <= 1 for rate in rates)
