@@ -12,7 +12,7 @@ check: .venv/dev.stamp  ## Lint, types, tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(MAKE) test
 
 bench: .venv/dev.stamp  ## Speed against the literal reference
-	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python -m benchmarks.inference
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

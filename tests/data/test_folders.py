@@ -37,7 +37,7 @@ def test_list_images_of_wrong_folders(tmp_path, write_images):
         list_images(tmp_path / "empty")
     for name in ("a.heic", "b.HEIC", "c"):
         (tmp_path / "empty" / name).touch()
-    with pytest.raises(InputError, match="other files: 2 .heic, 1 without extension"):
+    with pytest.raises(InputError, match=r"other files: 2 \.heic, 1 without extension"):
         list_images(tmp_path / "empty")
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+import fastitpn.errors
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run_directory import RunDirectory, prepare
@@ -72,6 +73,14 @@ class TinyTask(Task):
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         self.teacher.copy_(state["teacher"])
+
+
+def plain_task() -> TinyTask:
+    """Without what depends on how a batch is divided: batch statistics and dropout."""
+    task = TinyTask()
+    task.trained_model[1] = nn.Identity()
+    task.trained_model[4] = nn.Identity()
+    return task
 
 
 class RandomImages(Dataset[Batch]):
@@ -157,21 +166,28 @@ def train(
     return run
 
 
+def program(out: Path, **options: object) -> dict[str, Any]:
+    """Arguments of `subprocess` that run this file."""
+    source = str(Path(fastitpn.errors.__file__).parents[1])
+    words = [f"{name}={value}" for name, value in options.items()]
+    return {
+        "args": [sys.executable, "-W", "error", __file__, str(out), *words],
+        "env": {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        "text": True,
+    }
+
+
 if __name__ == "__main__":
     options = dict(word.split("=") for word in sys.argv[2:])
     torch.set_num_threads(1)
-    settings = FitSettings(
-        **{
-            **{name: getattr(SETTINGS, name) for name in FitSettings.__dataclass_fields__},
-            "steps": int(options.get("steps", SETTINGS.steps)),
-        }
-    )
+    poison = {int(options["poison"]): float("nan")} if "poison" in options else None
     try:
         train(
             Path(sys.argv[1]),
-            settings,
-            data=RandomImages(delay_s=float(options.get("delay_s", 0))),
+            task=plain_task() if "plain" in options else None,
+            data=RandomImages(poison, delay_s=float(options.get("delay_s", 0))),
             workers=int(options.get("workers", 0)),
+            batch=int(options.get("batch", 3)),
             fabric=build_fabric("cpu", devices=int(options.get("devices", 1))),
         )
     except KeyboardInterrupt:

@@ -8,9 +8,14 @@ from fastitpn.errors import InputError
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     write_text(tmp_path / "a", "old")
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a") as file:
-        file.write(b"ne")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with replacing(tmp_path / "a") as file:
+            file.write(b"ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (tmp_path / "a").read_text() == "old"
     assert os.listdir(tmp_path) == ["a"]
 

@@ -71,7 +71,7 @@ def test_a_damaged_file_is_told_and_the_one_before_is_named(tmp_path, damage):
     for _ in range(2):
         save_checkpoint(tmp_path / "last.ckpt", CONTENT, previous=tmp_path / "previous.ckpt")
     damage(tmp_path / "last.ckpt")
-    with pytest.raises(InputError, match="last.ckpt is damaged or incomplete") as caught:
+    with pytest.raises(InputError, match=r"last\.ckpt is damaged or incomplete") as caught:
         load_checkpoint(tmp_path / "last.ckpt")
     assert caught.value.fix == f"use {tmp_path / 'previous.ckpt'}"
 
@@ -93,13 +93,13 @@ def test_latest_valid_of_nothing_and_of_nothing_valid(tmp_path):
     save_checkpoint(tmp_path / "previous.ckpt", CONTENT)
     assert latest_valid(tmp_path)[0].name == "previous.ckpt"
     cut_off(tmp_path / "previous.ckpt")
-    with pytest.raises(InputError, match="previous.ckpt is damaged"):
+    with pytest.raises(InputError, match=r"previous\.ckpt is damaged"):
         latest_valid(tmp_path)
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"format": FORMAT, "x": os.system}, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match="a.ckpt is damaged or incomplete: Weights only load failed"):
+    with pytest.raises(InputError, match=r"a\.ckpt is damaged or incomplete: Weights only load failed"):
         load_checkpoint(tmp_path / "a.ckpt")
 
 
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
         save_checkpoint(tmp_path / "last.ckpt", {**CONTENT, "step": step}, previous=tmp_path / "previous.ckpt")
     with monkeypatch.context() as patch:
         patch.setattr("fastitpn.engine.atomic.open", FullDisk, raising=False)
-        with pytest.raises(InputError, match="last.ckpt could not be written: the disk is full") as caught:
+        with pytest.raises(InputError, match=r"last\.ckpt could not be written: the disk is full") as caught:
             save_checkpoint(tmp_path / "last.ckpt", CONTENT, previous=tmp_path / "previous.ckpt")
     assert "make room" in caught.value.fix
     assert sorted(os.listdir(tmp_path)) == ["last.ckpt", "previous.ckpt"]

@@ -3,27 +3,20 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
-from engine_example import RandomImages, train
+from engine_example import RandomImages, program, train
 
-import fastitpn.errors
 from fastitpn.engine.checkpoint import load_checkpoint
 from fastitpn.engine.run import Run
 
-PROGRAM = Path(__file__).parent / "engine_example.py"
+pytestmark = pytest.mark.slow
 
 
 def start(out, **options):
-    source = str(Path(fastitpn.errors.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
-    words = [f"{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-W", "error", str(PROGRAM), str(out), *words]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(**program(out, **options), stderr=subprocess.PIPE, start_new_session=True)
 
 
 def wait_for_rows(out, count, process):

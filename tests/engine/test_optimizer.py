@@ -8,7 +8,7 @@ from torch import nn
 
 from fastitpn.engine.optimizer import adamw, parameter_groups, set_learning_rate
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def published_shape(name):

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from fastitpn.engine.metrics_log import append_row
-from fastitpn.engine.run_directory import prepare
+from fastitpn.engine.run_directory import RunDirectory, prepare
 from fastitpn.errors import InputError
 
 CONFIG = {"data": Path("photos"), "lr": 1e-5, "betas": (0.9, 0.98), "teacher": {"name": "ema"}, "workers": 2}
@@ -80,7 +80,7 @@ def test_only_the_first_process_writes(tmp_path):
     run = prepare(tmp_path, CONFIG, verb="pretrain")
     append_row(tmp_path / "metrics.jsonl", {"step": 1, "split": "train"})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    other = prepare(tmp_path, {"other": 1}, verb="finetune classify", rank=1)
+    other = RunDirectory(tmp_path, rank=1)
     other.resume()
     other.log_row({"step": 1})
     other.save_last({"step": 1})

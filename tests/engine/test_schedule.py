@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from fastitpn.engine.schedule import learning_rate
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_equals_the_published_schedule():

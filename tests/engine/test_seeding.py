@@ -22,6 +22,6 @@ def test_a_step_draws_the_same_again():
 
 
 def test_seed_step_and_rank_all_count():
-    draws = [drawn(*key) for key in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (2, 1, 3)]]
+    draws = [drawn(*key) for key in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (2, 1, 3), (1, -1, 3)]]
     for source in zip(*draws, strict=True):
         assert len(set(source)) == len(draws)

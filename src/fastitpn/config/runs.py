@@ -31,7 +31,7 @@ class DeviceConfig(Config):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the GPU if there is one."""
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Processes that load images, for each device; 0 loads in the main process."""
@@ -95,8 +95,6 @@ class TrainingConfig(RunConfig):
     """Share of the image's area that a random crop covers: smallest, largest."""
     hflip: Ratio = 0.5
     """Chance to mirror the image left to right."""
-    color_jitter: NonNegative = 0.0
-    """Strength of random brightness, contrast and saturation."""
     mean: PerChannel = IMAGENET_MEAN
     """Mean of the channels, subtracted from values in 0 to 1."""
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
@@ -150,7 +148,7 @@ class MaskConfig(Config):
     exact: bool = False
     """Hide exactly that many in every image; else the last block may leave a few short."""
     min_block: Count = 16
-    """Fewest patches in one block."""
+    """Fewest patches in one block, on a grid of 14x14 or more; in proportion on smaller ones."""
     max_block: Count | None = None
     """Most patches in one block; none is as many as are hidden in all."""
     min_aspect: Annotated[float, Field(gt=0, le=1)] = 0.3
@@ -175,6 +173,8 @@ class PretrainConfig(TrainingConfig):
     """Which patches count in the loss."""
     norm: Literal["end", "trunk_and_end"] = "end"
     """Where the model normalises: before the prediction, or also between trunk and pyramid."""
+    color_jitter: NonNegative = 0.0
+    """Strength of random brightness, contrast and saturation."""
     pictures: bool = True
     """Put pictures of images, masks and predictions into the report."""
 
@@ -207,8 +207,6 @@ class ClassifyConfig(TrainingConfig):
     """Start from random weights on purpose; else a run without weights is warned about."""
     weights_strict: bool = True
     """Refuse weights that leave a part of the model, other than the head, at its initial values."""
-    head_init_scale: NonNegative = 0.01
-    """Factor on the initial weights of the classifier."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Factor on the learning rate from each block to the one before it."""
     label_smoothing: BelowOne = 0.1
@@ -242,6 +240,8 @@ class ClassifyConfig(TrainingConfig):
     def problems(self) -> list[str]:
         """Also that weights and scratch are not asked for at once."""
         result = super().problems()
+        if self.batch % 2 and (self.mixup > 0 or self.cutmix > 0):
+            result.append(f"batch: expected an even number, since mixup and cutmix pair images, got {self.batch}")
         if self.scratch and self.weights is not None:
             result.append(f"scratch: expected false where weights are given, got true and weights={self.weights}")
         return result

@@ -48,6 +48,7 @@ class DecodedImages:
         return len(self._paths)
 
     def path(self, index: int) -> Path:
+        """The file of the image."""
         return Path(os.fsdecode(self._paths[index]))
 
     def __getitem__(self, index: int) -> Image.Image:
@@ -108,6 +109,7 @@ class ClassifyDataset(SeededDataset):
         self.transform = transform
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        """Makes {image, label}."""
         return {"image": self.transform(image), "label": int(self.labels[index])}
 
 
@@ -136,6 +138,7 @@ class PretrainDataset(SeededDataset):
         self.masks = masks
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        """Makes {image, teacher_image, masked}."""
         student, teacher = self.views(image)
         return {"image": student, "teacher_image": teacher, "masked": self.masks(rng)}
 

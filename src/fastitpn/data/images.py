@@ -10,7 +10,9 @@ from PIL.Image import Transpose
 
 from fastitpn.errors import InputError
 
-EXTENSIONS = frozenset(".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
+EXTENSIONS = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 """What `fastitpn.data.folders` takes for an image (any case); `read_image` looks at the content, not at the name."""
 
 _UPRIGHT = {

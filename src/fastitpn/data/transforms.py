@@ -32,6 +32,7 @@ class ImageTransform:
     """The shorter side of the image may be reduced to this when it is decoded (`read_image(min_px=)`); None: never."""
 
     def __call__(self, image: Image.Image) -> Tensor:
+        """Makes the tensor of an RGB image."""
         return self.steps(image)
 
 

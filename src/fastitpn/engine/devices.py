@@ -1,6 +1,6 @@
 """Where to compute, and in which precision."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
-def build_fabric(
-    device: str = "auto", devices: int = 1, nodes: int = 1, precision: str = "auto"
-) -> "Fabric":
+def build_fabric(device: str = "auto", devices: int = 1, nodes: int = 1, precision: str = "auto") -> "Fabric":
     """A launched Fabric. More than one device means data parallelism (DDP), one process for each.
 
     Args:
@@ -66,7 +64,9 @@ def _check_count(accelerator: str, number: int | None, devices: int) -> None:
     count = 1 if number is not None else _available()[accelerator]
     if devices < 1 or (accelerator != "cpu" and devices > count):  # a CPU can be shared by processes
         raise InputError(
-            f"{devices} devices were asked for", where="devices", expected=f"1 to {count} of {accelerator}",
+            f"{devices} devices were asked for",
+            where="devices",
+            expected=f"1 to {count} of {accelerator}",
             fix=f"devices={count}",
         )
 
@@ -74,17 +74,20 @@ def _check_count(accelerator: str, number: int | None, devices: int) -> None:
 def _precision(precision: str, accelerator: str) -> str:
     if precision not in PRECISIONS:
         raise InputError(
-            f"there is no precision {precision!r}", where="precision", expected=" or ".join(PRECISIONS),
+            f"there is no precision {precision!r}",
+            where="precision",
+            expected=" or ".join(PRECISIONS),
             fix="precision=auto",
         )
     if precision == "16-mixed" and accelerator == "cpu":
         raise InputError(
-            "the CPU has no 16-mixed precision", where="precision", expected="32-true or bf16-mixed",
+            "the CPU has no 16-mixed precision",
+            where="precision",
+            expected="32-true or bf16-mixed",
             fix="precision=32-true",
         )
     if precision != "auto":
         return precision
     if accelerator != "cuda":
         return "32-true"
-    bf16: Any = torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if bf16 else "16-mixed"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

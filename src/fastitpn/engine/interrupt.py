@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-
 REPEAT_S = 1.0
 """Programs that start others pass Ctrl-C on to them, so one key press can arrive twice."""
 

@@ -12,14 +12,44 @@ from torch.utils.data import DataLoader
 from fastitpn.errors import InputError, TrainingError
 
 
-def micro_batches(loader: DataLoader[Any], accumulate: int) -> Iterator[list[dict[str, Tensor]]]:
-    """Lists of `accumulate` batches, one list a step."""
-    with warnings.catch_warnings():
-        # Python 3.12 warns when a process with threads forks; torch's workers are made for that.
-        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        batches = iter(loader)
-    while step := list(itertools.islice(batches, accumulate)):
-        yield step
+class MicroBatches:
+    """Lists of `accumulate` batches, one list a step; the workers start with the first.
+
+    To be closed: a loader that is left to the garbage collector may wait many seconds for each of its workers.
+    """
+
+    def __init__(self, loader: DataLoader[Any], accumulate: int):
+        self._loader = loader
+        self._accumulate = accumulate
+        self._batches: Iterator[dict[str, Tensor]] | None = None
+
+    def __iter__(self) -> Iterator[list[dict[str, Tensor]]]:
+        return self
+
+    def __next__(self) -> list[dict[str, Tensor]]:
+        if self._batches is None:
+            self._batches = self._start()
+        try:
+            batches = list(itertools.islice(self._batches, self._accumulate))
+        except (OSError, EOFError) as error:
+            # A worker that dies while it hands a batch over shows as a broken connection.
+            if self._loader.num_workers == 0 or str(error).startswith("Caught "):
+                raise
+            raise _died(repr(error)) from error
+        if len(batches) < self._accumulate:
+            raise StopIteration
+        return batches
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if hasattr(self._batches, "_shutdown_workers"):
+            self._batches._shutdown_workers()
+
+    def _start(self) -> Iterator[dict[str, Tensor]]:
+        with warnings.catch_warnings():
+            # Python 3.12 warns when a process with threads forks; torch's workers are made for that.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            return iter(self._loader)
 
 
 @contextmanager
@@ -37,11 +67,15 @@ def worker_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker (pid"):
             raise
-        raise TrainingError(
-            f"a process that loads data died: {str(error).splitlines()[0]}\n"
-            "  expected: enough memory, and shared memory (/dev/shm), for all of them\n"
-            "  fix:      type the same command again with a smaller workers="
-        ) from error
+        raise _died(str(error).splitlines()[0]) from error
+
+
+def _died(reason: str) -> TrainingError:
+    return TrainingError(
+        f"a process that loads data died: {reason}\n"
+        "  expected: enough memory, and shared memory (/dev/shm), for all of them\n"
+        "  fix:      type the same command again with a smaller workers="
+    )
 
 
 def _original(error: InputError) -> InputError:

@@ -2,7 +2,9 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from fastitpn.engine import guard
 from fastitpn.engine.interrupt import Stopped, StopRequest
-from fastitpn.engine.loading import micro_batches, worker_errors
+from fastitpn.engine.loading import MicroBatches, worker_errors
 from fastitpn.engine.optimizer import set_learning_rate
 from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.run_directory import RunDirectory
@@ -84,30 +86,30 @@ class _Fit:
     def run_all(self, make_loader: Callable[[int], DataLoader[Any]], resumed: Mapping[str, Any] | None) -> None:
         """From the first step, or the one to resume from, to the end."""
         state, steps = self.state, self.settings.steps
-        self.loader = make_loader(state.step)
-        self.sampler = _sampler_of(self.loader)
+        loader = make_loader(state.step)
+        self.sampler = _sampler_of(loader)
         if resumed is not None:
             _check_same_data(resumed["training"]["data"], self._data())
         logger.info("%s at step %s of %s", "begins" if resumed is None else "goes on", state.step, steps)
         title = self.run.verb or "training"
-        with ProgressDisplay(title, step=state.step, steps=steps, enabled=self.fabric.is_global_zero) as self.display:
+        display = ProgressDisplay(title, step=state.step, steps=steps, enabled=self.fabric.is_global_zero)
+        with closing(MicroBatches(loader, self.settings.accumulate)) as batches, display as self.display:
             try:
                 self._evaluate_if_due()
-                self._steps()
+                self._steps(batches)
             except Stopped:
                 self._stopped()
             self._finish()
 
-    def _steps(self) -> None:
+    def _steps(self, batches: MicroBatches) -> None:
         state, settings = self.state, self.settings
-        batches = micro_batches(self.loader, settings.accumulate)
         state.task.train()
         while state.step < settings.steps:
             started = time.perf_counter()
             with self.stop.at_once(self.alone):
-                step_batches = next(batches, [])
+                step_batches = next(batches, None)
             waited = time.perf_counter() - started
-            if len(step_batches) < settings.accumulate:
+            if step_batches is None:
                 raise TrainingError(f"the data ended at step {state.step} of {settings.steps}")
             stopping = self._step(step_batches)
             state.step += 1
@@ -183,7 +185,10 @@ class _Fit:
     def _skipped(self, reason: str, batches: list[Batch]) -> None:
         state, step = self.state, self.state.step + 1
         index = self.fabric.to_device(torch.cat([batch["index"] for batch in batches]))
-        indices = self.fabric.all_gather(index).flatten().tolist()
+        with warnings.catch_warnings():
+            # Lightning's gather is built on what newer versions of torch call deprecated.
+            warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)
+            indices = self.fabric.all_gather(index).flatten().tolist()
         logger.warning("step %s was skipped: %s; samples %s", step, reason, _shortened(indices))
         self.run.log_row({**self._row("skipped", step), "reason": reason, "indices": indices})
         state.skipped_in_a_row += 1

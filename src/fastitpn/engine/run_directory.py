@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from fastitpn.config.recipe import flatten
@@ -88,19 +89,35 @@ def prepare(directory: str | PathLike[str], config: Mapping[str, Any], *, verb: 
         directory: The run's `out`.
         config: Every key, resolved; plain types.
         verb: The command, such as `finetune classify`.
-        rank: Of this process; only the first one writes and checks.
+        rank: Of this process. The first one writes and checks for all of them, so all must call this.
 
     Raises:
         InputError: The folder holds something else, or a run with other settings.
     """
     directory = Path(directory)
+    problem: InputError | None = None
     if rank == 0:
         try:
             _make(directory, config, verb)
+        except InputError as error:
+            problem = error
         except OSError as error:
-            raise InputError(f"the run directory cannot be made: {error.strerror}", where=directory) from error
+            problem = InputError(f"the run directory cannot be made: {error.strerror}", where=directory)
+    problem = _told_to_all(problem)
+    if problem is not None:
+        raise problem
+    if rank == 0:
         _log_to(directory / LOG)
     return RunDirectory(directory, rank=rank)
+
+
+def _told_to_all(problem: InputError | None) -> InputError | None:
+    """What the first process found. The others wait for it, so none looks for the folder before it is made."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return problem
+    box = [problem]
+    torch.distributed.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 def _make(directory: Path, config: Mapping[str, Any], verb: str) -> None:

@@ -11,10 +11,10 @@ def seed_step(seed: int, step: int, rank: int = 0) -> None:
 
     Args:
         seed: Of the run, not negative.
-        step: Optimiser step, from 0.
+        step: Optimiser step, from 0; -1 is the time before the first one, when a model gets its start values.
         rank: Of this process.
     """
-    words = np.random.SeedSequence((seed, step, rank)).generate_state(2, np.uint64)
+    words = np.random.SeedSequence((seed, step + 1, rank)).generate_state(2, np.uint64)
     random.seed(int(words[0]))
     np.random.seed(int(words[0]) % 2**32)
     torch.manual_seed(int(words[1]))

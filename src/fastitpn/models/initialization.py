@@ -42,6 +42,7 @@ def initialize_table(table: Tensor, scheme: str) -> None:
 
 def _initialize_leaves(model: nn.Module, scheme: str) -> None:
     convolutions = _published_convolutions(model)
+    fused = {id(module.qkv) for module in model.modules() if isinstance(module, Attention)}
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
@@ -61,14 +62,13 @@ def _initialize_leaves(model: nn.Module, scheme: str) -> None:
             if id(module) in convolutions:
                 _convolution_default(module.weight, module.bias, fan_in=module.weight.shape[1])
                 continue
-            _initialize_linear(module, scheme)
+            _initialize_linear(module, scheme, num_matrices=3 if id(module) in fused else 1)
 
 
-def _initialize_linear(module: nn.Linear, scheme: str) -> None:
+def _initialize_linear(module: nn.Linear, scheme: str, *, num_matrices: int) -> None:
     if scheme == "pretrain":
-        # a fused matrix (q, k, v) is three square ones: xavier takes the fans of one of them
-        parts = module.weight.chunk(3) if module.weight.shape[0] == 3 * module.weight.shape[1] else (module.weight,)
-        for part in parts:
+        # q, k and v are one matrix here and three in the published model: xavier takes the fans of one of them
+        for part in module.weight.chunk(num_matrices):
             nn.init.xavier_normal_(part)
     else:
         nn.init.trunc_normal_(module.weight, std=0.02)

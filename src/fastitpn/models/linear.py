@@ -65,7 +65,7 @@ class SwiGLU(nn.Module):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x @ weight.T + bias. [..., in] to [..., out]."""
+    """The product x @ weight.T + bias, [..., in] to [..., out]."""
     if not torch.jit.is_scripting():
         if _use_onednn(x, weight):
             if torch.is_grad_enabled():

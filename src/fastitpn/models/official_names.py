@@ -267,4 +267,3 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
             f"{len(own)} tensors have no published name", where=", ".join(list(own)[:5]), expected="a Fast-iTPN"
         )
     return official
-

@@ -2,13 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from timm.models import register_notrace_function
 from torch import Tensor
 
 RESIZE_FORMS = ("size", "scale_factor", "align_corners")
 
 
-@register_notrace_function
 def resize_position_table(
     table: Tensor, old_height: int, old_width: int, height: int, width: int, form: str = "size"
 ) -> Tensor:

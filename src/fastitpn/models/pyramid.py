@@ -28,6 +28,7 @@ class Pyramid(nn.Module):
         super().__init__()
         dd = {"device": device, "dtype": dtype}
         self.dim, self.hidden = dim, hidden
+        self.levels = [0, 1, 2]  # what `forward` returns, 0 being the finest
 
         def block() -> CellBlock:
             return CellBlock(dim, hidden, sub_norm=False, **dd)
@@ -43,7 +44,24 @@ class Pyramid(nn.Module):
         self.output8 = block()
         self.output4 = block()
 
-    def forward(self, f4: Tensor, f8: Tensor, x16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prune(self, levels: list[int]) -> None:
+        """Remove what only other levels need.
+
+        Args:
+            levels: Places in `STRIDES`; those after the third are subsampled from it.
+        """
+        self.levels = sorted({min(level, 2) for level in levels})
+        unused = [name for i, name in enumerate(("output4", "output8", "output16")) if i not in self.levels]
+        if self.levels[0] > 0:
+            unused += ["up4", "lateral4", "refine4"]
+        if self.levels[0] > 1:
+            unused += ["up8", "lateral8", "refine8"]
+        if self.levels[-1] < 2:
+            unused += ["lateral16"]
+        for name in unused:
+            setattr(self, name, nn.Identity())
+
+    def forward(self, f4: Tensor, f8: Tensor, x16: Tensor) -> list[Tensor]:
         """Fuse the stages top-down.
 
         Args:
@@ -52,8 +70,16 @@ class Pyramid(nn.Module):
             x16: Stage 3, [..., 1, embed_dim].
 
         Returns:
-            The levels at strides 4, 8 and 16: [..., 16, dim], [..., 4, dim], [..., 1, dim].
+            The levels at strides 4, 8 and 16, as far as not pruned: [..., 16, dim], [..., 4, dim], [..., 1, dim].
         """
-        x8 = self.refine8(self.up8(x16) + self.lateral8(f8))
-        x4 = self.refine4(self.up4(x8) + self.lateral4(f4))
-        return self.output4(x4), self.output8(x8), self.output16(self.lateral16(x16))
+        outputs: list[Tensor] = []  # from coarse to fine
+        if 2 in self.levels:
+            outputs.append(self.output16(self.lateral16(x16)))
+        if self.levels[0] < 2:
+            x8 = self.refine8(self.up8(x16) + self.lateral8(f8))
+            if 1 in self.levels:
+                outputs.append(self.output8(x8))
+            if 0 in self.levels:
+                x4 = self.refine4(self.up4(x8) + self.lateral4(f4))
+                outputs.append(self.output4(x4))
+        return outputs[::-1]

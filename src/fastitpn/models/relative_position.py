@@ -12,7 +12,7 @@ KINDS = ("own", "shared", "shared_decoupled")
 
 
 class RelativePositionBias(nn.Module):
-    """One learned number per head and offset (query minus key), in BEiT's layout; the last three rows are the class token's.
+    """One learned number per head and offset (query minus key), in BEiT's layout; the last three are the class token's.
 
     Args:
         grid: Patches per column and per row (h, w).

@@ -159,9 +159,7 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
     missing = [full for full, _ in wanted.values() if full not in values]
     is_classifier = file.kind == "classifier"
     fresh = [
-        name
-        for name in missing
-        if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier)
+        name for name in missing if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier)
     ]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
     report = LoadReport(

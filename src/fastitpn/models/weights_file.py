@@ -192,9 +192,7 @@ def _read_file(path: Path) -> Mapping[str, Any]:
         raise InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=expected) from None
     except (RuntimeError, EOFError, ValueError, SafetensorError, KeyError, IndexError, OSError) as error:
         reason = str(error).split(". ")[0].splitlines()[0] if str(error) else "it ends too early"
-        raise InputError(
-            f"the file is damaged or no PyTorch file ({reason})", where=path, expected=expected
-        ) from None
+        raise InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=expected) from None
     if not isinstance(content, Mapping):
         raise InputError(f"the file holds a {type(content).__name__}, not a state dict", where=path, expected=expected)
     return content
@@ -245,10 +243,20 @@ def _describe(
     wanted = ("patch_embed.proj.weight", "stages.2.merge.reduction.weight", "pos_embed")
     absent = [key for key in wanted if key not in tensors]
     if absent:
+        found = ", ".join(names[0] for names in list(origin.values())[:3])
         raise InputError(
             "these are not Fast-iTPN weights",
             where=name,
-            expected=f"tensors such as {', '.join(absent)}; found {', '.join(names[0] for names in list(origin.values())[:3])}, ...",
+            expected=f"tensors such as {', '.join(absent)}; found {found}, ...",
+        )
+    broken = [origin[k][0] for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise InputError(
+            f"NaN or infinite numbers in {', '.join(broken[:3])}{more}",
+            where=name,
+            expected="finite weights",
+            fix="take an earlier checkpoint: this training had diverged, or the file is damaged",
         )
 
     def count(stage: int) -> int:
@@ -257,9 +265,7 @@ def _describe(
 
     depths = (count(0), count(1), count(2))
     embed_dim = tensors["stages.2.merge.reduction.weight"].shape[0]
-    model = next(
-        (n for n, a in ARCHITECTURES.items() if a["embed_dim"] == embed_dim and a["depths"] == depths), None
-    )
+    model = next((n for n, a in ARCHITECTURES.items() if a["embed_dim"] == embed_dim and a["depths"] == depths), None)
     if any(k.startswith(PRETRAINING_ONLY) for k in tensors):
         kind = "pre-training"
     else:

@@ -53,28 +53,28 @@ class BlockMasks:
     num_masked: int
     """Most patches to hide; 75 of 14x14 and 105 of 16x16 in the published runs."""
     _: KW_ONLY
-    min_block: int | None = None
-    """Smallest area drawn for a rectangle; None: 16 as published, and in proportion for grids smaller than 14x14."""
+    min_block: int = 16
+    """Fewest patches drawn for a rectangle; in grids smaller than 14x14 fewer, in proportion."""
     max_block: int | None = None
-    """Largest area of a rectangle; None: no limit but `num_masked`."""
-    aspect: tuple[float, float] = (0.3, 1 / 0.3)
-    """Range of height / width, drawn uniformly in its logarithm."""
+    """Most patches of a rectangle; None: no limit but `num_masked`."""
+    min_aspect: float = 0.3
+    """Flattest rectangle: its short side over its long side."""
     exact: bool = False
     """Hide single patches at random until exactly `num_masked` are hidden."""
 
     def __post_init__(self) -> None:
         _check_count(self.grid, self.num_masked)
         smallest, largest = self._areas()
-        if not 1 <= smallest <= largest:
+        if self.min_block < 1 or smallest > largest:
             raise InputError(
-                f"blocks of {smallest} to {largest} patches cannot be drawn",
-                where=f"masks of at most {self.num_masked} patches on a {self.grid[0]}x{self.grid[1]} grid",
+                f"min_block is {self.min_block} and max_block {self.max_block}",
+                where=f"masks of {self.num_masked} patches on a {self.grid[0]}x{self.grid[1]} grid",
                 expected="1 <= min_block <= max_block",
-                fix="leave min_block and max_block out",
+                fix="mask.min_block=16 mask.max_block=null",
             )
-        if not 0 < self.aspect[0] <= self.aspect[1]:
+        if not 0 < self.min_aspect <= 1:
             raise InputError(
-                f"aspect is {self.aspect}", expected="0 < lowest <= highest height / width", fix="aspect=[0.3,3.33]"
+                f"min_aspect is {self.min_aspect}", expected="0 < min_aspect <= 1", fix="mask.min_aspect=0.3"
             )
 
     def __call__(self, rng: random.Random) -> Tensor:
@@ -94,20 +94,16 @@ class BlockMasks:
         return torch.from_numpy(masked)
 
     def _areas(self) -> tuple[int, int]:
-        height, width = self.grid
-        published = min(16, round(16 * height * width / 14**2), self.num_masked)
-        return (
-            max(1, published) if self.min_block is None else self.min_block,
-            self.num_masked if self.max_block is None else self.max_block,
-        )
+        scaled = round(self.min_block * min(1, math.prod(self.grid) / 14**2))
+        return max(1, min(scaled, self.num_masked)), self.num_masked if self.max_block is None else self.max_block
 
     def _add_block(self, masked: np.ndarray, smallest: int, largest: int, rng: random.Random) -> int:
         """Hides one more rectangle in `masked` [height, width]; returns how many patches it added (0: none fitted)."""
         grid_height, grid_width = masked.shape
-        shortest, longest = math.log(self.aspect[0]), math.log(self.aspect[1])
+        flattest, tallest = math.log(self.min_aspect), math.log(1 / self.min_aspect)
         for _ in range(_TRIES_PER_BLOCK):  # The order of the random calls is that of the published code.
             area = rng.uniform(smallest, largest)
-            aspect = math.exp(rng.uniform(shortest, longest))
+            aspect = math.exp(rng.uniform(flattest, tallest))
             height, width = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             # A rectangle never spans the grid, except in a grid that is a single row or column.
             if height > max(1, grid_height - 1) or width > max(1, grid_width - 1):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.initialization import initialize_table
 from fastitpn.models.layers import Norm
 from fastitpn.models.linear import Linear
 from fastitpn.models.registry import create_model
@@ -59,11 +60,19 @@ class PretrainingModel(nn.Module):
         if not self.mask_token.is_meta:
             self._init_own_weights()
 
+    def init_weights(self) -> None:
+        """Fill all weights with the published start values."""
+        self.backbone.init_weights("pretrain")
+        self._init_own_weights()
+
     def _init_own_weights(self) -> None:
-        nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
+        initialize_table(self.mask_token, "pretrain")
+        for merge in (self.merge16, self.merge8, self.merge4):
+            merge.norm.reset_parameters()
+            merge.proj.reset_parameters()  # PyTorch's default, that of the convolution it is in the published code
+        self.norm.reset_parameters()
         nn.init.xavier_normal_(self.predictor.weight)
         nn.init.zeros_(self.predictor.bias)
-        # norms and merges (convolutions in the published code) stay at PyTorch's default, which is the published start
 
     def levels(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
         """Pyramid levels of a (masked) image, in cell order at strides 4, 8, 16."""

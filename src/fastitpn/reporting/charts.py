@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from fastitpn.reporting.svg import INK, MUTED, PALETTE, drawing_style, to_svg
@@ -20,7 +21,13 @@ History = Iterable[Mapping[str, Any]]
 _POINTS = 400
 """Points drawn per curve: more than a reader can see, few enough for a small file."""
 
-_TITLES = {"lr": "learning rate", "images_per_s": "images per second", "loss": "loss", "grad_norm": "gradient norm"}
+_TITLES = {
+    "lr": "learning rate",
+    "images_per_s": "images per second",
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "grad_norm": "gradient norm",
+}
 
 
 def metric_names(runs: Mapping[str, History]) -> list[str]:
@@ -71,14 +78,19 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
                     entries.append((line, entry))
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
         axes.grid(axis="y")
         axes.margins(x=0.02)
         axes.set_xlabel("step")
         axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
-        if metric == "lr":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
+        if metric == "lr" and not log:
             axes.ticklabel_format(axis="y", scilimits=(-2, 3))
         if not entries:
+            axes.set_xticks([])
+            axes.set_yticks([])
             axes.text(0.5, 0.5, "no rows yet", transform=axes.transAxes, ha="center", color=MUTED)
         elif len(entries) > 1 or len(runs) > 1 or entries[0][1] == "validation":
             _legend(figure, entries)
@@ -108,7 +120,7 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, max_class
         errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
         shown = np.sort(np.argsort(-errors, kind="stable")[:max_classes])
     counts, share = counts[np.ix_(shown, shown)], share[np.ix_(shown, shown)]
-    names = [shorten(printable(class_names[i]), 22) for i in shown]
+    names = [shorten(printable(class_names[int(i)]), 22) for i in shown]
     size = len(shown)
     with drawing_style():
         side = min(max(3.6, 1.6 + 0.42 * size), 8.0)
@@ -118,10 +130,10 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, max_class
         shades = LinearSegmentedColormap.from_list("shades", [to_rgba(PALETTE[0], 0.04), to_rgba(PALETTE[0], 1.0)])
         axes.imshow(share, cmap=shades, vmin=0, vmax=1, interpolation="none")
         font_px = 8.5 if size <= 15 else 6.5
-        axes.set_xticks(range(size), names, rotation=45 if size > 3 else 0, ha="right" if size > 3 else "center")
+        turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if size > 3 else {}
+        axes.set_xticks(range(size), names, **turned)
         axes.set_yticks(range(size), names)
         axes.tick_params(labelsize=font_px)
-        axes.tick_params(axis="x", rotation_mode="anchor") if size > 3 else None
         axes.spines[:].set_visible(False)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
@@ -158,7 +170,7 @@ def bars(arms: Mapping[str, float | Sequence[float]], *, label: str = "", baseli
             text = written[row]
             if start is not None and name != baseline:
                 difference = format_column([*means, mean - start])[-1]
-                text += f"  ({'' if difference.startswith('-') else '+'}{difference})".replace("-", "−")
+                text += f"  ({'' if difference.startswith('-') else '+'}{difference})".replace("-", "\N{MINUS SIGN}")
             end = max(0.0, mean, *(values if len(values) > 1 else ()))
             axes.annotate(text, (end, row), (6, 0), textcoords="offset points", va="center", fontweight="bold")
         axes.set_yticks(range(len(arms)), [shorten(printable(name), 32) for name in arms], color=INK)

@@ -79,6 +79,10 @@ def to_svg(figure: Figure, title: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    # The page's font instead of the measuring one; matplotlib before 3.11 writes all font properties as one.
+    svg = re.sub(
+        r"font: (?:(\w+) )?([\d.]+px) [^;\"]*", lambda f: f"font-weight: {f[1] or 400}; font-size: {f[2]}", svg
+    )
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     for stand_in, variable in _VARIABLES.items():
         svg = re.sub(rf"(fill|stroke): {stand_in}", rf"\1: {variable}", svg)

@@ -4,12 +4,13 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import TypeGuard
 
 Value = str | int | float | bool | None
 """What a table's cell may hold."""
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """True for ints and floats (numpy's too), not for bools."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -21,7 +22,7 @@ def format_value(value: object) -> str:
     ['0.9123', '12,345', '1e-05', '–', 'yes']
     """
     if value is None:
-        return "–"
+        return "\N{EN DASH}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Integral):
@@ -69,7 +70,8 @@ def format_duration(seconds: float) -> str:
 
 def printable(text: str) -> str:
     """Replace control characters, which a class or file name may hold and a terminal or an SVG file would obey."""
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text)
+    joiners = "\u200c\u200d"  # invisible, but part of the spelling in Persian and Hindi
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in joiners else c for c in text)
 
 
 def shorten(text: str, length: int) -> str:

@@ -1,0 +1,176 @@
+"""`fastitpn evaluate`: how good a trained classifier is, class by class."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fastitpn.config import to_yaml
+from fastitpn.config.runs import EvaluateConfig
+from fastitpn.data.folders import LabelledImages, labelled
+from fastitpn.data.images import read_image
+from fastitpn.data.readable import check_readable
+from fastitpn.engine.atomic import write_text
+from fastitpn.engine.checkpoint import load_checkpoint
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.loaders import evaluation_loader, on_device
+from fastitpn.engine.loading import worker_errors
+from fastitpn.engine.run import Run
+from fastitpn.engine.trained_model import build_trained_model
+from fastitpn.errors import InputError
+from fastitpn.reporting.charts import confusion_matrix as draw_confusion
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.pictures import Item
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Gallery, Picture, Section
+from fastitpn.reporting.tables import metrics_table, per_class_table, print_table
+from fastitpn.tasks.classify import confusion_matrix, predict_logits, scores
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+MISTAKES = 24
+"""Pictures of the worst mistakes in a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Figures of a classifier on labelled images.
+
+    Attributes:
+        metrics: loss, top1 and (from six classes on) top5, the latter two in percent.
+        classes: Names.
+        matrix: [classes, classes] counts; row is the true class, column the predicted one.
+        images: What was evaluated.
+        probabilities: [n, classes], in the order of `images`.
+    """
+
+    metrics: dict[str, float]
+    classes: list[str]
+    matrix: Tensor
+    images: LabelledImages
+    probabilities: Tensor
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures as plain types."""
+        rows = per_class_table(self.matrix.numpy(), self.classes)
+        return {
+            "metrics": self.metrics,
+            "num_images": len(self.images),
+            "classes": self.classes,
+            "per_class": [dict(zip(rows.columns, row, strict=True)) for row in rows.rows],
+            "confusion_matrix": self.matrix.tolist(),
+        }
+
+    def sections(self) -> list[Section]:
+        """Confusion matrix, figures by class and the worst mistakes, for a report."""
+        drawing = draw_confusion(self.matrix.numpy(), self.classes)
+        parts: list[Section] = [
+            Picture("Confusion matrix", drawing, "Rows are the true classes, columns the predicted ones."),
+            per_class_table(self.matrix.numpy(), self.classes),
+        ]
+        mistakes = self.worst_mistakes()
+        if mistakes:
+            parts.append(Gallery("Worst mistakes", mistakes, "Wrong, and most sure of it."))
+        return parts
+
+    def worst_mistakes(self, most: int = MISTAKES) -> list[Item]:
+        """Images whose wrong class got the highest probability."""
+        labels = torch.tensor(self.images.labels)
+        sure, predicted = self.probabilities.max(1)
+        wrong = torch.nonzero(predicted != labels).flatten()
+        order = wrong[sure[wrong].argsort(descending=True)][:most].tolist()
+        return [
+            Item(
+                read_image(self.images.paths[i]),
+                f"{self.classes[predicted[i]]} ({sure[i]:.0%}), is {self.classes[labels[i]]}",
+                False,
+            )
+            for i in order
+        ]
+
+
+def evaluate_checkpoint(
+    path: Path, images: LabelledImages, fabric: "Fabric", *, px: int | None = None, batch: int = 64, workers: int = 0
+) -> Evaluation:
+    """Evaluate a classifier's checkpoint on images whose classes are in the checkpoint's order.
+
+    Args:
+        path: The checkpoint.
+        images: As `folders.labelled(..., classes=those of the checkpoint)`.
+        fabric: Where to compute.
+        px: Side of the input; None for the checkpoint's.
+        batch: Images in one batch.
+        workers: Processes that load images.
+    """
+    content = load_checkpoint(path)
+    model = build_trained_model(content, path).to(fabric.device)
+    norm = content["normalisation"]
+    loader = evaluation_loader(images, px or content["px"], norm["mean"], norm["std"], batch=batch, workers=workers)
+    with worker_errors(), fabric.autocast():
+        logits, labels = predict_logits(on_device(loader, fabric), model)
+    return Evaluation(
+        metrics=scores(logits, labels),
+        classes=list(content["classes"]),
+        matrix=confusion_matrix(logits, labels),
+        images=images,
+        probabilities=logits.softmax(1),
+    )
+
+
+def run_evaluate(config: EvaluateConfig) -> Evaluation:
+    """Evaluate a checkpoint on a folder or table, print the figures and write them to `out`.
+
+    Raises:
+        InputError: The checkpoint or the data is wrong.
+    """
+    path = find_checkpoint(config.checkpoint)
+    content = load_checkpoint(path)
+    if content.get("task") != "classify":
+        raise InputError(
+            f"this checkpoint is of the task {content.get('task')!r}, which has no classes to evaluate",
+            where=path,
+            expected="a checkpoint of fastitpn finetune classify",
+            fix=f"fastitpn finetune classify data=FOLDER weights={config.checkpoint}",
+        )
+    images = labelled(config.data, content["classes"])
+    check_readable(images.paths)
+    fabric = build_fabric(config.device, precision=config.precision)
+    evaluation = evaluate_checkpoint(path, images, fabric, px=config.px, batch=config.batch, workers=config.workers)
+    print_table(per_class_table(evaluation.matrix.numpy(), evaluation.classes))
+    print_table(metrics_table(evaluation.metrics))
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_text(config.out / "evaluation.json", json.dumps(evaluation.to_json(), indent=1) + "\n")
+    write_report(
+        config.out / "report.html",
+        title="Evaluation",
+        summary=[
+            (name, value, "percent" if name.startswith("top") else "") for name, value in evaluation.metrics.items()
+        ]
+        + [("images", len(images), f"{len(evaluation.classes)} classes")],
+        sections=[
+            *evaluation.sections(),
+            Code("Configuration", to_yaml(config)),
+            Facts("Environment", describe_environment(fabric.device)),
+        ],
+    )
+    print(f"written: {config.out / 'evaluation.json'} and {config.out / 'report.html'}")
+    return evaluation
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint file of a file or run directory.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not path.is_dir():
+        return path
+    run = Run(path)
+    found = run.best_checkpoint or run.last_checkpoint
+    if found is None:
+        raise InputError("the run has no checkpoint yet", where=path, expected="a run that has begun")
+    return found

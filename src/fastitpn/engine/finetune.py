@@ -1,0 +1,118 @@
+"""`fastitpn finetune classify`: from labelled images to a classifier."""
+
+import logging
+import math
+from typing import Any
+
+from torch import nn
+
+from fastitpn.config import to_dict
+from fastitpn.config.runs import ClassifyConfig
+from fastitpn.data.datasets import ClassifyDataset
+from fastitpn.data.folders import labelled_split
+from fastitpn.data.readable import check_readable
+from fastitpn.data.transforms import classify_train
+from fastitpn.engine.classify_report import write_classify_report
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.loaders import cache_mib, evaluation_loader, on_device, training_loader
+from fastitpn.engine.loop import fit
+from fastitpn.engine.run import Run
+from fastitpn.engine.run_directory import prepare
+from fastitpn.engine.setup import fit_settings, global_batch, seed_start, start_from, total_steps
+from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.registry import ARCHITECTURES, create_model
+from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.tasks.classify import ClassifyTask, MixSettings
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "fastitpn_tiny"
+
+
+def run_classify(config: ClassifyConfig) -> Run:
+    """Fine-tune a classifier, or continue an interrupted run of the same configuration.
+
+    Raises:
+        InputError: The data, the weights or the folder of the run do not fit.
+    """
+    train, val = labelled_split(config.data, config.val, val_ratio=config.val_ratio, seed=config.seed)
+    check_readable([*train.paths, *val.paths])
+    task = build_task(config, train.classes)
+    px = task.description["px"]
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision)
+    run = prepare(config.out, to_dict(config), verb="finetune classify", rank=fabric.global_rank)
+    transform = classify_train(
+        px,
+        mean=config.mean,
+        std=config.std,
+        crop_scale=config.crop_scale,
+        hflip=config.hflip,
+        rand_augment=config.rand_augment,
+        random_erasing=config.random_erasing,
+    )
+    dataset = ClassifyDataset(train, transform, seed=config.seed, cache_mib=cache_mib(config.workers))
+    val_loader = evaluation_loader(val, px, config.mean, config.std, batch=config.batch, workers=config.workers)
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return task.evaluate(on_device(val_loader, fabric), model)
+
+    steps = total_steps(config, len(train))
+    settings = fit_settings(
+        config,
+        len(train),
+        layer_decay=config.layer_decay,
+        ema=config.ema,
+        evaluate_every=max(1, math.ceil(config.eval_every_epochs * len(train) / global_batch(config))),
+        best_metric="top1",
+    )
+    if not run.complete:
+        logger.info("%s images to train, %s to validate, %s classes", len(train), len(val), len(train.classes))
+        loader = training_loader(dataset, config, fabric, steps)
+        fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
+    if fabric.is_global_zero:
+        write_classify_report(run, config, val, fabric)
+    return Run(config.out)
+
+
+def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
+    """The model of a configuration, with its start weights, as a task."""
+    seed_start(config.seed)
+    file = read_weights(config.weights) if config.weights is not None else None
+    name, px = _name_and_px(config, file)
+    arguments: dict[str, Any] = {"img_size": px, "num_classes": len(classes)}
+    if file is not None:
+        arguments |= {k: v for k, v in file.arguments().items() if k != "img_size" and not k.startswith("pyramid")}
+    model: FastITPN = create_model(name, drop_path_rate=config.drop_path, **arguments)
+    if config.weights is not None:
+        start_from(model, config.weights, strict=config.weights_strict)
+    elif not config.scratch:
+        print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
+    description = {
+        "model": {"name": name, "arguments": arguments},
+        "classes": classes,
+        "normalisation": {"mean": list(config.mean), "std": list(config.std)},
+        "px": px,
+    }
+    mix = MixSettings(
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        switch=config.mixup_switch,
+        label_smoothing=config.label_smoothing,
+    )
+    return ClassifyTask(model, description, mix)
+
+
+def _name_and_px(config: ClassifyConfig, file: WeightsFile | None) -> tuple[str, int]:
+    """Model and input size: as asked for, else those of the weights, else the default."""
+    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    if name is None:
+        raise InputError(
+            "the weights are of a size that has no name",
+            where=config.weights,
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            fix="model=NAME of a model that these weights belong to",
+        )
+    native = file.px if file is not None else None
+    default = ARCHITECTURES[name]["img_size"] if name in ARCHITECTURES else 224
+    return name, config.px or native or default

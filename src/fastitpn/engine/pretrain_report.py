@@ -1,0 +1,59 @@
+"""The report of a pre-training: curves, and what student and teacher see."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from fastitpn.config import to_yaml
+from fastitpn.config.runs import PretrainConfig
+from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.engine.checkpoint import load_checkpoint
+from fastitpn.engine.run import Run
+from fastitpn.models.cells import cells_to_map
+from fastitpn.reporting.charts import curves, metric_title
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.pictures import masked_rows, to_pictures
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.tasks.pretrain import PretrainTask
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+PICTURES = 6
+
+
+def write_pretrain_report(
+    run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset, fabric: "Fabric"
+) -> None:
+    """Write `report.html` of a complete run."""
+    drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in ("loss", "lr")]
+    sections: list[Section] = [Grid("Training", drawn, "With the cosine loss, -1 is a perfect prediction.")]
+    if config.pictures:
+        sections.append(Picture("What student and teacher see", draw_views(run, config, task, dataset)))
+    sections += [Code("Configuration", to_yaml(config)), Facts("Environment", describe_environment(fabric.device))]
+    summary = [
+        ("final loss", run.metrics.get("train_loss"), f"{config.loss}, {config.loss_on} patches"),
+        ("images", len(dataset), "without labels"),
+        ("teacher", config.teacher.name.removeprefix("timm:"), f"{task.teacher.dim} features a patch"),
+        ("model", config.model, f"{config.px} px"),
+    ]
+    write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+
+
+def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset) -> Image.Image:
+    """Rows of image, masked image, target, prediction and the finest pyramid level, of images of the run."""
+    checkpoint = run.last_checkpoint or run.best_checkpoint
+    assert checkpoint is not None
+    content = load_checkpoint(checkpoint)
+    task.trained_model.load_state_dict(content["weights"])
+    task.load_extra_state(content.get("training", {}).get("task", {}))
+    task.to("cpu").eval()
+    keys = [(0, int(i)) for i in np.linspace(0, len(dataset) - 1, min(PICTURES, len(dataset)))]
+    batch = collate([dataset[key] for key in keys])
+    seen = task.look(batch)
+    side = config.px // 16
+    images = to_pictures(batch["image"], config.mean, config.std)
+    level = cells_to_map(seen["level4"], side, side)
+    return masked_rows(images, batch["masked"], seen["target"], seen["prediction"], level)

@@ -1,0 +1,76 @@
+"""What all trainings set up alike: the length of the run, and the model's start."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fastitpn.config.runs import TrainingConfig
+from fastitpn.engine.seeding import seed_step
+from fastitpn.engine.settings import FitSettings
+from fastitpn.models.weights import LoadReport, load_weights
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WARMUP = 0.2
+"""Share of a run that the warm-up takes at most, where it was not given in steps."""
+
+
+def global_batch(config: TrainingConfig) -> int:
+    """Images of one optimiser step over all devices."""
+    return config.batch * config.accumulate * config.devices * config.nodes
+
+
+def total_steps(config: TrainingConfig, num_samples: int) -> int:
+    """Optimiser steps of the run."""
+    if config.steps is not None:
+        return config.steps
+    assert config.epochs is not None
+    return max(1, math.ceil(config.epochs * num_samples / global_batch(config)))
+
+
+def warmup_steps(config: TrainingConfig, num_samples: int, steps: int) -> int:
+    """Steps of the warm-up; one given in epochs is shortened for short runs, and the log says so."""
+    if config.warmup_steps is not None:
+        return min(config.warmup_steps, steps)
+    assert config.warmup_epochs is not None
+    wanted = round(config.warmup_epochs * num_samples / global_batch(config))
+    longest = int(LONGEST_WARMUP * steps)
+    if wanted > longest:
+        logger.info("the warm-up of %g epochs is shortened to %s of %s steps", config.warmup_epochs, longest, steps)
+    return min(wanted, longest)
+
+
+def fit_settings(config: TrainingConfig, num_samples: int, **extra: Any) -> FitSettings:
+    """The engine's numbers for a configuration; `extra` are those of one task."""
+    steps = total_steps(config, num_samples)
+    return FitSettings(
+        steps=steps,
+        warmup_steps=warmup_steps(config, num_samples, steps),
+        lr=config.lr,
+        min_lr=config.min_lr,
+        weight_decay=config.weight_decay,
+        betas=config.betas,
+        clip_grad=config.clip_grad,
+        accumulate=config.accumulate,
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+        seed=config.seed,
+        compile=config.compile,
+        **extra,
+    )
+
+
+def seed_start(seed: int) -> None:
+    """Makes start values depend on the seed alone."""
+    seed_step(seed, -1, 0)
+
+
+def start_from(model: nn.Module, weights: Path, *, strict: bool = True) -> LoadReport:
+    """Load weights and say what became of them."""
+    report = load_weights(model, weights, strict=strict)
+    logger.info("%s: %s", weights, report.verdict)
+    print(f"{weights}: {report.verdict}", flush=True)
+    return report

@@ -1,0 +1,1 @@
+"""Using what was trained: predictions, and a look into files of weights."""

@@ -1,0 +1,60 @@
+"""A picture of one prediction: the image with its classes below."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+from fastitpn.reporting.values import printable
+
+_PAPER, _INK, _BAR = "#ffffff", "#1c2024", "#cfe3f3"
+_MARGIN_PX = 6
+
+
+def fitted(image: Image.Image, px: int) -> Image.Image:
+    """The whole image with its longest side at `px`."""
+    scale = px / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def card(image: Image.Image, classes: Sequence[tuple[str, float]], *, px: int) -> Image.Image:
+    """An image above its classes, each with a bar as long as its score.
+
+    Args:
+        image: RGB.
+        classes: Names with scores in [0, 1].
+        px: Width of the result, and longest side of the image in it.
+    """
+    small = fitted(image, px)
+    font = _font(max(11, px // 22))
+    line_px = round(1.7 * font.size)
+    result = Image.new("RGB", (px, small.height + line_px * len(classes)), _PAPER)
+    result.paste(small, ((px - small.width) // 2, 0))
+    draw = ImageDraw.Draw(result)
+    for line, (name, score) in enumerate(classes):
+        top = small.height + line * line_px
+        middle = top + line_px / 2
+        draw.rectangle((0, top + 1, round(score * (px - 1)), top + line_px - 2), fill=_BAR)
+        percent = f"{100 * score:.1f} %"
+        left = px - _MARGIN_PX - font.getlength(percent)
+        draw.text((left, middle), percent, fill=_INK, font=font, anchor="lm")
+        draw.text((_MARGIN_PX, middle), _cut(name, left - 2 * _MARGIN_PX, font), fill=_INK, font=font, anchor="lm")
+    return result
+
+
+def _cut(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
+    text = printable(text)
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Matplotlib brings a font with Greek, Cyrillic and most signs; Pillow's own has Latin letters only.
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

@@ -1,0 +1,92 @@
+"""`fastitpn predict`: the classes of an image, or of all images in a folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastitpn.config import PredictConfig
+from fastitpn.engine.atomic import replacing
+from fastitpn.errors import InputError
+from fastitpn.inference.predictor import load
+from fastitpn.inference.results import SHEET_IMAGES, Classification, Predictions, Skipped
+from fastitpn.inference.sources import collect_sources
+from fastitpn.reporting.sections import Table
+from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.values import printable
+
+PREDICTIONS, SHEET = "predictions.jsonl", "contact_sheet.png"
+_ROWS = 10
+
+
+def run_predict(config: PredictConfig) -> Predictions:
+    """Predict, write `predictions.jsonl` and `contact_sheet.png`, and print the first rows.
+
+    In a folder, files that cannot be read are skipped and named. Only these two files are replaced in `out`.
+
+    Raises:
+        InputError: The checkpoint or the source does not fit, or no image can be read.
+    """
+    paths = _images(config)
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError("out is a file", where=config.out, expected="a folder", fix="out=ANOTHER_FOLDER") from None
+    predictor = load(config.checkpoint, device=config.device, precision=config.precision)
+    predictions = predictor(
+        paths,
+        config.top_k,
+        batch=config.batch,
+        workers=config.workers,
+        on_error="skip" if config.source.is_dir() else "stop",
+        progress=len(paths) > config.batch,
+    )
+    if not predictions:
+        first = predictions.skipped[0]
+        raise InputError(
+            f"none of the {len(paths)} images can be read; the first: {first.reason}",
+            where=first.name,
+            expected="image files",
+        )
+    predictions.to_json_lines(config.out / PREDICTIONS)
+    with replacing(config.out / SHEET) as file:
+        predictions.contact_sheet().save(file, "PNG")
+    _print(predictions, config)
+    return predictions
+
+
+def _images(config: PredictConfig) -> list[Path]:
+    found = [source.path for source in collect_sources(config.source) if source.path is not None]
+    if config.source.is_dir():  # where out is inside of it, the sheet of an earlier call is no image to predict
+        own = (config.out / SHEET).resolve()
+        return [path for path in found if path.name != SHEET or path.resolve() != own]
+    return found
+
+
+def _print(predictions: Predictions, config: PredictConfig) -> None:
+    rows = [(_shown(one, config.source), one.label, one.score, _others(one)) for one in predictions[:_ROWS]]
+    more = f"and {len(predictions) - _ROWS} more" if len(predictions) > _ROWS else ""
+    print_table(Table("Predictions", ("image", "class", "score", "then"), rows, caption=more))
+    for line in _skipped(predictions.skipped):
+        print(printable(line))
+    part = f", pictures of the first {SHEET_IMAGES}" if len(predictions) > SHEET_IMAGES else ", pictures"
+    print(f"predictions: {config.out / PREDICTIONS}{part}: {config.out / SHEET}")
+
+
+def _others(result: Classification) -> str:
+    return ", ".join(
+        f"{label} {score:.2f}" for label, score in zip(result.labels[1:3], result.scores[1:3], strict=True)
+    )
+
+
+def _skipped(skipped: tuple[Skipped, ...]) -> Iterator[str]:
+    if skipped:
+        yield f"{len(skipped)} {'file' if len(skipped) == 1 else 'files'} skipped:"
+    for one in skipped[:_ROWS]:
+        yield f"  {one.name}: {one.reason}"
+    if len(skipped) > _ROWS:
+        yield f"  and {len(skipped) - _ROWS} more"
+
+
+def _shown(result: Classification, source: Path) -> str:
+    """The path inside the folder that was asked for, or the name of the file that was."""
+    assert result.path is not None
+    return str(result.path.relative_to(source)) if source.is_dir() else result.path.name

@@ -1,0 +1,251 @@
+"""From a checkpoint to predictions."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from fastitpn.data.readable import check_readable
+from fastitpn.data.transforms import classify_eval
+from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.loading import MicroBatches, worker_errors
+from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.engine.run import CHECKPOINTS
+from fastitpn.engine.trained_model import build_trained_model
+from fastitpn.errors import InputError
+from fastitpn.inference.results import Classification, Predictions, Skipped
+from fastitpn.inference.sources import ImageLike, Source, collect_sources
+from fastitpn.models.weights_file import read_weights
+
+_NEEDED = ("model", "classes", "normalisation", "px", "weights")
+_WORKERS_FROM_BATCHES = 2
+_Sample = tuple[int, Tensor | InputError]
+"""Place of an image, with the model's input [3, px, px] or what is wrong with it."""
+
+
+class Predictor:
+    """Names the classes of images. `fastitpn.load` makes one from a checkpoint.
+
+    Args:
+        model: A classifier, [B, 3, px, px] to logits [B, classes]; it is moved to the device and set to evaluation.
+        classes: Names of its classes.
+        px: Side of its input.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Attributes:
+        classes: As given.
+        px: As given.
+        device: Where it computes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        classes: Sequence[str],
+        px: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: str = "auto",
+        precision: str = "auto",
+    ):
+        fabric = build_fabric(device, precision=precision)
+        self.classes = tuple(classes)
+        self.px = px
+        self.device = fabric.device
+        self._transform = classify_eval(px, mean=mean, std=std)
+        self._model = fabric.setup_module(model.eval())
+
+    def __call__(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        top_k: int = 5,
+        *,
+        batch: int = 32,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Predictions:
+        """Predict.
+
+        Args:
+            images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
+                arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
+            top_k: Classes to name for each image.
+            batch: Images in one batch.
+            workers: Processes that load images, where there are many; 0 loads in this one.
+            on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
+                the result.
+            progress: Show a bar, if this is a terminal.
+
+        Returns:
+            One result for each image, in their order.
+
+        Raises:
+            InputError: Something given is not an image (in any case), or an image cannot be read.
+        """
+        _check_arguments(top_k, batch, on_error)
+        sources = collect_sources(images)
+        if on_error == "stop":
+            _check_files(sources)
+        loader = DataLoader(
+            _Inputs(sources, self._transform),
+            batch_size=batch,
+            num_workers=workers if len(sources) > _WORKERS_FROM_BATCHES * batch else 0,
+            collate_fn=list,
+            generator=torch.Generator(),  # else making a loader draws from the caller's
+        )
+        results: list[Classification] = []
+        skipped: list[Skipped] = []
+        display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
+        with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
+            for step in batches:
+                samples = cast(list[_Sample], step[0])
+                readable = {index: pixels for index, pixels in samples if isinstance(pixels, Tensor)}
+                for index, problem in samples:
+                    if isinstance(problem, InputError):
+                        if on_error == "stop":
+                            raise problem
+                        skipped.append(Skipped(index=index, name=sources[index].name, reason=problem.what))
+                if readable:
+                    ranked = self._rank(torch.stack(list(readable.values())), top_k)
+                    results += [
+                        self._result(sources[index], index, *row) for index, row in zip(readable, ranked, strict=True)
+                    ]
+                display.advance(len(results) + len(skipped))
+        return Predictions(tuple(results), tuple(skipped))
+
+    @torch.inference_mode()
+    def _rank(self, pixels: Tensor, top_k: int) -> list[tuple[list[float], list[int]]]:
+        """Scores and classes of the likeliest, per image."""
+        logits = self._model(pixels.to(self.device))
+        scores, classes = logits.float().softmax(1).topk(min(top_k, len(self.classes)), dim=1)
+        return list(zip(scores.tolist(), classes.tolist(), strict=True))
+
+    def _result(self, source: Source, index: int, scores: list[float], classes: list[int]) -> Classification:
+        return Classification(
+            index=index,
+            path=source.path,
+            labels=tuple(self.classes[place] for place in classes),
+            scores=tuple(scores),
+            source=source,
+        )
+
+    def __repr__(self) -> str:
+        return f"Predictor({len(self.classes)} classes, {self.px} px, on {self.device})"
+
+
+def load(checkpoint: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Make a predictor from a checkpoint of `fastitpn finetune classify`; nothing else is needed.
+
+    Args:
+        checkpoint: A .ckpt file, or a run directory (its best checkpoint).
+        device: `auto` (the GPU if there is one), `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto` (bf16-mixed on a GPU that has it, else 32-true), `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Raises:
+        InputError: It cannot be read, wants to run code, or is not a classifier with its classes.
+    """
+    path = _find(Path(checkpoint).expanduser())
+    content = _read(path)
+    if content.get("task") != "classify" or not content.get("classes"):
+        raise _no_classes(f"a checkpoint of the task {content.get('task')!r}", path)
+    absent = [key for key in _NEEDED if key not in content]
+    if absent:
+        raise InputError(f"the checkpoint lacks {', '.join(absent)}", where=path, expected="all that training writes")
+    normalisation = content["normalisation"]
+    return Predictor(
+        build_trained_model(content, path),
+        classes=content["classes"],
+        px=content["px"],
+        mean=normalisation["mean"],
+        std=normalisation["std"],
+        device=device,
+        precision=precision,
+    )
+
+
+def _find(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    candidates = [path / CHECKPOINTS / name for name in (BEST, LAST, PREVIOUS)]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise InputError(
+            "this folder has no checkpoint", where=path, expected="a run directory that has one, or a .ckpt file"
+        )
+    return found
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return load_checkpoint(path)
+    except InputError as error:
+        if not path.is_file():
+            raise
+        try:
+            file = read_weights(path)
+        except InputError as better:  # it tells code in a file, and weights of other models, from damage
+            fix = better.fix or error.fix
+            raise InputError(better.what, where=path, expected=better.expected, fix=fix) from None
+        if file.checkpoint:
+            raise  # ours, but damaged
+    raise _no_classes(f"a {file.kind} file without names of classes", path)
+
+
+def _no_classes(what: str, path: Path) -> InputError:
+    return InputError(
+        f"this is {what}: it has no classes to predict",
+        where=path,
+        expected="a checkpoint of fastitpn finetune classify",
+        fix=f"fastitpn finetune classify data=FOLDER weights={shlex.quote(str(path))}",
+    )
+
+
+def _check_arguments(top_k: int, batch: int, on_error: str) -> None:
+    for name, value in (("top_k", top_k), ("batch", batch)):
+        if value < 1:
+            raise InputError(f"{name} is {value}", expected="1 or more")
+    if on_error not in ("stop", "skip"):
+        raise InputError(f"on_error is {on_error!r}", expected="'stop' or 'skip'")
+
+
+def _check_files(sources: Sequence[Source]) -> None:
+    """Finds damaged files before the first batch, all at once."""
+    paths = [source.path for source in sources if source.path is not None]
+    if len(paths) < 2:  # a single one is about to be read
+        return
+    try:
+        check_readable(paths)
+    except InputError as error:
+        raise InputError(
+            error.what,
+            where=error.where,
+            expected=error.expected,
+            fix='replace or delete these files, or leave them out with on_error="skip"',
+        ) from None
+
+
+class _Inputs(Dataset[_Sample]):
+    def __init__(self, sources: Sequence[Source], transform: Callable[[Any], Tensor]):
+        self.sources = sources
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> _Sample:
+        try:
+            return index, self.transform(self.sources[index].read())
+        except InputError as error:
+            return index, error

@@ -1,0 +1,150 @@
+"""What a prediction is."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+from PIL import Image
+
+from fastitpn.engine.atomic import replacing
+from fastitpn.errors import InputError
+from fastitpn.inference.drawing import card, fitted
+from fastitpn.inference.sources import Source
+from fastitpn.reporting.pictures import contact_sheet
+
+SHEET_IMAGES = 48
+"""Images on a contact sheet, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """The likeliest classes of one image.
+
+    Attributes:
+        index: Place of the image among all that were given, those of folders counted one by one.
+        path: Its file; None for an image that was given as a picture, an array or a tensor.
+        labels: Names of the classes, the likeliest first.
+        scores: Their probabilities (softmax over all classes), in [0, 1].
+        source: The image itself, for `draw`.
+    """
+
+    index: int
+    path: Path | None
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    source: Source = field(repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """The likeliest class."""
+        return self.labels[0]
+
+    @property
+    def score(self) -> float:
+        """Its probability."""
+        return self.scores[0]
+
+    def draw(self, px: int = 384) -> Image.Image:
+        """The image with its classes below.
+
+        Args:
+            px: Width of the picture, and longest side of the image in it.
+
+        Raises:
+            InputError: The file is gone.
+        """
+        return card(self.source.read(), list(zip(self.labels, self.scores, strict=True)), px=px)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types: index, path, labels and scores."""
+        return {
+            "index": self.index,
+            "path": None if self.path is None else str(self.path),
+            "labels": list(self.labels),
+            "scores": list(self.scores),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """An image that could not be read.
+
+    Attributes:
+        index: Its place among all that were given.
+        name: Its file, or its place among the arguments.
+        reason: Why.
+    """
+
+    index: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Predictions(Sequence[Classification]):
+    """The results for all images, in the order in which they were given.
+
+    Attributes:
+        results: One for each image that could be read.
+        skipped: The others; empty unless `on_error="skip"`.
+    """
+
+    results: tuple[Classification, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[Classification]:
+        return iter(self.results)
+
+    @overload
+    def __getitem__(self, key: int) -> Classification: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> "Predictions": ...
+
+    def __getitem__(self, key: int | slice) -> "Classification | Predictions":
+        return Predictions(self.results[key]) if isinstance(key, slice) else self.results[key]
+
+    def __repr__(self) -> str:
+        shown = [f"{result.label} {result.score:.2f}" for result in self.results[:3]]
+        shown += ["..."] if len(self) > len(shown) else []
+        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
+        return f"Predictions({len(self)} image{'s' * (len(self) != 1)}: {', '.join(shown)}{skipped})"
+
+    def to_json_lines(self, path: str | os.PathLike[str]) -> Path:
+        """Writes one line of JSON for each image; a file of that name is replaced when all is written.
+
+        Raises:
+            InputError: It could not be written.
+        """
+        path = Path(path)
+        with replacing(path) as file:
+            for result in self.results:
+                line = json.dumps(result.to_json(), ensure_ascii=False) + "\n"
+                # Bytes of a file name that are no UTF-8 come out as \udcXX, which is how JSON escapes them.
+                file.write(line.encode("utf-8", "backslashreplace"))
+        return path
+
+    def contact_sheet(self, *, columns: int = 8, px: int = 160, max_images: int = SHEET_IMAGES) -> Image.Image:
+        """The first images with their likeliest class, in one picture.
+
+        Args:
+            columns: Images in a row.
+            px: Side of each.
+            max_images: How many.
+
+        Raises:
+            InputError: There are no predictions, or a file is gone.
+        """
+        if not self.results:
+            raise InputError("there are no predictions to draw", expected="at least one image")
+        items = [
+            (fitted(result.source.read(min_px=px), px), f"{result.label} {100 * result.score:.1f} %", None)
+            for result in self.results[:max_images]
+        ]
+        return contact_sheet(items, columns, tile_px=px)

@@ -1,0 +1,134 @@
+"""A report as one HTML file that needs nothing else: no network, no other file, no build step."""
+
+import base64
+import hashlib
+import io
+import os
+import re
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from fastitpn.reporting.sections import Section, Table
+from fastitpn.reporting.values import Value, format_column, format_value, is_number
+
+_THUMBNAIL_PX = 320
+_PICTURE_PX = 1800
+_PNG_BYTES = 150_000
+"""Pictures whose PNG is larger than this are stored as JPEG."""
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    summary: Sequence[tuple[str, Value, str]] = (),
+    sections: Sequence[Section] = (),
+    subtitle: str = "",
+) -> Path:
+    """Write a self-contained HTML report.
+
+    The page follows the reader's light or dark setting and the width of the screen. All text is escaped, and a content
+    security policy lets the browser run no script but the page's own and load nothing.
+
+    Args:
+        path: The file; missing folders are made. It is replaced in one step, so a reader never sees half a report.
+        title: Heading of the page.
+        summary: The main figures, on top: (name, value, note). Floats are written with four digits.
+        sections: From `sections`, in order.
+        subtitle: A line below the title.
+
+    Returns:
+        `path`.
+    """
+    html = render_report(title=title, summary=summary, sections=sections, subtitle=subtitle)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(html)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def render_report(
+    *, title: str, summary: Sequence[tuple[str, Value, str]], sections: Sequence[Section], subtitle: str = ""
+) -> str:
+    """The text of `write_report`'s file."""
+    for section in sections:
+        if not isinstance(section, Section):
+            raise TypeError(f"{type(section).__module__}.{type(section).__name__} is not a section of a report")
+    template = resources.files("fastitpn.reporting").joinpath("report.html.j2").read_text(encoding="utf-8")
+    script = resources.files("fastitpn.reporting").joinpath("report.js").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"embed": _embed, "value": format_value}
+    return environment.from_string(template).render(
+        title=title,
+        subtitle=subtitle,
+        summary=summary,
+        sections=[(type(section).__name__.lower(), section) for section in sections],
+        table=_table,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        thumbnail_px=_THUMBNAIL_PX,
+    )
+
+
+def _table(table: Table) -> tuple[list[tuple[str, bool]], list[list[dict[str, object]]]]:
+    """Heads (name, whether numeric) and, row by row, cells: text, key to sort by, share of the bar or None."""
+    heads, columns = [], []
+    for index, name in enumerate(table.columns):
+        values = [row[index] for row in table.rows]
+        numeric = any(map(is_number, values)) and all(value is None or is_number(value) for value in values)
+        heads.append((name, numeric))
+        columns.append(
+            [
+                {
+                    "text": text,
+                    "key": value if is_number(value) else text,
+                    "bar": min(max(float(value), 0.0), 1.0) if name in table.bars and is_number(value) else None,
+                }
+                for value, text in zip(values, format_column(values), strict=True)
+            ]
+        )
+    return heads, [list(row) for row in zip(*columns, strict=True)]
+
+
+def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX) -> Markup:
+    """A picture as an element of the page."""
+    if isinstance(image, str):
+        # Never below 0.78 of its own size, where its text could no longer be read (it scrolls); above 1.6 it shouts.
+        found = re.search(r'viewBox="0 0 ([\d.]+)', image)
+        width = float(found[1]) if found else 400.0
+        return Markup(
+            f'<div style="width:{1.6 * width:.0f}px;max-width:100%;min-width:{0.78 * width:.0f}px">{image}</div>'
+        )
+    picture = image if image.mode in ("RGB", "RGBA", "L") else image.convert("RGBA" if "A" in image.mode else "RGB")
+    if max(picture.size) > limit_px:
+        picture = picture.copy()
+        picture.thumbnail((limit_px, limit_px))
+    kind, data = "png", _encoded(picture, "PNG", optimize=True)
+    if len(data) > _PNG_BYTES and picture.mode != "RGBA":
+        kind, data = "jpeg", _encoded(picture, "JPEG", quality=90, subsampling=0)
+    least = f' style="min-width:{min(picture.width, 640)}px"' if limit_px == _PICTURE_PX else ""
+    return Markup(
+        f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode()}" alt="{escape(alt)}"'
+        f' width="{picture.width}" height="{picture.height}"{least}>'
+    )
+
+
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()

@@ -1,0 +1,108 @@
+"""Tables of figures, and how they are printed: framed and coloured on a terminal, plain text anywhere else."""
+
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import ArrayLike
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from fastitpn.reporting.sections import Table
+from fastitpn.reporting.values import format_column, is_number, printable
+
+
+def metrics_table(metrics: Mapping[str, object], title: str = "Metrics") -> Table:
+    """One row per metric."""
+    return Table(title, ("metric", "value"), [(name, value) for name, value in metrics.items()])
+
+
+def per_class_table(matrix: ArrayLike, class_names: Sequence[str], title: str = "Accuracy by class") -> Table:
+    """One row per class, the least accurate first.
+
+    Args:
+        matrix: [classes, classes] counts, row = true class, column = predicted class.
+        class_names: One per row.
+        title: Heading.
+
+    Returns:
+        Columns: class, images, accuracy (share of its images found; recall), precision (share of the images called so
+        that are), most often taken for. None where there is nothing to divide by.
+
+    Raises:
+        ValueError: The matrix does not fit the names.
+    """
+    counts = np.asarray(matrix, dtype=np.int64)
+    if counts.shape != (len(class_names),) * 2:
+        raise ValueError(f"confusion matrix of shape {counts.shape} for {len(class_names)} class names")
+    wrong = counts - np.diag(np.diag(counts))
+    rows: list[tuple[object, ...]] = []
+    for i, name in enumerate(class_names):
+        hits, images, called = int(counts[i, i]), int(counts[i].sum()), int(counts[:, i].sum())
+        rival = int(wrong[i].argmax())
+        rows.append(
+            (
+                name,
+                images,
+                hits / images if images else None,
+                hits / called if called else None,
+                f"{class_names[rival]} ({wrong[i, rival]})" if wrong[i, rival] else None,
+            )
+        )
+    rows.sort(key=lambda row: (row[2] is None, row[2]))
+    columns = ("class", "images", "accuracy", "precision", "most often taken for")
+    return Table(title, columns, rows, bars=("accuracy", "precision"))
+
+
+def arms_table(
+    arms: Mapping[str, Mapping[str, float]], baseline: str | None = None, title: str = "Comparison"
+) -> Table:
+    """One row per arm of a comparison, one column per metric.
+
+    Args:
+        arms: Label -> metrics. A metric that an arm lacks is left open.
+        baseline: An arm whose figures the others' are compared with: adds a column of differences per metric.
+        title: Heading.
+    """
+    metrics = list(dict.fromkeys(name for values in arms.values() for name in values))
+    columns: list[str] = ["arm"]
+    for name in metrics:
+        columns += [name] if baseline is None else [name, f"Δ {name}"]
+    rows = []
+    for label, values in arms.items():
+        row: list[object] = [label]
+        for name in metrics:
+            value = values.get(name)
+            row.append(value)
+            if baseline is not None:
+                start = arms[baseline].get(name)
+                row.append(value - start if value is not None and start is not None and label != baseline else None)
+        rows.append(row)
+    return Table(title, columns, rows)
+
+
+def print_table(table: Table, file: TextIO | None = None) -> None:
+    """Print a table.
+
+    Args:
+        table: What to print. Markup and control characters in names are shown, never obeyed.
+        file: Where to; standard output if None. Without a terminal behind it lines are never cut or coloured.
+    """
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=file, width=10_000, color_system=None, highlight=False)
+    view = RichTable(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="bold", pad_edge=False)
+    written = []
+    for column, name in enumerate(table.columns):
+        values = [row[column] for row in table.rows]
+        numeric = any(map(is_number, values)) and all(v is None or is_number(v) for v in values)
+        view.add_column(Text(printable(name)), justify="right" if numeric else "left")
+        written.append(format_column(values))
+    for cells in zip(*written, strict=True):
+        view.add_row(*(Text(cell) for cell in cells))
+    console.print(Text(printable(table.title), style="bold"))
+    console.print(view)
+    if table.caption:
+        console.print(Text(printable(table.caption), style="dim"))
