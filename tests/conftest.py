@@ -1,11 +1,16 @@
-"""The helper module `published` lies beside this file."""
+"""Small data and small runs for all tests; the modules `published` and `tiny_runs` lie beside this file."""
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from fastitpn.data.scenes import SceneSet
+    from fastitpn.engine.run import Run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,3 +24,34 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     if request.param == "without onednn":
         monkeypatch.setattr("fastitpn.models.linear.ENABLED", False)
     return request.param
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> "SceneSet":
+    """A few real pictures, unlabelled and in three classes; read only."""
+    from fastitpn.data.scenes import build_scenes
+
+    folder = tmp_path_factory.mktemp("scenes") / "data"
+    return build_scenes(folder, unlabelled=12, train_per_class=4, val_per_class=2, classes=3, px=(40, 56))
+
+
+@pytest.fixture(scope="session")
+def pretrained_run(scenes: "SceneSet", tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A short pre-training under the moving average; read only."""
+    from tiny_runs import TRAINING
+
+    import fastitpn
+
+    return fastitpn.pretrain(data=scenes.unlabelled, out=tmp_path_factory.mktemp("runs") / "pretrain", **TRAINING)
+
+
+@pytest.fixture(scope="session")
+def classifier_run(scenes: "SceneSet", pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A short fine-tuning of it; read only."""
+    from tiny_runs import TRAINING
+
+    import fastitpn
+
+    out = tmp_path_factory.mktemp("runs") / "classify"
+    weights = pretrained_run.directory
+    return fastitpn.finetune("classify", data=scenes.train, val=scenes.val, weights=weights, out=out, **TRAINING)

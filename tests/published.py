@@ -62,9 +62,9 @@ def small_model(**changes: Any) -> FastITPN:
     return FastITPN(**{"num_classes": 10, **SMALL, **changes}).eval()
 
 
-def reference_classifier(case: str) -> ReferenceClassifier:
+def reference_classifier(case: str, **changes: Any) -> ReferenceClassifier:
     """The literal reference of a case with its weights."""
-    ours = {**SMALL, **CASES[case]}
+    ours = {**SMALL, **CASES[case], **changes}
     mean_pooling, init_values = ours.pop("fc_norm", True), ours.pop("init_values", 0.1)
     model = ReferenceClassifier(num_classes=10, mean_pooling=mean_pooling, init_values=init_values, **ours)
     rule_weights(model)

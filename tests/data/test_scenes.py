@@ -25,7 +25,7 @@ SMALL = {
     "segment": (6, 4),
     "seed": 5,
 }
-CLASSES = ("mammal", "produce", "vehicle")
+CLASSES = ("mammal", "produce", "building")
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_figures_are_those_of_the_model(checkpoint, model):
 def test_our_pretraining_checkpoint_gets_both_verdicts(pretrained):
     seen = inspect(pretrained)
     assert seen.what == "pre-training weights, a checkpoint of fastitpn (task pretrain, step 7)"
-    assert (seen.pyramid_dim, seen.pyramid_hidden, seen.teacher_dim, seen.num_classes) == (256, 682, 96, 0)
+    assert (seen.pyramid_dim, seen.pyramid_hidden, seen.teacher_dim, seen.num_classes) == (128, 341, 96, 0)
     first, second = seen.verdicts
     assert first.ok
     assert second.ok
@@ -139,7 +139,7 @@ def test_the_command_line_prints_all_of_it(pretrained, capsys):
     assert main(["inspect", str(pretrained)]) == 0
     printed = capsys.readouterr().out
     assert printed == f"{inspect(pretrained)}\n"
-    assert "pyramid     256 channels, 682 hidden" in printed
+    assert "pyramid     128 channels, 341 hidden" in printed
     assert printed.count("verdict     fits ") == 2
     assert "verdict     fits create_model" in printed
 

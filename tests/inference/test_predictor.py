@@ -146,7 +146,7 @@ def test_a_run_directory_gives_its_best_checkpoint(content, tmp_path):
 
 
 def test_a_checkpoint_of_pretraining_has_no_classes(pretrained):
-    with pytest.raises(InputError, match="it has no classes to predict") as caught:
+    with pytest.raises(InputError, match="a checkpoint of the task 'pretrain', and no trained classifier") as caught:
         load(pretrained)
     assert caught.value.where == pretrained
     assert caught.value.fix == f"fastitpn finetune classify data=FOLDER weights={pretrained}"
@@ -155,7 +155,7 @@ def test_a_checkpoint_of_pretraining_has_no_classes(pretrained):
 def test_published_weights_have_no_classes(model, tmp_path):
     path = tmp_path / "fast itpn.pt"
     torch.save({"model": fastitpn.to_official_names(model.state_dict())}, path)
-    with pytest.raises(InputError, match="a classifier file without names of classes: it has no classes") as caught:
+    with pytest.raises(InputError, match="a classifier file without names of classes, and no") as caught:
         load(path)
     assert caught.value.fix == f"fastitpn finetune classify data=FOLDER weights='{path}'"
 

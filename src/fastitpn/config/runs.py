@@ -131,6 +131,8 @@ class TeacherConfig(Config):
     """File with the teacher's weights; none takes those that timm knows."""
     px: Count | None = None
     """Side of the teacher's input; none picks the one whose grid matches the student's."""
+    standardise: bool = False
+    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
     momentum: Ratio = 0.9998
     """For ema: share of the average that one step keeps, at the end."""
     momentum_start: Ratio = 0.996

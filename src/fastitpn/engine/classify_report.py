@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from fastitpn.config import to_yaml
 from fastitpn.config.runs import ClassifyConfig
 from fastitpn.data.folders import LabelledImages
-from fastitpn.engine.evaluate import evaluate_checkpoint
+from fastitpn.engine.evaluate import evaluate_classifier
 from fastitpn.engine.run import Run
+from fastitpn.engine.trained_model import load_classifier
 from fastitpn.reporting.charts import curves, metric_title
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.values import Value
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 def write_classify_report(run: Run, config: ClassifyConfig, val: LabelledImages, fabric: "Fabric") -> None:
     """Evaluate the best checkpoint in detail and write `report.html`."""
     assert run.best_checkpoint is not None
-    evaluation = evaluate_checkpoint(run.best_checkpoint, val, fabric, batch=config.batch, workers=config.workers)
+    classifier = load_classifier(run.best_checkpoint)
+    evaluation = evaluate_classifier(classifier, val, fabric, batch=config.batch, workers=config.workers)
     drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in ("loss", "top1", "lr")]
     sections: list[Section] = [
         Grid("Training", drawn),
@@ -27,7 +30,7 @@ def write_classify_report(run: Run, config: ClassifyConfig, val: LabelledImages,
         Code("Configuration", to_yaml(config)),
         Facts("Environment", describe_environment(fabric.device)),
     ]
-    summary = [
+    summary: list[tuple[str, Value, str]] = [
         ("top-1 accuracy", round(evaluation.metrics["top1"], 1), f"percent, best checkpoint, {len(val)} images"),
         ("classes", len(evaluation.classes), ""),
         ("started from", config.weights.name if config.weights else "random weights", ""),

@@ -10,6 +10,7 @@ import importlib.resources
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,11 +19,13 @@ from fastitpn.config import ClassifyConfig, DemoConfig, PretrainConfig, build
 from fastitpn.data.folders import labelled
 from fastitpn.data.images import read_image
 from fastitpn.data.scenes import SceneSet, build_scenes
+from fastitpn.engine.atomic import replacing
 from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.evaluate import Evaluation, evaluate_checkpoint
+from fastitpn.engine.evaluate import Evaluation, evaluate_classifier
 from fastitpn.engine.finetune import run_classify
 from fastitpn.engine.pretrain import run_pretrain
 from fastitpn.engine.run import Run
+from fastitpn.engine.trained_model import load_classifier
 from fastitpn.errors import InputError
 from fastitpn.reporting.charts import bars, curves
 from fastitpn.reporting.environment import describe_environment
@@ -140,7 +143,7 @@ def classify_configs(config: DemoConfig, scenes: SceneSet, weights: Path) -> dic
     }
 
 
-def _build_scenes(out: Path, seed: int, console: Console, sizes: dict[str, int]) -> SceneSet:
+def _build_scenes(out: Path, seed: int, console: Console, sizes: dict[str, Any]) -> SceneSet:
     columns = (TextColumn("composing scenes"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         bar = progress.add_task("scenes", total=None)
@@ -165,9 +168,10 @@ def _write_report(
     val = labelled(scenes.val, list(scenes.classes))
     best = runs[PRETRAINED].best_checkpoint
     assert best is not None
-    evaluation = evaluate_checkpoint(best, val, fabric)
+    evaluation = evaluate_classifier(load_classifier(best), val, fabric)
     items = _predictions(evaluation)
-    contact_sheet(items, columns=6, tile_px=128).save(config.out / "predictions.png")
+    with replacing(config.out / "predictions.png") as file:
+        contact_sheet(items, columns=6, tile_px=128).save(file, "PNG")
     final = {name: run.metrics["top1"] for name, run in runs.items()}
     path = config.out / "report.html"
     write_report(

@@ -14,12 +14,12 @@ from fastitpn.data.folders import LabelledImages, labelled
 from fastitpn.data.images import read_image
 from fastitpn.data.readable import check_readable
 from fastitpn.engine.atomic import write_text
-from fastitpn.engine.checkpoint import load_checkpoint
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.loaders import evaluation_loader, on_device
 from fastitpn.engine.loading import worker_errors
-from fastitpn.engine.run import Run
-from fastitpn.engine.trained_model import build_trained_model
+from fastitpn.engine.output import make_folder
+from fastitpn.engine.run import CONFIG
+from fastitpn.engine.trained_model import TrainedClassifier, load_classifier
 from fastitpn.errors import InputError
 from fastitpn.reporting.charts import confusion_matrix as draw_confusion
 from fastitpn.reporting.environment import describe_environment
@@ -93,28 +93,34 @@ class Evaluation:
         ]
 
 
-def evaluate_checkpoint(
-    path: Path, images: LabelledImages, fabric: "Fabric", *, px: int | None = None, batch: int = 64, workers: int = 0
+def evaluate_classifier(
+    classifier: TrainedClassifier,
+    images: LabelledImages,
+    fabric: "Fabric",
+    *,
+    px: int | None = None,
+    batch: int = 64,
+    workers: int = 0,
 ) -> Evaluation:
-    """Evaluate a classifier's checkpoint on images whose classes are in the checkpoint's order.
+    """Evaluate a classifier on images whose classes are in its order.
 
     Args:
-        path: The checkpoint.
-        images: As `folders.labelled(..., classes=those of the checkpoint)`.
+        classifier: Of `load_classifier`; its model moves to the device.
+        images: As `folders.labelled(..., classes=those of the classifier)`.
         fabric: Where to compute.
-        px: Side of the input; None for the checkpoint's.
+        px: Side of the input; None for the classifier's.
         batch: Images in one batch.
         workers: Processes that load images.
     """
-    content = load_checkpoint(path)
-    model = build_trained_model(content, path).to(fabric.device)
-    norm = content["normalisation"]
-    loader = evaluation_loader(images, px or content["px"], norm["mean"], norm["std"], batch=batch, workers=workers)
+    model = classifier.model.to(fabric.device)
+    loader = evaluation_loader(
+        images, px or classifier.px, classifier.mean, classifier.std, batch=batch, workers=workers
+    )
     with worker_errors(), fabric.autocast():
         logits, labels = predict_logits(on_device(loader, fabric), model)
     return Evaluation(
         metrics=scores(logits, labels),
-        classes=list(content["classes"]),
+        classes=list(classifier.classes),
         matrix=confusion_matrix(logits, labels),
         images=images,
         probabilities=logits.softmax(1),
@@ -125,24 +131,19 @@ def run_evaluate(config: EvaluateConfig) -> Evaluation:
     """Evaluate a checkpoint on a folder or table, print the figures and write them to `out`.
 
     Raises:
-        InputError: The checkpoint or the data is wrong.
+        InputError: The checkpoint, the data or the folder `out` is wrong.
     """
-    path = find_checkpoint(config.checkpoint)
-    content = load_checkpoint(path)
-    if content.get("task") != "classify":
-        raise InputError(
-            f"this checkpoint is of the task {content.get('task')!r}, which has no classes to evaluate",
-            where=path,
-            expected="a checkpoint of fastitpn finetune classify",
-            fix=f"fastitpn finetune classify data=FOLDER weights={config.checkpoint}",
-        )
-    images = labelled(config.data, content["classes"])
+    _check_out(config.out)
+    classifier = load_classifier(config.checkpoint)
+    images = labelled(config.data, classifier.classes)
     check_readable(images.paths)
+    make_folder(config.out)
     fabric = build_fabric(config.device, precision=config.precision)
-    evaluation = evaluate_checkpoint(path, images, fabric, px=config.px, batch=config.batch, workers=config.workers)
+    evaluation = evaluate_classifier(
+        classifier, images, fabric, px=config.px, batch=config.batch, workers=config.workers
+    )
     print_table(per_class_table(evaluation.matrix.numpy(), evaluation.classes))
     print_table(metrics_table(evaluation.metrics))
-    config.out.mkdir(parents=True, exist_ok=True)
     write_text(config.out / "evaluation.json", json.dumps(evaluation.to_json(), indent=1) + "\n")
     write_report(
         config.out / "report.html",
@@ -161,16 +162,11 @@ def run_evaluate(config: EvaluateConfig) -> Evaluation:
     return evaluation
 
 
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint file of a file or run directory.
-
-    Raises:
-        InputError: There is none.
-    """
-    if not path.is_dir():
-        return path
-    run = Run(path)
-    found = run.best_checkpoint or run.last_checkpoint
-    if found is None:
-        raise InputError("the run has no checkpoint yet", where=path, expected="a run that has begun")
-    return found
+def _check_out(out: Path) -> None:
+    if (out / CONFIG).is_file():
+        raise InputError(
+            "out is the directory of a run, whose report would be replaced",
+            where=out,
+            expected="a folder of its own",
+            fix=f"out={out / 'evaluation'}",
+        )

@@ -18,7 +18,7 @@ from fastitpn.engine.loaders import cache_mib, evaluation_loader, on_device, tra
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
-from fastitpn.engine.setup import fit_settings, global_batch, seed_start, start_from, total_steps
+from fastitpn.engine.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import ARCHITECTURES, create_model
@@ -82,10 +82,21 @@ def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
     name, px = _name_and_px(config, file)
     arguments: dict[str, Any] = {"img_size": px, "num_classes": len(classes)}
     if file is not None:
-        arguments |= {k: v for k, v in file.arguments().items() if k != "img_size" and not k.startswith("pyramid")}
+        own = ("img_size", "in_chans", "pyramid")  # what the images and the task decide
+        arguments |= {k: v for k, v in file.arguments().items() if not k.startswith(own)}
     model: FastITPN = create_model(name, drop_path_rate=config.drop_path, **arguments)
-    if config.weights is not None:
-        start_from(model, config.weights, strict=config.weights_strict)
+    if config.weights is not None and file is not None:
+        start_from(
+            model,
+            config.weights,
+            name=name,
+            fix="weights_strict=false to take what fits",
+            strict=config.weights_strict,
+        )
+        before = file.checkpoint.get("classes")
+        if before is not None and before != classes and len(before) == len(classes):  # of as many, but other classes
+            model.reset_classifier(len(classes))
+            print("the head of those weights is for other classes: it starts fresh", flush=True)
     elif not config.scratch:
         print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
     description = {
@@ -113,6 +124,6 @@ def _name_and_px(config: ClassifyConfig, file: WeightsFile | None) -> tuple[str,
             expected=f"one of {', '.join(ARCHITECTURES)}",
             fix="model=NAME of a model that these weights belong to",
         )
+    check_model(name)
     native = file.px if file is not None else None
-    default = ARCHITECTURES[name]["img_size"] if name in ARCHITECTURES else 224
-    return name, config.px or native or default
+    return name, config.px or native or ARCHITECTURES[name]["img_size"]

@@ -16,7 +16,7 @@ from fastitpn.engine.loop import fit
 from fastitpn.engine.pretrain_report import write_pretrain_report
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
-from fastitpn.engine.setup import fit_settings, seed_start, start_from, total_steps
+from fastitpn.engine.setup import check_model, fit_settings, seed_start, start_from, total_steps
 from fastitpn.models.registry import create_model
 from fastitpn.pretraining.masking import BlockMasks
 from fastitpn.pretraining.model import PretrainingModel
@@ -50,6 +50,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
 
 def build_task(config: PretrainConfig) -> PretrainTask:
     """Student and teacher of a configuration, with their start values."""
+    check_model(config.model)
     seed_start(config.seed)
     arguments: dict[str, Any] = {"img_size": config.px, "drop_path_rate": config.drop_path}
     backbone = create_model(
@@ -70,10 +71,17 @@ def build_task(config: PretrainConfig) -> PretrainTask:
         weights=config.teacher.weights,
         teacher_px=config.teacher.px,
         momentum=(config.teacher.momentum_start, config.teacher.momentum),
+        standardise=config.teacher.standardise,
     )
     student = PretrainingModel(backbone, teacher_dim=teacher.dim, norm=config.norm)
     if config.weights is not None:
-        start_from(student, config.weights)
+        start_from(
+            student,
+            config.weights,
+            name=config.model,
+            fix="weights=FILE of a pre-training with a teacher of the same width, or leave weights out",
+        )
+        teacher.begin(student)
     description = {
         "model": {"name": config.model, "arguments": {**arguments, "teacher_dim": teacher.dim, "norm": config.norm}},
         "classes": None,

@@ -102,7 +102,12 @@ def prepare(directory: str | PathLike[str], config: Mapping[str, Any], *, verb: 
         except InputError as error:
             problem = error
         except OSError as error:
-            problem = InputError(f"the run directory cannot be made: {error.strerror}", where=directory)
+            problem = InputError(
+                f"the run directory cannot be made: {error.strerror}",
+                where=directory,
+                expected="a place to write to",
+                fix="out=ANOTHER_FOLDER",
+            )
     problem = _told_to_all(problem)
     if problem is not None:
         raise problem

@@ -7,10 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from fastitpn.config.nearest import nearest_name
 from fastitpn.config.runs import TrainingConfig
 from fastitpn.engine.seeding import seed_step
 from fastitpn.engine.settings import FitSettings
+from fastitpn.errors import InputError
+from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.models.weights import LoadReport, load_weights
+from fastitpn.models.weights_file import read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +72,42 @@ def seed_start(seed: int) -> None:
     seed_step(seed, -1, 0)
 
 
-def start_from(model: nn.Module, weights: Path, *, strict: bool = True) -> LoadReport:
-    """Load weights and say what became of them."""
-    report = load_weights(model, weights, strict=strict)
+def check_model(name: str) -> None:
+    """Makes sure that there is such a model.
+
+    Raises:
+        InputError: With the nearest name.
+    """
+    if name not in ARCHITECTURES:
+        near = nearest_name(name, ARCHITECTURES)
+        raise InputError(
+            f"there is no model {name!r}",
+            where="model",
+            expected=", ".join(ARCHITECTURES),
+            fix=f"model={near or 'fastitpn_tiny'}",
+        )
+
+
+def start_from(model: nn.Module, weights: Path, *, name: str, fix: str, strict: bool = True) -> LoadReport:
+    """Load weights and say what became of them.
+
+    Args:
+        model: To load into.
+        weights: File or run directory.
+        name: Of the model's size.
+        fix: What to type if weights of the same architecture do not fit.
+        strict: See `load_weights`.
+
+    Raises:
+        InputError: They cannot be read or do not fit.
+    """
+    try:
+        report = load_weights(model, weights, strict=strict)
+    except InputError as error:
+        size = read_weights(weights).model  # a file that cannot be read ends here, as it did above
+        if size not in (None, name):
+            fix = f"model={size}, or weights=FILE of {name}"
+        raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
     logger.info("%s: %s", weights, report.verdict)
     print(f"{weights}: {report.verdict}", flush=True)
     return report

@@ -1,24 +1,114 @@
-"""The model of a checkpoint, built from the checkpoint alone."""
+"""A trained classifier: found, read and built from its checkpoint alone."""
 
+import os
+import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
+from fastitpn.engine.run import CHECKPOINTS
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
+from fastitpn.models.weights_file import read_weights
+
+_NEEDED = ("model", "classes", "normalisation", "px", "weights")
 
 
-def build_trained_model(content: Mapping[str, Any], path: Path) -> FastITPN:
-    """Build a checkpoint's classifier and fill it.
+@dataclass(frozen=True, kw_only=True)
+class TrainedClassifier:
+    """What `fastitpn finetune classify` left behind, ready to use.
+
+    Attributes:
+        path: The checkpoint.
+        model: In evaluation mode, on the CPU.
+        classes: Names, in the order of the logits.
+        px: Side of the input.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+    """
+
+    path: Path
+    model: FastITPN
+    classes: tuple[str, ...]
+    px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def load_classifier(source: str | os.PathLike[str]) -> TrainedClassifier:
+    """Find, read and build a classifier.
 
     Args:
-        content: Of a checkpoint, see `checkpoint.load_checkpoint`.
-        path: Where it came from, for messages.
+        source: A checkpoint, or a run directory (its best checkpoint).
 
     Raises:
-        InputError: The model cannot be built, or its weights do not fit it.
+        InputError: There is none, it cannot be read, wants to run code, or is not a classifier with its classes.
     """
+    path = _find(Path(source).expanduser())
+    content = _read(path)
+    if content.get("task") != "classify" or not content.get("classes"):
+        raise _no_classes(f"a checkpoint of the task {content.get('task')!r}", path)
+    if absent := [key for key in _NEEDED if key not in content]:
+        raise InputError(f"the checkpoint lacks {', '.join(absent)}", where=path, expected="all that training writes")
+    return TrainedClassifier(
+        path=path,
+        model=_build(content, path),
+        classes=tuple(content["classes"]),
+        px=content["px"],
+        mean=tuple(content["normalisation"]["mean"]),
+        std=tuple(content["normalisation"]["std"]),
+    )
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise InputError(
+            "there is no such checkpoint or run",
+            where=path,
+            expected="a run directory, or a .ckpt file",
+            fix=f"see what is there: ls {next(parent for parent in path.absolute().parents if parent.exists())}",
+        )
+    candidates = [path / CHECKPOINTS / name for name in (BEST, LAST, PREVIOUS)]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise InputError(
+            "this folder has no checkpoint",
+            where=path,
+            expected="a run directory that has one, or a .ckpt file",
+            fix="fastitpn finetune classify data=FOLDER makes one",
+        )
+    return found
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return load_checkpoint(path)
+    except InputError as error:
+        try:
+            file = read_weights(path)
+        except InputError as better:  # it tells code in a file, and weights of other models, from damage
+            fix = error.fix or better.fix
+            raise InputError(better.what, where=path, expected=better.expected, fix=fix) from None
+        if file.checkpoint:
+            raise  # ours, but damaged
+    raise _no_classes(f"a {file.kind} file without names of classes", path)
+
+
+def _no_classes(what: str, path: Path) -> InputError:
+    return InputError(
+        f"this is {what}, and no trained classifier",
+        where=path,
+        expected="a checkpoint of fastitpn finetune classify",
+        fix=f"fastitpn finetune classify data=FOLDER weights={shlex.quote(str(path))}",
+    )
+
+
+def _build(content: Mapping[str, Any], path: Path) -> FastITPN:
     name, arguments = content["model"]["name"], content["model"]["arguments"]
     try:
         model = create_model(name, **{**arguments, "weight_init": "skip"})

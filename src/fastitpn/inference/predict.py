@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastitpn.config import PredictConfig
 from fastitpn.engine.atomic import replacing
+from fastitpn.engine.output import make_folder
 from fastitpn.errors import InputError
 from fastitpn.inference.predictor import load
 from fastitpn.inference.results import SHEET_IMAGES, Classification, Predictions, Skipped
@@ -26,10 +27,7 @@ def run_predict(config: PredictConfig) -> Predictions:
         InputError: The checkpoint or the source does not fit, or no image can be read.
     """
     paths = _images(config)
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InputError("out is a file", where=config.out, expected="a folder", fix="out=ANOTHER_FOLDER") from None
+    make_folder(config.out)
     predictor = load(config.checkpoint, device=config.device, precision=config.precision)
     predictions = predictor(
         paths,

@@ -1,10 +1,8 @@
 """From a checkpoint to predictions."""
 
 import os
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
@@ -13,18 +11,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from fastitpn.data.readable import check_readable
 from fastitpn.data.transforms import classify_eval
-from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.loading import MicroBatches, worker_errors
 from fastitpn.engine.progress import ProgressDisplay
-from fastitpn.engine.run import CHECKPOINTS
-from fastitpn.engine.trained_model import build_trained_model
+from fastitpn.engine.trained_model import load_classifier
 from fastitpn.errors import InputError
 from fastitpn.inference.results import Classification, Predictions, Skipped
 from fastitpn.inference.sources import ImageLike, Source, collect_sources
-from fastitpn.models.weights_file import read_weights
 
-_NEEDED = ("model", "classes", "normalisation", "px", "weights")
 _WORKERS_FROM_BATCHES = 2
 _Sample = tuple[int, Tensor | InputError]
 """Place of an image, with the model's input [3, px, px] or what is wrong with it."""
@@ -156,59 +150,15 @@ def load(checkpoint: str | os.PathLike[str], *, device: str = "auto", precision:
     Raises:
         InputError: It cannot be read, wants to run code, or is not a classifier with its classes.
     """
-    path = _find(Path(checkpoint).expanduser())
-    content = _read(path)
-    if content.get("task") != "classify" or not content.get("classes"):
-        raise _no_classes(f"a checkpoint of the task {content.get('task')!r}", path)
-    absent = [key for key in _NEEDED if key not in content]
-    if absent:
-        raise InputError(f"the checkpoint lacks {', '.join(absent)}", where=path, expected="all that training writes")
-    normalisation = content["normalisation"]
+    classifier = load_classifier(checkpoint)
     return Predictor(
-        build_trained_model(content, path),
-        classes=content["classes"],
-        px=content["px"],
-        mean=normalisation["mean"],
-        std=normalisation["std"],
+        classifier.model,
+        classes=classifier.classes,
+        px=classifier.px,
+        mean=classifier.mean,
+        std=classifier.std,
         device=device,
         precision=precision,
-    )
-
-
-def _find(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    candidates = [path / CHECKPOINTS / name for name in (BEST, LAST, PREVIOUS)]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if found is None:
-        raise InputError(
-            "this folder has no checkpoint", where=path, expected="a run directory that has one, or a .ckpt file"
-        )
-    return found
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        return load_checkpoint(path)
-    except InputError as error:
-        if not path.is_file():
-            raise
-        try:
-            file = read_weights(path)
-        except InputError as better:  # it tells code in a file, and weights of other models, from damage
-            fix = better.fix or error.fix
-            raise InputError(better.what, where=path, expected=better.expected, fix=fix) from None
-        if file.checkpoint:
-            raise  # ours, but damaged
-    raise _no_classes(f"a {file.kind} file without names of classes", path)
-
-
-def _no_classes(what: str, path: Path) -> InputError:
-    return InputError(
-        f"this is {what}: it has no classes to predict",
-        where=path,
-        expected="a checkpoint of fastitpn finetune classify",
-        fix=f"fastitpn finetune classify data=FOLDER weights={shlex.quote(str(path))}",
     )
 
 

@@ -1,7 +1,8 @@
 """Fast-iTPN: the trunk, the pyramid on top of it when asked for, a head, and timm's contract for a model."""
 
+from typing import Any
+
 import torch
-from timm.layers import get_device_dtype
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
@@ -130,10 +131,8 @@ class FastITPN(Trunk):
                 {"num_chs": dim, "reduction": stride, "module": f"stages.{i}"}
                 for i, (dim, stride) in enumerate(zip(self.stage_dims, STRIDES, strict=False))
             ]
-        outputs = ("output4", "output8", "output16", "output16", "output16")
         return [
-            {"num_chs": pyramid_dim, "reduction": stride, "module": f"pyramid.{output}"}
-            for stride, output in zip(STRIDES, outputs, strict=True)
+            {"num_chs": pyramid_dim, "reduction": stride, "module": f"pyramid.output{stride}"} for stride in STRIDES
         ]
 
     @torch.jit.ignore
@@ -212,9 +211,9 @@ class FastITPN(Trunk):
         """NCHW maps by their place in `STRIDES`, as far as not pruned."""
         cells = self.pyramid_cells(stages)
         maps = {i: cells_to_map(x, height, width) for i, x in zip(self.pyramid.levels, cells, strict=True)}
-        if 2 in maps:  # the coarse levels are subsampled: the published fork's max pooling with a kernel of 1
-            maps[3] = maps[2][..., ::2, ::2]
-            maps[4] = maps[3][..., ::2, ::2]
+        if 2 in maps:
+            maps[3] = self.pyramid.output32(maps[2])
+            maps[4] = self.pyramid.output64(maps[3])
         return maps
 
     def pyramid_features(self, x: Tensor) -> list[Tensor]:
@@ -257,7 +256,8 @@ class FastITPN(Trunk):
             num_classes: Classes; 0 for no head.
             global_pool: "avg" or ""; None keeps the present pooling.
         """
-        dd = get_device_dtype(self)
+        weight = self.patch_embed.proj.weight
+        dd: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
         if global_pool is not None:
             _check_pool(global_pool)
             self.global_pool = global_pool
@@ -336,7 +336,7 @@ class FastITPN(Trunk):
         if ends_early or self.final_level is not None:
             self.num_features = self.head_hidden_size = int(self.feature_info[last]["num_chs"])
             self.output_fmt = "NHWC"
-        if prune_norm or ends_early:
+        if prune_norm or ends_early or self.final_level is not None:
             self.norm = nn.Identity()
         if prune_head or ends_early:
             self.fc_norm = nn.Identity()

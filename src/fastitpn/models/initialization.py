@@ -24,10 +24,10 @@ def initialize(model: nn.Module, scheme: str, *, init_values: float, num_attenti
     """
     _initialize_leaves(model, scheme)
     for module in model.modules():
-        if isinstance(module, Attention) and module.q_bias is not None:
+        if isinstance(module, Attention) and module.q_bias is not None and module.v_bias is not None:
             nn.init.zeros_(module.q_bias)
             nn.init.zeros_(module.v_bias)
-        if isinstance(module, AttentionBlock) and init_values:
+        if isinstance(module, AttentionBlock) and module.gamma_1 is not None and module.gamma_2 is not None:
             nn.init.constant_(module.gamma_1, init_values)
             nn.init.constant_(module.gamma_2, init_values)
     if scheme == "pretrain":
@@ -89,12 +89,12 @@ def _published_convolutions(model: nn.Module) -> set[int]:
     return found
 
 
-def _convolution_default(weight: Tensor | None, bias: Tensor, *, fan_in: int) -> None:
+def _convolution_default(weight: Tensor | None, bias: Tensor | None, *, fan_in: int) -> None:
     """PyTorch's default of a convolution: both uniform within 1 / sqrt(fan-in)."""
     bound = 1 / math.sqrt(fan_in)
-    if weight is not None:
-        nn.init.uniform_(weight, -bound, bound)
-    nn.init.uniform_(bias, -bound, bound)
+    for tensor in (weight, bias):
+        if tensor is not None:
+            nn.init.uniform_(tensor, -bound, bound)
 
 
 def _rescale_sub_norm(model: nn.Module, scale: float) -> None:

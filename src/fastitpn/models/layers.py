@@ -5,10 +5,12 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from timm.layers import DropPath, LayerNorm
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from fastitpn.models.linear import GeluMlp, Linear, SwiGLU, linear
 from fastitpn.models.relative_position import create_relative_position_bias
+
+fx.wrap("linear")
 
 Norm = partial(LayerNorm, eps=1e-6)
 """Every LayerNorm of the published models: affine, eps 1e-6."""

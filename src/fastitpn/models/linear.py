@@ -3,7 +3,7 @@
 PyTorch sends a float32 Linear on a CPU to MKL, which takes its slow path on processors that are not Intel's: on an AMD
 core with AVX-512 oneDNN is 2.2 times as fast, and elsewhere about equal (`benchmarks/inference.py` measures it). oneDNN
 also applies the activation while the product is in cache. Everywhere else (GPU, other dtypes, autocast, compile,
-export, TorchScript, FX) these are plain `torch.nn.functional.linear`.
+export, TorchScript) these are plain `torch.nn.functional.linear`.
 """
 
 import torch
@@ -64,6 +64,7 @@ class SwiGLU(nn.Module):
         return self.drop(self.fc2(self.norm(self.drop(x))))
 
 
+@fx.wrap  # so that a graph runs the very same product
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The product x @ weight.T + bias, [..., in] to [..., out]."""
     if not torch.jit.is_scripting():
@@ -74,6 +75,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(x, weight, bias)
 
 
+@fx.wrap
 def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """GELU(x @ weight.T + bias)."""
     if not torch.jit.is_scripting():
@@ -82,6 +84,7 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.gelu(linear(x, weight, bias))
 
 
+@fx.wrap
 def linear_swiglu(x: Tensor, gate: Tensor, gate_bias: Tensor, value: Tensor, value_bias: Tensor) -> Tensor:
     """SiLU(x @ gate.T + gate_bias) * (x @ value.T + value_bias)."""
     if not torch.jit.is_scripting():
@@ -92,10 +95,10 @@ def linear_swiglu(x: Tensor, gate: Tensor, gate_bias: Tensor, value: Tensor, val
 
 
 def _use_onednn(x: Tensor, weight: Tensor) -> bool:
-    if not ENABLED or isinstance(x, fx.Proxy) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if not ENABLED or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     plain = x.device.type == "cpu" and x.dtype == torch.float32 and weight.dtype == torch.float32
-    return plain and x.numel() > 0 and torch.backends.mkldnn.enabled and not torch.is_autocast_enabled("cpu")
+    return plain and x.numel() > 0 and bool(torch.backends.mkldnn.enabled) and not torch.is_autocast_enabled("cpu")
 
 
 class _OneDNNLinear(torch.autograd.Function):

@@ -7,6 +7,7 @@ model's `backbone.` prefix is left out) plus the pre-training parts, which have 
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -245,7 +246,7 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
         weight_layouts: dict[str, Callable[[Tensor], Tensor]] = {
             "same": lambda t: t,
             "pointwise": lambda t: t[..., None, None],
-            "kernel": lambda t, c=channels: _linear_to_kernel(t, c),
+            "kernel": partial(_linear_to_kernel, channels=channels),
             "transposed": _linear_to_transposed,
         }
         give(f"{name}.weight", f"{published}.weight", weight_layouts[kind])

@@ -9,6 +9,14 @@ STRIDES = (4, 8, 16, 32, 64)
 """Strides of `FastITPN.pyramid_features`; the last two are subsampled from 1/16."""
 
 
+class Subsample(nn.Module):
+    """Every second row and column of a map: the published fork's max pooling with a kernel of 1 and stride 2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to [B, C, ceil(h / 2), ceil(w / 2)]."""
+        return x[..., ::2, ::2]
+
+
 class Pyramid(nn.Module):
     """Top-down pyramid over the three stages, cell by cell.
 
@@ -43,6 +51,13 @@ class Pyramid(nn.Module):
         self.output16 = block()
         self.output8 = block()
         self.output4 = block()
+        self.output32 = Subsample()
+        self.output64 = Subsample()
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether some level was removed."""
+        return len(self.levels) < 3
 
     def prune(self, levels: list[int]) -> None:
         """Remove what only other levels need.

@@ -1,11 +1,13 @@
 """The named models, registered with timm on import."""
 
+import difflib
 from typing import Any
 
 import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
+from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -79,10 +81,6 @@ def create_model(name: str, *, pyramid: bool = False, **timm_kwargs: Any) -> Fas
     Raises:
         InputError: Unknown name.
     """
-    import difflib
-
-    from fastitpn.errors import InputError
-
     known = [*ARCHITECTURES, *(f"{n}_fpn" for n in ARCHITECTURES)]
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1)
@@ -91,4 +89,7 @@ def create_model(name: str, *, pyramid: bool = False, **timm_kwargs: Any) -> Fas
             expected=", ".join(ARCHITECTURES),
             fix=f"create_model({nearest[0]!r})" if nearest else None,
         )
-    return timm.create_model(name, **({"pyramid": True} if pyramid else {}), **timm_kwargs)
+    if pyramid:
+        timm_kwargs["pyramid"] = True
+    model: Any = timm.create_model(name, **timm_kwargs)
+    return model

@@ -1,5 +1,8 @@
 """The hierarchical trunk: two attention-free stages inside 16x16 patches, and a stage of attention between them."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from timm.layers import calculate_drop_path_rates, to_2tuple
 from timm.models import checkpoint
@@ -72,7 +75,7 @@ class Trunk(nn.Module):
         self.grid_size: tuple[int, int] = (height // PATCH, width // PATCH)
 
         dims = self.stage_dims
-        drop_path = iter(calculate_drop_path_rates(drop_path_rate, sum(depths)))
+        drop_path: Iterator[Any] = iter(calculate_drop_path_rates(drop_path_rate, sum(depths)))
         self.patch_embed = PatchEmbed(in_chans, dims[0], **dd)
         stages = []
         for i in range(2):
@@ -103,7 +106,7 @@ class Trunk(nn.Module):
         self.stages = nn.ModuleList(stages)
         num_tokens = self.grid_size[0] * self.grid_size[1] + int(class_token)
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim, **dd)) if class_token else None
-        self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim, **dd))
+        self.pos_embed: nn.Parameter | None = nn.Parameter(torch.empty(1, num_tokens, embed_dim, **dd))
         shared = relative_position if relative_position != "own" else None
         self.rel_pos_bias = create_relative_position_bias(shared, self.grid_size, num_heads, **dd)
 
@@ -118,9 +121,9 @@ class Trunk(nn.Module):
         if next(self.parameters()).is_meta:
             return
         initialize(self, scheme, init_values=self.init_values, num_attention_blocks=self.num_attention_blocks)
-        initialize_table(self.pos_embed, scheme)
-        if self.cls_token is not None:
-            initialize_table(self.cls_token, scheme)
+        for table in (self.pos_embed, self.cls_token):
+            if table is not None:
+                initialize_table(table, scheme)
         for module in self.modules():
             if hasattr(module, "init_relative_position"):
                 module.init_relative_position()

@@ -10,6 +10,8 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.initialization import initialize
 from fastitpn.models.official_names import BACKBONE
 from fastitpn.models.position import resize_position_table
 from fastitpn.models.pyramid import Pyramid
@@ -98,10 +100,10 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any], *, st
         raise InputError(
             f"the weights do not fit the model: {report.verdict}",
             where=file.source,
-            expected=_explain(model, file, report),
+            expected=_explain(file, report),
             fix="build the model these weights belong to, or load_weights(..., strict=False) to take what fits",
         )
-    trunk = getattr(model, "backbone", model)
+    trunk = _trunk(model)
     if pyramid is not None:
         trunk.pyramid = pyramid
     own = dict(model.named_parameters())
@@ -120,7 +122,7 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
     Raises:
         InputError: The file belongs to another architecture.
     """
-    trunk = getattr(model, "backbone", model)
+    trunk = _trunk(model)
     _check_architecture(trunk, file)
     pyramid = _pyramid_of_file(trunk, file)
     wanted = {name.removeprefix(BACKBONE): (name, p.shape) for name, p in model.named_parameters()}
@@ -134,12 +136,13 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
     set_aside: dict[str, str] = {}
     resized: dict[str, str] = {}
     mismatched: dict[str, str] = {}
-    if pyramid is not None:
-        resized["pyramid"] = f"to the file's {file.pyramid_dim} channels, {file.pyramid_hidden} hidden"
+    if pyramid is not None and trunk.pyramid is not None:
+        deeper = "" if file.pyramid_depth == len(trunk.pyramid.refine8) else f" and depth {file.pyramid_depth}"
+        resized["pyramid"] = f"to the file's {file.pyramid_hidden} hidden channels{deeper}"
     for name, tensor in file.tensors.items():
         origin = file.origin[name][0]
         if name not in wanted:
-            reason = _reason_to_set_aside(name, file)
+            reason = _reason_to_set_aside(name, file, trunk)
             if reason:
                 set_aside |= dict.fromkeys(file.origin[name], reason)
             else:
@@ -177,8 +180,19 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
     return report, values, pyramid
 
 
-def _check_architecture(trunk: nn.Module, file: WeightsFile) -> None:
-    depths = tuple(len(stage.blocks) for stage in trunk.stages)
+def _trunk(model: nn.Module) -> FastITPN:
+    trunk = getattr(model, "backbone", model)
+    if not isinstance(trunk, FastITPN):
+        raise InputError(
+            f"a {type(trunk).__name__} takes no Fast-iTPN weights",
+            expected="a FastITPN or a pre-training model",
+            fix="load_weights(model.model, ...) for a model that timm made with features_only=True",
+        )
+    return trunk
+
+
+def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
+    depths = tuple(len(list(stage.blocks.children())) for stage in trunk.stages)
     if (trunk.embed_dim, depths) == (file.embed_dim, file.depths):
         return
     theirs = file.model or f"embed_dim={file.embed_dim}, depths={file.depths}"
@@ -190,25 +204,29 @@ def _check_architecture(trunk: nn.Module, file: WeightsFile) -> None:
     )
 
 
-def _pyramid_of_file(trunk: nn.Module, file: WeightsFile) -> Pyramid | None:
+def _pyramid_of_file(trunk: FastITPN, file: WeightsFile) -> Pyramid | None:
     """A pyramid of the file's widths, if the model has one of other widths."""
-    if trunk.pyramid is None or file.pyramid_dim is None or file.pyramid_hidden is None:
+    own = trunk.pyramid
+    if own is None or own.is_pruned or file.pyramid_dim is None or file.pyramid_hidden is None:
         return None
-    if (trunk.pyramid.dim, trunk.pyramid.hidden) == (file.pyramid_dim, file.pyramid_hidden):
+    if (own.hidden, len(own.refine8)) == (file.pyramid_hidden, file.pyramid_depth):
         return None
-    if trunk.pyramid.dim != file.pyramid_dim:
+    if own.dim != file.pyramid_dim:
         return None  # other channels change what the model's users get: reported as wrong shapes
-    weight = trunk.pos_embed
+    weight = own.output16.mlp.fc1.weight
     pyramid = Pyramid(
-        trunk.embed_dim, file.pyramid_dim, file.pyramid_hidden, len(trunk.pyramid.refine8), weight.device, weight.dtype
+        trunk.embed_dim, own.dim, file.pyramid_hidden, file.pyramid_depth, device=weight.device, dtype=weight.dtype
     )
-    return pyramid.train(trunk.training)
+    initialize(pyramid, "finetune", init_values=0, num_attention_blocks=1)
+    return pyramid.train(trunk.training).requires_grad_(weight.requires_grad)
 
 
-def _reason_to_set_aside(name: str, file: WeightsFile) -> str | None:
+def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str | None:
     if name.startswith(PRETRAINING_ONLY) or (name.startswith("norm.") and file.kind == "pre-training"):
         return "used in pre-training only"
-    if name.startswith("pyramid."):
+    if name.startswith("pyramid.") and trunk.pyramid is not None and trunk.pyramid.is_pruned:
+        return "levels of the pyramid that this model was pruned of"
+    if name.startswith("pyramid.") and trunk.pyramid is None:
         return "pyramid, which this model is built without (pyramid=True)"
     if name.startswith(FRESH_LAYERS):
         return "classifier, which this model is built without"
@@ -216,7 +234,7 @@ def _reason_to_set_aside(name: str, file: WeightsFile) -> str | None:
 
 
 def _adapt(
-    name: str, tensor: Tensor, shape: torch.Size, trunk: nn.Module, file: WeightsFile
+    name: str, tensor: Tensor, shape: torch.Size, trunk: FastITPN, file: WeightsFile
 ) -> tuple[Tensor, str] | None:
     """Resize what can be resized: the position table, and the input channels of the patch embedding."""
     if name == "pos_embed" and file.px is not None and tensor.shape[2] == shape[2]:
@@ -232,20 +250,28 @@ def _adapt(
     return None
 
 
-def _explain(model: nn.Module, file: WeightsFile, report: LoadReport) -> str:
+def _explain(file: WeightsFile, report: LoadReport) -> str:
+    """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
     if any(".gamma_" in name for name in wrong):
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
     if any(".gamma_" in name for name in report.unexpected):
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
+    if "mask_token" in wrong:
+        return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:
         return "a file with a pyramid (pre-training weights); without one use create_model(..., pyramid=False)"
+    widths = []
     if any("predictor" in name or "lm_head" in name for name in report.mismatched):
-        return f"teacher_dim={file.teacher_dim}, as in the file"
-    if any(name.startswith("fpn_modules") for name in report.mismatched):
-        return f"pyramid_dim={file.pyramid_dim}, as in the file"
+        widths.append(f"teacher_dim={file.teacher_dim}")
+    if any("pyramid" in name or "fpn_modules" in name for name in report.mismatched):
+        widths.append(f"pyramid_dim={file.pyramid_dim}")
+    if widths:
+        return f"{' and '.join(widths)}, as in the file"
     if any(name.startswith("fc_norm") for name in wrong) and "norm.weight" in file.tensors:
         return "a classifier that normalises before pooling: create_model(..., fc_norm=False)"
+    if any(name.startswith("norm.") for name in wrong) and "fc_norm.weight" in file.tensors:
+        return "a classifier that normalises after pooling: create_model(..., fc_norm=True)"
     return "every parameter of the model in the file, and the other way round"
 
 

@@ -1,9 +1,12 @@
 """Reading weights from disk without running any code in them, and telling what they are."""
 
 import argparse
+import contextlib
+import io
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,6 +26,10 @@ FORMAT = "fastitpn-1"
 """Value of "format" in our own checkpoints."""
 _NESTING = ("module", "model", "state_dict")
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "encoder.body.")
+_HARMLESS = re.compile(
+    r"torch\.(_utils\._rebuild_\w+|storage\.\w+|\w+Storage|nn\.parameter\.Parameter|Size|device|b?float\d+|u?int\d+)"
+    r"|collections\.OrderedDict|argparse\.Namespace"
+)
 PRETRAINING_ONLY = ("mask_token", "merge16.", "merge8.", "merge4.", "predictor.")
 
 
@@ -93,6 +99,11 @@ class WeightsFile:
         return None if weight is None else weight.shape[0]
 
     @property
+    def pyramid_depth(self) -> int:
+        """Refining blocks of each of its levels."""
+        return _count(r"pyramid\.refine8\.(\d+)\.", self.tensors)
+
+    @property
     def num_parameters(self) -> int:
         """Elements of all tensors."""
         return sum(t.numel() for t in self.tensors.values())
@@ -116,9 +127,13 @@ class WeightsFile:
             arguments["swiglu"] = False
         if self.kind == "classifier" and has("norm.weight"):
             arguments["fc_norm"] = False
+        for kind, table in (("own", f"{block}.attn."), ("shared", ""), ("shared_decoupled", "")):
+            if has(f"{table}rel_pos_bias.{'table_high' if kind == 'shared_decoupled' else 'table'}"):
+                arguments["relative_position"] = kind
         if self.pyramid_dim is not None and self.pyramid_hidden is not None:
             arguments["pyramid"] = True
             arguments["pyramid_dim"] = self.pyramid_dim
+            arguments["pyramid_depth"] = self.pyramid_depth
             arguments["pyramid_mlp_ratio"] = (self.pyramid_hidden + 0.5) / self.pyramid_dim
         return arguments
 
@@ -137,13 +152,13 @@ def read_weights(source: str | Path | Mapping[str, Any]) -> WeightsFile:
     """
     if isinstance(source, (str, Path)):
         path = _locate(Path(source))
-        content, name = _read_file(path), str(path)
+        content, name = read_content(path), str(path)
     else:
         content, name = source, "the given state dict"
     checkpoint: dict[str, Any] = {}
     if content.get("format") == FORMAT:
         checkpoint = {k: v for k, v in content.items() if k not in ("weights", "training")}
-        content = content["weights"]
+        content = content.get("weights") or {}
     state_dict = _state_dict(content, name)
     if is_official(state_dict):
         try:
@@ -153,7 +168,9 @@ def read_weights(source: str | Path | Mapping[str, Any]) -> WeightsFile:
     else:
         tensors = {k.removeprefix(BACKBONE): t for k, t in state_dict.items()}
         origin = {k.removeprefix(BACKBONE): (k,) for k in state_dict}
-    return _describe(name, tensors, origin, checkpoint)
+    file = _describe(name, tensors, origin, checkpoint)
+    _check_numbers(name, state_dict)
+    return file
 
 
 def _locate(path: Path) -> Path:
@@ -167,20 +184,28 @@ def _locate(path: Path) -> Path:
             expected="a run directory (checkpoints/best.ckpt) or a weights file",
         )
     if not path.is_file():
-        raise InputError("no such weights file", where=path, fix="check the path")
+        raise InputError("no such weights file", where=path, expected="a file or a run directory", fix="check the path")
     return path
 
 
-def _read_file(path: Path) -> Mapping[str, Any]:
+def read_content(path: Path) -> Mapping[str, Any]:
+    """What a file of weights of any model holds; no code in it is run.
+
+    Raises:
+        InputError: It is not readable, damaged, or refused because it wants to run code.
+    """
     expected = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         # published training files carry their command line, a plain namespace
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch, on what a strange pickle may contain
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        calls = _foreign_calls(path)
+    except PermissionError:
+        raise InputError("you may not read this file", where=path, fix=f"chmod u+r {path}") from None
+    except Exception as error:  # bytes that are no file of weights can make the readers fail in any way
+        calls = _foreign_calls(path) if isinstance(error, pickle.UnpicklingError) else []
         if calls:
             raise InputError(
                 f"refused to load: the file wants to call {', '.join(calls)}, and weights need no code",
@@ -188,37 +213,37 @@ def _read_file(path: Path) -> Mapping[str, Any]:
                 expected="tensors and plain values only",
                 fix="get the weights as .safetensors, or from a source you trust",
             ) from None
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=expected) from None
-    except (RuntimeError, EOFError, ValueError, SafetensorError, KeyError, IndexError, OSError) as error:
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else "it ends too early"
-        raise InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=expected) from None
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error).strip() else "it ends too early"
+        raise InputError(
+            f"the file is damaged or no PyTorch file ({reason})",
+            where=path,
+            expected=expected,
+            fix="get the file again",
+        ) from None
     if not isinstance(content, Mapping):
         raise InputError(f"the file holds a {type(content).__name__}, not a state dict", where=path, expected=expected)
     return content
 
 
 def _foreign_calls(path: Path) -> list[str]:
-    """Functions and classes outside torch and collections that a pickle names; it is listed, never run."""
-    try:
+    """Functions and classes that a pickle names beyond those that hold tensors; it is listed, never run."""
+    strings: list[str] = []
+    names: list[str] = []
+    with contextlib.suppress(Exception):  # what could be read before the damage counts
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                data = next(archive.read(n) for n in archive.namelist() if n.endswith("data.pkl"))
+                stream = io.BytesIO(next(archive.read(n) for n in archive.namelist() if n.endswith("data.pkl")))
         else:
-            data = path.read_bytes()
-        strings: list[str] = []
-        names: list[str] = []
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "GLOBAL":
-                names.append(str(argument).replace(" ", "."))
-            elif opcode.name == "STACK_GLOBAL":
-                names.append(".".join(strings[-2:]))
-            elif isinstance(argument, str):
-                strings.append(argument)
-    except (ValueError, StopIteration, zipfile.BadZipFile, OSError):
-        return []
-    harmless = ("torch.", "collections.OrderedDict", "argparse.Namespace", "numpy.")
-    return [repr(name) for name in dict.fromkeys(names) if not name.startswith(harmless)]
+            stream = io.BytesIO(path.read_bytes())
+        while True:  # files of old PyTorch are several pickles; the end is an exception
+            for opcode, argument, _ in pickletools.genops(stream):
+                if opcode.name in ("GLOBAL", "INST"):
+                    names.append(str(argument).replace(" ", "."))
+                elif opcode.name == "STACK_GLOBAL":
+                    names.append(".".join(strings[-2:]))
+                elif isinstance(argument, str):
+                    strings.append(argument)
+    return [repr(name) for name in dict.fromkeys(names) if not _HARMLESS.fullmatch(name)]
 
 
 def _state_dict(content: Mapping[str, Any], name: str) -> dict[str, Tensor]:
@@ -228,13 +253,27 @@ def _state_dict(content: Mapping[str, Any], name: str) -> dict[str, Tensor]:
             break
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
+        found = f"found {', '.join(repr(key) for key in list(content)[:5])}" if content else "it is empty"
         raise InputError(
-            "no tensors found", where=name, expected=f"a state dict, or one under {', '.join(map(repr, _NESTING))}"
+            "no tensors found",
+            where=name,
+            expected=f"a state dict, or one under {', '.join(map(repr, _NESTING))}; {found}",
         )
-    for wrapper in _WRAPPERS:
-        if all(k.startswith(wrapper) for k in tensors):
-            tensors = {k.removeprefix(wrapper): v for k, v in tensors.items()}
+    while wrapper := next((w for w in _WRAPPERS if all(k.startswith(w) for k in tensors)), None):
+        tensors = {k.removeprefix(wrapper): v for k, v in tensors.items()}
     return tensors
+
+
+def _check_numbers(name: str, state_dict: Mapping[str, Tensor]) -> None:
+    broken = [key for key, tensor in state_dict.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise InputError(
+            f"NaN or infinite numbers in {', '.join(broken[:3])}{more}",
+            where=name,
+            expected="finite weights",
+            fix="take an earlier checkpoint: this training had diverged, or the file is damaged",
+        )
 
 
 def _describe(
@@ -248,22 +287,11 @@ def _describe(
             "these are not Fast-iTPN weights",
             where=name,
             expected=f"tensors such as {', '.join(absent)}; found {found}, ...",
-        )
-    broken = [origin[k][0] for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
-    if broken:
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        raise InputError(
-            f"NaN or infinite numbers in {', '.join(broken[:3])}{more}",
-            where=name,
-            expected="finite weights",
-            fix="take an earlier checkpoint: this training had diverged, or the file is damaged",
+            fix="give a published file of Fast-iTPN, or one that fastitpn wrote",
         )
 
-    def count(stage: int) -> int:
-        pattern = re.compile(rf"stages\.{stage}\.blocks\.(\d+)\.")
-        return 1 + max((int(m[1]) for k in tensors if (m := pattern.match(k))), default=-1)
-
-    depths = (count(0), count(1), count(2))
+    n1, n2, n3 = (_count(rf"stages\.{i}\.blocks\.(\d+)\.", tensors) for i in range(3))
+    depths = (n1, n2, n3)
     embed_dim = tensors["stages.2.merge.reduction.weight"].shape[0]
     model = next((n for n, a in ARCHITECTURES.items() if a["embed_dim"] == embed_dim and a["depths"] == depths), None)
     if any(k.startswith(PRETRAINING_ONLY) for k in tensors):
@@ -273,3 +301,8 @@ def _describe(
     return WeightsFile(
         source=name, tensors=tensors, origin=origin, kind=kind, model=model, depths=depths, checkpoint=checkpoint
     )
+
+
+def _count(pattern: str, tensors: Mapping[str, Tensor]) -> int:
+    """Number of blocks: one more than the highest number that the pattern finds in a name."""
+    return 1 + max((int(m[1]) for name in tensors if (m := re.match(pattern, name))), default=-1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize_table
 from fastitpn.models.layers import Norm
 from fastitpn.models.linear import Linear
@@ -42,7 +43,7 @@ class PretrainingModel(nn.Module):
             is not known (ARCHITECTURE section 2); the tensors are the same.
     """
 
-    def __init__(self, backbone: nn.Module, *, teacher_dim: int, norm: str = "end", device=None, dtype=None):
+    def __init__(self, backbone: FastITPN, *, teacher_dim: int, norm: str = "end", device=None, dtype=None):
         super().__init__()
         if norm not in NORMS:
             raise InputError(f"norm={norm!r}", expected=f"one of {', '.join(NORMS)}")

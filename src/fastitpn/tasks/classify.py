@@ -38,7 +38,7 @@ class ClassifyTask(Task):
         super().__init__()
         self.trained_model = model
         self.description = dict(description)
-        self.depths = tuple(len(stage.blocks) for stage in model.stages)
+        self.depths = tuple(len(stage.blocks) for stage in model.stages)  # type: ignore[arg-type]
         self.num_layers = num_layers(self.depths)
         self.label_smoothing = mix.label_smoothing
         self.criterion = SoftTargetCrossEntropy()

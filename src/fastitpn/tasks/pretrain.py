@@ -41,7 +41,7 @@ class PretrainTask(Task):
         self.teacher = teacher
         self.description = dict(description)
         self.loss, self.loss_on = loss, loss_on
-        self.depths = tuple(len(stage.blocks) for stage in model.backbone.stages)
+        self.depths = tuple(len(stage.blocks) for stage in model.backbone.stages)  # type: ignore[arg-type]
         self.num_layers = num_layers(self.depths)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -3,14 +3,14 @@
 CLASSES = {
     "mammal": ("animal-mammal",),
     "produce": ("food-fruit", "food-vegetable"),
-    "vehicle": ("transport-ground", "transport-air", "transport-water"),
     "building": ("place-building", "place-religious"),
+    "plant": ("plant-flower", "plant-other"),
     "tool": ("tool", "scissors", "broom", "plunger", "razor", "hocho", "lower_left_paintbrush", "mag"),
     "device": ("computer", "phone", "light & video"),
-    "plant": ("plant-flower", "plant-other"),
+    "vehicle": ("transport-ground", "transport-air", "transport-water"),
+    "bird": ("animal-bird",),
     "clothing": ("clothing",),
     "dish": ("food-prepared", "food-asian", "food-sweet"),
-    "bird": ("animal-bird",),
 }
 """Class -> subcategories and single glyphs. A data set of K classes has the first K."""
 

@@ -35,18 +35,25 @@ class Studio:
             items.append(Item(self._glyph([label], generator), generator.uniform(0.6, 0.95), spread=0.7))
             yield label, self._compose(items, generator)
 
-    def several(self, labels: Sequence[str], count: int, things: tuple[int, int]) -> Iterator[Scene]:
+    def several(
+        self,
+        labels: Sequence[str],
+        count: int,
+        things: tuple[int, int],
+        size_ratios: tuple[float, float] = (0.22, 0.62),
+    ) -> Iterator[Scene]:
         """Yields `count` scenes of several things, of each at least half to be seen.
 
         Args:
             labels: Of the things, equally often.
             count: Of scenes.
             things: Fewest and most tried in a scene; those that would hide others are left out.
+            size_ratios: Smallest and largest thing, as a share of the scene's shorter side.
         """
         for index in range(count):
             generator = self._generator(index)
             number = generator.integers(*things, endpoint=True)
-            items = [Item(self._glyph(labels, generator), generator.uniform(0.22, 0.62)) for _ in range(number)]
+            items = [Item(self._glyph(labels, generator), generator.uniform(*size_ratios)) for _ in range(number)]
             yield self._compose(items, generator, _MIN_VISIBLE_RATIO)
 
     def _generator(self, index: int) -> np.random.Generator:

@@ -1,0 +1,72 @@
+"""Runs small enough for a test: `fastitpn_nano` at 32 px, a few steps on a few scenes."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastitpn.engine.checkpoint import load_checkpoint
+from fastitpn.engine.run import Run
+
+TRAINING: dict[str, Any] = {
+    "model": "fastitpn_nano",
+    "px": 32,
+    "batch": 4,
+    "steps": 3,
+    "warmup_steps": 0,
+    "log_every": 1,
+    "workers": 0,
+    "device": "cpu",
+}
+"""Keys of all trainings."""
+
+
+def words(**keys: Any) -> list[str]:
+    """Keys as they are typed; `teacher_px` stands for `teacher.px`."""
+    names = {name: name.replace("teacher_", "teacher.") for name in keys}
+    return [f"{names[name]}={str(value).lower() if value is None else value}" for name, value in keys.items()]
+
+
+def content(run: Run) -> dict[str, Any]:
+    """The checkpoint to resume from."""
+    assert run.last_checkpoint is not None
+    return load_checkpoint(run.last_checkpoint)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Nested values, equal to the bit."""
+    ours, theirs = dict(leaves(one)), dict(leaves(other))
+    assert list(ours) == list(theirs)
+    different = [name for name, value in ours.items() if not _equal(value, theirs[name])]
+    assert not different
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """What nested dicts and lists hold, with its path."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{name}/{key}")
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            yield from leaves(inner, f"{name}/{place}")
+    else:
+        yield name, value
+
+
+def figures(run: Run) -> list[dict[str, Any]]:
+    """The rows of the log without what time decides."""
+    timed = ("images_per_s", "data_wait_ratio")
+    return [{key: value for key, value in row.items() if key not in timed} for row in run.history]
+
+
+def files(folder: Path) -> list[str]:
+    """Everything in a folder, hidden files too."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and torch.equal(one, other)
+    return bool(one == other)
