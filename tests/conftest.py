@@ -1,5 +1,6 @@
 """Small data and small runs for all tests; the modules `published` and `tiny_runs` lie beside this file."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: pytest runs one process per core as it is
 
 if TYPE_CHECKING:
     from fastitpn.data.scenes import SceneSet

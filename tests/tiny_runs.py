@@ -1,5 +1,6 @@
 """Runs small enough for a test: `fastitpn_nano` at 32 px, a few steps on a few scenes."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import fastitpn
 from fastitpn.engine.checkpoint import load_checkpoint
 from fastitpn.engine.run import Run
 
@@ -21,6 +23,10 @@ TRAINING: dict[str, Any] = {
     "device": "cpu",
 }
 """Keys of all trainings."""
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fastitpn.__file__).parents[1])}
+"""Of processes that are to use this very package."""
 
 
 def words(**keys: Any) -> list[str]:

@@ -142,6 +142,15 @@ def test_truncated_files(tmp_path, photo, check, name):
         check(path)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+def test_files_damaged_in_the_middle(tmp_path, photo, name):
+    photo.save(tmp_path / name, **({"compression": "tiff_lzw"} if name == "a.tiff" else {}))
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 3] + bytes(300) + data[len(data) // 3 + 300 :])
+    with pytest.raises(InputError, match="cannot read this image"):
+        read_image(tmp_path / name)
+
+
 @pytest.mark.parametrize("check", [read_image, verify_image])
 def test_files_that_are_no_images(tmp_path, check):
     (tmp_path / "text.jpg").write_text("hello")

@@ -91,3 +91,14 @@ def test_onednn_is_used_where_it_should_be() -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         linear(x, weight)
     assert any("mkldnn::_linear_pointwise" in event.key for event in profile.key_averages())
+
+
+@pytest.mark.parametrize("build", [GeluMlp, SwiGLU])
+def test_dropout_follows_the_activation_and_the_output(build: Callable[..., nn.Module]) -> None:
+    mlp, x = build(24, 40, drop=0.5), torch.randn(8, 24)
+    seen: list[int] = []
+    mlp.drop.register_forward_hook(lambda module, inputs, output: seen.append(output.shape[-1]))
+    assert ((mlp(x) == 0).float().mean() - 0.5).abs() < 0.2
+    assert seen == [40, 24]
+    mlp.eval()
+    assert torch.equal(mlp(x), mlp(x))

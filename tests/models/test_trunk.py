@@ -26,7 +26,7 @@ def test_any_multiple_of_16_equals_a_model_built_for_it(height: int, width: int,
         assert ours.shape == (2, 256, -(-height // stride), -(-width // stride))
 
 
-@pytest.mark.parametrize(("size", "padded"), [((60, 64), "64x64"), ((1, 33), "16x48"), ((64, 50), "64x64")])
+@pytest.mark.parametrize(("size", "padded"), [((60, 64), "64x64"), ((1, 33), "16x48"), ((64, 72), "64x80")])
 def test_another_size_raises_and_names_the_one_to_pad_to(size: tuple[int, int], padded: str) -> None:
     model = small_model(pyramid=True)
     for call in (model, model.forward_features, model.pyramid_features, model.forward_intermediates):

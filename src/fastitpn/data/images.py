@@ -83,6 +83,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         InputError: Values outside these ranges, or a mode that has no RGB form.
     """
+    image.load()  # Pillow decodes a PNG to find its EXIF block: damage that shows there would be lost with the block.
     transpose = _UPRIGHT.get(_orientation(image))
     if transpose is not None:
         image = image.transpose(transpose)

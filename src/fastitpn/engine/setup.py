@@ -79,7 +79,7 @@ def check_model(name: str) -> None:
         InputError: With the nearest name.
     """
     if name not in ARCHITECTURES:
-        near = nearest_name(name, ARCHITECTURES)
+        near = nearest_name(name, ARCHITECTURES) or nearest_name(f"fastitpn_{name}", ARCHITECTURES)
         raise InputError(
             f"there is no model {name!r}",
             where="model",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.engine.run import CHECKPOINTS
 from fastitpn.errors import InputError
@@ -111,7 +113,8 @@ def _no_classes(what: str, path: Path) -> InputError:
 def _build(content: Mapping[str, Any], path: Path) -> FastITPN:
     name, arguments = content["model"]["name"], content["model"]["arguments"]
     try:
-        model = create_model(name, **{**arguments, "weight_init": "skip"})
+        with torch.random.fork_rng(devices=[]):  # even layers that are to be filled draw start values
+            model = create_model(name, **{**arguments, "weight_init": "skip"})
         model.load_state_dict(content["weights"])
     except (TypeError, RuntimeError) as error:
         raise InputError(

@@ -30,6 +30,7 @@ _HARMLESS = re.compile(
     r"torch\.(_utils\._rebuild_\w+|storage\.\w+|\w+Storage|nn\.parameter\.Parameter|Size|device|b?float\d+|u?int\d+)"
     r"|collections\.OrderedDict|argparse\.Namespace"
 )
+_OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
 PRETRAINING_ONLY = ("mask_token", "merge16.", "merge8.", "merge4.", "predictor.")
 
 
@@ -164,7 +165,7 @@ def read_weights(source: str | Path | Mapping[str, Any]) -> WeightsFile:
         try:
             tensors, origin = from_official_names(state_dict)
         except InputError as error:
-            raise InputError(error.what, where=name, expected=error.expected) from None
+            raise InputError(error.what, where=name, expected=error.expected, fix=_OURS) from None
     else:
         tensors = {k.removeprefix(BACKBONE): t for k, t in state_dict.items()}
         origin = {k.removeprefix(BACKBONE): (k,) for k in state_dict}
@@ -182,6 +183,7 @@ def _locate(path: Path) -> Path:
             "this folder holds no weights",
             where=path,
             expected="a run directory (checkpoints/best.ckpt) or a weights file",
+            fix="give a file, or a run that got as far as its first checkpoint",
         )
     if not path.is_file():
         raise InputError("no such weights file", where=path, expected="a file or a run directory", fix="check the path")
@@ -287,7 +289,7 @@ def _describe(
             "these are not Fast-iTPN weights",
             where=name,
             expected=f"tensors such as {', '.join(absent)}; found {found}, ...",
-            fix="give a published file of Fast-iTPN, or one that fastitpn wrote",
+            fix=_OURS,
         )
 
     n1, n2, n3 = (_count(rf"stages\.{i}\.blocks\.(\d+)\.", tensors) for i in range(3))

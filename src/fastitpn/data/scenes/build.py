@@ -56,7 +56,7 @@ def build_scenes(
     *,
     unlabelled: int = 3000,
     train_per_class: int = 40,
-    val_per_class: int = 50,
+    val_per_class: int = 100,
     classes: int = 6,
     px: tuple[int, int] = (64, 128),
     forms: Sequence[str] = ("unlabelled", "classify"),

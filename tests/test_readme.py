@@ -1,0 +1,141 @@
+"""What the README tells a reader to type works, on small data and with small settings."""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from tiny_runs import TRAINING, words
+
+import fastitpn
+from fastitpn.cli.main import VERBS, main
+from fastitpn.config import parse
+from fastitpn.models.registry import ARCHITECTURES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
+LINES = [
+    line.split("#")[0].strip() for language, block in BLOCKS if language != "python" for line in block.splitlines()
+]
+COMMANDS = [line for line in LINES if line.startswith("fastitpn ")]
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+
+
+def verb_of(command: str):
+    """Verb and arguments of a command line."""
+    _, *arguments = shlex.split(command)
+    verb = next(verb for verb in VERBS if tuple(arguments[: len(verb.words)]) == verb.words)
+    return verb, arguments[len(verb.words) :]
+
+
+@pytest.fixture(scope="module")
+def folder(scenes, tmp_path_factory) -> Path:
+    """A folder with everything that the README's commands name, small."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(scenes.unlabelled, folder / "photos")
+    shutil.copytree(scenes.unlabelled, folder / "new_photos")
+    shutil.copytree(scenes.train, folder / "flowers" / "train")
+    shutil.copytree(scenes.val, folder / "flowers" / "val")
+    for name in set(re.findall(r"\bfast_itpn_\w+\.pt\b", README)):
+        size = name.split("_")[2]
+        model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, weight_init="skip")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        tensors = fastitpn.to_official_names(model.half().state_dict())
+        torch.save({"module": tensors}, folder / name)
+    torch.save(timm.create_model("test_vit").state_dict(), folder / "teacher.pth")
+    return folder
+
+
+def small(command: str) -> list[str]:
+    """A command of the README with keys that make it small; the later of two keys wins."""
+    verb, arguments = verb_of(command)
+    keys: dict[str, object] = {}
+    if "steps" in verb.config.__dataclass_fields__:
+        keys = dict(TRAINING)
+        if any(word.startswith("weights=") for word in arguments):
+            keys.pop("model")  # that of the weights
+    elif "device" in verb.config.__dataclass_fields__:
+        keys = {"device": "cpu", "workers": 0}
+    if any(word.startswith("teacher=timm:") for word in arguments):
+        keys |= {"teacher": "timm:test_vit", "teacher_weights": "teacher.pth"}
+    return [*verb.words, *arguments, *words(**keys)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_right(command):
+    verb, arguments = verb_of(command)
+    if arguments == ["--help"]:
+        return
+    parse(verb.config, arguments)
+
+
+def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert {tuple(verb_of(command)[0].words) for command in COMMANDS} == {
+        verb.words for verb in VERBS if verb.words != ("demo",)
+    }
+    for command in COMMANDS:
+        assert main(small(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+    for path in ("runs/pretrain", "runs/flowers"):
+        assert fastitpn.Run(path).complete
+        assert Path(path, "report.html").is_file()
+
+
+def test_python_runs_and_prints_what_is_shown(folder, monkeypatch, capsys):
+    """After the commands, in the same folder; the later keys of trainings are small."""
+    monkeypatch.chdir(folder)
+    if not Path("runs/pretrain").exists():
+        assert main(small(next(command for command in COMMANDS if "out=runs/pretrain" in command))) == 0
+    finetune = fastitpn.finetune
+    keys = {key: value for key, value in TRAINING.items() if key != "model"}
+    monkeypatch.setattr(fastitpn, "finetune", lambda task, **given: finetune(task, **given, **keys), raising=False)
+    shutil.rmtree("runs/flowers", ignore_errors=True)
+    names: dict[str, object] = {}
+    for block in PYTHON:
+        capsys.readouterr()
+        exec(compile(block, "README.md", "exec"), names)
+        printed = capsys.readouterr().out
+        for shown in re.findall(r"^# (\d.*)$", block, re.M):  # what the line above it prints
+            beginning, *rest = shown.split(", ...")
+            assert any(line.startswith(beginning) for line in printed.splitlines()), printed
+    assert len(names["maps"]) == 5  # type: ignore[arg-type]
+    assert names["run"].complete  # type: ignore[attr-defined]
+
+
+def test_make_verbs_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name in set(re.findall(r"\bmake (\w+)", README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))):
+        assert re.search(rf"^{name}:", makefile, re.M), f"make {name}"
+
+
+def test_modules_named_as_commands_exist():
+    for module in set(re.findall(r"python -m ([\w.]+)", README)):
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+
+
+def test_files_it_names_exist():
+    named = re.findall(r"\]\((?!https?:|#)([^)#\s]+)\)", README)
+    named += re.findall(r"`((?:docs|recipes|benchmarks|tests|src)/[\w./-]*|[A-Z]+\.(?:md|cff))`", README)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_table_of_models():
+    for name in ARCHITECTURES:
+        row = re.search(rf"^\| `{name}` \| ([\d.]+) M \| (\d+) \|", README, re.M)
+        assert row, name
+        model = fastitpn.create_model(name, device="meta")
+        assert float(row[1]) == round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1)
+        assert int(row[2]) == ARCHITECTURES[name]["img_size"]
+
+
+def test_no_private_place_is_named():
+    assert not re.findall(r"(?:^|[\s(`])/(?:home|root|work|tmp|Users)/", README)
+    assert os.path.expanduser("~") not in README

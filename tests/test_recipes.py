@@ -1,0 +1,106 @@
+"""Every shipped recipe is one of its command, and says what it is."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from fastitpn.cli.main import VERBS
+from fastitpn.config import Config, parse
+from fastitpn.models.registry import ARCHITECTURES
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+HEADER = ("command", "hardware", "time", "figure", "source")
+
+
+def header(recipe: Path) -> dict[str, str]:
+    """The lines `#   name  text` before the first key."""
+    comments = re.match(r"(#.*\n)+", recipe.read_text(encoding="utf-8"))
+    assert comments, "a recipe begins with what it is"
+    found = re.findall(r"^#   (\w+) +(\S.*)$", comments[0], re.M)
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def command(recipe: Path) -> tuple[type[Config], list[str]]:
+    """The configuration of the header's command, and its arguments."""
+    program, *words = header(recipe)["command"].split()
+    assert program == "fastitpn"
+    verb = next(verb for verb in VERBS if tuple(words[: len(verb.words)]) == verb.words)
+    return verb.config, words[len(verb.words) :]
+
+
+def test_there_are_recipes():
+    assert len(RECIPES) >= 7
+    assert [path for path in (ROOT / "recipes").iterdir() if path not in RECIPES] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+class TestRecipe:
+    def test_its_header_says_what_to_expect(self, recipe):
+        assert tuple(header(recipe)) == HEADER
+        assert re.match(r"# \S.*\.\n|# \S.*\n# ", recipe.read_text(encoding="utf-8"))
+
+    def test_its_command_is_right(self, recipe, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        config_class, words = command(recipe)
+        assert f"recipe=recipes/{recipe.name}" in words
+        config = parse(config_class, words)
+        assert config == parse(config_class, words)
+        alone = parse(config_class, [f"recipe={recipe}", "data=DATA"])
+        free = {"data", "weights", "out"}
+        for field in dataclasses.fields(config):  # the command adds nothing but places
+            if field.name not in free:
+                assert getattr(config, field.name) == getattr(alone, field.name), field.name
+
+    def test_its_model_is_one_of_ours(self, recipe):
+        config_class, _ = command(recipe)
+        name = parse(config_class, [f"recipe={recipe}", "data=DATA"]).model
+        assert name is None or name in ARCHITECTURES
+
+    def test_its_batch_is_that_of_its_hardware(self, recipe):
+        config_class, _ = command(recipe)
+        config = parse(config_class, [f"recipe={recipe}", "data=DATA"])
+        match = re.match(
+            r"(\d+) GPUs x batch (\d+)(?: x accumulate (\d+))?(?: = (\d+) images)?", header(recipe)["hardware"]
+        )
+        if match is None:
+            assert config.devices * config.nodes == 1
+            return
+        gpus, batch, accumulate, total = (int(number) if number else None for number in match.groups())
+        assert (config.devices * config.nodes, config.batch) == (gpus, batch)
+        assert config.accumulate == (accumulate or 1)
+        assert total in (None, gpus * batch * config.accumulate)
+
+
+@pytest.mark.parametrize(
+    ("size", "epochs", "warmup", "lr", "layer_decay", "drop_path", "images"),
+    [
+        ("tiny", 100, 5, 1e-4, 0.80, 0.1, 1024),
+        ("small", 100, 5, 1e-4, 0.90, 0.1, 1024),
+        ("base", 20, 3, 1e-4, 0.90, 0.1, 1024),
+        ("large", 20, 3, 5e-5, 0.95, 0.2, 512),
+    ],
+)
+def test_published_fine_tuning(size, epochs, warmup, lr, layer_decay, drop_path, images):
+    recipe = ROOT / "recipes" / f"classify_imagenet_{size}.yaml"
+    config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
+    assert config.model == f"fastitpn_{size}"
+    assert (config.epochs, config.warmup_epochs, config.lr) == (epochs, warmup, lr)
+    assert (config.layer_decay, config.drop_path) == (layer_decay, drop_path)
+    assert config.devices * config.nodes * config.batch * config.accumulate == images
+    assert (config.mixup, config.cutmix, config.mixup_switch, config.label_smoothing) == (0.8, 1.0, 0.5, 0.1)
+    assert (config.random_erasing, config.rand_augment) == (0.25, "rand-m9-mstd0.5-inc1")
+    assert (config.weight_decay, config.betas, config.min_lr) == (0.05, (0.9, 0.999), 1e-6)
+    assert (config.clip_grad, config.ema, config.crop_scale) == (None, 0.9999, (0.08, 1.0))
+
+
+def test_published_pre_training():
+    recipe = ROOT / "recipes" / "pretrain_imagenet_base.yaml"
+    config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
+    assert (config.lr, config.min_lr, config.betas) == (1.5e-3, 1e-5, (0.9, 0.98))
+    assert (config.weight_decay, config.clip_grad, config.drop_path, config.warmup_epochs) == (0.05, 3.0, 0.1, 10)
+    assert (config.loss, config.loss_on, config.crop_scale, config.hflip) == ("cosine", "masked", (0.2, 1.0), 0.5)
+    assert round(config.mask.ratio * 14 * 14) == 75
