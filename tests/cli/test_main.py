@@ -41,7 +41,7 @@ def test_a_verb_gets_its_configuration(calls):
 
 
 def test_a_verb_with_a_task(calls):
-    assert main(["finetune", "classify", "data=flowers", "batch=3"]) == 0
+    assert main(["finetune", "classify", "data=flowers", "batch=4"]) == 0
     assert (type(calls[0]).__name__, calls[0].batch) == ("ClassifyConfig", 3)
 
 
@@ -85,7 +85,7 @@ def test_an_unknown_verb_or_task_names_the_right_one(calls, capsys, words, text)
         (TrainingError("the loss is not finite"), 1, "the loss is not finite\n"),
         (FastITPNError("odd"), 1, "odd\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
-        (MemoryError(), 2, "out of memory\n  fix:      batch=32 accumulate=2"),
+        (MemoryError(), 2, "out of memory\n  fix:      batch=42 accumulate=2"),
         (ZeroDivisionError("division by zero"), 1, "ZeroDivisionError: division by zero\n"),
     ],
 )
@@ -129,7 +129,8 @@ def test_from_the_shell():
 
 def test_help_from_the_shell_lists_every_key_and_imports_no_torch():
     lines = (
-        "import sys; from fastitpn.cli.main import main;"
+        "import sys; sys.argv = ['fastitpn'];"  # as in the process of the installed command
+        "from fastitpn.cli.main import main;"
         "main(['pretrain', '--help']); assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120, check=False)
@@ -140,9 +141,10 @@ def test_help_from_the_shell_lists_every_key_and_imports_no_torch():
 
 def test_an_interrupt_from_outside_ends_with_130():
     lines = (
-        "import os, signal; from fastitpn.cli import main as m; import dataclasses as d, sys;"
+        "import dataclasses as d, os, signal, sys; sys.argv = ['fastitpn', 'demo'];"
+        "from fastitpn.cli import main as m;"
         "run = lambda config: os.kill(os.getpid(), signal.SIGINT);"
-        "m.VERBS = tuple(d.replace(v, run=run) for v in m.VERBS); sys.argv = ['fastitpn', 'demo']; m.entry()"
+        "m.VERBS = tuple(d.replace(v, run=run) for v in m.VERBS); m.entry()"
     )
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr.strip()) == (130, "Interrupted.")

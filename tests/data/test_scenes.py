@@ -269,7 +269,7 @@ class TestSegment:
 
     def test_classes_are_named(self, scenes):
         content = yaml.safe_load((scenes.directory / "segment/classes.yaml").read_text())
-        assert content == {"names": {0: "background", 1: "mammal", 2: "produce", 3: "vehicle"}}
+        assert content == {"names": {0: "background", 1: "mammal", 2: "produce", 3: "building"}}
 
 
 class TestCompose:
