@@ -42,7 +42,7 @@ def test_a_verb_gets_its_configuration(calls):
 
 def test_a_verb_with_a_task(calls):
     assert main(["finetune", "classify", "data=flowers", "batch=4"]) == 0
-    assert (type(calls[0]).__name__, calls[0].batch) == ("ClassifyConfig", 3)
+    assert (type(calls[0]).__name__, calls[0].batch) == ("ClassifyConfig", 4)
 
 
 def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
@@ -85,7 +85,7 @@ def test_an_unknown_verb_or_task_names_the_right_one(calls, capsys, words, text)
         (TrainingError("the loss is not finite"), 1, "the loss is not finite\n"),
         (FastITPNError("odd"), 1, "odd\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
-        (MemoryError(), 2, "out of memory\n  fix:      batch=42 accumulate=2"),
+        (MemoryError(), 2, "out of memory\n  fix:      batch=32 accumulate=2"),
         (ZeroDivisionError("division by zero"), 1, "ZeroDivisionError: division by zero\n"),
     ],
 )
@@ -141,10 +141,9 @@ def test_help_from_the_shell_lists_every_key_and_imports_no_torch():
 
 def test_an_interrupt_from_outside_ends_with_130():
     lines = (
-        "import dataclasses as d, os, signal, sys; sys.argv = ['fastitpn', 'demo'];"
-        "from fastitpn.cli import main as m;"
+        "import os, signal; from fastitpn.cli import main as m; import dataclasses as d, sys;"
         "run = lambda config: os.kill(os.getpid(), signal.SIGINT);"
-        "m.VERBS = tuple(d.replace(v, run=run) for v in m.VERBS); m.entry()"
+        "m.VERBS = tuple(d.replace(v, run=run) for v in m.VERBS); sys.argv = ['fastitpn', 'demo']; m.entry()"
     )
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr.strip()) == (130, "Interrupted.")
