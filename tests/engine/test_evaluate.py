@@ -62,13 +62,6 @@ def test_what_is_printed(scenes, classifier_run, tmp_path, capsys):
         assert part in said
 
 
-def test_top5_from_six_classes_on(scenes, tmp_path, classifier_run):
-    logits = torch.eye(6)
-    from fastitpn.tasks.classify import scores
-
-    assert set(scores(logits, torch.arange(6))) == {"loss", "top1", "top5"}
-
-
 def test_worst_mistakes_come_first(scenes):
     images = labelled(scenes.val, CLASSES)
     probabilities = torch.tensor(
