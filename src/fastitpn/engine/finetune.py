@@ -85,10 +85,10 @@ def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
         own = ("img_size", "in_chans", "pyramid")  # what the images and the task decide
         arguments |= {k: v for k, v in file.arguments().items() if not k.startswith(own)}
     model: FastITPN = create_model(name, drop_path_rate=config.drop_path, **arguments)
-    if config.weights is not None and file is not None:
+    if file is not None:
         start_from(
             model,
-            config.weights,
+            file,
             name=name,
             fix="weights_strict=false to take what fits",
             strict=config.weights_strict,

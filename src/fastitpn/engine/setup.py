@@ -14,7 +14,7 @@ from fastitpn.engine.settings import FitSettings
 from fastitpn.errors import InputError
 from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.models.weights import LoadReport, load_weights
-from fastitpn.models.weights_file import read_weights
+from fastitpn.models.weights_file import WeightsFile, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +88,14 @@ def check_model(name: str) -> None:
         )
 
 
-def start_from(model: nn.Module, weights: Path, *, name: str, fix: str, strict: bool = True) -> LoadReport:
+def start_from(
+    model: nn.Module, weights: Path | WeightsFile, *, name: str, fix: str, strict: bool = True
+) -> LoadReport:
     """Load weights and say what became of them.
 
     Args:
         model: To load into.
-        weights: File or run directory.
+        weights: File or run directory, or what was read from it.
         name: Of the model's size.
         fix: What to type if weights of the same architecture do not fit.
         strict: See `load_weights`.
@@ -101,13 +103,13 @@ def start_from(model: nn.Module, weights: Path, *, name: str, fix: str, strict: 
     Raises:
         InputError: They cannot be read or do not fit.
     """
+    file = weights if isinstance(weights, WeightsFile) else read_weights(weights)
     try:
-        report = load_weights(model, weights, strict=strict)
+        report = load_weights(model, file, strict=strict)
     except InputError as error:
-        size = read_weights(weights).model  # a file that cannot be read ends here, as it did above
-        if size not in (None, name):
-            fix = f"model={size}, or weights=FILE of {name}"
+        if file.model not in (None, name):
+            fix = f"model={file.model}, or weights=FILE of {name}"
         raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
-    logger.info("%s: %s", weights, report.verdict)
-    print(f"{weights}: {report.verdict}", flush=True)
+    logger.info("%s: %s", file.source, report.verdict)
+    print(f"{file.source}: {report.verdict}", flush=True)
     return report

@@ -75,7 +75,9 @@ class LoadReport:
         return self.verdict
 
 
-def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any], *, strict: bool = True) -> LoadReport:
+def load_weights(
+    model: nn.Module, source: str | Path | Mapping[str, Any] | WeightsFile, *, strict: bool = True
+) -> LoadReport:
     """Load published or own weights into a model.
 
     Handles published classifier and pre-training files (nested under `model` or `module`, or bare; fp16 or fp32), our
@@ -85,7 +87,7 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any], *, st
 
     Args:
         model: A `FastITPN` or a pre-training model.
-        source: A file, a run directory or a state dict.
+        source: A file, a run directory, a state dict, or what `read_weights` made of one.
         strict: Raise unless the report is `ok`. Then nothing in the model has changed.
 
     Returns:
@@ -94,7 +96,7 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any], *, st
     Raises:
         InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
     """
-    file = read_weights(source)
+    file = source if isinstance(source, WeightsFile) else read_weights(source)
     report, values, pyramid = plan_loading(model, file)
     if strict and not report.ok:
         raise InputError(
