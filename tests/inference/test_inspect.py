@@ -45,7 +45,7 @@ def test_figures_are_those_of_the_model(checkpoint, model):
 def test_our_pretraining_checkpoint_gets_both_verdicts(pretrained):
     seen = inspect(pretrained)
     assert seen.what == "pre-training weights, a checkpoint of fastitpn (task pretrain, step 7)"
-    assert (seen.pyramid_dim, seen.pyramid_hidden, seen.teacher_dim, seen.num_classes) == (128, 341, 96, 0)
+    assert (seen.pyramid_dim, seen.pyramid_hidden, seen.teacher_dim, seen.num_classes) == (64, 170, 96, 0)
     first, second = seen.verdicts
     assert first.ok
     assert second.ok
@@ -87,12 +87,12 @@ def test_safetensors(model, tmp_path):
 
 
 def test_a_trunk_with_a_pyramid(tmp_path):
-    model = fastitpn.create_model("fastitpn_nano", pyramid=True, num_classes=0, global_pool="", pyramid_dim=64)
+    model = fastitpn.create_model("fastitpn_nano", pyramid=True, num_classes=0, global_pool="", pyramid_dim=96)
     torch.save(model.state_dict(), tmp_path / "a.pt")
     seen = inspect(tmp_path / "a.pt")
     assert seen.what == "trunk without a head, with names of fastitpn"
-    assert (seen.pyramid_dim, seen.pyramid_hidden) == (64, 170)
-    assert seen.verdicts[0].model == "create_model('fastitpn_nano', pyramid=True, pyramid_dim=64, num_classes=0)"
+    assert (seen.pyramid_dim, seen.pyramid_hidden) == (96, 256)
+    assert seen.verdicts[0].model == "create_model('fastitpn_nano', pyramid=True, pyramid_dim=96, num_classes=0)"
     assert seen.verdicts[0].ok
 
 
@@ -139,7 +139,7 @@ def test_the_command_line_prints_all_of_it(pretrained, capsys):
     assert main(["inspect", str(pretrained)]) == 0
     printed = capsys.readouterr().out
     assert printed == f"{inspect(pretrained)}\n"
-    assert "pyramid     128 channels, 341 hidden" in printed
+    assert "pyramid     64 channels, 170 hidden" in printed
     assert printed.count("verdict     fits ") == 2
     assert "verdict     fits create_model" in printed
 

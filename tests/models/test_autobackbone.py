@@ -23,7 +23,7 @@ def test_a_backbone_gives_the_levels_of_the_pyramid(levels: list[int]) -> None:
     backbone = AutoBackbone.from_config(pyramid_config(out_indices=levels)).eval()
     ours = nano(pyramid=True)
     backbone._backbone.model.load_state_dict(ours.state_dict(), strict=False)  # pruned: it has fewer parameters
-    assert backbone.channels == [128] * len(levels)
+    assert backbone.channels == [64] * len(levels)
     images = torch.randn(2, 3, 64, 96)
     expected = ours.pyramid_features(images)
     feature_maps = backbone(images).feature_maps
@@ -39,7 +39,7 @@ def test_a_segmentation_head_trains_on_it_and_no_parameter_is_idle() -> None:
         hidden_size=16,
         num_labels=3,
         pool_scales=[1, 2],
-        auxiliary_in_channels=128,
+        auxiliary_in_channels=64,
         auxiliary_channels=8,
     )
     model = UperNetForSemanticSegmentation(config)

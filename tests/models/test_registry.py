@@ -53,7 +53,7 @@ def test_features_only() -> None:
     assert stages.feature_info.channels() == [48, 96, 192]
     assert stages.feature_info.reduction() == [4, 8, 16]
     pyramid = timm.create_model("fastitpn_nano_fpn", features_only=True)
-    assert pyramid.feature_info.channels() == [128] * 5
+    assert pyramid.feature_info.channels() == [64] * 5
     assert pyramid.feature_info.reduction() == [4, 8, 16, 32, 64]
     sides = [feature_map.shape[-1] for feature_map in pyramid(torch.zeros(1, 3, 128, 128))]
     assert sides == [32, 16, 8, 4, 2]

@@ -20,6 +20,8 @@ INTERRUPTED = 130
 
 def entry() -> None:
     """The console script."""
+    # Read when torch is first imported. Threads that spin at barriers lose half their speed on a machine with other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())
 
 

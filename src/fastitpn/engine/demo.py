@@ -103,7 +103,7 @@ def pretrain_config(config: DemoConfig, scenes: SceneSet, teacher: Path) -> Pret
             "teacher": {"name": f"timm:{TEACHER}", "weights": teacher, "standardise": True},
             "mask": {"ratio": 0.25},
             "loss_on": "all",
-            "steps": 5 if config.quick else 400,
+            "steps": 5 if config.quick else 700,
             "batch": 64,
             "lr": 2e-3,
             "seed": config.seed,
@@ -117,7 +117,7 @@ def pretrain_config(config: DemoConfig, scenes: SceneSet, teacher: Path) -> Pret
 
 def classify_configs(config: DemoConfig, scenes: SceneSet, weights: Path) -> dict[str, ClassifyConfig]:
     """The three trainings that are compared: all is equal but the start, the learning rate and the steps."""
-    steps = 10 if config.quick else 200
+    steps = 10 if config.quick else 80
     shared = {
         "data": scenes.train,
         "val": scenes.val,

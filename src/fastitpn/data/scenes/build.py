@@ -16,7 +16,7 @@ from fastitpn.errors import InputError
 
 FORMS = ("unlabelled", "classify", "detect", "segment")
 _RECORD = "scenes.json"
-_FORMAT = "fastitpn-scenes-1"  # a change of what the same parameters give needs another number
+_FORMAT = "fastitpn-scenes-2"  # a change of what the same parameters give needs another number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ _JPEG_QUALITY = 90
 
 
 def write_unlabelled(studio: Studio, folder: Path, count: int, done: Done) -> None:
-    """Writes `unlabelled/000000.jpg` and so on: one to four things of any class, or of none."""
+    """Writes `unlabelled/000000.jpg` and so on: one or two things of any class, or of none."""
     _make(folder / "unlabelled")
-    for index, scene in enumerate(studio.several([*CLASSES, "other", "other"], count, (1, 4), (0.3, 0.95))):
+    for index, scene in enumerate(studio.several([*CLASSES, *["other"] * 3], count, (1, 2), (0.5, 0.95))):
         _save(scene, folder / "unlabelled" / f"{index:06}.jpg")
         done()
 

@@ -17,7 +17,9 @@ CLASSES = {
 OTHER = (
     *("animal-bug", "animal-marine", "animal-reptile", "drink", "dishware", "sky & weather", "award-medal", "sport"),
     *("game", "arts & crafts", "music", "musical-instrument", "book-paper", "money", "mail", "writing", "office"),
-    *("lock", "science", "medical", "household", "other-object"),
+    *("lock", "science", "medical", "household", "other-object", "event", "time", "sound", "transport-sign", "heart"),
+    *("place-other", "place-geographic", "person", "person-role", "person-activity", "person-fantasy", "person-sport"),
+    *("face-smiling", "face-costume", "face-hat", "body-parts", "hand-prop"),
 )
 """Subcategories that belong to no class: things beside the point, and more variety for pre-training."""
 
