@@ -103,7 +103,7 @@ def pretrain_config(config: DemoConfig, scenes: SceneSet, teacher: Path) -> Pret
             "teacher": {"name": f"timm:{TEACHER}", "weights": teacher, "standardise": True},
             "mask": {"ratio": 0.25},
             "loss_on": "all",
-            "steps": 5 if config.quick else 700,
+            "steps": 5 if config.quick else 600,
             "batch": 64,
             "lr": 2e-3,
             "seed": config.seed,
