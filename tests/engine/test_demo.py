@@ -67,6 +67,17 @@ def test_the_report_says_what_was_measured_and_needs_no_network(out):
     assert "@import" not in page
 
 
+def test_the_report_evaluates_the_network_that_was_trained(out, monkeypatch):
+    seen = []
+    evaluate = module.evaluate_classifier
+    monkeypatch.setattr(module, "evaluate_classifier", lambda *args: seen.append(evaluate(*args)) or seen[-1])
+    run = fastitpn.demo(quick=True, out=out, device="cpu", workers=0)
+    assert seen[0].metrics["top1"] == pytest.approx(run.metrics["best_top1"])
+    assert [path.parent.name for path in seen[0].images.paths] == [
+        seen[0].classes[label] for label in seen[0].images.labels
+    ]
+
+
 def test_a_second_call_reuses_everything(out, monkeypatch, capsys):
     monkeypatch.setattr("fastitpn.engine.pretrain.fit", None)
     monkeypatch.setattr("fastitpn.engine.finetune.fit", None)

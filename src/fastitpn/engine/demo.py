@@ -169,10 +169,10 @@ def _write_report(
     config: DemoConfig, scenes: SceneSet, pretrained: Run, runs: dict[str, Run], table: Table, seconds: float
 ) -> Path:
     fabric = build_fabric(config.device, precision=config.precision)
-    val = labelled(scenes.val, list(scenes.classes))
     best = runs[PRETRAINED].best_checkpoint
     assert best is not None
-    evaluation = evaluate_classifier(load_classifier(best), val, fabric)
+    classifier = load_classifier(best)
+    evaluation = evaluate_classifier(classifier, labelled(scenes.val, classifier.classes), fabric)
     items = _predictions(evaluation)
     with replacing(config.out / "predictions.png") as file:
         contact_sheet(items, columns=6, tile_px=128).save(file, "PNG")
