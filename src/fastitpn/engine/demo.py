@@ -103,9 +103,10 @@ def pretrain_config(config: DemoConfig, scenes: SceneSet, teacher: Path) -> Pret
             "teacher": {"name": f"timm:{TEACHER}", "weights": teacher, "standardise": True},
             "mask": {"ratio": 0.25},
             "loss_on": "all",
-            "steps": 5 if config.quick else 600,
+            "steps": 5 if config.quick else 700,
             "batch": 64,
             "lr": 2e-3,
+            "drop_path": 0.0,
             "seed": config.seed,
             "device": config.device,
             "precision": config.precision,
@@ -117,7 +118,7 @@ def pretrain_config(config: DemoConfig, scenes: SceneSet, teacher: Path) -> Pret
 
 def classify_configs(config: DemoConfig, scenes: SceneSet, weights: Path) -> dict[str, ClassifyConfig]:
     """The three trainings that are compared: all is equal but the start, the learning rate and the steps."""
-    steps = 10 if config.quick else 80
+    steps = 10 if config.quick else 60
     shared = {
         "data": scenes.train,
         "val": scenes.val,
@@ -126,6 +127,7 @@ def classify_configs(config: DemoConfig, scenes: SceneSet, weights: Path) -> dic
         "batch": 32,
         "warmup_steps": steps // 10,
         "ema": None,
+        "drop_path": 0.0,
         "mixup": 0,
         "cutmix": 0,
         "rand_augment": None,
