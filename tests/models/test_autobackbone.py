@@ -30,7 +30,7 @@ def test_a_backbone_gives_the_levels_of_the_pyramid(levels: list[int]) -> None:
     assert len(feature_maps) == len(levels)
     for feature_map, level in zip(feature_maps, levels, strict=True):
         torch.testing.assert_close(feature_map, expected[level])
-        assert feature_map.shape == (2, 128, -(-64 // 2 ** (level + 2)), -(-96 // 2 ** (level + 2)))
+        assert feature_map.shape == (2, 64, -(-64 // 2 ** (level + 2)), -(-96 // 2 ** (level + 2)))
 
 
 def test_a_segmentation_head_trains_on_it_and_no_parameter_is_idle() -> None:

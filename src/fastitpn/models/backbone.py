@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from fastitpn.errors import InputError
 from fastitpn.models import trunk
 from fastitpn.models.cells import PATCH, cells_to_map
+from fastitpn.models.gathering import Gathering
 from fastitpn.models.layers import Norm
+from fastitpn.models.migration import Migration
 from fastitpn.models.pyramid import STRIDES, Pyramid
 from fastitpn.models.trunk import Trunk, chunks_pay
 
@@ -47,6 +49,8 @@ class FastITPN(Trunk):
         pyramid_dim: Channels of its levels.
         pyramid_mlp_ratio: Hidden width of its blocks, as a multiple of `pyramid_dim` (published: 8/3, 682 at 256).
         pyramid_depth: Refining blocks per level.
+        migration: Token migration in stage 3: redundant tokens leave early and are put back at its end.
+        gathering: Token gathering in stage 3: attention in windows. Both can be switched later, see `set_acceleration`.
         weight_init: "finetune", "pretrain" or "skip"; see `initialization`.
     """
 
@@ -78,6 +82,8 @@ class FastITPN(Trunk):
         pyramid_dim: int = 256,
         pyramid_mlp_ratio: float = 8 / 3,
         pyramid_depth: int = 1,
+        migration: Migration | None = None,
+        gathering: Gathering | None = None,
         weight_init: str = "finetune",
         device=None,
         dtype=None,
@@ -103,6 +109,7 @@ class FastITPN(Trunk):
             device=device,
             dtype=dtype,
         )
+        self.set_acceleration(migration=migration, gathering=gathering)
         _check_pool(global_pool)
         dd = {"device": device, "dtype": dtype}
         self.num_classes = num_classes

@@ -119,20 +119,35 @@ class Attention(nn.Module):
         self.proj = Linear(dim, dim, device=device, dtype=dtype)
         self.proj_drop = nn.Dropout(proj_drop)
 
-    def forward(self, x: Tensor, position_bias: Tensor | None = None) -> Tensor:
-        """[B, N, dim] to [B, N, dim]; `position_bias` is [1, heads, N, N], added to the logits."""
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, N, dim] to queries, keys and values, [B, heads, N, head_dim] each."""
         B, N, C = x.shape
         bias = None
         if self.q_bias is not None and self.v_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
         qkv = linear(x, self.qkv.weight, bias)
         qkv = qkv.reshape(B, N, 3, self.num_heads, C // self.num_heads).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)  # each [B, heads, N, head_dim]
+        q, k, v = qkv.unbind(0)
+        return q, k, v
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within the last but one axis.
+
+        Args:
+            x: [..., N, dim].
+            mask: Broadcasts to [product of the leading axes, heads, N, N]: numbers that are added to the logits (a
+                relative position bias), or bools that say who may be attended.
+
+        Returns:
+            [..., N, dim].
+        """
+        shape = x.shape
+        q, k, v = self.project(x.flatten(0, -3))
         if self.rel_pos_bias is not None:
             own_bias = self.rel_pos_bias()
-            position_bias = own_bias if position_bias is None else position_bias + own_bias
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=position_bias)
-        x = x.transpose(1, 2).reshape(B, N, C)
+            mask = own_bias if mask is None else mask + own_bias
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x.transpose(1, 2).reshape(shape)
         return self.proj_drop(self.proj(x))
 
 
@@ -184,15 +199,33 @@ class AttentionBlock(nn.Module):
         self.gamma_2 = nn.Parameter(torch.empty(dim, **dd)) if init_values else None
         self.drop_path = DropPath(drop_path) if drop_path > 0.0 else nn.Identity()
 
-    def forward(self, x: Tensor, position_bias: Tensor | None = None) -> Tensor:
-        """[B, N, dim] to [B, N, dim]."""
-        branch = self.attn(self.norm1(x), position_bias)
-        if self.gamma_1 is not None:
-            branch = branch * self.gamma_1
-        x = x + self.drop_path(branch)
+    def forward(self, x: Tensor, mask: Tensor | None = None, num_gathering: int = 0) -> Tensor:
+        """One block; without gathering tokens, what is published.
+
+        Args:
+            x: [..., N, dim], attention within N; [B, windows, N, dim] with gathering tokens.
+            mask: As for `Attention`.
+            num_gathering: So many first tokens of every window are its gathering tokens: after the attention within
+                the windows those of all windows attend with one another, with the same weights (`gathering`).
+
+        Returns:
+            The shape of `x`.
+        """
+        x = self._attend(x, mask)
+        if num_gathering > 0:
+            B, W, _, C = x.shape
+            gathering = x[:, :, :num_gathering].reshape(B, 1, W * num_gathering, C)
+            gathering = self._attend(gathering, None).reshape(B, W, num_gathering, C)
+            x = torch.cat((gathering, x[:, :, num_gathering:]), dim=2)
         branch = self.mlp(self.norm2(x))
         if self.gamma_2 is not None:
             branch = branch * self.gamma_2
+        return x + self.drop_path(branch)
+
+    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        branch = self.attn(self.norm1(x), mask)
+        if self.gamma_1 is not None:
+            branch = branch * self.gamma_1
         return x + self.drop_path(branch)
 
 

@@ -9,6 +9,8 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
+from fastitpn.models.gathering import Gathering
+from fastitpn.models.migration import Migration
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "fastitpn_nano": {"embed_dim": 192, "depths": (1, 1, 6), "num_heads": 3, "img_size": 64, "pyramid_dim": 64},
@@ -66,12 +68,21 @@ for _name in ARCHITECTURES:
     _register(_name, pyramid=True)
 
 
-def create_model(name: str, *, pyramid: bool = False, **timm_kwargs: Any) -> FastITPN:
+def create_model(
+    name: str,
+    *,
+    pyramid: bool = False,
+    migration: Migration | None = None,
+    gathering: Gathering | None = None,
+    **timm_kwargs: Any,
+) -> FastITPN:
     """Build a Fast-iTPN.
 
     Args:
         name: `fastitpn_nano`, `_tiny`, `_small`, `_base` or `_large`.
         pyramid: With the feature pyramid, for `pyramid_features`.
+        migration: Tokens that leave stage 3 early, see `Migration`.
+        gathering: Attention in windows, see `Gathering`. `model.set_acceleration` sets both, later and by name.
         **timm_kwargs: As for `timm.create_model`: `img_size`, `in_chans`, `num_classes`, `drop_path_rate`, ...; and any
             argument of `FastITPN`.
 
@@ -79,7 +90,7 @@ def create_model(name: str, *, pyramid: bool = False, **timm_kwargs: Any) -> Fas
         The model, with fresh weights (see `load_weights`).
 
     Raises:
-        InputError: Unknown name.
+        InputError: Unknown name, or a migration or gathering that does not fit the model.
     """
     known = [*ARCHITECTURES, *(f"{n}_fpn" for n in ARCHITECTURES)]
     if name not in known:
@@ -91,5 +102,5 @@ def create_model(name: str, *, pyramid: bool = False, **timm_kwargs: Any) -> Fas
         )
     if pyramid:
         timm_kwargs["pyramid"] = True
-    model: Any = timm.create_model(name, **timm_kwargs)
+    model: Any = timm.create_model(name, migration=migration, gathering=gathering, **timm_kwargs)
     return model

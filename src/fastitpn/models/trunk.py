@@ -1,6 +1,7 @@
 """The hierarchical trunk: two attention-free stages inside 16x16 patches, and a stage of attention between them."""
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -9,11 +10,16 @@ from timm.models import checkpoint
 from torch import Tensor, fx, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.accelerated import attend_accelerated
+from fastitpn.models.acceleration import Acceleration, resolve_acceleration
 from fastitpn.models.cells import PATCH, patchify
+from fastitpn.models.gathering import Gathering
 from fastitpn.models.initialization import initialize, initialize_table
 from fastitpn.models.layers import AttentionBlock, CellBlock, CellMerge, PatchEmbed, Stage
+from fastitpn.models.migration import Migration
 from fastitpn.models.position import RESIZE_FORMS, resize_position_table
 from fastitpn.models.relative_position import create_relative_position_bias
+from fastitpn.models.token_trace import TokenRecorder, TokenTrace
 
 CHUNK_PATCHES = 64
 """Patches that the attention-free parts take at a time on a CPU in inference, so that they stay in its cache."""
@@ -72,6 +78,7 @@ class Trunk(nn.Module):
         self.stop_grad_patch_embed = stop_grad_patch_embed
         self.has_class_token = class_token
         self.grad_checkpointing = False
+        self.acceleration: Acceleration = resolve_acceleration(None)
         self.grid_size: tuple[int, int] = (height // PATCH, width // PATCH)
 
         dims = self.stage_dims
@@ -134,6 +141,52 @@ class Trunk(nn.Module):
         self.grad_checkpointing = enable
 
     @torch.jit.ignore
+    def set_acceleration(
+        self,
+        value: str | Mapping[str, Any] | Acceleration | None = None,
+        *,
+        migration: Migration | None = None,
+        gathering: Gathering | None = None,
+    ) -> None:
+        """Switch token migration and token gathering on or off; the weights stay as they are.
+
+        Args:
+            value: A preset's name ("off", "balanced", "fast"), an `Acceleration` or its dict; None: what follows.
+            migration: Tokens that leave early.
+            gathering: Attention in windows.
+
+        Raises:
+            InputError: It does not fit the model; names the key and its range. The model stays as it was.
+        """
+        if migration is not None or gathering is not None:
+            if value is not None:
+                raise InputError("acceleration by name and in detail", expected="one of the two", where="acceleration")
+            value = Acceleration(migration=migration, gathering=gathering)
+        acceleration = resolve_acceleration(value)
+        acceleration.check(
+            self.num_attention_blocks,
+            self.grid_size,
+            class_token=self.has_class_token,
+            relative_position=self._has_relative_positions(),
+        )
+        self.acceleration = acceleration
+
+    def _has_relative_positions(self) -> bool:
+        return self.rel_pos_bias is not None or any(
+            getattr(module, "rel_pos_bias", None) is not None for module in self.stages.modules()
+        )
+
+    def __prepare_scriptable__(self) -> "Trunk":
+        if not self.acceleration.off:
+            raise InputError(
+                "TorchScript of an accelerated model: it has the plain model alone",
+                where="acceleration",
+                expected="off",
+                fix="model.set_acceleration('off'), or torch.export, which keeps the acceleration",
+            )
+        return self
+
+    @torch.jit.ignore
     def set_input_size(self, img_size: int | tuple[int, int]) -> None:
         """Make another input size the native one: the position table is resized and stored."""
         height, width = to_2tuple(img_size)
@@ -141,7 +194,7 @@ class Trunk(nn.Module):
         new_grid = (height // PATCH, width // PATCH)
         if new_grid == self.grid_size:
             return
-        if self.rel_pos_bias is not None or any(b.attn.rel_pos_bias is not None for b in self.stages[-1].blocks):
+        if self._has_relative_positions():
             raise InputError(
                 "a model with relative positions runs at the size it was built for",
                 expected=f"{self.grid_size[0] * PATCH}x{self.grid_size[1] * PATCH} px",
@@ -200,14 +253,22 @@ class Trunk(nn.Module):
                 return [torch.cat(parts).unflatten(0, (B, N)) for parts in zip(*chunks, strict=True)]
         return self._encode_cells(patches, masked, mask_token, num_stages)
 
-    def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Stage 3: positions, then the attention blocks. [B, N, D] to [B, (1 +) N, D]."""
+    def _add_positions(self, x: Tensor, height: int, width: int) -> Tensor:
+        """The class token and the position table: [B, N, D] to [B, (1 +) N, D]."""
         if self.cls_token is not None:
             x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
         if self.pos_embed is not None:
             x = x + resize_position_table(
                 self.pos_embed, self.grid_size[0], self.grid_size[1], height, width, self.position_resize
             )
+        return x
+
+    def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Stage 3: positions, then the attention blocks. [B, N, D] to [B, (1 +) N, D]."""
+        x = self._add_positions(x, height, width)
+        if not torch.jit.is_scripting():
+            if not self.acceleration.off:
+                return self._attend_accelerated(x, height, width)
         position_bias: Tensor | None = None
         if self.rel_pos_bias is not None:
             position_bias = self.rel_pos_bias()
@@ -217,6 +278,41 @@ class Trunk(nn.Module):
             else:
                 x = block(x, position_bias)
         return x
+
+    def _attend_accelerated(self, x: Tensor, height: int, width: int, recorder: TokenRecorder | None = None) -> Tensor:
+        blocks: Any = self.stages[2].blocks
+        return attend_accelerated(
+            blocks,
+            x,
+            height,
+            width,
+            self.acceleration,
+            num_prefix=int(self.has_class_token),
+            checkpointed=self.grad_checkpointing,
+            recorder=recorder,
+        )
+
+    @torch.jit.ignore
+    @torch.no_grad()
+    def trace_tokens(self, images: Tensor) -> TokenTrace:
+        """Which tokens left at which step, and what each window gathered.
+
+        Args:
+            images: [B, in_chans, H, W].
+
+        Returns:
+            The trace, of the model's present acceleration.
+
+        Raises:
+            InputError: H or W is no multiple of 16.
+        """
+        height, width = images.shape[-2] // PATCH, images.shape[-1] // PATCH
+        check_image_size(*images.shape[-2:])
+        migration = self.acceleration.migration
+        recorder = TokenRecorder(() if migration is None else tuple(migration.steps(self.num_attention_blocks)))
+        tokens = self._encode_cells_in_cache(patchify(images))[2].squeeze(2)
+        self._attend_accelerated(self._add_positions(tokens, height, width), height, width, recorder)
+        return recorder.trace()
 
     def encode(
         self, images: Tensor, masked: Tensor | None = None, mask_token: Tensor | None = None, num_stages: int = 3
@@ -237,6 +333,9 @@ class Trunk(nn.Module):
         """
         _, _, H, W = images.shape
         check_image_size(H, W)
+        if not torch.jit.is_scripting():
+            if not self.acceleration.off:
+                H, W = operator.index(H), operator.index(W)  # a compiler takes them as numbers: shapes follow from them
         outputs = self._encode_cells_in_cache(patchify(images), masked, mask_token, num_stages)
         if len(outputs) == 3:
             outputs[2] = self._attend(outputs[2].squeeze(2), H // 16, W // 16)

@@ -31,7 +31,17 @@ _HARMLESS = re.compile(
     r"|collections\.OrderedDict|argparse\.Namespace"
 )
 _OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
-PRETRAINING_ONLY = ("mask_token", "merge16.", "merge8.", "merge4.", "predictor.")
+PRETRAINING_ONLY = (
+    "mask_token",
+    "merge16.",
+    "merge8.",
+    "merge4.",
+    "predictor.",
+    "predictor_hidden.",
+    "level_predictors.",
+    "trunk_predictor.",
+    "auxiliary.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
