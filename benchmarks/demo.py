@@ -35,7 +35,7 @@ def main() -> None:
     }
     result = {
         "command": "python -m " + " ".join(["benchmarks.demo", *sys.argv[1:]]),
-        "scale": "fastitpn_nano at 64 px, 3000 scenes without labels, 240 with, 300 to validate on, six classes",
+        "scale": "fastitpn_nano at 64 px, 3000 scenes without labels, 240 with, 600 to validate on, six classes",
         **describe_machine(),
         "rows": rows,
         "summary": summary,
