@@ -57,3 +57,25 @@ def classifier_run(scenes: "SceneSet", pretrained_run: "Run", tmp_path_factory: 
     out = tmp_path_factory.mktemp("runs") / "classify"
     weights = pretrained_run.directory
     return fastitpn.finetune("classify", data=scenes.train, val=scenes.val, weights=weights, out=out, **TRAINING)
+
+
+@pytest.fixture(scope="session")
+def segment_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few real pictures with index masks of a background and three classes; read only."""
+    from fastitpn.data.scenes import build_scenes
+
+    folder = tmp_path_factory.mktemp("segment_scenes") / "data"
+    build_scenes(folder, forms=("segment",), segment=(10, 5), classes=3, px=(40, 72))
+    return folder / "segment"
+
+
+@pytest.fixture(scope="session")
+def segmenter_run(segment_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A short fine-tuning for segmentation; read only."""
+    from tiny_runs import TRAINING
+
+    import fastitpn
+
+    out = tmp_path_factory.mktemp("runs") / "segment"
+    keys = {**TRAINING, "weights": pretrained_run.directory, "head": "linear", "lr": 1e-2, "steps": 10, "batch": 8}
+    return fastitpn.finetune("segment", data=segment_scenes, out=out, **keys)

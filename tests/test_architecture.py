@@ -18,7 +18,19 @@ MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference
     "reporting": {*LEAVES, "models", "pretraining", "tasks"},
     "engine": {*LEAVES, "models", "pretraining", "tasks", "reporting"},
     "inference": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
-    "cli": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine", "inference"},
+    "visualization": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine", "inference"},
+    "benchmarking": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
+    "cli": {
+        *LEAVES,
+        "models",
+        "pretraining",
+        "tasks",
+        "reporting",
+        "engine",
+        "inference",
+        "visualization",
+        "benchmarking",
+    },
 }
 MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "fastitpn", *sys.stdlib_module_names}
 MEANINGLESS = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}

@@ -208,7 +208,10 @@ class TestWeights:
         assert "2 WRONG SHAPE: predictor.weight, predictor.bias" in message["what"]
         assert message["where"] == str(pretrained_run.best_checkpoint)
         assert message["expected"] == "teacher_dim=192, as in the file"
-        assert message["fix"] == "weights=FILE of a pre-training with a teacher of the same width, or leave weights out"
+        assert message["fix"] == (
+            "weights=FILE of a pre-training with the same objective, predictor and width of teacher, "
+            "or leave weights out"
+        )
 
     @pytest.mark.parametrize("verb", ["evaluate", "predict"])
     def test_to_use_that_are_no_classifier(self, refuse, scenes, pretrained_run, tmp_path, verb):

@@ -13,22 +13,31 @@ import fastitpn
 from fastitpn.cli.main import VERBS
 
 PROMISED = {
+    "Acceleration",
     "FastITPNError",
+    "Gathering",
     "InputError",
     "LoadReport",
+    "Migration",
     "Predictor",
     "Run",
+    "SegmentPredictor",
+    "cache_features",
+    "benchmark",
     "create_model",
     "create_pretraining_model",
     "demo",
     "evaluate",
+    "export",
     "finetune",
     "inspect",
     "load",
     "load_weights",
     "predict",
     "pretrain",
+    "shard_data",
     "to_official_names",
+    "visualize",
 }
 
 
@@ -47,7 +56,8 @@ def test_other_names_are_not():
 
 
 def test_every_verb_of_the_command_line_is_a_function():
-    assert {verb.words[0] for verb in VERBS} <= PROMISED
+    names = {verb.words[0] for verb in VERBS} - {"data"}  # fastitpn.data is a package: its verb is `shard_data`
+    assert names <= PROMISED
 
 
 def test_every_function_says_what_it_takes():

@@ -34,13 +34,14 @@ def verb_of(command: str):
 
 
 @pytest.fixture(scope="module")
-def folder(scenes, tmp_path_factory) -> Path:
+def folder(scenes, segment_scenes, tmp_path_factory) -> Path:
     """A folder with everything that the README's commands name, small."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(scenes.unlabelled, folder / "photos")
     shutil.copytree(scenes.unlabelled, folder / "new_photos")
     shutil.copytree(scenes.train, folder / "flowers" / "train")
     shutil.copytree(scenes.val, folder / "flowers" / "val")
+    shutil.copytree(segment_scenes, folder / "streets")
     for name in set(re.findall(r"\bfast_itpn_\w+\.pt\b", README)):
         size = name.split("_")[2]
         model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, weight_init="skip")
@@ -61,8 +62,12 @@ def small(command: str) -> list[str]:
         keys = dict(TRAINING)
         if any(word.startswith("weights=") for word in arguments):
             keys.pop("model")  # that of the weights
-    elif "device" in verb.config.__dataclass_fields__:
-        keys = {"device": "cpu", "workers": 0}
+    else:
+        keys = {k: v for k, v in {"device": "cpu", "workers": 0}.items() if k in verb.config.__dataclass_fields__}
+    if verb.words == ("benchmark",):
+        keys |= {"px": 32, "rounds": 1, "peers": "test_vit"}
+        if any(word.startswith("model=") for word in arguments):
+            keys["model"] = TRAINING["model"]
     if any(word.startswith("teacher=timm:") for word in arguments):
         keys |= {"teacher": "timm:test_vit", "teacher_weights": "teacher.pth"}
     return [*verb.words, *arguments, *words(**keys)]

@@ -97,10 +97,32 @@ def test_published_fine_tuning(size, epochs, warmup, lr, layer_decay, drop_path,
     assert (config.clip_grad, config.ema, config.crop_scale) == (None, 0.9999, (0.08, 1.0))
 
 
-def test_published_pre_training():
-    recipe = ROOT / "recipes" / "pretrain_imagenet_base.yaml"
+@pytest.mark.parametrize("epochs", [1600, 300])
+@pytest.mark.parametrize(
+    ("size", "side", "hidden", "drop_path"),
+    [("tiny", 14, 75, 0.1), ("small", 14, 75, 0.1), ("base", 14, 75, 0.1), ("large", 16, 105, 0.2)],
+)
+def test_published_pre_training(size, side, hidden, drop_path, epochs):
+    recipe = ROOT / "recipes" / f"pretrain_imagenet_{size}{'' if epochs == 1600 else '_300'}.yaml"
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
+    assert (config.model, config.px, config.epochs) == (f"fastitpn_{size}", 16 * side, epochs)
     assert (config.lr, config.min_lr, config.betas) == (1.5e-3, 1e-5, (0.9, 0.98))
-    assert (config.weight_decay, config.clip_grad, config.drop_path, config.warmup_epochs) == (0.05, 3.0, 0.1, 10)
+    assert (config.weight_decay, config.clip_grad, config.drop_path, config.warmup_epochs) == (0.05, 3.0, drop_path, 10)
     assert (config.loss, config.loss_on, config.crop_scale, config.hflip) == ("cosine", "masked", (0.2, 1.0), 0.5)
-    assert round(config.mask.ratio * 14 * 14) == 75
+    assert (config.objective, config.predictor, config.auxiliary, config.norm) == ("merged", "linear", 0, "end")
+    assert round(config.mask.ratio * side * side) == hidden
+    assert config.devices * config.nodes * config.batch * config.accumulate == 2048
+    assert "not known: we have not run it" in header(recipe)["time"]
+
+
+@pytest.mark.parametrize(("size", "decay"), [("base", 0.90), ("large", 0.95)])
+def test_published_segmentation(size, decay):
+    recipe = ROOT / "recipes" / f"segment_ade20k_{size}.yaml"
+    config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
+    assert (config.model, config.head, config.head_width) == (f"fastitpn_{size}", "upernet", 768)
+    assert (config.px, config.scale_range, config.max_class_ratio, config.photometric) == (512, (0.5, 2.0), 0.75, True)
+    assert (config.steps, config.warmup_steps, config.schedule) == (160_000, 1500, "poly")
+    assert (config.lr, config.min_lr, config.betas, config.weight_decay) == (3e-5, 0, (0.9, 0.999), 0.05)
+    assert config.layer_decay == pytest.approx(decay ** (13 / 46), abs=1e-4)
+    assert (config.drop_path, config.auxiliary_weight, config.reduce_zero_label) == (0.2, 0.4, True)
+    assert config.devices * config.nodes * config.batch * config.accumulate == 16

@@ -62,8 +62,8 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def figures(run: Run) -> list[dict[str, Any]]:
-    """The rows of the log without what time decides."""
-    timed = ("images_per_s", "data_wait_ratio")
+    """The rows of the log without what time and memory decide."""
+    timed = ("images_per_s", "data_wait_ratio", "memory_mib")
     return [{key: value for key, value in row.items() if key not in timed} for row in run.history]
 
 

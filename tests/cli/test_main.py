@@ -59,13 +59,20 @@ def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
         (["pretrian"], "no verb 'pretrian'\n"),
         (
             ["pretrian"],
-            "expected: demo, pretrain, finetune, evaluate, predict or inspect\n  fix:      fastitpn pretrain",
+            "expected: demo, pretrain, finetune, evaluate, predict, benchmark, visualize, data, export or inspect\n"
+            "  fix:      fastitpn pretrain",
         ),
         (["zebra"], "fix:      fastitpn --help"),
         (["data=x"], "no verb 'data=x'"),
-        (["finetune"], "fastitpn finetune needs a task\n  expected: classify\n  fix:      fastitpn finetune classify"),
+        (
+            ["finetune"],
+            "fastitpn finetune needs a task\n  expected: classify or segment\n  fix:      fastitpn finetune --help",
+        ),
         (["finetune", "data=x"], "fastitpn finetune needs a task"),
-        (["finetune", "clasify", "data=x"], "no task 'clasify'\n  expected: classify"),
+        (
+            ["finetune", "clasify", "data=x"],
+            "no task 'clasify'\n  expected: classify or segment\n  fix:      fastitpn finetune classify",
+        ),
     ],
 )
 def test_an_unknown_verb_or_task_names_the_right_one(calls, capsys, words, text):

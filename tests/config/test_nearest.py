@@ -2,7 +2,8 @@ import pytest
 
 from fastitpn.config.fields import fields_of
 from fastitpn.config.nearest import OTHER_TOOLS, nearest_name
-from fastitpn.config.runs import EvaluateConfig, PretrainConfig
+from fastitpn.config.pretrain import PretrainConfig
+from fastitpn.config.runs import EvaluateConfig
 
 NAMES = ["batch", "lr", "min_lr", "epochs", "teacher.weights", "weights", "mask.ratio", "warmup_epochs", "px"]
 

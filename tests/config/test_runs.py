@@ -1,21 +1,51 @@
 import pytest
 
 from fastitpn.config import (
+    BenchmarkConfig,
+    CacheFeaturesConfig,
+    ClassifyConfig,
+    DataShardConfig,
+    DemoConfig,
+    EvaluateConfig,
+    ExportOfficialConfig,
+    InspectConfig,
+    PredictConfig,
+    PretrainConfig,
+    SegmentConfig,
+    VisualizeTokensConfig,
+    build,
+    fields_of,
+    parse,
+)
+from fastitpn.config.fields import REQUIRED
+from fastitpn.config.values import choices, read_value, short_type, show
+from fastitpn.errors import InputError
+
+ALL = [
+    CacheFeaturesConfig,
+    DataShardConfig,
+    ExportOfficialConfig,
+    BenchmarkConfig,
     ClassifyConfig,
     DemoConfig,
     EvaluateConfig,
     InspectConfig,
     PredictConfig,
     PretrainConfig,
-    build,
-    fields_of,
-    parse,
-)
-from fastitpn.config.fields import REQUIRED
-from fastitpn.config.values import read_value, short_type, show
-from fastitpn.errors import InputError
+    SegmentConfig,
+    VisualizeTokensConfig,
+]
 
-ALL = [ClassifyConfig, DemoConfig, EvaluateConfig, InspectConfig, PredictConfig, PretrainConfig]
+NONE_TO_CHOOSE = {
+    BenchmarkConfig,
+    CacheFeaturesConfig,
+    DataShardConfig,
+    DemoConfig,
+    ExportOfficialConfig,
+    InspectConfig,
+}
+"""Configurations without an acceleration, or with several."""
+SEVERAL = ("px", "batch", "acceleration")
 
 
 @pytest.mark.parametrize("config_class", ALL)
@@ -38,11 +68,44 @@ def test_positional_keys_exist(config_class):
 
 
 def test_a_key_has_the_same_type_everywhere():
+    """But for a benchmark's, of which there may be several."""
     kinds: dict[str, set[str]] = {}
     for config_class in ALL:
         for key, field in fields_of(config_class).items():
+            if config_class is BenchmarkConfig and key in SEVERAL:
+                continue
             kinds.setdefault(key, set()).add(short_type(field.annotation).removesuffix(" | none"))
     assert {key: kind for key, kind in kinds.items() if len(kind) > 1} == {}
+
+
+def test_the_names_of_accelerations_are_those_of_the_presets():
+    from fastitpn.models.acceleration import PRESETS
+
+    for config_class in set(ALL) - NONE_TO_CHOOSE:
+        assert choices(fields_of(config_class)["acceleration"].annotation) == list(PRESETS), config_class
+
+
+def test_one_or_several(tmp_path):
+    for given in ("224", 224, [224]):
+        assert build(BenchmarkConfig, {"px": given}).px == (224,)
+    (tmp_path / "a.yaml").write_text("px: [224, 512]\nbatch: 8\nacceleration: [off, fast]\npeers: test_vit\n")
+    config = parse(BenchmarkConfig, [f"recipe={tmp_path / 'a.yaml'}"])
+    assert (config.px, config.batch) == ((224, 512), (8,))
+    assert (config.acceleration, config.peers) == (("off", "fast"), ("test_vit",))
+    assert parse(BenchmarkConfig, ["acceleration=all"]).acceleration == "all"
+    with pytest.raises(InputError, match="px: expected values separated by commas"):
+        build(BenchmarkConfig, {"px": []})
+    with pytest.raises(InputError, match="batch: expected values separated by commas"):
+        build(BenchmarkConfig, {"batch": True})
+
+
+def test_off_in_a_recipe_is_a_word(tmp_path):
+    """YAML reads it as false."""
+    (tmp_path / "a.yaml").write_text("acceleration: off\n")
+    assert parse(ClassifyConfig, ["data=a", f"recipe={tmp_path / 'a.yaml'}"]).acceleration == "off"
+    (tmp_path / "b.yaml").write_text("acceleration: on\n")
+    with pytest.raises(InputError, match=r"b\.yaml, line 1: acceleration: expected one of off, balanced, fast or none"):
+        parse(ClassifyConfig, ["data=a", f"recipe={tmp_path / 'b.yaml'}"])
 
 
 def test_length_of_training():

@@ -145,7 +145,7 @@ def test_names_of_any_bytes(tmp_path, photo):
     path = tmp_path / os.fsdecode(b"caf\xe9 \xf0\x9f\x90\x88.png")
     photo.save(path)
     images = DecodedImages([path, tmp_path / "x"])
-    assert images.path(0) == path
+    assert images.source.path(0) == path
     assert images[0].size == photo.size
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fastitpn.data import images
-from fastitpn.data.images import read_image, to_rgb, verify_image
+from fastitpn.data.images import read_image, to_rgb, upright_size, verify_image
 from fastitpn.errors import InputError
 
 
@@ -179,3 +179,17 @@ def test_bytes_after_the_end_of_a_jpeg_are_allowed(tmp_path, photo):
     with (tmp_path / "a.jpg").open("ab") as file:
         file.write(b"\0" * 500)
     verify_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_upright_size_is_that_of_the_image_that_is_read(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert upright_size(tmp_path / "a.jpg") == read_image(tmp_path / "a.jpg").size
+
+
+def test_the_size_of_what_is_no_image(tmp_path):
+    (tmp_path / "a.jpg").write_text("text")
+    with pytest.raises(InputError, match="not an image in a known format"):
+        upright_size(tmp_path / "a.jpg")

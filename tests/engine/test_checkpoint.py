@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fastitpn.engine.checkpoint import FORMAT, latest_valid, load_checkpoint, save_checkpoint, to_cpu
+from fastitpn.engine.run_directory import prepare
 from fastitpn.errors import InputError
 
 CONTENT = {"step": 3, "weights": {"a": torch.arange(1000.0), "n": torch.tensor(2)}, "classes": None, "mean": [0.5, 1]}
@@ -153,3 +154,26 @@ def test_copies_keep_values_and_structure():
     copy = to_cpu({"a": (1, [None, True, "x"]), "t": torch.nn.Parameter(torch.ones(2))})
     assert copy["a"] == (1, [None, True, "x"])
     assert type(copy["t"]) is torch.Tensor
+
+
+def test_the_last_few_are_kept_and_the_newest_whole_one_is_used(tmp_path, caplog):
+    run = prepare(tmp_path, {}, verb="pretrain")
+    run.keep_checkpoints = 4
+    for step in range(1, 7):
+        run.save_last({"step": step})
+    folder = tmp_path / "checkpoints"
+    assert {path.name: load_checkpoint(path)["step"] for path in folder.iterdir()} == {
+        "last.ckpt": 6,
+        "previous.ckpt": 5,
+        "previous-2.ckpt": 4,
+        "previous-3.ckpt": 3,
+    }
+    for name in ("last.ckpt", "previous.ckpt"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    path, content = latest_valid(folder)
+    assert (path.name, content["step"]) == ("previous-2.ckpt", 4)
+    assert "last.ckpt is damaged" in caplog.text
+    assert "going back to" in caplog.text
+    run.keep_checkpoints = 2
+    run.save_last({"step": 7})
+    assert sorted(path.name for path in folder.iterdir()) == ["last.ckpt", "previous.ckpt"]

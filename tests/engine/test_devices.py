@@ -41,6 +41,6 @@ def test_auto_takes_cuda_if_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     assert devices._accelerator("auto") == ("cuda", None)
     assert devices._accelerator("cuda:1") == ("cuda", 1)
-    assert devices._precision("auto", "cuda") == "16-mixed"
+    assert devices.resolve_precision("auto", "cuda") == "16-mixed"
     with pytest.raises(InputError, match="3 devices were asked for"):
         devices._check_count("cuda", None, 3)

@@ -31,7 +31,7 @@ def same(first, second):
 
 
 def without_times(run):
-    timed = ("images_per_s", "data_wait_ratio")
+    timed = ("images_per_s", "data_wait_ratio", "memory_mib")
     return [{key: value for key, value in row.items() if key not in timed} for row in run.history]
 
 

@@ -14,7 +14,9 @@ from fastitpn.config import PretrainConfig, TeacherConfig, build, parse
 from fastitpn.data.folders import unlabelled
 from fastitpn.engine.pretrain import build_dataset, build_task
 from fastitpn.engine.run import Run
-from fastitpn.pretraining.teachers import EmaTeacher, Teacher
+from fastitpn.errors import InputError
+from fastitpn.pretraining.ema_teacher import EmaTeacher
+from fastitpn.pretraining.teacher import Teacher
 from fastitpn.tasks.pretrain import PretrainTask
 
 
@@ -56,6 +58,8 @@ def test_a_run_leaves_all_that_is_promised(scenes, pretrained_run):
         "config.yaml",
         "log.txt",
         "metrics.jsonl",
+        "pictures/step-00000001.png",
+        "pictures/step-00000003.png",
         "report.html",
         "result.json",
     ]
@@ -78,6 +82,8 @@ def test_the_checkpoint_says_what_is_needed_to_use_it(pretrained_run):
 def test_the_report_shows_what_student_and_teacher_see(pretrained_run):
     page = (pretrained_run.directory / "report.html").read_text()
     assert "What student and teacher see" in page
+    assert "The pyramid while it learns" in page
+    assert page.count("after step ") >= 2
     assert "data:image/" in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
     assert "https://" not in page
@@ -93,8 +99,26 @@ def test_the_loss_falls(scenes, tmp_path, request, kind):
     assert content(run)["teacher"]["name"] == (teacher if kind == "ema" else teacher["name"])
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(scenes, tmp_path, monkeypatch):
-    keys = {"steps": 5, "checkpoint_every": 2, "teacher": {"name": "ema", "momentum_start": 0.5, "momentum": 0.9}}
+PER_LEVEL = {
+    "objective": "per_level",
+    "level_weights": (0.5, 1, 2),
+    "auxiliary": 0.5,
+    "predictor": "mlp",
+    "mask": {"kind": "random", "ratio": 0.5},
+    "loss": "smooth_l1",
+    "color_jitter": 0.4,
+    "grad_checkpointing": True,
+    "tensorboard": True,
+}
+"""Everything that is not published."""
+
+
+@pytest.mark.parametrize("extra", [{}, PER_LEVEL], ids=["published", "per_level"])
+def test_an_interrupted_run_goes_on_to_the_same_bits(scenes, tmp_path, monkeypatch, extra):
+    teacher = {"name": "ema", "momentum_start": 0.5, "momentum": 0.9}
+    keys = {"steps": 5, "checkpoint_every": 2, "teacher": teacher, **extra}
+    if extra:
+        keys |= {"probe": {"data": scenes.train, "every_epochs": 0.3, "neighbours": 3}}
     unbroken = pretrain(scenes, tmp_path / "unbroken", **keys)
     done: list[float] = []
 
@@ -115,10 +139,66 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(scenes, tmp_path, monkeypat
 
     cut = pretrain(scenes, tmp_path / "cut", **keys)
     assert cut.complete
+    plain = pretrain(scenes, tmp_path / "plain", **{**keys, "probe": None, "pictures": False, "log_every": 3})
+    assert_same(content(plain)["weights"], content(cut)["weights"])
     for part in ("weights", "training"):
         assert_same(content(cut)[part], content(unbroken)[part])
     assert content(cut)["training"]["task"]["teacher"]
     assert figures(cut) == figures(unbroken)
+
+
+@pytest.mark.parametrize("teacher", ["ema", "resnet"])
+def test_every_level_learns_for_itself(scenes, tmp_path, request, teacher):
+    if teacher == "resnet":
+        teacher = {**request.getfixturevalue("resnet"), "upsample": 4, "standardise": True}
+    keys = {"lr": 2e-3, "drop_path": 0, "crop_scale": (1, 1), "hflip": 0, "pictures": False}
+    run = pretrain(scenes, tmp_path / "run", teacher=teacher, steps=12, batch=6, **{**PER_LEVEL, **keys})
+    names = {f"loss_{name}" for name in ("stride4", "stride8", "stride16", "auxiliary")}
+    assert names <= set(run.history[0])
+    for row in run.history:
+        parts = 0.5 * row["loss_stride4"] + row["loss_stride8"] + 2 * row["loss_stride16"] + 0.5 * row["loss_auxiliary"]
+        assert row["loss"] == pytest.approx(parts, rel=1e-4)
+    for name in names:
+        assert run.history[-1][name] < run.history[0][name], name
+    assert ("target_rank" in run.history[0]) == (teacher == "ema")
+    saved = content(run)
+    model = fastitpn.create_pretraining_model(saved["model"]["name"], **saved["model"]["arguments"])
+    assert fastitpn.load_weights(model, run.directory).ok
+    assert "stride4 " in (run.directory / "log.txt").read_text()
+
+
+def test_without_a_pyramid_for_comparison(scenes, tmp_path):
+    run = pretrain(scenes, tmp_path / "run", objective="trunk")
+    assert run.complete
+    assert not any("pyramid" in name for name in content(run)["weights"])
+    tuned = fastitpn.finetune(
+        "classify", data=scenes.train, val=scenes.val, weights=run.directory, out=tmp_path / "tuned", **TRAINING
+    )
+    assert tuned.complete
+
+
+def test_an_auxiliary_prediction_and_an_acceleration_exclude_each_other(scenes):
+    with pytest.raises(InputError, match=r"auxiliary=1 with acceleration=fast"):
+        build_task(config(scenes, auxiliary=1, acceleration="fast", px=64))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"level_weights": (1, 1, 2)}, "level_weights: expected together with objective=per_level, got merged"),
+        ({"objective": "per_level", "level_weights": (0, 0, 0)}, "level_weights: expected a weight above 0"),
+        ({"objective": "trunk", "norm": "trunk_and_end"}, "norm: expected end with objective=trunk"),
+    ],
+)
+def test_keys_that_do_not_go_together(scenes, keys, said):
+    with pytest.raises(InputError, match=said):
+        config(scenes, **keys)
+
+
+def test_random_masks_hide_as_many_in_every_image(scenes):
+    settings = config(scenes, px=128, mask={"kind": "random", "ratio": 0.4})
+    dataset = build_dataset(settings, unlabelled(scenes.unlabelled), teacher_like(settings))
+    assert {int(dataset[0, index]["masked"].sum()) for index in range(8)} == {26}
 
 
 def test_the_same_seed_gives_the_same_run_whatever_the_workers(scenes, tmp_path):

@@ -27,3 +27,19 @@ def test_short_runs_have_finite_rates(warmup_steps):
     rates = [learning_rate(step, steps=4, lr=1.0, min_lr=0.0, warmup_steps=warmup_steps) for step in range(5)]
     assert rates[0] == 0.0
     assert all(math.isfinite(rate) and 0 <= rate <= 1 for rate in rates)
+
+
+def test_poly_falls_in_a_straight_line_over_the_whole_run():
+    rates = [learning_rate(step, steps=10, lr=1.0, min_lr=0.2, warmup_steps=0, schedule="poly") for step in range(12)]
+    assert rates[:3] == pytest.approx([1.0, 0.92, 0.84])
+    assert rates[10:] == pytest.approx([0.2, 0.2])
+
+
+def test_the_warmup_of_poly_is_a_factor_on_the_line_as_published():
+    keys = {"steps": 100, "lr": 1.0, "min_lr": 0.0, "schedule": "poly"}
+    warm = [learning_rate(step, warmup_steps=10, **keys) for step in range(100)]
+    line = [learning_rate(step, warmup_steps=0, **keys) for step in range(100)]
+    assert warm[0] == pytest.approx(1e-6)
+    assert warm[5] == pytest.approx(line[5] * (1 - 0.5 * (1 - 1e-6)))
+    assert warm[10:] == line[10:]
+    assert all(math.isfinite(learning_rate(step, warmup_steps=3, **{**keys, "steps": 2})) for step in range(3))

@@ -3,7 +3,15 @@
 import pytest
 
 import fastitpn
-from fastitpn.config import ClassifyConfig, DemoConfig, EvaluateConfig, PretrainConfig, TeacherConfig, parse
+from fastitpn.config import (
+    ClassifyConfig,
+    DemoConfig,
+    EvaluateConfig,
+    PretrainConfig,
+    SegmentConfig,
+    TeacherConfig,
+    parse,
+)
 from fastitpn.errors import InputError
 
 
@@ -11,7 +19,13 @@ from fastitpn.errors import InputError
 def calls(monkeypatch):
     """What each verb is asked to do, instead of doing it."""
     seen = []
-    for place in ("pretrain.run_pretrain", "finetune.run_classify", "verbs.run_evaluate", "demo.run_demo"):
+    for place in (
+        "pretrain.run_pretrain",
+        "finetune.run_classify",
+        "finetune_segment.run_segment",
+        "verbs.run_evaluate",
+        "demo.run_demo",
+    ):
         monkeypatch.setattr(f"fastitpn.engine.{place}", lambda config: seen.append(config) or "done")
     return seen
 
@@ -34,6 +48,11 @@ def calls(monkeypatch):
             lambda: fastitpn.finetune("classify", data="flowers", weights="runs/pretrain", crop_scale=(0.2, 1)),
             ClassifyConfig,
             ["data=flowers", "weights=runs/pretrain", "crop_scale=0.2,1"],
+        ),
+        (
+            lambda: fastitpn.finetune("segment", data="streets", scale_range=(0.5, 1), head="linear"),
+            SegmentConfig,
+            ["data=streets", "scale_range=0.5,1", "head=linear"],
         ),
         (lambda: fastitpn.evaluate("run", "flowers", px=64), EvaluateConfig, ["run", "flowers", "px=64"]),
         (lambda: fastitpn.demo(quick=True), DemoConfig, ["quick=true"]),
@@ -69,5 +88,5 @@ def test_unknown_keys_are_named(calls, call, text):
 def test_an_unknown_task(calls):
     with pytest.raises(InputError, match="no task 'detect'") as caught:
         fastitpn.finetune("detect", data="a")
-    assert (caught.value.expected, caught.value.fix) == ("classify", "finetune('classify', data=...)")
+    assert (caught.value.expected, caught.value.fix) == ("classify or segment", "finetune('classify', data=...)")
     assert calls == []

@@ -63,7 +63,9 @@ def test_a_published_file(published, model):
     assert seen.num_tensors == len(fastitpn.to_official_names(model.state_dict())) > len(model.state_dict())
     assert seen.dtypes == {"float16": seen.num_tensors}
     assert seen.verdicts[0].ok
-    assert "classes     5, without names" in str(seen)
+    assert "classes       5, without names" in str(seen)
+    assert seen.acceleration is None
+    assert "acceleration" not in str(seen)
 
 
 @pytest.mark.parametrize("nesting", [None, "model", "state_dict"])
@@ -139,9 +141,10 @@ def test_the_command_line_prints_all_of_it(pretrained, capsys):
     assert main(["inspect", str(pretrained)]) == 0
     printed = capsys.readouterr().out
     assert printed == f"{inspect(pretrained)}\n"
-    assert "pyramid     64 channels, 170 hidden" in printed
-    assert printed.count("verdict     fits ") == 2
-    assert "verdict     fits create_model" in printed
+    assert "pyramid       64 channels, 170 hidden" in printed
+    assert "acceleration  off" in printed
+    assert printed.count("verdict       fits ") == 2
+    assert "verdict       fits create_model" in printed
 
 
 def test_the_table_on_a_terminal(checkpoint):
@@ -164,7 +167,7 @@ def test_long_lists_of_classes_are_cut(tmp_path, content):
         for name, tensor in content["weights"].items()
     }
     save_checkpoint(tmp_path / "a.ckpt", {**content, "classes": [f"c{n}" for n in range(30)], "weights": weights})
-    assert "classes     30: c0, c1, c2, c3, c4, c5, c6, c7, ...\n" in str(inspect(tmp_path / "a.ckpt"))
+    assert "classes       30: c0, c1, c2, c3, c4, c5, c6, c7, ...\n" in str(inspect(tmp_path / "a.ckpt"))
 
 
 def test_code_in_a_file_is_refused_and_not_run(malicious, capsys):
@@ -190,3 +193,12 @@ def test_what_is_not_there(checkpoint, tmp_path):
     with pytest.raises(InputError, match="no model is named 'fastitpn_tino'") as caught:
         inspect(checkpoint, "fastitpn_tino")
     assert "fastitpn_tiny" in caught.value.fix
+
+
+def test_a_segmentation(segmenter_run):
+    seen = inspect(segmenter_run.directory)
+    assert (seen.task, seen.num_classes, seen.classes[0]) == ("segment", 4, "background")
+    assert seen.what.startswith("segmentation network with the head linear, a checkpoint of fastitpn")
+    [verdict] = seen.verdicts
+    assert verdict.ok
+    assert "set aside: head of another task, such as segmentation" in verdict.sentence

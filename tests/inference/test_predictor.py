@@ -190,7 +190,8 @@ def test_a_damaged_checkpoint(content, tmp_path):
     ("change", "text"),
     [
         ({"classes": ["a", "b"]}, "the checkpoint has 2 names for 5 classes"),
-        ({"task": "segment"}, "a checkpoint of the task 'segment'"),
+        ({"task": "segment"}, "the checkpoint lacks head, colors, masks, resize"),
+        ({"task": "detect"}, "a checkpoint of the task 'detect'"),
         ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 5, "px": 3}}}, "cannot be built: .*'px'"),
         ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 6}}}, "cannot be built: .*size mismatch"),
         ({"model": {"name": "fastitpn_nona", "arguments": {}}}, "no model is named 'fastitpn_nona'"),

@@ -14,8 +14,12 @@ from timm.data import create_transform, resolve_data_config
 from fastitpn.data.datasets import PretrainDataset
 from fastitpn.data.transforms import TwoViews
 from fastitpn.errors import InputError
+from fastitpn.pretraining.ema_teacher import EmaTeacher
+from fastitpn.pretraining.encoder_weights import load_encoder_weights
 from fastitpn.pretraining.masking import RandomMasks
-from fastitpn.pretraining.teachers import EmaTeacher, Teacher, TimmTeacher, create_teacher, load_encoder_weights
+from fastitpn.pretraining.teacher import Teacher
+from fastitpn.pretraining.teachers import create_teacher
+from fastitpn.pretraining.timm_teacher import TimmTeacher
 
 STUDENT = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)}
 
@@ -113,7 +117,9 @@ class TestGrid:
         name = "test_resnet"
         teacher = TimmTeacher(name, grid=2, weights=weights(name))
         teacher.grid = 3
-        with pytest.raises(InputError, match="the teacher gives 4 features an image, the student has 9 patches"):
+        with pytest.raises(
+            InputError, match="the teacher gives 4 features an image, where 9 fit the student's patches"
+        ):
             teacher.features(torch.zeros(1, 3, 64, 64))
 
 

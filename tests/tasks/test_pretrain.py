@@ -84,7 +84,45 @@ def test_a_fixed_teacher_is_not_stored():
 def test_what_there_is_to_see(batch):
     seen = make().look(batch)
     shapes = {name: tuple(value.shape) for name, value in seen.items()}
-    assert shapes == {"target": (2, 16, 24), "prediction": (2, 16, 24), "level4": (2, 16, 16, 32)}
+    levels = {"level4": (2, 16, 16, 32), "level8": (2, 16, 4, 32), "level16": (2, 16, 1, 32)}
+    assert shapes == {"target": (2, 16, 24), "prediction": (2, 16, 24), **levels}
     assert not any(value.requires_grad for value in seen.values())
     with torch.no_grad():
         assert torch.equal(seen["prediction"], make().trained_model(batch["image"], MASKED))
+
+
+class TestCollapse:
+    """The effective rank of a moving average's targets."""
+
+    def task(self) -> PretrainTask:
+        model = small_pretraining_model(teacher_dim=64)
+        teacher = create_teacher("ema", student=model.backbone, px=64, mean=(0,) * 3, std=(1,) * 3, whiten=True)
+        return PretrainTask(model, teacher, {})
+
+    def test_it_is_logged_before_whitening(self, batch):
+        task = self.task()
+        whitened = float(task(batch)["target_rank"])
+        task.teacher.whiten = False
+        assert float(task(batch)["target_rank"]) == pytest.approx(whitened)
+        assert 1 <= whitened <= 64
+
+    def test_a_fixed_teacher_has_none(self, batch):
+        assert set(make()(batch)) == {"loss"}
+
+    def test_it_is_warned_of_once_below_half_of_the_start(self):
+        task = self.task()
+        assert task.warning({"loss": 1.0}) is None
+        assert [task.warning({"target_rank": rank}) for rank in (20.0, 25.0, 10.0)] == [None] * 3
+        text = task.warning({"target_rank": 9.9})
+        assert "effective rank is 9.9, and was 20.0 at the start" in text
+        assert "teacher.whiten=true" in text
+        assert task.warning({"target_rank": 2.0}) is None
+
+    def test_what_was_the_start_outlives_an_interruption(self):
+        task, fresh = self.task(), self.task()
+        task.warning({"target_rank": 20.0})
+        fresh.load_extra_state(task.extra_state())
+        assert fresh.warning({"target_rank": 9.0}) is not None
+        again = self.task()
+        again.load_extra_state(fresh.extra_state())
+        assert again.warning({"target_rank": 2.0}) is None

@@ -1,7 +1,7 @@
 """`fastitpn finetune TASK`: a verb for each task."""
 
 from fastitpn.cli.verb import Verb
-from fastitpn.config import ClassifyConfig
+from fastitpn.config import ClassifyConfig, SegmentConfig
 
 
 def run_classifier(config: ClassifyConfig) -> object:
@@ -16,4 +16,19 @@ CLASSIFY = Verb(
     sentence="Train a classifier on a folder with a sub-folder of images for each class.",
     example="fastitpn finetune classify data=flowers weights=runs/pretrain",
     run=run_classifier,
+)
+
+
+def run_segmenter(config: SegmentConfig) -> object:
+    """Calls `run_segment`."""
+    from fastitpn.engine.finetune_segment import run_segment
+
+    return run_segment(config)
+
+
+SEGMENT = Verb(
+    config=SegmentConfig,
+    sentence="Train a network that gives each pixel a class, on images with masks.",
+    example="fastitpn finetune segment data=streets weights=runs/pretrain",
+    run=run_segmenter,
 )

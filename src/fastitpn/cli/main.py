@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 
 from fastitpn import __version__
-from fastitpn.cli import demo, evaluate, finetune, inspect, predict, pretrain
+from fastitpn.cli import benchmark, data, demo, evaluate, export, finetune, inspect, predict, pretrain, visualize
 from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.cli.help import print_overview, print_tasks, print_verb
 from fastitpn.cli.verb import Verb
@@ -14,13 +14,26 @@ from fastitpn.config import Config, parse
 from fastitpn.config.nearest import nearest_name
 from fastitpn.errors import FastITPNError, InputError
 
-VERBS = (demo.VERB, pretrain.VERB, finetune.CLASSIFY, evaluate.VERB, predict.VERB, inspect.VERB)
+VERBS = (
+    demo.VERB,
+    pretrain.CACHE_FEATURES,
+    pretrain.VERB,
+    finetune.CLASSIFY,
+    finetune.SEGMENT,
+    evaluate.VERB,
+    predict.VERB,
+    benchmark.VERB,
+    visualize.TOKENS,
+    data.SHARD,
+    export.OFFICIAL,
+    inspect.VERB,
+)
 INTERRUPTED = 130
 
 
 def entry() -> None:
     """The console script."""
-    # Read when torch is first imported. Threads that spin at barriers lose half their speed on a machine with other work.
+    # Read when torch is first imported. Threads that spin at barriers lose half their speed where there is other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())
 

@@ -1,6 +1,7 @@
 """Recipes: YAML files of keys, read with the line of each key for the errors."""
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import yaml
 
 from fastitpn.config.fields import Config, fields_of, value_of
+from fastitpn.config.values import show
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,13 @@ def to_yaml(config: Config) -> str:
     header = f"# Every key of the run. To repeat it: fastitpn {config._command} recipe=THIS_FILE\n"
     keys: str = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, default_flow_style=None)
     return header + keys
+
+
+def to_command(config: Config) -> str:
+    """The configuration as one would type it, without keys that have their default."""
+    values = {key: (value_of(config, key), field.default) for key, field in fields_of(type(config)).items()}
+    words = [f"{key}={show(value)}" for key, (value, default) in values.items() if value != default]
+    return shlex.join(["fastitpn", *config._command.split(), *words])
 
 
 def flatten(mapping: Mapping[str, Any], outer: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fastitpn.config.fields import Config
+from fastitpn.config.masks import MasksConfig, ViewsConfig
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -20,6 +21,9 @@ BelowOne = Annotated[float, Field(ge=0, lt=1)]
 ImagePx = Annotated[int, Field(ge=32, multiple_of=16)]
 PerChannel = tuple[float, float, float]
 Scales = tuple[Positive, Positive]
+
+AccelerationName = Literal["off", "balanced", "fast"]
+"""The presets of `models.acceleration`, written out again because importing them takes seconds."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -47,10 +51,14 @@ class RunConfig(DeviceConfig):
     """Name of the model: fastitpn_tiny, fastitpn_small, fastitpn_base or fastitpn_large."""
     weights: Path | None = None
     """File or run folder with weights to start from; none starts from random ones."""
+    acceleration: AccelerationName | None = None
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the weights' own."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Fixes the order of the images, their augmentation and the initial weights."""
     checkpoint_every: Count = 500
     """Steps from one checkpoint to the next."""
+    keep_checkpoints: Annotated[int, Field(ge=2)] = 2
+    """Checkpoints that are kept; if the last one is damaged, the run goes on from the one before."""
     log_every: Count = 10
     """Steps from one line of metrics to the next."""
     devices: Count = 1
@@ -59,6 +67,10 @@ class RunConfig(DeviceConfig):
     """Machines."""
     compile: bool = False
     """Compile the model with torch.compile: slow to start, faster steps."""
+    grad_checkpointing: bool = False
+    """Compute the trunk's activations again in the backward pass: less memory, slower steps, the same result."""
+    tensorboard: bool = False
+    """Also write the figures for TensorBoard, into OUT/tensorboard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +103,6 @@ class TrainingConfig(RunConfig):
     """Largest norm of the gradient; none leaves it as it is."""
     drop_path: BelowOne = 0.1
     """Chance to skip a residual branch in the last block, rising linearly from 0."""
-    crop_scale: Scales
-    """Share of the image's area that a random crop covers: smallest, largest."""
     hflip: Ratio = 0.5
     """Chance to mirror the image left to right."""
     mean: PerChannel = IMAGENET_MEAN
@@ -108,10 +118,23 @@ class TrainingConfig(RunConfig):
                 object.__setattr__(self, other, _default(self, other))
 
     def problems(self) -> list[str]:
-        """Checks the learning rates and the crops."""
+        """Checks the learning rates."""
         result = []
         if self.min_lr > self.lr:
             result.append(f"min_lr: expected at most lr, which is {self.lr}, got {self.min_lr}")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig(TrainingConfig):
+    """Training."""
+
+    crop_scale: Scales
+    """Share of the image's area that a random crop covers: smallest, largest."""
+
+    def problems(self) -> list[str]:
+        """Also checks the crops."""
+        result = super().problems()
         if not self.crop_scale[0] <= self.crop_scale[1] <= 1:
             result.append(
                 f"crop_scale: expected smallest,largest up to 1, got {self.crop_scale[0]},{self.crop_scale[1]}"
@@ -120,79 +143,7 @@ class TrainingConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherConfig(Config):
-    """Teacher."""
-
-    _shorthand: ClassVar[str | None] = "name"
-
-    name: str = "ema"
-    """What gives the targets: ema (moving average of the student) or timm:NAME; teacher=NAME for short."""
-    weights: Path | None = None
-    """File with the teacher's weights; none takes those that timm knows."""
-    px: Count | None = None
-    """Side of the teacher's input; none picks the one whose grid matches the student's."""
-    standardise: bool = False
-    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
-    momentum: Ratio = 0.9998
-    """For ema: share of the average that one step keeps, at the end."""
-    momentum_start: Ratio = 0.996
-    """For ema: the same at the first step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskConfig(Config):
-    """Mask."""
-
-    _shorthand: ClassVar[str | None] = "ratio"
-
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """Share of the patches to hide, 0.383 (75 of 196) in the published runs; mask=RATIO for short."""
-    exact: bool = False
-    """Hide exactly that many in every image; else the last block may leave a few short."""
-    min_block: Count = 16
-    """Fewest patches in one block, on a grid of 14x14 or more; in proportion on smaller ones."""
-    max_block: Count | None = None
-    """Most patches in one block; none is as many as are hidden in all."""
-    min_aspect: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Flattest block: its short side over its long side."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig(TrainingConfig):
-    """Pre-training."""
-
-    _command: ClassVar[str] = "pretrain"
-
-    data: Path
-    """Folder of images, searched with its sub-folders; labels are not used."""
-    px: ImagePx = 224
-    """Side of the student's input in pixels."""
-    teacher: TeacherConfig = TeacherConfig()
-    mask: MaskConfig = MaskConfig()
-    loss: Literal["cosine", "smooth_l1"] = "cosine"
-    """How predictions are compared with targets: negative cosine or smooth L1."""
-    loss_on: Literal["masked", "all"] = "masked"
-    """Which patches count in the loss."""
-    norm: Literal["end", "trunk_and_end"] = "end"
-    """Where the model normalises: before the prediction, or also between trunk and pyramid."""
-    color_jitter: NonNegative = 0.0
-    """Strength of random brightness, contrast and saturation."""
-    pictures: bool = True
-    """Put pictures of images, masks and predictions into the report."""
-
-    out: Path = Path("runs/pretrain")
-    model: str = "fastitpn_tiny"
-    epochs: Positive | None = 300
-    warmup_epochs: NonNegative | None = 10
-    lr: Positive = 1.5e-3
-    min_lr: NonNegative = 1e-5
-    betas: tuple[BelowOne, BelowOne] = (0.9, 0.98)
-    clip_grad: Positive | None = 3.0
-    crop_scale: Scales = (0.2, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifyConfig(TrainingConfig):
+class ClassifyConfig(CropsConfig):
     """Classification."""
 
     _command: ClassVar[str] = "finetune classify"
@@ -250,7 +201,7 @@ class ClassifyConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(DeviceConfig):
+class EvaluateConfig(MasksConfig, ViewsConfig, DeviceConfig):
     """Evaluation."""
 
     _command: ClassVar[str] = "evaluate"
@@ -259,9 +210,11 @@ class EvaluateConfig(DeviceConfig):
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint)."""
     data: Path
-    """Folder with a sub-folder of images for each class, or a CSV file."""
+    """Folder with a sub-folder of images for each class, or a CSV file; for segmentation one with images and masks."""
     px: ImagePx | None = None
     """Side of the input in pixels; none takes the checkpoint's."""
+    acceleration: AccelerationName | None = None
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
     batch: Count = 64
     """Images in one batch."""
     out: Path = Path("runs/evaluate")
@@ -269,7 +222,7 @@ class EvaluateConfig(DeviceConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(DeviceConfig):
+class PredictConfig(ViewsConfig, DeviceConfig):
     """Prediction."""
 
     _command: ClassVar[str] = "predict"
@@ -283,8 +236,94 @@ class PredictConfig(DeviceConfig):
     """Folder for the results."""
     top_k: Count = 5
     """Classes to name for each image, the likeliest first."""
+    acceleration: AccelerationName | None = None
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
     batch: Count = 64
     """Images in one batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisualizeTokensConfig(Config):
+    """Pictures of tokens."""
+
+    _command: ClassVar[str] = "visualize tokens"
+    _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "images")
+    _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "model"), ("checkpoint", "weights"))
+
+    checkpoint: Path | None = None
+    """Checkpoint file or run folder (its best checkpoint); or give model and weights."""
+    images: Path
+    """An image, or a folder of images."""
+    acceleration: AccelerationName | None = None
+    """What to show; none shows what the checkpoint was trained with, or balanced if that is off."""
+    px: ImagePx | None = None
+    """Side of the input in pixels; none takes that of the checkpoint or the weights, else of the model."""
+    limit: Count = 16
+    """Images to draw at most, spread evenly over the folder."""
+    model: str | None = None
+    """Instead of a checkpoint: name of the model, such as fastitpn_base; none takes that of the weights."""
+    weights: Path | None = None
+    """Instead of a checkpoint: file with weights; none are random ones, whose choices mean nothing."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes the GPU if there is one."""
+    out: Path = Path("runs/visualize")
+    """Folder for the pictures and the report."""
+
+    def problems(self) -> list[str]:
+        """Checks that there is something to show."""
+        result = []
+        if self.checkpoint is None and self.model is None and self.weights is None:
+            result.append("checkpoint: required, or model=NAME with weights=FILE; got none of them")
+        if self.acceleration == "off":
+            result.append("acceleration: expected balanced or fast, since with off no token leaves; got off")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(DeviceConfig):
+    """Benchmark."""
+
+    _command: ClassVar[str] = "benchmark"
+    _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("checkpoint", "model"),
+        ("checkpoint", "weights"),
+        ("rounds", "seconds"),
+    )
+
+    checkpoint: Path | None = None
+    """Checkpoint file or run folder (its best checkpoint) whose model is measured; or give model."""
+    model: str | None = None
+    """Name of the model; none takes that of the checkpoint or the weights, else fastitpn_tiny."""
+    weights: Path | None = None
+    """File or run folder whose model is measured; its values do not matter to speed."""
+    px: tuple[ImagePx, ...] | None = None
+    """Side of the input in pixels, one or several; none takes the model's own."""
+    batch: tuple[Count, ...] = (1,)
+    """Images in one batch, one number or several."""
+    acceleration: Literal["all"] | tuple[AccelerationName, ...] = "all"
+    """What to compare with the plain model: all accelerations there are, or some of them."""
+    peers: tuple[str, ...] | None = None
+    """Models of timm to measure beside it, such as vit_base_patch16_224,convnext_base; nothing is fetched."""
+    pyramid: bool = False
+    """Run the model with its pyramid instead of its classification head."""
+    data: Path | None = None
+    """Labelled images, as for evaluate: also measures what the checkpoint gets right with each acceleration."""
+    compile: bool = False
+    """Compile the models with torch.compile: slow to start, faster passes."""
+    threads: Count | None = None
+    """Threads of the processor; none takes what torch would."""
+    seconds: Positive = 10.0
+    """Time to measure each row, about; every row has 5 rounds at least."""
+    rounds: Count | None = None
+    """Instead of seconds: turns that each row has."""
+    out: Path = Path("runs/benchmark")
+    """Folder for the figures, the plot and the report."""
+
+    def problems(self) -> list[str]:
+        """Checks that there is a classifier where images are given."""
+        if self.data is not None and self.checkpoint is None:
+            return ["data: expected together with checkpoint=RUN of a trained classifier, got none"]
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,8 @@ def show(value: Any) -> str:
 
 def _read(member: Any, value: Any) -> Any:
     base, _ = _unwrap(member)
+    if value is False and "off" in typing.get_args(base):
+        return "off"  # which YAML reads as false
     if value is None or value == "" or (isinstance(value, bool) and base is not bool):
         raise ValueError  # pydantic would take True for 1, and Path("") is the current folder
     if typing.get_origin(base) is Literal:
@@ -81,6 +83,11 @@ def _read(member: Any, value: Any) -> Any:
         raise ValueError
     if typing.get_origin(base) in (tuple, list) and isinstance(value, str):
         value = [item.strip() for item in value.strip().strip("()[]").split(",")]
+    if typing.get_origin(base) is tuple and ... in typing.get_args(base):
+        items = value if isinstance(value, list | tuple) else [value]  # a single one stands for a list of one
+        if not items:
+            raise ValueError
+        return tuple(read_value(typing.get_args(base)[0], item) for item in items)
     if base is Path and isinstance(value, str):
         value = os.path.expanduser(value)
     return pydantic.TypeAdapter(member, config=_STRICTLY_FINITE).validate_python(value)

@@ -1,6 +1,5 @@
 """Data sets for the loaders: training samples depend on (seed, epoch, index) alone, whatever the number of workers."""
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.folders import LabelledImages
-from fastitpn.data.images import read_image
 from fastitpn.data.seeding import sample_seed, seeded
+from fastitpn.data.sources import ImageSource, as_source
 from fastitpn.data.transforms import ImageTransform, TwoViews
 
 Sample = dict[str, Any]
@@ -32,24 +32,19 @@ class DecodedImages:
     The cache belongs to one process: with workers, each fills its own.
 
     Args:
-        paths: Image files.
+        images: Image files, or where else the images lie.
         min_px: As in `read_image`.
         cache_mib: Most memory for decoded images, in MiB; those that come first stay, since an epoch visits all alike.
     """
 
-    def __init__(self, paths: Sequence[Path], *, min_px: int | None = None, cache_mib: int = 0) -> None:
-        # One block: a million Path objects would be copied into every worker's memory as their reference counts change.
-        self._paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
+    def __init__(self, images: ImageSource | Sequence[Path], *, min_px: int | None = None, cache_mib: int = 0) -> None:
+        self.source = as_source(images)
         self._min_px = min_px
         self._free_bytes = cache_mib * 2**20
         self._cache: dict[int, Image.Image] = {}
 
     def __len__(self) -> int:
-        return len(self._paths)
-
-    def path(self, index: int) -> Path:
-        """The file of the image."""
-        return Path(os.fsdecode(self._paths[index]))
+        return len(self.source)
 
     def __getitem__(self, index: int) -> Image.Image:
         """The image in RGB; do not change it in place.
@@ -59,7 +54,7 @@ class DecodedImages:
         """
         if index in self._cache:
             return self._cache[index]
-        image = read_image(self.path(index), min_px=self._min_px)
+        image = self.source.read(index, min_px=self._min_px)
         size = 4 * image.width * image.height  # Pillow keeps 4 bytes per RGB pixel.
         if size <= self._free_bytes:
             self._free_bytes -= size
@@ -117,29 +112,36 @@ class PretrainDataset(SeededDataset):
     """Samples {image [3, px, px], teacher_image [3, teacher_px, teacher_px], masked bool [N], index}.
 
     Args:
-        paths: Image files.
+        images: Image files, or where else the images lie.
         views: Makes the two views.
         masks: Draws a mask, bool [N] with True = hidden, from a generator: `fastitpn.pretraining.masking`.
         seed: Seed of the run.
         cache_mib: As in `DecodedImages`.
+        features: A teacher's stored features; the crop's part of them then is the teacher_image, [dim, side, side].
     """
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        images: ImageSource | Sequence[Path],
         views: TwoViews,
         masks: Callable[[random.Random], Tensor],
         *,
         seed: int = 0,
         cache_mib: int = 0,
+        features: FeatureShards | None = None,
     ) -> None:
-        super().__init__(DecodedImages(paths, min_px=views.decode_px, cache_mib=cache_mib), seed=seed)
+        super().__init__(DecodedImages(images, min_px=views.decode_px, cache_mib=cache_mib), seed=seed)
         self.views = views
         self.masks = masks
+        self.features = features
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
         """Makes {image, teacher_image, masked}."""
-        student, teacher = self.views(image)
+        if self.features is not None:
+            student, crop = self.views.student_view(image)
+            teacher = self.features.crop(index, crop)
+        else:
+            student, teacher = self.views(image)
         return {"image": student, "teacher_image": teacher, "masked": self.masks(rng)}
 
 
@@ -147,7 +149,7 @@ class EvaluationDataset(Dataset[Sample]):
     """Samples {image [3, px, px], index} by plain index, with `label` if labels are given. Nothing is random.
 
     Args:
-        paths: Image files.
+        images: Image files, or where else the images lie.
         transform: `classify_eval`.
         labels: One per image, or None.
         cache_mib: As in `DecodedImages`.
@@ -155,13 +157,13 @@ class EvaluationDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        images: ImageSource | Sequence[Path],
         transform: ImageTransform,
         *,
         labels: Sequence[int] | None = None,
         cache_mib: int = 0,
     ) -> None:
-        self.images = DecodedImages(paths, min_px=transform.decode_px, cache_mib=cache_mib)
+        self.images = DecodedImages(images, min_px=transform.decode_px, cache_mib=cache_mib)
         self.labels = None if labels is None else np.array(labels, dtype=np.int64)
         self.transform = transform
 

@@ -76,6 +76,17 @@ def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
     return list_images(split[0] if split else path)
 
 
+def image_names(images: Sequence[Path], data: str | os.PathLike[str]) -> list[str]:
+    """Names of images that stay the same when their folder is moved: their paths relative to it.
+
+    Args:
+        images: Of `unlabelled(data)`.
+        data: Folder, or list of images, whose folder then counts.
+    """
+    root = Path(data) if Path(data).is_dir() else Path(data).parent
+    return [Path(os.path.relpath(image, root)).as_posix() for image in images]
+
+
 def labelled(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> LabelledImages:
     """Lists images with their classes.
 

@@ -1,5 +1,6 @@
 """The one place that decodes images: any file a user may have becomes an upright 8-bit RGB picture, or an error."""
 
+import io
 import os
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+_SIDES_SWAPPED = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
 _END_OF_FILE = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _TAIL_BYTES = 64
 
@@ -51,6 +53,33 @@ def read_image(path: str | os.PathLike[str], *, min_px: int | None = None) -> Im
         raise _read_error(path, error) from error
 
 
+def decode_image(content: bytes, *, where: str, min_px: int | None = None) -> Image.Image:
+    """Decodes one image that was read from somewhere else than a file of its own.
+
+    Args:
+        content: Of the file.
+        where: It came from, for messages.
+        min_px: As in `read_image`.
+
+    Raises:
+        InputError: As `read_image`.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if min_px is not None:
+                image.draft(None, (min_px, min_px))
+            return to_rgb(image)
+    except Exception as error:
+        known = isinstance(error, UnidentifiedImageError)
+        reason = ("not an image in a known format" if content else "it is empty") if known else str(error)
+        raise InputError(
+            f"cannot read this image: {error.what if isinstance(error, InputError) else reason}",
+            where=where,
+            expected="a complete image file (JPEG, PNG, WebP, TIFF, BMP, GIF ...)",
+            fix="leave it out of the data set",
+        ) from error
+
+
 def verify_image(path: str | os.PathLike[str]) -> None:
     """Checks one image file as cheaply as its format allows.
 
@@ -69,6 +98,20 @@ def verify_image(path: str | os.PathLike[str]) -> None:
     except Exception as error:
         raise _read_error(path, error) from error
     read_image(path)
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height that `read_image` would give, from the header alone.
+
+    Raises:
+        InputError: As `read_image`.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = _UPRIGHT.get(_orientation(image)) in _SIDES_SWAPPED
+            return (image.height, image.width) if turned else image.size
+    except Exception as error:
+        raise _read_error(path, error) from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -80,6 +80,23 @@ def classify_eval(px: int, *, mean: Sequence[float], std: Sequence[float]) -> Im
     return ImageTransform(steps=steps, decode_px=None)
 
 
+def whole_image(px: int, *, mean: Sequence[float], std: Sequence[float]) -> ImageTransform:
+    """The whole image resized (bicubic) to a square, whatever the ratio of its sides: every crop of it is in there."""
+    steps: list[Callable[[Any], Any]] = [v2.PILToTensor(), _Resize(px), _Normalise(mean, std)]
+    return ImageTransform(steps=Compose(steps), decode_px=px)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crop:
+    """Where a random crop lies in its image, as shares of width and height, and whether it was flipped."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    flipped: bool
+
+
 class TwoViews:
     """Two views of one random crop for pre-training: one for the student, one for the teacher.
 
@@ -123,12 +140,20 @@ class TwoViews:
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """RGB image to the student's view [3, px, px] and the teacher's view [3, teacher_px, teacher_px]."""
+        pixels, _ = self._crop(image)
+        student = _resize(pixels, self.px)
+        teacher = student if self.teacher_px == self.px else _resize(pixels, self.teacher_px)
+        return self.normalise(student), self.teacher_normalise(teacher)
+
+    def student_view(self, image: Image.Image) -> tuple[Tensor, Crop]:
+        """RGB image to the student's view alone, and where it lies in the image: for features that are stored."""
+        pixels, crop = self._crop(image)
+        return self.normalise(_resize(pixels, self.px)), crop
+
+    def _crop(self, image: Image.Image) -> tuple[Tensor, Crop]:
         if self.jitter is not None:
             image = self.jitter(image)
-        crop = _random_crop(image, self.crop_scale, self.hflip)
-        student = _resize(crop, self.px)
-        teacher = student if self.teacher_px == self.px else _resize(crop, self.teacher_px)
-        return self.normalise(student), self.teacher_normalise(teacher)
+        return _random_crop(image, self.crop_scale, self.hflip)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +163,15 @@ class _RandomCrop:
     hflip: float
 
     def __call__(self, image: Image.Image) -> Tensor:
-        return _resize(_random_crop(image, self.scale, self.hflip), self.px)
+        return _resize(_random_crop(image, self.scale, self.hflip)[0], self.px)
+
+
+@dataclass(frozen=True)
+class _Resize:
+    px: int
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return _resize(pixels, self.px)
 
 
 class _Normalise:
@@ -152,14 +185,22 @@ class _Normalise:
         return pixels.float().sub_(self.mean).div_(self.std)
 
 
-def _random_crop(image: Image.Image, scale: tuple[float, float], hflip: float) -> Tensor:
-    """A random box of an RGB image, perhaps flipped: uint8 [3, height, width]."""
+def _random_crop(image: Image.Image, scale: tuple[float, float], hflip: float) -> tuple[Tensor, Crop]:
+    """A random box of an RGB image, perhaps flipped: uint8 [3, height, width], and where it lies."""
     top, left, height, width = RandomResizedCropAndInterpolation.get_params(image, scale, _ASPECT)
-    # timm rounds the sides to 0 in images of a few pixels.
-    crop = image.crop((left, top, left + max(1, width), top + max(1, height)))
-    if random.random() < hflip:
-        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return torch.from_numpy(np.array(crop)).permute(2, 0, 1)
+    height, width = max(1, height), max(1, width)  # timm rounds the sides to 0 in images of a few pixels
+    box = image.crop((left, top, left + width, top + height))
+    flipped = random.random() < hflip
+    if flipped:
+        box = box.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    crop = Crop(
+        left=left / image.width,
+        top=top / image.height,
+        width=width / image.width,
+        height=height / image.height,
+        flipped=flipped,
+    )
+    return torch.from_numpy(np.array(box)).permute(2, 0, 1), crop
 
 
 def _resize(pixels: Tensor, px: int) -> Tensor:

@@ -74,15 +74,37 @@ def latest_valid(directory: Path) -> tuple[Path, dict[str, Any]] | None:
     Raises:
         InputError: There are checkpoints, but all are damaged.
     """
-    found = [path for path in (directory / LAST, directory / PREVIOUS) if path.exists()]
-    for path in found:
+    found = kept_checkpoints(directory)
+    for place, path in enumerate(found):
         try:
             return path, load_checkpoint(path)
         except InputError as error:
             if path == found[-1]:
                 raise
-            logger.warning("%s; going back to %s", error.what, found[-1])
+            logger.warning("%s; going back to %s", error.what, found[place + 1])
     return None
+
+
+def kept_checkpoints(directory: Path) -> list[Path]:
+    """The checkpoints of a run that can be resumed from, the newest first."""
+    older = sorted(directory.glob("previous-*.ckpt"), key=lambda path: int(path.stem.partition("-")[2] or 0))
+    return [path for path in (directory / LAST, directory / PREVIOUS, *older) if path.exists()]
+
+
+def make_room(directory: Path, keep: int) -> None:
+    """Renames `previous.ckpt` to `previous-2.ckpt` and so on, before another one takes its place.
+
+    Args:
+        directory: Folder of the checkpoints.
+        keep: Checkpoints to keep in all, the last one counted, at least 2; older ones are deleted.
+    """
+    for path in kept_checkpoints(directory)[max(2, keep) - 1 :]:
+        if path.name not in (LAST, PREVIOUS):
+            path.unlink()
+    for number in range(keep - 2, 0, -1):
+        path = directory / (PREVIOUS if number == 1 else f"previous-{number}.ckpt")
+        if path.exists():
+            path.replace(directory / f"previous-{number + 1}.ckpt")
 
 
 def to_cpu(content: Any, where: str = "checkpoint") -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fastitpn.config import to_yaml
 from fastitpn.config.runs import ClassifyConfig
 from fastitpn.data.folders import LabelledImages
+from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.evaluate import evaluate_classifier
 from fastitpn.engine.run import Run
 from fastitpn.engine.trained_model import load_classifier
@@ -35,5 +36,6 @@ def write_classify_report(run: Run, config: ClassifyConfig, val: LabelledImages,
         ("classes", len(evaluation.classes), ""),
         ("started from", config.weights.name if config.weights else "random weights", ""),
         ("steps", run.history[-1]["step"] if run.history else 0, ""),
+        acceleration_figure(classifier.model.acceleration),
     ]
     write_report(run.directory / "report.html", title="Classification", summary=summary, sections=sections)

@@ -32,7 +32,7 @@ def build_fabric(device: str = "auto", devices: int = 1, nodes: int = 1, precisi
         accelerator=accelerator,
         devices=[number] if number is not None else devices,
         num_nodes=nodes,
-        precision=_precision(precision, accelerator),  # type: ignore[arg-type]
+        precision=resolve_precision(precision, accelerator),  # type: ignore[arg-type]
     )
     fabric.launch()
     return fabric
@@ -71,7 +71,16 @@ def _check_count(accelerator: str, number: int | None, devices: int) -> None:
         )
 
 
-def _precision(precision: str, accelerator: str) -> str:
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """What `precision` stands for on a kind of device.
+
+    Args:
+        precision: One of `PRECISIONS`.
+        accelerator: `cpu`, `cuda` or `mps`.
+
+    Raises:
+        InputError: There is no such precision, or not there.
+    """
     if precision not in PRECISIONS:
         raise InputError(
             f"there is no precision {precision!r}",

@@ -1,26 +1,26 @@
-"""`fastitpn evaluate`: how good a trained classifier is, class by class."""
+"""`fastitpn evaluate`: how good a trained model is, class by class. The checkpoint says for which task."""
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from fastitpn.config import to_yaml
+from fastitpn.config.masks import MasksConfig, ViewsConfig
 from fastitpn.config.runs import EvaluateConfig
 from fastitpn.data.folders import LabelledImages, labelled
 from fastitpn.data.images import read_image
 from fastitpn.data.readable import check_readable
+from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.atomic import write_text
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.evaluate_segment import SegmentEvaluation, run_evaluate_segment
 from fastitpn.engine.loaders import evaluation_loader, on_device
 from fastitpn.engine.loading import worker_errors
-from fastitpn.engine.output import make_folder
-from fastitpn.engine.run import CONFIG
-from fastitpn.engine.trained_model import TrainedClassifier, load_classifier
-from fastitpn.errors import InputError
+from fastitpn.engine.output import check_no_run, make_folder
+from fastitpn.engine.trained_model import TrainedClassifier, check_unused, load_classifier, open_checkpoint
 from fastitpn.reporting.charts import confusion_matrix as draw_confusion
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import Item
@@ -111,7 +111,12 @@ def evaluate_classifier(
         px: Side of the input; None for the classifier's.
         batch: Images in one batch.
         workers: Processes that load images.
+
+    Raises:
+        ValueError: The images' classes are others, or in another order.
     """
+    if tuple(images.classes) != tuple(classifier.classes):
+        raise ValueError(f"images of the classes {images.classes} for a classifier of {list(classifier.classes)}")
     model = classifier.model.to(fabric.device)
     loader = evaluation_loader(
         images, px or classifier.px, classifier.mean, classifier.std, batch=batch, workers=workers
@@ -127,14 +132,18 @@ def evaluate_classifier(
     )
 
 
-def run_evaluate(config: EvaluateConfig) -> Evaluation:
-    """Evaluate a checkpoint on a folder or table, print the figures and write them to `out`.
+def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation:
+    """Evaluate a checkpoint of any task on its data, print the figures and write them to `out`.
 
     Raises:
         InputError: The checkpoint, the data or the folder `out` is wrong.
     """
-    _check_out(config.out)
-    classifier = load_classifier(config.checkpoint)
+    checkpoint = open_checkpoint(config.checkpoint)
+    if checkpoint.task == "segment":
+        return run_evaluate_segment(config, checkpoint)
+    check_unused(config, checkpoint, MasksConfig, ViewsConfig)
+    check_no_run(config.out)
+    classifier = load_classifier(checkpoint, config.acceleration)
     images = labelled(config.data, classifier.classes)
     check_readable(images.paths)
     make_folder(config.out)
@@ -144,14 +153,18 @@ def run_evaluate(config: EvaluateConfig) -> Evaluation:
     )
     print_table(per_class_table(evaluation.matrix.numpy(), evaluation.classes))
     print_table(metrics_table(evaluation.metrics))
-    write_text(config.out / "evaluation.json", json.dumps(evaluation.to_json(), indent=1) + "\n")
+    figures = {**evaluation.to_json(), "acceleration": classifier.model.acceleration.to_dict()}
+    write_text(config.out / "evaluation.json", json.dumps(figures, indent=1) + "\n")
     write_report(
         config.out / "report.html",
         title="Evaluation",
         summary=[
             (name, value, "percent" if name.startswith("top") else "") for name, value in evaluation.metrics.items()
         ]
-        + [("images", len(images), f"{len(evaluation.classes)} classes")],
+        + [
+            ("images", len(images), f"{len(evaluation.classes)} classes"),
+            acceleration_figure(classifier.model.acceleration),
+        ],
         sections=[
             *evaluation.sections(),
             Code("Configuration", to_yaml(config)),
@@ -160,13 +173,3 @@ def run_evaluate(config: EvaluateConfig) -> Evaluation:
     )
     print(f"written: {config.out / 'evaluation.json'} and {config.out / 'report.html'}")
     return evaluation
-
-
-def _check_out(out: Path) -> None:
-    if (out / CONFIG).is_file():
-        raise InputError(
-            "out is the directory of a run, whose report would be replaced",
-            where=out,
-            expected="a folder of its own",
-            fix=f"out={out / 'evaluation'}",
-        )

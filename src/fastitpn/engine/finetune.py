@@ -12,22 +12,20 @@ from fastitpn.data.datasets import ClassifyDataset
 from fastitpn.data.folders import labelled_split
 from fastitpn.data.readable import check_readable
 from fastitpn.data.transforms import classify_train
+from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.classify_report import write_classify_report
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.loaders import cache_mib, evaluation_loader, on_device, training_loader
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
-from fastitpn.engine.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
-from fastitpn.errors import InputError
+from fastitpn.engine.setup import fit_settings, global_batch, name_and_px, seed_start, start_from, total_steps
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.registry import ARCHITECTURES, create_model
-from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.models.registry import create_model
+from fastitpn.models.weights_file import read_weights
 from fastitpn.tasks.classify import ClassifyTask, MixSettings
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_MODEL = "fastitpn_tiny"
 
 
 def run_classify(config: ClassifyConfig) -> Run:
@@ -79,12 +77,14 @@ def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
     """The model of a configuration, with its start weights, as a task."""
     seed_start(config.seed)
     file = read_weights(config.weights) if config.weights is not None else None
-    name, px = _name_and_px(config, file)
+    name, px = name_and_px(config, file)
     arguments: dict[str, Any] = {"img_size": px, "num_classes": len(classes)}
     if file is not None:
         own = ("img_size", "in_chans", "pyramid")  # what the images and the task decide
         arguments |= {k: v for k, v in file.arguments().items() if not k.startswith(own)}
     model: FastITPN = create_model(name, drop_path_rate=config.drop_path, **arguments)
+    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
+    model.set_acceleration(choose_acceleration(config.acceleration, trained))
     if file is not None:
         start_from(
             model,
@@ -112,18 +112,3 @@ def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
         label_smoothing=config.label_smoothing,
     )
     return ClassifyTask(model, description, mix)
-
-
-def _name_and_px(config: ClassifyConfig, file: WeightsFile | None) -> tuple[str, int]:
-    """Model and input size: as asked for, else those of the weights, else the default."""
-    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
-    if name is None:
-        raise InputError(
-            "the weights are of a size that has no name",
-            where=config.weights,
-            expected=f"one of {', '.join(ARCHITECTURES)}",
-            fix="model=NAME of a model that these weights belong to",
-        )
-    check_model(name)
-    native = file.px if file is not None else None
-    return name, config.px or native or ARCHITECTURES[name]["img_size"]

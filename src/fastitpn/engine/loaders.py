@@ -37,6 +37,7 @@ def training_loader(
             fabric.global_rank,
             fabric.world_size,
             accumulate=config.accumulate,
+            group_sizes=dataset.images.source.group_sizes,
         )
         return DataLoader(
             dataset,

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from fastitpn.engine import guard
 from fastitpn.engine.interrupt import Stopped, StopRequest
 from fastitpn.engine.loading import MicroBatches, worker_errors
+from fastitpn.engine.memory import peak_memory_mib
 from fastitpn.engine.optimizer import set_learning_rate
 from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.run_directory import RunDirectory
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
+Watch = Callable[[int], None]
 
 
 def fit(
@@ -40,6 +42,7 @@ def fit(
     settings: FitSettings,
     make_loader: Callable[[int], DataLoader[Any]],
     evaluate: Evaluate | None = None,
+    watch: Watch | None = None,
     run: RunDirectory,
 ) -> None:
     """Trains, or goes on with a run that was interrupted, to the same weights bit by bit as if it had not been.
@@ -51,6 +54,8 @@ def fit(
         make_loader: Makes the loader of the run's batches from a given step on; its batch sampler is a `StepSampler`.
         evaluate: Gives the metrics of a model that is in eval mode on its device, without gradients and in the run's
             precision. It is called on every process; the figures of the first one count.
+        watch: Called by the first process after each step, with its number; the task is in training mode. It must leave
+            the weights as they are.
         run: Where everything is written.
 
     Raises:
@@ -65,8 +70,11 @@ def fit(
     content = run.resume()
     if content is not None:
         state.restore(content)
+    run.keep_checkpoints = settings.keep_checkpoints
+    if settings.tensorboard:
+        run.log_to_tensorboard(state.step)
     with StopRequest() as stop, worker_errors():
-        _Fit(state, fabric, settings, evaluate, run, stop).run_all(make_loader, resumed=content)
+        _Fit(state, fabric, settings, evaluate, watch, run, stop).run_all(make_loader, resumed=content)
 
 
 class _Fit:
@@ -76,11 +84,12 @@ class _Fit:
         fabric: "Fabric",
         settings: FitSettings,
         evaluate: Evaluate | None,
+        watch: Watch | None,
         run: RunDirectory,
         stop: StopRequest,
     ):
         self.state, self.fabric, self.settings = state, fabric, settings
-        self.evaluate, self.run, self.stop = evaluate, run, stop
+        self.evaluate, self.watch, self.run, self.stop = evaluate, watch, run, stop
         self.alone = fabric.world_size == 1
 
     def run_all(self, make_loader: Callable[[int], DataLoader[Any]], resumed: Mapping[str, Any] | None) -> None:
@@ -116,6 +125,8 @@ class _Fit:
             images = sum(len(batch["index"]) for batch in step_batches) * self.fabric.world_size
             state.meter.add_time(images=images, seconds=time.perf_counter() - started, waited=waited)
             self._log_if_due()
+            if self.watch is not None and self.fabric.is_global_zero:
+                self.watch(state.step)
             if stopping:
                 raise Stopped
             self._evaluate_if_due()
@@ -200,10 +211,16 @@ class _Fit:
         self.display.advance(state.step)
         if self.settings.due(self.settings.log_every, state.step):
             figures = {**state.meter.take(), "lr": self._learning_rate(state.step - 1)}
+            memory = peak_memory_mib(self.fabric.device)
+            if memory is not None:
+                figures["memory_mib"] = round(memory)
             self.run.log_row({**self._row("train", state.step), **figures})
             line = _line(figures)
             self.display.show(state.step, line)
             logger.info("step %s  %s", state.step, line)
+            warning = state.task.warning(figures)
+            if warning is not None and self.fabric.is_global_zero:
+                logger.warning("step %s: %s", state.step, warning)
 
     def _evaluate_if_due(self) -> None:
         """Also right after resuming, if the run was stopped between a step and its evaluation."""
@@ -225,6 +242,8 @@ class _Fit:
 
     def _keep_if_best(self) -> None:
         state, name = self.state, self.settings.best_metric
+        if name is None:
+            return
         if name not in state.metrics:
             raise ValueError(f"best_metric {name!r} is none of the evaluation's figures: {', '.join(state.metrics)}")
         value = state.metrics[name]
@@ -259,7 +278,9 @@ class _Fit:
 
     def _learning_rate(self, step: int) -> float:
         s = self.settings
-        return learning_rate(step, steps=s.steps, lr=s.lr, min_lr=s.min_lr, warmup_steps=s.warmup_steps)
+        return learning_rate(
+            step, steps=s.steps, lr=s.lr, min_lr=s.min_lr, warmup_steps=s.warmup_steps, schedule=s.schedule
+        )
 
     def _row(self, split: str, step: int) -> dict[str, Any]:
         return {"step": step, "epoch": round(self.sampler.epoch_at(step), 4), "split": split}
@@ -286,10 +307,14 @@ def _check_same_data(before: Mapping[str, int], now: Mapping[str, int]) -> None:
 
 
 def _line(figures: Mapping[str, float]) -> str:
-    parts = [f"loss {figures['loss']:.4f}" if "loss" in figures else "no finite loss", f"lr {figures['lr']:.2e}"]
+    parts = [f"loss {figures['loss']:.4f}" if "loss" in figures else "no finite loss"]
+    parts += [f"{name.removeprefix('loss_')} {figures[name]:.4f}" for name in figures if name.startswith("loss_")]
+    parts.append(f"lr {figures['lr']:.2e}")
     if "images_per_s" in figures:
         parts.append(f"{figures['images_per_s']:.4g} images/s")
         parts.append(f"waiting for data {figures['data_wait_ratio']:.0%}")
+    if "memory_mib" in figures:
+        parts.append(f"{figures['memory_mib'] / 2**10:.1f} GiB")
     return "  ".join(parts)
 
 

@@ -2,7 +2,27 @@
 
 from pathlib import Path
 
+from fastitpn.engine.run import CONFIG
 from fastitpn.errors import InputError
+
+
+def check_no_run(path: Path, name: str = "evaluation") -> None:
+    """Make sure that the `out` of a command is not the directory of a run.
+
+    Args:
+        path: The folder, which need not exist.
+        name: Of the folder inside it to suggest.
+
+    Raises:
+        InputError: It is one.
+    """
+    if (path / CONFIG).is_file():
+        raise InputError(
+            "out is the directory of a run, whose report would be replaced",
+            where=path,
+            expected="a folder of its own",
+            fix=f"out={path / name}",
+        )
 
 
 def make_folder(path: Path) -> None:

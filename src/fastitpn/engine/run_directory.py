@@ -13,15 +13,30 @@ import yaml
 
 from fastitpn.config.recipe import flatten
 from fastitpn.engine.atomic import write_text
-from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, latest_valid, save_checkpoint
+from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
 from fastitpn.engine.metrics_log import append_row, drop_rows_after
 from fastitpn.engine.run import CHECKPOINTS, CONFIG, LOG, METRICS, RESULT, Run
+from fastitpn.engine.tensorboard import TensorBoardLog
 from fastitpn.errors import InputError
 
 IRRELEVANT = frozenset(
-    {"out", "workers", "device", "devices", "nodes", "log_every", "checkpoint_every", "compile", "recipe"}
+    {
+        "out",
+        "workers",
+        "device",
+        "devices",
+        "nodes",
+        "log_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "compile",
+        "grad_checkpointing",
+        "tensorboard",
+        "recipe",
+    }
 )
 """Keys that may change when a run is continued: they do not change what it computes."""
+TENSORBOARD = "tensorboard"
 MAX_DIFFERENCES = 8
 
 logger = logging.getLogger("fastitpn")
@@ -38,6 +53,9 @@ class RunDirectory(Run):
     def __init__(self, directory: str | PathLike[str], *, rank: int = 0):
         super().__init__(directory)
         self.is_writer = rank == 0
+        self.tensorboard: TensorBoardLog | None = None
+        self.keep_checkpoints = 2
+        """Checkpoints to resume from that are kept, the last one counted."""
 
     @property
     def continue_command(self) -> str:
@@ -53,7 +71,7 @@ class RunDirectory(Run):
         folder = self.directory / CHECKPOINTS
         found = latest_valid(folder)
         if self.is_writer:
-            if found is not None and found[0].name == PREVIOUS and (folder / LAST).exists():
+            if found is not None and found[0].name != LAST and (folder / LAST).exists():
                 (folder / LAST).replace(folder / "damaged.ckpt")
             drop_rows_after(self.directory / METRICS, found[1]["step"] if found else 0)
         return found[1] if found else None
@@ -62,11 +80,19 @@ class RunDirectory(Run):
         """Adds a row to `metrics.jsonl`."""
         if self.is_writer:
             append_row(self.directory / METRICS, row)
+            if self.tensorboard is not None:
+                self.tensorboard.write(row)
+
+    def log_to_tensorboard(self, step: int) -> None:
+        """From here on rows are written for TensorBoard as well, from after `step` on."""
+        if self.is_writer:
+            self.tensorboard = TensorBoardLog(self.directory / TENSORBOARD, step=step)
 
     def save_last(self, content: Mapping[str, Any]) -> None:
         """Writes `last.ckpt`; the one before becomes `previous.ckpt`."""
         if self.is_writer:
             folder = self.directory / CHECKPOINTS
+            make_room(folder, self.keep_checkpoints)
             save_checkpoint(folder / LAST, content, previous=folder / PREVIOUS)
 
     def save_best(self, content: Mapping[str, Any]) -> None:
@@ -77,6 +103,8 @@ class RunDirectory(Run):
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Writes the final figures, which marks the run as complete."""
         if self.is_writer:
+            if self.tensorboard is not None:
+                self.tensorboard.close()
             write_text(self.directory / RESULT, json.dumps(dict(metrics), indent=1) + "\n")
 
 
@@ -190,6 +218,8 @@ class _RunLog(logging.Handler):
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(self.format(record) + "\n")
+        except FileNotFoundError:
+            pass  # the run was deleted, and its process goes on with something else
         except OSError:  # no room for the log must not end the run
             self.handleError(record)
 

@@ -1,11 +1,14 @@
 """Which samples each step sees: a function of (seed, step), so that any step can be the first one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from fastitpn.errors import InputError
+
+GROUPS_AT_ONCE = 16
+"""Shards that are read at the same time."""
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -25,6 +28,8 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         rank: Of this process.
         world_size: Number of processes.
         accumulate: Micro-batches a step.
+        group_sizes: Numbers of samples that lie together, in their order, such as in a shard. An epoch then goes
+            through the groups in random order, `GROUPS_AT_ONCE` at a time, and shuffles the samples of those.
 
     Raises:
         InputError: There are no samples.
@@ -41,6 +46,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         world_size: int = 1,
         *,
         accumulate: int = 1,
+        group_sizes: Sequence[int] | None = None,
     ):
         if num_samples < 1:
             raise InputError("the data set has no samples to train on", expected="at least one", fix="data=FOLDER")
@@ -52,6 +58,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         self.rank = rank
         self.accumulate = accumulate
         self.global_batch = batch * accumulate * world_size
+        self._groups = None if group_sizes is None else np.split(np.arange(num_samples), np.cumsum(group_sizes)[:-1])
         self._epoch = -1
         self._permutation = np.empty(0, dtype=np.int64)
 
@@ -73,5 +80,14 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         epoch, place = divmod(position, self.num_samples)
         if epoch != self._epoch:  # positions only grow, so one permutation at a time is enough
             self._epoch = epoch
-            self._permutation = np.random.default_rng((self.seed, epoch)).permutation(self.num_samples)
+            self._permutation = self._order(np.random.default_rng((self.seed, epoch)))
         return epoch, int(self._permutation[place])
+
+    def _order(self, rng: np.random.Generator) -> np.ndarray:
+        if self._groups is None or len(self._groups) <= GROUPS_AT_ONCE:
+            return rng.permutation(self.num_samples)
+        order = rng.permutation(len(self._groups))
+        windows = (order[start : start + GROUPS_AT_ONCE] for start in range(0, len(order), GROUPS_AT_ONCE))
+        return np.concatenate(
+            [rng.permutation(np.concatenate([self._groups[i] for i in window])) for window in windows]
+        )

@@ -2,20 +2,34 @@
 
 import math
 
+SCHEDULES = ("cosine", "poly")
+_POLY_WARMUP_START = 1e-6
 
-def learning_rate(step: int, *, steps: int, lr: float, min_lr: float, warmup_steps: int) -> float:
-    """Linear warm-up from 0, then a half cosine: as published, step by step.
 
-    `lr * step / (warmup_steps - 1)` while `step < warmup_steps` (so the last of them is at `lr`), then
+def learning_rate(
+    step: int, *, steps: int, lr: float, min_lr: float, warmup_steps: int, schedule: str = "cosine"
+) -> float:
+    """Linear warm-up, then a half cosine or a straight line: each as published, step by step.
+
+    cosine: `lr * step / (warmup_steps - 1)` while `step < warmup_steps` (so the last of them is at `lr`), then
     `min_lr + (lr - min_lr) * (1 + cos(pi * (step - warmup_steps) / (steps - warmup_steps))) / 2`.
+
+    poly (of power 1, published for segmentation): `min_lr + (lr - min_lr) * (1 - step / steps)`, and while
+    `step < warmup_steps` that times `1 - (1 - step / warmup_steps) * (1 - 1e-6)`.
 
     Args:
         step: Optimiser step, from 0.
         steps: Optimiser steps of the whole run.
         lr: Peak.
-        min_lr: What the cosine would reach at `step == steps`.
+        min_lr: What would be reached at `step == steps`.
         warmup_steps: 0 for none.
+        schedule: One of `SCHEDULES`.
     """
+    if schedule == "poly":
+        rate = min_lr + (lr - min_lr) * (1 - min(1.0, step / max(1, steps)))
+        if step < warmup_steps:
+            rate *= 1 - (1 - step / warmup_steps) * (1 - _POLY_WARMUP_START)
+        return rate
     if step < warmup_steps:
         return lr * step / max(1, warmup_steps - 1)
     progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))

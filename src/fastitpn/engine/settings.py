@@ -12,7 +12,9 @@ class FitSettings:
     lr: float
     """Peak learning rate, not scaled by the batch."""
     min_lr: float = 1e-6
-    """Learning rate at the end of the cosine."""
+    """Learning rate at the end."""
+    schedule: str = "cosine"
+    """How it falls, one of `schedule.SCHEDULES`."""
     warmup_steps: int = 0
     """Steps of linear warm-up from 0."""
     weight_decay: float = 0.05
@@ -29,6 +31,8 @@ class FitSettings:
     """Micro-batches a step."""
     checkpoint_every: int = 1000
     """Steps between checkpoints; 0 for one at the end."""
+    keep_checkpoints: int = 2
+    """Checkpoints to resume from that are kept."""
     evaluate_every: int = 0
     """Steps between evaluations; 0 for one at the end."""
     log_every: int = 50
@@ -37,8 +41,14 @@ class FitSettings:
     """Of the order of the data and of all that the model draws."""
     compile: bool = False
     """Compile the model with torch.compile."""
-    best_metric: str = "loss"
-    """Metric of the evaluation that chooses the best checkpoint: high is good, unless its name contains "loss"."""
+    grad_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them."""
+    tensorboard: bool = False
+    """Also write the figures for TensorBoard."""
+    best_metric: str | None = "loss"
+    """Metric of the evaluation that chooses the best checkpoint: high is good, unless its name contains "loss".
+
+    None: the one at the end is the best."""
 
     def due(self, every: int, step: int) -> bool:
         """Whether something that happens `every` so many steps, and at the end, happens after step number `step`."""

@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from fastitpn.config.nearest import nearest_name
-from fastitpn.config.runs import TrainingConfig
+from fastitpn.config.runs import ClassifyConfig, TrainingConfig
+from fastitpn.config.segment import SegmentConfig
 from fastitpn.engine.seeding import seed_step
 from fastitpn.engine.settings import FitSettings
 from fastitpn.errors import InputError
@@ -18,6 +19,7 @@ from fastitpn.models.weights_file import WeightsFile, read_weights
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_MODEL = "fastitpn_tiny"
 LONGEST_WARMUP = 0.2
 """Share of a run that the warm-up takes at most, where it was not given in steps."""
 
@@ -60,9 +62,12 @@ def fit_settings(config: TrainingConfig, num_samples: int, **extra: Any) -> FitS
         clip_grad=config.clip_grad,
         accumulate=config.accumulate,
         checkpoint_every=config.checkpoint_every,
+        keep_checkpoints=config.keep_checkpoints,
         log_every=config.log_every,
         seed=config.seed,
         compile=config.compile,
+        grad_checkpointing=config.grad_checkpointing,
+        tensorboard=config.tensorboard,
         **extra,
     )
 
@@ -86,6 +91,25 @@ def check_model(name: str) -> None:
             expected=", ".join(ARCHITECTURES),
             fix=f"model={near or 'fastitpn_tiny'}",
         )
+
+
+def name_and_px(config: ClassifyConfig | SegmentConfig, file: WeightsFile | None) -> tuple[str, int]:
+    """Model and input size of a fine-tuning: as asked for, else those of the weights, else the default.
+
+    Raises:
+        InputError: There is no such model, or the weights are of a size that has no name.
+    """
+    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    if name is None:
+        raise InputError(
+            "the weights are of a size that has no name",
+            where=config.weights,
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            fix="model=NAME of a model that these weights belong to",
+        )
+    check_model(name)
+    native = file.px if file is not None else None
+    return name, config.px or native or ARCHITECTURES[name]["img_size"]
 
 
 def start_from(

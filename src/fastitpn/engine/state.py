@@ -37,8 +37,12 @@ class TrainingState:
         self.optimizer = adamw(_groups(task, settings), betas=settings.betas, fused=self.scaler is None)
         self.model, self.wrapped_optimizer = fabric.setup(task, self.optimizer)
         self.ema = moving_average(task.trained_model, settings.ema) if settings.ema is not None else None
+        if settings.grad_checkpointing:
+            for module in task.trained_model.modules():
+                if hasattr(module, "set_grad_checkpointing"):
+                    module.set_grad_checkpointing()
         if settings.compile:
-            task.trained_model.compile()
+            task.compile_model()
         self.step = 0
         self.evaluated_at = 0
         self.metrics: dict[str, float] = {}

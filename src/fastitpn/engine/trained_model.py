@@ -2,19 +2,52 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fastitpn.config import Config
+from fastitpn.config.masks import given_keys
+from fastitpn.engine.acceleration import AccelerationLike, choose_acceleration, trained_acceleration
 from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.engine.run import CHECKPOINTS
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.models.weights_file import read_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedCheckpoint:
+    """A checkpoint that was found and read.
+
+    Attributes:
+        path: Its file.
+        content: All that it holds.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def task(self) -> str | None:
+        """What the model was trained for: classify, segment, pretrain."""
+        return self.content.get("task")
+
+    def check_complete(self, needed: Iterable[str]) -> None:
+        """Make sure that it has what a task needs.
+
+        Raises:
+            InputError: Some keys are absent.
+        """
+        if absent := [key for key in needed if key not in self.content]:
+            raise InputError(
+                f"the checkpoint lacks {', '.join(absent)}", where=self.path, expected="all that training writes"
+            )
+
 
 _NEEDED = ("model", "classes", "normalisation", "px", "weights")
 
@@ -25,7 +58,7 @@ class TrainedClassifier:
 
     Attributes:
         path: The checkpoint.
-        model: In evaluation mode, on the CPU.
+        model: In evaluation mode, on the CPU, with the acceleration asked for.
         classes: Names, in the order of the logits.
         px: Side of the input.
         mean: Per channel, subtracted from values in 0 to 1.
@@ -40,29 +73,68 @@ class TrainedClassifier:
     std: tuple[float, ...]
 
 
-def load_classifier(source: str | os.PathLike[str]) -> TrainedClassifier:
-    """Find, read and build a classifier.
+def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
+    """Find and read a checkpoint.
 
     Args:
         source: A checkpoint, or a run directory (its best checkpoint).
 
     Raises:
-        InputError: There is none, it cannot be read, wants to run code, or is not a classifier with its classes.
+        InputError: There is none, it cannot be read, or it wants to run code.
     """
     path = _find(Path(source).expanduser())
-    content = _read(path)
-    if content.get("task") != "classify" or not content.get("classes"):
-        raise _no_classes(f"a checkpoint of the task {content.get('task')!r}", path)
-    if absent := [key for key in _NEEDED if key not in content]:
-        raise InputError(f"the checkpoint lacks {', '.join(absent)}", where=path, expected="all that training writes")
+    return TrainedCheckpoint(path=path, content=_read(path))
+
+
+def load_classifier(
+    source: str | os.PathLike[str] | TrainedCheckpoint, acceleration: AccelerationLike | None = None
+) -> TrainedClassifier:
+    """Find, read and build a classifier.
+
+    Args:
+        source: A checkpoint, or a run directory (its best checkpoint); or what `open_checkpoint` made of it.
+        acceleration: To run it with; None for the one it was trained with. A line is printed if it is another.
+
+    Raises:
+        InputError: There is none, it cannot be read, wants to run code, or is not a classifier with its classes; or
+            the acceleration does not exist, or does not fit the model.
+    """
+    checkpoint = source if isinstance(source, TrainedCheckpoint) else open_checkpoint(source)
+    path, content = checkpoint.path, checkpoint.content
+    if checkpoint.task != "classify" or not content.get("classes"):
+        raise _no_classes(f"a checkpoint of the task {checkpoint.task!r}", path)
+    checkpoint.check_complete(_NEEDED)
+    model = _build(content, path)
+    model.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))
     return TrainedClassifier(
         path=path,
-        model=_build(content, path),
+        model=model,
         classes=tuple(content["classes"]),
         px=content["px"],
         mean=tuple(content["normalisation"]["mean"]),
         std=tuple(content["normalisation"]["std"]),
     )
+
+
+def check_unused(config: Config, checkpoint: TrainedCheckpoint, *groups: type[Config]) -> None:
+    """Make sure that a command has no keys that mean nothing for the task of its checkpoint.
+
+    Args:
+        config: Of the command.
+        checkpoint: Its checkpoint.
+        *groups: Those that the keys belong to.
+
+    Raises:
+        InputError: Some have another value than their default.
+    """
+    keys = [key for group in groups for key in given_keys(config, group)]
+    if keys:
+        raise InputError(
+            f"{', '.join(keys)}: of no use for a checkpoint of the task {checkpoint.task!r}",
+            where=checkpoint.path,
+            expected="keys of its task",
+            fix=f"leave {'them' if len(keys) > 1 else 'it'} out, or give a checkpoint of fastitpn finetune segment",
+        )
 
 
 def _find(path: Path) -> Path:

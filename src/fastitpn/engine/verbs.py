@@ -1,14 +1,26 @@
 """The verbs that train and measure, as functions with the keys of the command line."""
 
 import os
+from pathlib import Path
 from typing import Any
 
-from fastitpn.config import ClassifyConfig, DemoConfig, EvaluateConfig, PretrainConfig, build
+from fastitpn.config import (
+    CacheFeaturesConfig,
+    ClassifyConfig,
+    DataShardConfig,
+    DemoConfig,
+    EvaluateConfig,
+    ExportOfficialConfig,
+    PretrainConfig,
+    SegmentConfig,
+    build,
+)
 from fastitpn.engine.evaluate import Evaluation, run_evaluate
+from fastitpn.engine.evaluate_segment import SegmentEvaluation
 from fastitpn.engine.run import Run
 from fastitpn.errors import InputError
 
-TASKS = ("classify",)
+TASKS = ("classify", "segment")
 
 
 def pretrain(*, data: str | os.PathLike[str], **keys: Any) -> Run:
@@ -30,13 +42,72 @@ def pretrain(*, data: str | os.PathLike[str], **keys: Any) -> Run:
     return run_pretrain(build(PretrainConfig, {"data": data, **keys}))
 
 
+def cache_features(*, data: str | os.PathLike[str], teacher: Any, **keys: Any) -> Path:
+    """Store a teacher's features once, for pre-training with `teacher="features:FOLDER"`.
+
+    Args:
+        data: Images, as for `pretrain`.
+        teacher: "timm:NAME", or a dict with `name`, `weights`, `px`, `projection`.
+        **keys: As on the command line (`fastitpn pretrain cache-features --help`): `batch`, `out`, ...
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: A key, the data, the teacher or the folder is wrong.
+    """
+    from fastitpn.engine.cache_features import run_cache_features
+
+    return run_cache_features(build(CacheFeaturesConfig, {"data": data, "teacher": teacher, **keys}))
+
+
+def shard_data(*, data: str | os.PathLike[str], **keys: Any) -> list[Path]:
+    """Write a folder of images into tar shards (`fastitpn data shard`).
+
+    Args:
+        data: Folder of images, or a list of them.
+        **keys: As on the command line (`fastitpn data shard --help`): `shard_mib`, `out`.
+
+    Returns:
+        The shards; their folder is `data` for `pretrain`.
+
+    Raises:
+        InputError: A key, the data or the folder is wrong.
+    """
+    from fastitpn.engine.shard import run_shard
+
+    return run_shard(build(DataShardConfig, {"data": data, **keys}))
+
+
+def export(form: str, checkpoint: str | os.PathLike[str], **keys: Any) -> Path:
+    """Write a trained or pre-trained model in another form.
+
+    Args:
+        form: "official": under the names of the published code.
+        checkpoint: Checkpoint file or run directory.
+        **keys: As on the command line (`fastitpn export official --help`): `out`.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There is no such form, the weights cannot be read, or the file not be written.
+    """
+    from fastitpn.engine.export_official import run_export_official
+
+    if form != "official":
+        raise InputError(f"no form {form!r}", expected="official", fix="export('official', checkpoint)")
+    return run_export_official(build(ExportOfficialConfig, {"checkpoint": checkpoint, **keys}))
+
+
 def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> Run:
     """Fine-tune for a task.
 
     Args:
-        task: "classify".
-        data: Folder with a sub-folder of images for each class, or a CSV file.
-        **keys: As on the command line (`fastitpn finetune classify --help`): `weights`, `px`, `epochs`, `out`, ...
+        task: "classify" or "segment".
+        data: To classify, a folder with a sub-folder of images for each class, or a CSV file; to segment, a folder
+            with the folders images and masks.
+        **keys: As on the command line (`fastitpn finetune TASK --help`): `weights`, `px`, `epochs`, `out`, ...
 
     Returns:
         The run.
@@ -44,19 +115,25 @@ def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> Run:
     Raises:
         InputError: A key, the data, the weights or the folder of the run is wrong.
     """
-    from fastitpn.engine.finetune import run_classify
-
     if task not in TASKS:
         raise InputError(f"no task {task!r}", expected=" or ".join(TASKS), fix="finetune('classify', data=...)")
+    if task == "segment":
+        from fastitpn.engine.finetune_segment import run_segment
+
+        return run_segment(build(SegmentConfig, {"data": data, **keys}))
+    from fastitpn.engine.finetune import run_classify
+
     return run_classify(build(ClassifyConfig, {"data": data, **keys}))
 
 
-def evaluate(checkpoint: str | os.PathLike[str], data: str | os.PathLike[str], **keys: Any) -> Evaluation:
-    """Measure a trained classifier on labelled images.
+def evaluate(
+    checkpoint: str | os.PathLike[str], data: str | os.PathLike[str], **keys: Any
+) -> Evaluation | SegmentEvaluation:
+    """Measure a trained model on labelled images, or on images with masks, as its checkpoint says.
 
     Args:
         checkpoint: Checkpoint file or run directory.
-        data: Folder with a sub-folder of images for each class, or a CSV file.
+        data: As for `finetune` of its task.
         **keys: As on the command line: `px`, `batch`, `out`, ...
     """
     return run_evaluate(build(EvaluateConfig, {"checkpoint": checkpoint, "data": data, **keys}))

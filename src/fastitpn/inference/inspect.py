@@ -17,6 +17,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from fastitpn.config import InspectConfig
+from fastitpn.engine.acceleration import trained_acceleration
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.official_names import is_official
@@ -72,8 +73,9 @@ class Inspection:
         num_tensors: Tensors in the file.
         num_parameters: Their elements.
         nesting: Key under which the file has them; None if they are at the top.
-        task: In our checkpoints: pretrain or classify.
+        task: In our checkpoints: pretrain, classify or segment.
         step: In our checkpoints: steps of training.
+        acceleration: In our checkpoints: what it was trained with, in words.
         verdicts: What loading would do, for each model it is meant for.
     """
 
@@ -98,6 +100,7 @@ class Inspection:
     nesting: str | None
     task: str | None
     step: int | None
+    acceleration: str | None
     verdicts: tuple[Verdict, ...]
 
     def rows(self) -> list[tuple[str, str]]:
@@ -116,6 +119,8 @@ class Inspection:
             rows.append(("pyramid", f"{self.pyramid_dim} channels, {self.pyramid_hidden} hidden"))
         if self.teacher_dim is not None:
             rows.append(("teacher", f"{self.teacher_dim} channels"))
+        if self.acceleration is not None:
+            rows.append(("acceleration", self.acceleration))
         formats = ", ".join(name if len(self.dtypes) == 1 else f"{count} {name}" for name, count in self.dtypes.items())
         nesting = f", under {self.nesting!r}" if self.nesting else ""
         rows.append(("tensors", f"{self.num_tensors} ({formats}){nesting}"))
@@ -129,7 +134,7 @@ class Inspection:
         return f": {', '.join(self.classes[:_SHOWN_CLASSES])}{more}"
 
     def __str__(self) -> str:
-        return "\n".join(f"{title:<12}{printable(value)}" for title, value in self.rows())
+        return "\n".join(f"{title:<14}{printable(value)}" for title, value in self.rows())
 
     def __rich__(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -181,7 +186,7 @@ def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspectio
         px=weights.px,
         num_tokens=weights.num_tokens,
         in_chans=weights.in_chans,
-        num_classes=weights.num_classes,
+        num_classes=weights.num_classes or len(classes or ()),
         classes=None if classes is None else tuple(classes),
         pyramid_dim=weights.pyramid_dim,
         pyramid_hidden=weights.pyramid_hidden,
@@ -192,6 +197,7 @@ def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspectio
         nesting=_nesting(Path(weights.source)),
         task=checkpoint.get("task"),
         step=checkpoint.get("step"),
+        acceleration=trained_acceleration(checkpoint, weights.source).describe() if checkpoint else None,
         verdicts=_verdicts(weights, model),
     )
 
@@ -199,6 +205,8 @@ def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspectio
 def _what(weights: WeightsFile, published: bool) -> str:
     holds = {"pre-training": "pre-training weights", "classifier": "classifier", "trunk": "trunk without a head"}
     what = holds[weights.kind]
+    if weights.checkpoint.get("task") == "segment":
+        what = f"segmentation network with the head {weights.checkpoint['head']['name']}"
     if weights.checkpoint:
         task, step = weights.checkpoint.get("task"), weights.checkpoint.get("step")
         return f"{what}, a checkpoint of fastitpn (task {task}, step {step})"

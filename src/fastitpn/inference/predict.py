@@ -1,14 +1,16 @@
 """`fastitpn predict`: the classes of an image, or of all images in a folder."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from fastitpn.config import PredictConfig
+from fastitpn.config.masks import ViewsConfig
 from fastitpn.engine.atomic import replacing
 from fastitpn.engine.output import make_folder
-from fastitpn.errors import InputError
-from fastitpn.inference.predictor import load
-from fastitpn.inference.results import SHEET_IMAGES, Classification, Predictions, Skipped
+from fastitpn.engine.trained_model import check_unused, load_classifier, open_checkpoint
+from fastitpn.inference.predict_segment import run_predict_segment
+from fastitpn.inference.predictor import Predictor
+from fastitpn.inference.results import SHEET_IMAGES, Classification, Predictions, none_readable, skipped_lines
+from fastitpn.inference.segment_results import Segmentations
 from fastitpn.inference.sources import collect_sources
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
@@ -18,17 +20,23 @@ PREDICTIONS, SHEET = "predictions.jsonl", "contact_sheet.png"
 _ROWS = 10
 
 
-def run_predict(config: PredictConfig) -> Predictions:
-    """Predict, write `predictions.jsonl` and `contact_sheet.png`, and print the first rows.
+def run_predict(config: PredictConfig) -> Predictions | Segmentations:
+    """Predict with a checkpoint of any task, see `run_predict_segment` for segmentation.
 
-    In a folder, files that cannot be read are skipped and named. Only these two files are replaced in `out`.
+    For a classifier, `predictions.jsonl` and `contact_sheet.png` are written, and the first rows printed. In a
+    folder, files that cannot be read are skipped and named. Only these two files are replaced in `out`.
 
     Raises:
         InputError: The checkpoint or the source does not fit, or no image can be read.
     """
+    checkpoint = open_checkpoint(config.checkpoint)
+    if checkpoint.task == "segment":
+        return run_predict_segment(config, checkpoint)
+    check_unused(config, checkpoint, ViewsConfig)
+    classifier = load_classifier(checkpoint, config.acceleration)
     paths = _images(config)
     make_folder(config.out)
-    predictor = load(config.checkpoint, device=config.device, precision=config.precision)
+    predictor = Predictor.of(classifier, device=config.device, precision=config.precision)
     predictions = predictor(
         paths,
         config.top_k,
@@ -38,12 +46,7 @@ def run_predict(config: PredictConfig) -> Predictions:
         progress=len(paths) > config.batch,
     )
     if not predictions:
-        first = predictions.skipped[0]
-        raise InputError(
-            f"none of the {len(paths)} images can be read; the first: {first.reason}",
-            where=first.name,
-            expected="image files",
-        )
+        raise none_readable(predictions.skipped, len(paths))
     predictions.to_json_lines(config.out / PREDICTIONS)
     with replacing(config.out / SHEET) as file:
         predictions.contact_sheet().save(file, "PNG")
@@ -63,7 +66,7 @@ def _print(predictions: Predictions, config: PredictConfig) -> None:
     rows = [(_shown(one, config.source), one.label, one.score, _others(one)) for one in predictions[:_ROWS]]
     more = f"and {len(predictions) - _ROWS} more" if len(predictions) > _ROWS else ""
     print_table(Table("Predictions", ("image", "class", "score", "then"), rows, caption=more))
-    for line in _skipped(predictions.skipped):
+    for line in skipped_lines(predictions.skipped):
         print(printable(line))
     part = f", pictures of the first {SHEET_IMAGES}" if len(predictions) > SHEET_IMAGES else ", pictures"
     print(f"predictions: {config.out / PREDICTIONS}{part}: {config.out / SHEET}")
@@ -73,15 +76,6 @@ def _others(result: Classification) -> str:
     return ", ".join(
         f"{label} {score:.2f}" for label, score in zip(result.labels[1:3], result.scores[1:3], strict=True)
     )
-
-
-def _skipped(skipped: tuple[Skipped, ...]) -> Iterator[str]:
-    if skipped:
-        yield f"{len(skipped)} {'file' if len(skipped) == 1 else 'files'} skipped:"
-    for one in skipped[:_ROWS]:
-        yield f"  {one.name}: {one.reason}"
-    if len(skipped) > _ROWS:
-        yield f"  and {len(skipped) - _ROWS} more"
 
 
 def _shown(result: Classification, source: Path) -> str:

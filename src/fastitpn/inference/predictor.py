@@ -1,27 +1,28 @@
 """From a checkpoint to predictions."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import Any, Literal, cast
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from fastitpn.data.readable import check_readable
 from fastitpn.data.transforms import classify_eval
+from fastitpn.engine.acceleration import AccelerationLike
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.loading import MicroBatches, worker_errors
 from fastitpn.engine.progress import ProgressDisplay
-from fastitpn.engine.trained_model import load_classifier
+from fastitpn.engine.trained_model import TrainedClassifier, load_classifier, open_checkpoint
+from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.errors import InputError
+from fastitpn.inference.inputs import ReadSources, Sample, check_files, check_on_error
 from fastitpn.inference.results import Classification, Predictions, Skipped
+from fastitpn.inference.segment_predictor import SegmentPredictor
 from fastitpn.inference.sources import ImageLike, Source, collect_sources
 
 _WORKERS_FROM_BATCHES = 2
-_Sample = tuple[int, Tensor | InputError]
-"""Place of an image, with the model's input [3, px, px] or what is wrong with it."""
 
 
 class Predictor:
@@ -60,6 +61,19 @@ class Predictor:
         self._transform = classify_eval(px, mean=mean, std=std)
         self._model = fabric.setup_module(model.eval())
 
+    @classmethod
+    def of(cls, classifier: TrainedClassifier, *, device: str = "auto", precision: str = "auto") -> Self:
+        """The one for a classifier of `load_classifier`."""
+        return cls(
+            classifier.model,
+            classes=classifier.classes,
+            px=classifier.px,
+            mean=classifier.mean,
+            std=classifier.std,
+            device=device,
+            precision=precision,
+        )
+
     def __call__(
         self,
         images: ImageLike | Iterable[ImageLike],
@@ -91,9 +105,9 @@ class Predictor:
         _check_arguments(top_k, batch, on_error)
         sources = collect_sources(images)
         if on_error == "stop":
-            _check_files(sources)
+            check_files(sources)
         loader = DataLoader(
-            _Inputs(sources, self._transform),
+            ReadSources(sources, self._transform),
             batch_size=batch,
             num_workers=workers if len(sources) > _WORKERS_FROM_BATCHES * batch else 0,
             collate_fn=list,
@@ -104,7 +118,7 @@ class Predictor:
         display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
         with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
             for step in batches:
-                samples = cast(list[_Sample], step[0])
+                samples = cast(list[Sample], step[0])
                 readable = {index: pixels for index, pixels in samples if isinstance(pixels, Tensor)}
                 for index, problem in samples:
                     if isinstance(problem, InputError):
@@ -139,63 +153,37 @@ class Predictor:
         return f"Predictor({len(self.classes)} classes, {self.px} px, on {self.device})"
 
 
-def load(checkpoint: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto") -> Predictor:
-    """Make a predictor from a checkpoint of `fastitpn finetune classify`; nothing else is needed.
+def load(
+    checkpoint: str | os.PathLike[str],
+    acceleration: AccelerationLike | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Predictor | SegmentPredictor:
+    """Make a predictor from a checkpoint of `fastitpn finetune`; nothing else is needed.
 
     Args:
         checkpoint: A .ckpt file, or a run directory (its best checkpoint).
+        acceleration: "off", "balanced", "fast" or an `Acceleration`; None for the one it was trained with. A line is
+            printed if it is another.
         device: `auto` (the GPU if there is one), `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto` (bf16-mixed on a GPU that has it, else 32-true), `32-true`, `bf16-mixed` or `16-mixed`.
 
+    Returns:
+        What names the classes of images, or what gives each of their pixels one, as the checkpoint says.
+
     Raises:
-        InputError: It cannot be read, wants to run code, or is not a classifier with its classes.
+        InputError: It cannot be read, wants to run code, or is no model with its classes; or there is no such
+            acceleration, or it does not fit the model.
     """
-    classifier = load_classifier(checkpoint)
-    return Predictor(
-        classifier.model,
-        classes=classifier.classes,
-        px=classifier.px,
-        mean=classifier.mean,
-        std=classifier.std,
-        device=device,
-        precision=precision,
-    )
+    content = open_checkpoint(checkpoint)
+    if content.task == "segment":
+        return SegmentPredictor.of(load_segmenter(content, acceleration), device=device, precision=precision)
+    return Predictor.of(load_classifier(content, acceleration), device=device, precision=precision)
 
 
 def _check_arguments(top_k: int, batch: int, on_error: str) -> None:
     for name, value in (("top_k", top_k), ("batch", batch)):
         if value < 1:
             raise InputError(f"{name} is {value}", expected="1 or more")
-    if on_error not in ("stop", "skip"):
-        raise InputError(f"on_error is {on_error!r}", expected="'stop' or 'skip'")
-
-
-def _check_files(sources: Sequence[Source]) -> None:
-    """Finds damaged files before the first batch, all at once."""
-    paths = [source.path for source in sources if source.path is not None]
-    if len(paths) < 2:  # a single one is about to be read
-        return
-    try:
-        check_readable(paths)
-    except InputError as error:
-        raise InputError(
-            error.what,
-            where=error.where,
-            expected=error.expected,
-            fix='replace or delete these files, or leave them out with on_error="skip"',
-        ) from None
-
-
-class _Inputs(Dataset[_Sample]):
-    def __init__(self, sources: Sequence[Source], transform: Callable[[Any], Tensor]):
-        self.sources = sources
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def __getitem__(self, index: int) -> _Sample:
-        try:
-            return index, self.transform(self.sources[index].read())
-        except InputError as error:
-            return index, error
+    check_on_error(on_error)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, Self, TypeVar, overload
 
 from PIL import Image
 
@@ -17,6 +17,14 @@ from fastitpn.reporting.pictures import contact_sheet
 
 SHEET_IMAGES = 48
 """Images on a contact sheet, at most."""
+_MOST_LISTED = 10
+
+
+class JsonResult(Protocol):
+    """A result for one image."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +91,11 @@ class Skipped:
     reason: str
 
 
+Result = TypeVar("Result", bound=JsonResult)
+
+
 @dataclass(frozen=True)
-class Predictions(Sequence[Classification]):
+class Results(Sequence[Result]):
     """The results for all images, in the order in which they were given.
 
     Attributes:
@@ -92,29 +103,23 @@ class Predictions(Sequence[Classification]):
         skipped: The others; empty unless `on_error="skip"`.
     """
 
-    results: tuple[Classification, ...]
+    results: tuple[Result, ...]
     skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         return len(self.results)
 
-    def __iter__(self) -> Iterator[Classification]:
+    def __iter__(self) -> Iterator[Result]:
         return iter(self.results)
 
     @overload
-    def __getitem__(self, key: int) -> Classification: ...
+    def __getitem__(self, key: int) -> Result: ...
 
     @overload
-    def __getitem__(self, key: slice) -> "Predictions": ...
+    def __getitem__(self, key: slice) -> Self: ...
 
-    def __getitem__(self, key: int | slice) -> "Classification | Predictions":
-        return Predictions(self.results[key]) if isinstance(key, slice) else self.results[key]
-
-    def __repr__(self) -> str:
-        shown = [f"{result.label} {result.score:.2f}" for result in self.results[:3]]
-        shown += ["..."] if len(self) > len(shown) else []
-        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
-        return f"Predictions({len(self)} image{'s' * (len(self) != 1)}: {', '.join(shown)}{skipped})"
+    def __getitem__(self, key: int | slice) -> Result | Self:
+        return type(self)(self.results[key]) if isinstance(key, slice) else self.results[key]
 
     def to_json_lines(self, path: str | os.PathLike[str]) -> Path:
         """Writes one line of JSON for each image; a file of that name is replaced when all is written.
@@ -129,6 +134,17 @@ class Predictions(Sequence[Classification]):
                 # Bytes of a file name that are no UTF-8 come out as \udcXX, which is how JSON escapes them.
                 file.write(line.encode("utf-8", "backslashreplace"))
         return path
+
+
+@dataclass(frozen=True, repr=False)
+class Predictions(Results[Classification]):
+    """The results for all images, in the order in which they were given."""
+
+    def __repr__(self) -> str:
+        shown = [f"{result.label} {result.score:.2f}" for result in self.results[:3]]
+        shown += ["..."] if len(self) > len(shown) else []
+        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
+        return f"Predictions({len(self)} image{'s' * (len(self) != 1)}: {', '.join(shown)}{skipped})"
 
     def contact_sheet(self, *, columns: int = 8, px: int = 160, max_images: int = SHEET_IMAGES) -> Image.Image:
         """The first images with their likeliest class, in one picture.
@@ -148,3 +164,21 @@ class Predictions(Sequence[Classification]):
             for result in self.results[:max_images]
         ]
         return contact_sheet(items, columns, tile_px=px)
+
+
+def skipped_lines(skipped: Sequence[Skipped]) -> Iterator[str]:
+    """How many files were skipped, and the first of them with the reason."""
+    if skipped:
+        yield f"{len(skipped)} {'file' if len(skipped) == 1 else 'files'} skipped:"
+    for one in skipped[:_MOST_LISTED]:
+        yield f"  {one.name}: {one.reason}"
+    if len(skipped) > _MOST_LISTED:
+        yield f"  and {len(skipped) - _MOST_LISTED} more"
+
+
+def none_readable(skipped: Sequence[Skipped], total: int) -> InputError:
+    """The error for a folder all of whose images were skipped."""
+    first = skipped[0]
+    return InputError(
+        f"none of the {total} images can be read; the first: {first.reason}", where=first.name, expected="image files"
+    )

@@ -7,10 +7,13 @@ from fastitpn.config import InspectConfig, PredictConfig, build
 from fastitpn.inference.inspect import Inspection, run_inspect
 from fastitpn.inference.predict import run_predict
 from fastitpn.inference.results import Predictions
+from fastitpn.inference.segment_results import Segmentations
 
 
-def predict(checkpoint: str | os.PathLike[str], source: str | os.PathLike[str], **keys: Any) -> Predictions:
-    """Name the classes of an image or of all images in a folder, and write them to `out`.
+def predict(
+    checkpoint: str | os.PathLike[str], source: str | os.PathLike[str], **keys: Any
+) -> Predictions | Segmentations:
+    """Name the classes of an image or of all images in a folder, or of each of their pixels, and write them to `out`.
 
     Args:
         checkpoint: Checkpoint file or run directory.

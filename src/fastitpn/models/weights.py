@@ -230,6 +230,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "levels of the pyramid that this model was pruned of"
     if name.startswith("pyramid.") and trunk.pyramid is None:
         return "pyramid, which this model is built without (pyramid=True)"
+    if name.startswith("head.") and name not in ("head.weight", "head.bias"):
+        return "head of another task, such as segmentation"
     if name.startswith(FRESH_LAYERS):
         return "classifier, which this model is built without"
     return None

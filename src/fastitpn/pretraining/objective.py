@@ -1,7 +1,11 @@
 """What pre-training minimises: how far the predictions are from the teacher's features."""
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
 from torch import Tensor
+
+from fastitpn.pretraining.statistics import mean_over_processes
 
 
 def feature_loss(
@@ -29,4 +33,40 @@ def feature_loss(
     if loss_on == "all":
         return per_patch.mean()
     counts = masked.to(per_patch.dtype)  # a weighted mean keeps shapes static, whatever the masks
-    return (per_patch * counts).sum() / counts.sum().clamp(min=1)
+    # With several processes, whose gradients are averaged, this is the mean over the hidden patches of all of them.
+    return (per_patch * counts).sum() / mean_over_processes(counts.sum()).clamp(min=1)
+
+
+def weighted_losses(
+    predictions: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    masked: Tensor,
+    *,
+    weights: Mapping[str, float],
+    loss: str = "cosine",
+    loss_on: str = "masked",
+) -> dict[str, Tensor]:
+    """The loss of every prediction, and their weighted sum.
+
+        L = sum_k weight_k L_k
+
+    Args:
+        predictions: [B, N, cells, D] by name.
+        targets: The same.
+        masked: [B, N] bool, True = hidden.
+        weights: Of the losses, by name; 1 for those not named.
+        loss: See `feature_loss`.
+        loss_on: See `feature_loss`.
+
+    Returns:
+        "loss", which is minimised; with several predictions also "loss_NAME" of each, without its weight.
+    """
+    losses = {}
+    for name, prediction in predictions.items():
+        hidden = masked.repeat_interleave(prediction.shape[2], dim=1)  # [B, N * cells]
+        losses[name] = feature_loss(
+            prediction.flatten(1, 2), targets[name].flatten(1, 2), hidden, loss=loss, loss_on=loss_on
+        )
+    total = sum(weights.get(name, 1.0) * value for name, value in losses.items())
+    assert isinstance(total, Tensor)
+    return {"loss": total} | ({f"loss_{name}": value for name, value in losses.items()} if len(losses) > 1 else {})

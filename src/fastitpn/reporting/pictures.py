@@ -53,8 +53,8 @@ def contact_sheet(
         raise ValueError("a contact sheet needs at least one image and one column")
     columns = min(columns, len(items))
     size = max(13, tile_px // 13)
-    font, line, gap = _font(size), round(size * 1.35), max(10, tile_px // 12)
-    texts = [_wrap(caption, font, tile_px - (size + 8 if good is not None else 0)) for _, caption, good in items]
+    font, line, gap = load_font(size), round(size * 1.35), max(10, tile_px // 12)
+    texts = [wrap_text(caption, font, tile_px - (size + 8 if good is not None else 0)) for _, caption, good in items]
     caption_px = max(map(len, texts)) * line + 8
     pitch = tile_px + caption_px + gap
     rows = -(-len(items) // columns)
@@ -140,13 +140,13 @@ def masked_rows(
 
     scale = tile_px / max(width, height)
     tile = (round(width * scale), round(height * scale))
-    gap, font = max(6, tile_px // 24), _font(max(13, tile_px // 13))
+    gap, font = max(6, tile_px // 24), load_font(max(13, tile_px // 13))
     top = gap + 2 * int(font.size)
     sheet = Image.new("RGB", (gap + len(tiles) * (tile[0] + gap), top + B * (tile[1] + gap)), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for column, (title, pictures) in enumerate(zip(titles, tiles, strict=True)):
         x = gap + column * (tile[0] + gap)
-        draw.text((x, gap + font.size * 0.3), _wrap(title, font, tile[0], 1)[0], font=font, fill=CAPTION)
+        draw.text((x, gap + font.size * 0.3), wrap_text(title, font, tile[0], 1)[0], font=font, fill=CAPTION)
         for row, picture in enumerate(pictures):
             sampling = Image.Resampling.BICUBIC if column < 2 else Image.Resampling.NEAREST
             sheet.paste(picture.convert("RGB").resize(tile, sampling), (x, top + row * (tile[1] + gap)))
@@ -184,12 +184,12 @@ def _draw_mark(draw: ImageDraw.ImageDraw, x: int, y: int, size: int, good: bool)
 
 
 @functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib: the same letters on every machine, Greek and Cyrillic among them."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
 
 
-def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int = 2) -> list[str]:
+def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int = 2) -> list[str]:
     """Break a text into lines no wider than `width` pixels; what does not fit becomes an ellipsis."""
     rest = shorten(printable(" ".join(text.split())), 300)
     lines: list[str] = []

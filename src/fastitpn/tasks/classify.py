@@ -66,8 +66,8 @@ class ClassifyTask(Task):
         return scores(*predict_logits(batches, model))
 
     def describe(self) -> dict[str, Any]:
-        """Name and arguments of the model, classes, normalisation and px."""
-        return {"task": "classify", **self.description}
+        """Name and arguments of the model, classes, normalisation, px and acceleration."""
+        return {"task": "classify", **self.description, "acceleration": self.trained_model.acceleration.to_dict()}
 
     def layer_id(self, name: str) -> int:
         """Layer of a parameter."""

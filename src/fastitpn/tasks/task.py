@@ -42,7 +42,7 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint must know to be used: task, model, classes, normalisation, px. Plain types only."""
+        """What a checkpoint needs to be used: task, model, classes, normalisation, px, acceleration; plain types."""
         raise NotImplementedError
 
     def layer_id(self, name: str) -> int:
@@ -53,6 +53,18 @@ class Task(nn.Module):
             `num_layers + 1` for the rest.
         """
         raise NotImplementedError
+
+    def compile_model(self) -> None:
+        """Makes `trained_model` fast with torch.compile, before the first step."""
+        self.trained_model.compile()
+
+    def warning(self, figures: Mapping[str, float]) -> str | None:
+        """What a person should know of the figures that are about to be logged; None if nothing.
+
+        Args:
+            figures: Means over the steps since the last line of the log.
+        """
+        return None
 
     def extra_state(self) -> dict[str, Any]:
         """What must be kept to resume beyond `trained_model`: plain types and tensors."""

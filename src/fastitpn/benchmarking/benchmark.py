@@ -1,0 +1,184 @@
+"""`fastitpn benchmark`: what each acceleration gains in speed, beside the plain model and models of timm."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fastitpn.benchmarking.candidates import Candidate, accelerations_of, check_peers
+from fastitpn.benchmarking.conditions import Conditions
+from fastitpn.benchmarking.drawing import draw_quality, draw_ratios
+from fastitpn.benchmarking.measure import Budget, measure_case
+from fastitpn.benchmarking.memory import MemoryMeter
+from fastitpn.benchmarking.quality import Quality
+from fastitpn.benchmarking.result import Benchmark
+from fastitpn.config import BenchmarkConfig, to_command, to_yaml
+from fastitpn.engine.acceleration import trained_acceleration
+from fastitpn.engine.atomic import replacing, write_text
+from fastitpn.engine.devices import build_fabric, resolve_precision
+from fastitpn.engine.output import check_no_run, make_folder
+from fastitpn.engine.setup import check_model
+from fastitpn.errors import InputError
+from fastitpn.models.acceleration import PRESETS, Acceleration
+from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Picture, Section
+from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.values import Value
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+FIGURES, PLOT, REPORT = "benchmark.json", "plot.png", "report.html"
+DEFAULT_MODEL = "fastitpn_tiny"
+MOST_IN_SUMMARY = 6
+
+
+def run_benchmark(config: BenchmarkConfig) -> Benchmark:
+    """Measure, print a table for each size and batch as soon as it is there, and write everything to `out`.
+
+    Raises:
+        InputError: The model, a peer, the data, the device or the folder `out` is wrong.
+    """
+    check_no_run(config.out, "benchmark")
+    check_peers(config.peers or ())
+    candidates, px = find_candidates(config)
+    quality = Quality(config) if config.data is not None else None
+    fabric = build_fabric(config.device, precision=config.precision)
+    make_folder(config.out)
+    conditions = Conditions(
+        device=str(fabric.device),
+        precision=resolve_precision(config.precision, fabric.device.type),
+        compile=config.compile,
+        threads=config.threads,
+    )
+    with conditions.hold():
+        benchmark = _measure(config, candidates, px, conditions, quality, fabric)
+    _write_report(config, benchmark)
+    print(f"written: {', '.join(str(config.out / name) for name in (FIGURES, PLOT, REPORT))}")
+    return benchmark
+
+
+def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int, ...]]:
+    """What to measure, and at which sizes.
+
+    Raises:
+        InputError: There is no such model or file.
+    """
+    source = config.checkpoint or config.weights
+    file = read_weights(source) if source is not None else None
+    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    if name is None:
+        raise InputError(
+            "the weights are of a size that has no name",
+            where=source,
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            fix="model=NAME",
+        )
+    check_model(name)
+    accelerations = dict(PRESETS)
+    if config.acceleration != "all":
+        accelerations = {key: PRESETS[key] for key in dict.fromkeys(("off", *config.acceleration))}
+    elif file is not None:
+        trained = trained_acceleration(file.checkpoint, file.source)
+        accelerations = {trained.name: trained} | accelerations if trained.name not in PRESETS else accelerations
+    ours = [
+        Candidate(model=name, acceleration=acceleration, arguments=_arguments(file, config), pyramid=config.pyramid)
+        for acceleration in sorted(accelerations.values(), key=lambda acceleration: not acceleration.off)
+    ]
+    peers = [Candidate(model=peer) for peer in dict.fromkeys(config.peers or ())]
+    native = (file.px if file is not None else None) or ARCHITECTURES[name]["img_size"]
+    return [*ours, *peers], tuple(dict.fromkeys(config.px or (native,)))
+
+
+def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any]:
+    """Those that the form of the weights asks for; their values do not matter to speed."""
+    if file is None:
+        return {}
+    left_out = ("img_size", "pyramid") if not config.pyramid else ("img_size",)
+    found = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
+    return {**found, "num_classes": file.num_classes}
+
+
+def _measure(
+    config: BenchmarkConfig,
+    candidates: list[Candidate],
+    sizes: tuple[int, ...],
+    conditions: Conditions,
+    quality: "Quality | None",
+    fabric: "Fabric",
+) -> Benchmark:
+    benchmark = Benchmark(
+        cases=(),
+        command=to_command(config),
+        environment=describe_environment(conditions.device),
+        conditions={**dataclasses.asdict(conditions), "threads": torch.get_num_threads()},
+        accelerations=accelerations_of(candidates),
+    )
+    budget = Budget(seconds=config.seconds, rounds=config.rounds)
+    with MemoryMeter(conditions) as memory:
+        for px in sizes:
+            top1 = quality.measure(candidates, px, fabric) if quality is not None else {}
+            for batch in dict.fromkeys(config.batch):
+                case = measure_case(candidates, px, batch, conditions, budget, memory)
+                rows = tuple(dataclasses.replace(row, top1=top1.get(row.acceleration)) for row in case.rows)
+                case = dataclasses.replace(case, rows=rows)
+                benchmark = dataclasses.replace(benchmark, cases=(*benchmark.cases, case))
+                print_table(case.table())
+                write_text(config.out / FIGURES, json.dumps(benchmark.to_json(), indent=1) + "\n")
+    return benchmark
+
+
+def _write_report(config: BenchmarkConfig, benchmark: Benchmark) -> None:
+    ratios, plot = draw_ratios(benchmark)
+    sections: list[Section] = [
+        Picture(
+            "Speed",
+            ratios,
+            "Above 1 is faster than the plain model at the same size and batch. Grey: models of timm.",
+        )
+    ]
+    if config.data is not None:
+        quality, plot = draw_quality(benchmark)
+        sections.insert(0, Picture("Quality against speed", quality, "Up and to the right is better."))
+    with replacing(config.out / PLOT) as file:
+        file.write(plot)
+    sections += [case.table() for case in benchmark.cases]
+    sections += [
+        Facts("Accelerations", {name: _in_words(one) for name, one in benchmark.accelerations.items()}),
+        Facts("How it was measured", _method(config, benchmark)),
+        Code("Configuration", to_yaml(config)),
+        Facts("Environment", benchmark.environment),
+    ]
+    write_report(config.out / REPORT, title="Benchmark", summary=_summary(benchmark), sections=sections)
+
+
+def _summary(benchmark: Benchmark) -> list[tuple[str, Value, str]]:
+    """The accelerations of the last case, which as a rule is the largest."""
+    figures: list[tuple[str, Value, str]] = []
+    for case in benchmark.cases[-1:]:
+        for row in case.rows:
+            if row.acceleration is not None and not row.plain and row.ratio is not None:
+                figures.append((row.acceleration, f"{row.ratio:.2f}x", f"the plain model, {case.title}"))
+    return figures[:MOST_IN_SUMMARY]
+
+
+def _in_words(acceleration: Acceleration) -> str:
+    return acceleration.describe().removeprefix(f"{acceleration.name}: ")
+
+
+def _method(config: BenchmarkConfig, benchmark: Benchmark) -> dict[str, object]:
+    head = "images to logits"
+    return {
+        "a pass": f"images to the maps of the pyramid; models of timm: {head}" if config.pyramid else head,
+        **benchmark.conditions,
+        "turns": "all rows of a size and batch take turns, in another order in every round",
+        "ratio": "median over rounds of the plain model's time over the row's; spread: the middle 80 % of the rounds",
+        "GFLOPs": "matrix products, convolutions and attention for one image; a multiply-add is two operations",
+        "MiB": "peak: weights, input, and the most that a pass holds beside them",
+        "of peak": "operations per second of the fastest pass over those of the fastest matrix product beside it",
+        "command": benchmark.command,
+    }

@@ -1,0 +1,247 @@
+"""Finds images and their masks in two folders of the same layout, and splits them into training and validation."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fastitpn.data.folders import list_images
+from fastitpn.data.segmentation_classes import SegmentationClasses, find_classes
+from fastitpn.data.segmentation_masks import MaskReader, check_pairs
+from fastitpn.errors import InputError
+
+LAYOUT = (
+    "FOLDER/images and FOLDER/masks (or annotations), both with train and val inside or neither; "
+    "images/a.jpg has masks/a.png"
+)
+_IMAGES, _MASKS = ("images",), ("masks", "annotations", "labels")
+_PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
+_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm")
+"""Of masks, the most likely first; a JPEG is found too, to be refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedImages:
+    """Images with a mask each.
+
+    Attributes:
+        images: Files.
+        masks: Files, one for each image.
+        classes: With names.
+    """
+
+    images: list[Path]
+    masks: list[Path]
+    classes: SegmentationClasses
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFolders:
+    """Where the data of a command is, and how to read it.
+
+    Attributes:
+        data: Folder that holds the folders of images and masks, see `LAYOUT`.
+        images: The folder of images, relative to `data`; None finds it.
+        masks: The folder of masks, likewise.
+        classes: File with their names and colours; None finds it in `data`.
+        ignore_index: Number in the masks of pixels to leave out; None takes the file's, else 255.
+        reduce_zero_label: Number 0 is no class and 1 the first; None takes the file's, else false.
+        on_error: Stop at pairs that cannot be used, or skip them.
+    """
+
+    data: Path
+    images: Path | None = None
+    masks: Path | None = None
+    classes: Path | None = None
+    ignore_index: int | None = None
+    reduce_zero_label: bool | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+
+    def read_classes(self) -> SegmentationClasses:
+        """The classes; without names if no file has them.
+
+        Raises:
+            InputError: The file is wrong.
+        """
+        return find_classes(
+            self.data, self.classes, ignore_index=self.ignore_index, reduce_zero_label=self.reduce_zero_label
+        )
+
+
+def segmentation_split(
+    folders: MaskFolders, val: Path | None = None, *, val_ratio: float = 0.1, seed: int = 0
+) -> tuple[MaskedImages, MaskedImages]:
+    """Training and validation images, every mask of which was checked.
+
+    Args:
+        folders: The data.
+        val: Another folder of the same layout to validate on; None takes the `val` part of the data, else splits.
+        val_ratio: Share of the images to hold out if neither is there, in (0, 1).
+        seed: Which are held out.
+
+    Raises:
+        InputError: Folders, classes or files are wrong.
+    """
+    classes = folders.read_classes()
+    train = _find(folders, folders.data, "train")
+    if val is None and _part(folders, folders.data, "val") is None:
+        train, held_out = _hold_out(train, val_ratio, seed, folders.data)
+    else:
+        held_out = _find(folders, val or folders.data, "val")
+    pairs = train + held_out
+    kept, highest = _check(pairs, classes, folders.on_error)
+    classes = _with_names(classes, highest, folders)
+    result = []
+    for name, first, last in (("train", 0, len(train)), ("validate", len(train), len(pairs))):
+        part = [pairs[place] for place in kept if first <= place < last]
+        if not part:
+            raise InputError(f"no images are left to {name} on", where=folders.data, fix="correct the files above")
+        result.append(_of(part, classes))
+    return result[0], result[1]
+
+
+def segmentation_images(folders: MaskFolders, classes: SegmentationClasses | None = None) -> MaskedImages:
+    """Images to evaluate on, every mask of which was checked: the `val` part of the data, or all of it.
+
+    Args:
+        folders: The data.
+        classes: Of the model. If the data has a file with names, they must be these; without one, the masks are
+            numbered as those that the model was trained on, unless `folders` says otherwise.
+
+    Raises:
+        InputError: Folders, classes or files are wrong, or the data has other classes than the model.
+    """
+    own = folders.read_classes()
+    if classes is not None:
+        own = _as_trained(own, classes, folders)
+    pairs = _find(folders, folders.data, "val")
+    kept, highest = _check(pairs, own, folders.on_error)
+    return _of([pairs[place] for place in kept], _with_names(own, highest, folders))
+
+
+_Pair = tuple[Path, Path | None]
+
+
+def _of(pairs: Sequence[_Pair], classes: SegmentationClasses) -> MaskedImages:
+    masks = [mask for _, mask in pairs if mask is not None]
+    return MaskedImages(images=[image for image, _ in pairs], masks=masks, classes=classes)
+
+
+def _check(
+    pairs: Sequence[_Pair], classes: SegmentationClasses, on_error: Literal["stop", "skip"]
+) -> tuple[list[int], int]:
+    images, masks = [image for image, _ in pairs], [mask for _, mask in pairs]
+    return check_pairs(images, masks, MaskReader.of(classes), on_error=on_error)
+
+
+def _with_names(classes: SegmentationClasses, highest: int, folders: MaskFolders) -> SegmentationClasses:
+    if not classes.names and highest < 1:
+        raise InputError(
+            "the masks hold fewer than two classes",
+            where=folders.data,
+            expected="at least two different numbers",
+            fix="name the classes in classes.yaml, or correct ignore_index and reduce_zero_label",
+        )
+    return classes.numbered(highest + 1)
+
+
+def _as_trained(own: SegmentationClasses, trained: SegmentationClasses, folders: MaskFolders) -> SegmentationClasses:
+    if own.names and own.names != trained.names:
+        pairs = zip(own.names, trained.names, strict=False)
+        differ = next((f"{a!r} here, {b!r} there" for a, b in pairs if a != b), "the others are the same")
+        raise InputError(
+            f"the data has {len(own.names)} classes and the model {len(trained.names)}: {differ}",
+            where=folders.data,
+            expected=f"the classes of the model: {', '.join(trained.names[:10])}{', ...' * (len(trained.names) > 10)}",
+            fix="classes=FILE with these names, in this order",
+        )
+    ignore, reduce = folders.ignore_index, folders.reduce_zero_label
+    numbering = own if own.names else trained
+    return SegmentationClasses(
+        names=trained.names,
+        colors=trained.colors,
+        ignore_index=numbering.ignore_index if ignore is None else ignore,
+        reduce_zero_label=numbering.reduce_zero_label if reduce is None else reduce,
+    )
+
+
+def _find(folders: MaskFolders, data: Path, part: str) -> list[_Pair]:
+    """Images of a part, or all if there are no parts, each with its mask."""
+    found = _part(folders, data, part)
+    images, masks = found or (_root(data, folders.images, _IMAGES), _root(data, folders.masks, _MASKS))
+    by_name: dict[str, Path] = {}
+    for mask in list_images(masks):
+        key = str(mask.relative_to(masks).with_suffix(""))
+        if key not in by_name or _rank(mask) < _rank(by_name[key]):
+            by_name[key] = mask
+    pairs = [(image, by_name.get(str(image.relative_to(images).with_suffix("")))) for image in list_images(images)]
+    if not any(mask for _, mask in pairs):
+        raise InputError(
+            f"none of the {len(pairs)} images has a mask: the first is {pairs[0][0].name}, "
+            f"the first mask {next(iter(by_name.values())).name}",
+            where=masks,
+            expected=f"files of the same names; {LAYOUT}",
+            fix="rename the masks as their images, or masks=FOLDER",
+        )
+    return pairs
+
+
+def _part(folders: MaskFolders, data: Path, part: str) -> tuple[Path, Path] | None:
+    """The folders of images and masks of a part, if the images have it."""
+    images, masks = _root(data, folders.images, _IMAGES), _root(data, folders.masks, _MASKS)
+    inside = next((images / name for name in _PARTS[part] if (images / name).is_dir()), None)
+    if inside is None:
+        return None
+    of_masks = next((masks / name for name in _PARTS[part] if (masks / name).is_dir()), None)
+    if of_masks is None:
+        raise InputError(
+            f"the images have a folder {inside.name!r}, the masks have none",
+            where=masks,
+            expected=LAYOUT,
+            fix=f"name the folder of their masks {masks / inside.name}",
+        )
+    return inside, of_masks
+
+
+def _root(data: Path, given: Path | None, names: Sequence[str]) -> Path:
+    if given is not None:
+        return data / given
+    found = next((data / name for name in names if (data / name).is_dir()), None)
+    if found is not None:
+        return found
+    if not data.is_dir():
+        list_images(data)  # says what is wrong with it
+    inside = sorted(entry.name for entry in os.scandir(data) if entry.is_dir() and not entry.name.startswith("."))
+    raise InputError(
+        f"no folder {' or '.join(names)} in this folder, which has {', '.join(inside[:10]) or 'no folders'}",
+        where=data,
+        expected=LAYOUT,
+        fix=f"{names[0]}=FOLDER inside of it",
+    )
+
+
+def _rank(mask: Path) -> int:
+    suffix = mask.suffix.lower()
+    return _SUFFIXES.index(suffix) if suffix in _SUFFIXES else len(_SUFFIXES)
+
+
+def _hold_out(pairs: list[_Pair], ratio: float, seed: int, data: Path) -> tuple[list[_Pair], list[_Pair]]:
+    if len(pairs) < 2:
+        raise InputError(
+            "there is only one image, so none can be held out for validation",
+            where=data,
+            expected="at least two images",
+            fix="add images, or give validation images: val=FOLDER",
+        )
+    count = min(max(1, round(ratio * len(pairs))), len(pairs) - 1)
+    chosen = set(np.random.default_rng([seed, len(pairs)]).permutation(len(pairs))[:count].tolist())
+    return (
+        [pair for place, pair in enumerate(pairs) if place not in chosen],
+        [pair for place, pair in enumerate(pairs) if place in chosen],
+    )

@@ -1,0 +1,68 @@
+"""Data sets of images with masks, for training and for evaluation."""
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from fastitpn.data.datasets import DecodedImages, Sample, SeededDataset
+from fastitpn.data.segmentation import MaskedImages
+from fastitpn.data.segmentation_masks import MaskReader
+from fastitpn.data.segmentation_transforms import SegmentationEval, SegmentationTrain
+
+
+class SegmentDataset(SeededDataset):
+    """Samples {image [3, px, px], mask uint8 [px, px], index} by key (epoch, index).
+
+    Args:
+        images: Images and masks.
+        transform: Of both at once.
+        seed: Seed of the run.
+        cache_mib: As in `DecodedImages`.
+    """
+
+    def __init__(
+        self, images: MaskedImages, transform: SegmentationTrain, *, seed: int = 0, cache_mib: int = 0
+    ) -> None:
+        super().__init__(DecodedImages(images.images, cache_mib=cache_mib), seed=seed)
+        self.masks = _file_names(images.masks)
+        self.reader = MaskReader.of(images.classes)
+        self.transform = transform
+
+    def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        """Makes {image, mask}."""
+        pixels, labels = self.transform(image, self.reader(os.fsdecode(self.masks[index])))
+        return {"image": pixels, "mask": labels}
+
+
+class SegmentEvaluationDataset(Dataset[Sample]):
+    """Samples {image [3, H, W], mask uint8 [H, W], index} by plain index, each in its own size.
+
+    Args:
+        images: Images and masks.
+        transform: Of the image.
+        cache_mib: As in `DecodedImages`.
+    """
+
+    def __init__(self, images: MaskedImages, transform: SegmentationEval, *, cache_mib: int = 0) -> None:
+        self.images = DecodedImages(images.images, cache_mib=cache_mib)
+        self.masks = _file_names(images.masks)
+        self.reader = MaskReader.of(images.classes)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        labels = self.reader(os.fsdecode(self.masks[index]))
+        return {"image": self.transform(self.images[index]), "mask": torch.from_numpy(labels), "index": index}
+
+
+def _file_names(paths: Sequence[Path]) -> np.ndarray:
+    """One block of memory, which workers share, see `DecodedImages`."""
+    return np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)

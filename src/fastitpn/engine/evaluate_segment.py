@@ -1,0 +1,224 @@
+"""`fastitpn evaluate` for segmentation: how good a network is, class by class, at the original size of the images."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fastitpn.config import to_yaml
+from fastitpn.config.masks import ViewsConfig
+from fastitpn.config.runs import EvaluateConfig
+from fastitpn.config.segment import SegmentConfig
+from fastitpn.data.datasets import collate
+from fastitpn.data.images import read_image
+from fastitpn.data.segmentation import MaskedImages, MaskFolders, segmentation_images
+from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation_datasets import SegmentEvaluationDataset
+from fastitpn.data.segmentation_masks import MaskReader
+from fastitpn.data.segmentation_transforms import SegmentationEval
+from fastitpn.engine.acceleration import acceleration_figure
+from fastitpn.engine.atomic import write_text
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.loaders import WORKERS_FROM_BATCHES, cache_mib
+from fastitpn.engine.loading import worker_errors
+from fastitpn.engine.output import check_no_run, make_folder
+from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.engine.trained_model import TrainedCheckpoint
+from fastitpn.engine.trained_segmenter import TrainedSegmenter, load_segmenter
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.pictures import Item
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Gallery, Picture, Section
+from fastitpn.reporting.segmentation_pictures import overlay, side_by_side, with_legend
+from fastitpn.reporting.tables import iou_table, metrics_table, print_table
+from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
+from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+EXAMPLES = 12
+"""Images with truth and prediction in a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentEvaluation:
+    """Figures of a segmentation network on images with masks.
+
+    Attributes:
+        metrics: miou, mean_accuracy and pixel_accuracy, in percent.
+        classes: Names.
+        matrix: [classes, classes] counts of pixels; row is the true class, column the predicted one.
+        num_images: How many images.
+        examples: Some of them: image, truth and prediction side by side.
+    """
+
+    metrics: dict[str, float]
+    classes: list[str]
+    matrix: Tensor
+    num_images: int
+    examples: list[Item]
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures as plain types."""
+        rows = iou_table(self.matrix.numpy(), self.classes)
+        return {
+            "metrics": self.metrics,
+            "num_images": self.num_images,
+            "classes": self.classes,
+            "per_class": [dict(zip(rows.columns, row, strict=True)) for row in rows.rows],
+            "confusion_matrix": self.matrix.tolist(),
+        }
+
+    def sections(self, segmenter: TrainedSegmenter) -> list[Section]:
+        """Figures by class, and the examples with what their colours mean, for a report."""
+        parts: list[Section] = [iou_table(self.matrix.numpy(), self.classes)]
+        if self.examples:
+            colors = list(zip(segmenter.classes.colors, self.classes, strict=True))
+            legend = with_legend(self.examples[0].image, colors, min_px=640)
+            parts.append(Picture("Colours", legend, "An image, its mask, and the prediction."))
+            parts.append(Gallery("Image, mask, prediction", self.examples, "Spread evenly over the images."))
+        return parts
+
+
+def evaluate_segmenter(
+    segmenter: TrainedSegmenter,
+    images: MaskedImages,
+    fabric: "Fabric",
+    views: Views,
+    *,
+    workers: int = 0,
+    progress: bool = False,
+) -> SegmentEvaluation:
+    """Evaluate a network on images whose classes are its own.
+
+    Args:
+        segmenter: Of `load_segmenter`; its model moves to the device.
+        images: With the classes of the network.
+        fabric: Where to compute.
+        views: How to look at them.
+        workers: Processes that load images.
+        progress: Show a bar, if this is a terminal.
+    """
+    classes = list(segmenter.classes.names)
+    model = segmenter.model.to(fabric.device)
+    matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
+    shown = set(range(0, len(images), max(1, -(-len(images) // EXAMPLES))))
+    examples: list[Item] = []
+    loader = masked_loader(images, segmenter.mean, segmenter.std, workers=workers)
+    display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
+    with worker_errors(), fabric.autocast(), display:
+        for number, (image, mask) in enumerate(one_by_one(loader, fabric)):
+            labels, _ = label_map(log_probabilities(model, image, views), *mask.shape)
+            own = pixel_confusion(labels, mask, len(classes)).cpu()
+            matrix += own
+            if number in shown:
+                examples.append(_example(images, number, labels, segmentation_scores(own)["miou"]))
+            display.advance(number + 1)
+    return SegmentEvaluation(
+        metrics=segmentation_scores(matrix),
+        classes=classes,
+        matrix=matrix,
+        num_images=len(images),
+        examples=examples,
+    )
+
+
+def masked_loader(
+    images: MaskedImages, mean: tuple[float, ...], std: tuple[float, ...], *, workers: int
+) -> DataLoader[Any]:
+    """Images and masks one by one in their order and their own size, nothing random."""
+    dataset = SegmentEvaluationDataset(images, SegmentationEval(mean=mean, std=std), cache_mib=cache_mib(workers))
+    return DataLoader(
+        dataset,
+        batch_size=1,
+        num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,
+        collate_fn=collate,
+        generator=torch.Generator(),  # else making an iterator draws from the run's
+    )
+
+
+def one_by_one(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[tuple[Tensor, Tensor]]:
+    """Images [3, H, W] and masks [H, W] of a loader, on the device."""
+    for batch in loader:
+        moved = fabric.to_device(batch)
+        yield moved["image"][0], moved["mask"][0]
+
+
+def views_of(config: ViewsConfig, segmenter: TrainedSegmenter, px: int | None = None) -> Views:
+    """How the keys of a command ask to look at images; what they leave open is as in the training.
+
+    Raises:
+        InputError: The stride is longer than a window.
+    """
+    return Views(
+        px=px or segmenter.px,
+        resize=segmenter.resize if config.resize is None else config.resize,
+        inference=config.inference,
+        stride=config.stride,
+        scales=config.scales,
+        flip=config.flip,
+        batch=config.window_batch,
+    )
+
+
+def folders_of(config: EvaluateConfig | SegmentConfig) -> MaskFolders:
+    """Where the keys of a command say that images and masks are."""
+    return MaskFolders(
+        data=config.data,
+        images=config.images,
+        masks=config.masks,
+        classes=config.classes,
+        ignore_index=config.ignore_index,
+        reduce_zero_label=config.reduce_zero_label,
+        on_error=config.on_error,
+    )
+
+
+def run_evaluate_segment(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> SegmentEvaluation:
+    """Evaluate a checkpoint on a folder, print the figures and write them to `out`.
+
+    Raises:
+        InputError: The checkpoint, the data or the folder `out` is wrong.
+    """
+    check_no_run(config.out)
+    segmenter = load_segmenter(checkpoint, config.acceleration)
+    views = views_of(config, segmenter, config.px)
+    images = segmentation_images(folders_of(config), segmenter.classes)
+    make_folder(config.out)
+    fabric = build_fabric(config.device, precision=config.precision)
+    evaluation = evaluate_segmenter(segmenter, images, fabric, views, workers=config.workers, progress=True)
+    print_table(iou_table(evaluation.matrix.numpy(), evaluation.classes))
+    print_table(metrics_table(evaluation.metrics))
+    acceleration = segmenter.model.backbone.acceleration
+    figures = {**evaluation.to_json(), "acceleration": acceleration.to_dict()}
+    write_text(config.out / "evaluation.json", json.dumps(figures, indent=1) + "\n")
+    write_report(
+        config.out / "report.html",
+        title="Evaluation",
+        summary=[(name, value, "percent") for name, value in evaluation.metrics.items()]
+        + [
+            ("images", len(images), f"{len(evaluation.classes)} classes"),
+            acceleration_figure(acceleration),
+        ],
+        sections=[
+            *evaluation.sections(segmenter),
+            Code("Configuration", to_yaml(config)),
+            Facts("Environment", describe_environment(fabric.device)),
+        ],
+    )
+    print(f"written: {config.out / 'evaluation.json'} and {config.out / 'report.html'}")
+    return evaluation
+
+
+def _example(images: MaskedImages, number: int, labels: Tensor, miou: float) -> Item:
+    image, truth = read_image(images.images[number]), MaskReader.of(images.classes)(images.masks[number])
+    predicted = labels.cpu().numpy().copy()
+    predicted[truth == IGNORE] = IGNORE  # as it counts
+    colors = images.classes.colors
+    pictures = [image, overlay(image, truth, colors), overlay(image, predicted, colors)]
+    return Item(side_by_side(pictures), f"{images.images[number].name}: mIoU {miou:.0f} %")

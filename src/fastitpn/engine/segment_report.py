@@ -1,0 +1,44 @@
+"""The report of a network that was fine-tuned for segmentation."""
+
+from typing import TYPE_CHECKING
+
+from fastitpn.config import SegmentConfig, to_yaml
+from fastitpn.data.segmentation import MaskedImages
+from fastitpn.engine.acceleration import acceleration_figure
+from fastitpn.engine.evaluate_segment import evaluate_segmenter
+from fastitpn.engine.run import Run
+from fastitpn.engine.trained_segmenter import load_segmenter
+from fastitpn.reporting.charts import curves, metric_title
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.values import Value
+from fastitpn.tasks.segment.views import Views
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+def write_segment_report(run: Run, config: SegmentConfig, val: MaskedImages, fabric: "Fabric") -> None:
+    """Evaluate the best checkpoint in detail and write `report.html`."""
+    assert run.best_checkpoint is not None
+    segmenter = load_segmenter(run.best_checkpoint)
+    views = Views(px=segmenter.px, resize=segmenter.resize)
+    evaluation = evaluate_segmenter(segmenter, val, fabric, views, workers=config.workers)
+    drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in ("loss", "miou", "lr")]
+    sections: list[Section] = [
+        Grid("Training", drawn),
+        *evaluation.sections(segmenter),
+        Code("Configuration", to_yaml(config)),
+        Facts("Environment", describe_environment(fabric.device)),
+    ]
+    summary: list[tuple[str, Value, str]] = [
+        ("mean IoU", round(evaluation.metrics["miou"], 1), f"percent, best checkpoint, {len(val)} images"),
+        ("pixel accuracy", round(evaluation.metrics["pixel_accuracy"], 1), "percent"),
+        ("classes", len(evaluation.classes), ""),
+        ("head", config.head, ""),
+        ("started from", config.weights.name if config.weights else "random weights", ""),
+        ("steps", run.history[-1]["step"] if run.history else 0, ""),
+        acceleration_figure(segmenter.model.backbone.acceleration),
+    ]
+    write_report(run.directory / "report.html", title="Segmentation", summary=summary, sections=sections)

@@ -1,0 +1,63 @@
+"""Pictures of the pyramid's levels while it learns, taken at a few steps of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fastitpn.models.cells import cells_to_map
+from fastitpn.reporting.pca import pca_rgb
+from fastitpn.tasks.pretrain import PretrainTask
+
+SNAPSHOTS = "pictures"
+SHARES = (1 / 16, 1 / 4, 1)
+"""Of the run, beside its first step: when pictures are taken."""
+TILE_PX = 112
+
+
+def snapshot_steps(steps: int) -> list[int]:
+    """After which steps of a run pictures are taken."""
+    return sorted({1, *(max(1, round(share * steps)) for share in SHARES)})
+
+
+def take_snapshots(
+    folder: Path, task: PretrainTask, batch: dict[str, Tensor], *, steps: int, to_device: Callable[[Any], Any]
+) -> Callable[[int], None]:
+    """A function for `fit(watch=)` that draws the levels of a few images.
+
+    Args:
+        folder: For the pictures.
+        task: Whose student is looked at.
+        batch: The images.
+        steps: Of the whole run.
+        to_device: Brings a batch to the student.
+    """
+    due = set(snapshot_steps(steps))
+
+    def watch(step: int) -> None:
+        if step not in due:
+            return
+        task.eval()
+        with torch.no_grad():
+            levels = task.trained_model.levels(to_device(batch["image"]))
+        task.train()
+        side = batch["image"].shape[-1] // 16
+        folder.mkdir(exist_ok=True)
+        sheet = _sheet([cells_to_map(level.float().cpu(), side, side, channels_last=True) for level in levels])
+        sheet.save(folder / f"step-{step:08}.png")
+
+    return watch
+
+
+def _sheet(levels: list[Tensor]) -> Image.Image:
+    """One row per image, one column per level; colours are the main directions of each level over all images."""
+    count = len(levels[0])
+    sheet = Image.new("RGB", (len(levels) * TILE_PX, count * TILE_PX))
+    for column, level in enumerate(levels):
+        for row, colours in enumerate(pca_rgb(level)):
+            picture = Image.fromarray(colours.numpy()).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)
+            sheet.paste(picture, (column * TILE_PX, row * TILE_PX))
+    return sheet

@@ -1,0 +1,175 @@
+"""From a segmentation network to the class of each pixel."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Literal, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fastitpn.data.segmentation_classes import SegmentationClasses
+from fastitpn.data.segmentation_transforms import SegmentationEval
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.loading import MicroBatches, worker_errors
+from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.engine.trained_segmenter import TrainedSegmenter
+from fastitpn.inference.inputs import ReadSources, Sample, check_files, check_on_error
+from fastitpn.inference.results import Skipped
+from fastitpn.inference.segment_results import ClassShare, Segmentation, Segmentations
+from fastitpn.inference.sources import ImageLike, Source, collect_sources
+from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
+
+_WORKERS_FROM_IMAGES = 8
+
+
+class SegmentPredictor:
+    """Gives each pixel of images a class. `fastitpn.load` makes one from a checkpoint.
+
+    Args:
+        model: The network; it is moved to the device and set to evaluation.
+        classes: Names and colours of its classes.
+        views: How it looks at images.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Attributes:
+        classes: Names.
+        views: As given; `dataclasses.replace(predictor.views, flip=True)` makes others to call it with.
+        device: Where it computes.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        *,
+        classes: SegmentationClasses,
+        views: Views,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: str = "auto",
+        precision: str = "auto",
+    ):
+        self._fabric = build_fabric(device, precision=precision)
+        self._classes = classes
+        self.classes = classes.names
+        self.views = views
+        self.device = self._fabric.device
+        self._transform = SegmentationEval(mean=mean, std=std)
+        self._model = model.to(self.device).eval()
+
+    @classmethod
+    def of(
+        cls, segmenter: TrainedSegmenter, views: Views | None = None, *, device: str = "auto", precision: str = "auto"
+    ) -> Self:
+        """The one for a network of `load_segmenter`; it looks at whole images, or through windows at large ones."""
+        return cls(
+            segmenter.model,
+            classes=segmenter.classes,
+            views=views or Views(px=segmenter.px, resize=segmenter.resize),
+            mean=segmenter.mean,
+            std=segmenter.std,
+            device=device,
+            precision=precision,
+        )
+
+    def __call__(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        *,
+        views: Views | None = None,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Segmentations:
+        """Predict. The labels of all images are held in memory; for a long folder use `stream`.
+
+        Args:
+            images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
+                arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
+            views: How to look at them; None for `self.views`.
+            workers: Processes that load images, where there are many; 0 loads in this one.
+            on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
+                the result.
+            progress: Show a bar, if this is a terminal.
+
+        Returns:
+            One result for each image, in their order.
+
+        Raises:
+            InputError: Something given is not an image (in any case), or an image cannot be read.
+        """
+        found = list(self.stream(images, views=views, workers=workers, on_error=on_error, progress=progress))
+        results = tuple(one for one in found if isinstance(one, Segmentation))
+        return Segmentations(results, tuple(one for one in found if isinstance(one, Skipped)))
+
+    def stream(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        *,
+        views: Views | None = None,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Iterator[Segmentation | Skipped]:
+        """The same image by image, so that only one is held in memory. The arguments are those of a call."""
+        check_on_error(on_error)
+        sources = collect_sources(images)
+        if on_error == "stop":
+            check_files(sources)
+        loader = DataLoader(
+            ReadSources(sources, self._transform),
+            batch_size=1,
+            num_workers=workers if len(sources) > _WORKERS_FROM_IMAGES else 0,
+            collate_fn=list,
+            generator=torch.Generator(),  # else making a loader draws from the caller's
+        )
+        display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
+        with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
+            for step in batches:
+                [(index, pixels)] = cast(list[Sample], step[0])
+                if isinstance(pixels, Tensor):
+                    yield self._segment(sources[index], index, pixels, views or self.views)
+                elif on_error == "stop":
+                    raise pixels
+                else:
+                    yield Skipped(index=index, name=sources[index].name, reason=pixels.what)
+                display.advance(index + 1)
+
+    @torch.inference_mode()
+    def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:
+        height, width = pixels.shape[-2:]
+        with self._fabric.autocast():
+            scores = log_probabilities(self._model, pixels.to(self.device), views)
+            labels, sure = (part.cpu().numpy() for part in label_map(scores, height, width))
+        return Segmentation(
+            index=index,
+            path=source.path,
+            size=(width, height),
+            classes=self._classes,
+            found=self._found(labels, sure),
+            mask=labels,
+            source=source,
+        )
+
+    def _found(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
+        counts = np.bincount(labels.ravel(), minlength=len(self.classes))
+        sums = np.bincount(labels.ravel(), weights=sure.ravel(), minlength=len(self.classes))
+        return tuple(
+            ClassShare(
+                name=self.classes[label],
+                label=label,
+                share=float(counts[label] / labels.size),
+                confidence=float(sums[label] / counts[label]),
+            )
+            for label in np.argsort(-counts, kind="stable").tolist()
+            if counts[label]
+        )
+
+    def __repr__(self) -> str:
+        return f"SegmentPredictor({len(self.classes)} classes, {self.views.px} px, on {self.device})"

@@ -1,0 +1,176 @@
+"""What all objectives share: a backbone that sees masked images, and a second prediction from deep in its trunk."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from timm.models import checkpoint
+from torch import Tensor, nn
+
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.cells import PATCH, patchify
+from fastitpn.models.initialization import initialize, initialize_table
+from fastitpn.models.layers import Norm
+from fastitpn.models.linear import Linear
+from fastitpn.models.trunk import check_image_size
+
+AUXILIARY_DEPTH = 0.75
+"""Where the auxiliary prediction leaves the trunk: after the block of this index, as a share of stage 3's depth."""
+AUXILIARY_BLOCKS = 2
+"""Attention blocks of its own."""
+
+
+class Predictor(nn.Module):
+    """Norm and Linear, with an MLP's hidden layer between them if asked for: [..., dim] to [..., teacher_dim]."""
+
+    def __init__(self, dim: int, teacher_dim: int, *, mlp: bool = False, device=None, dtype=None):
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.norm = Norm(dim, **dd)
+        self.hidden = hidden_layer(dim, **dd) if mlp else nn.Identity()
+        self.proj = Linear(dim, teacher_dim, **dd)
+
+    def reset_parameters(self) -> None:
+        """Start values as those of the published prediction."""
+        self.norm.reset_parameters()
+        initialize_linears([self.hidden, self.proj])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim] to [..., teacher_dim]."""
+        return self.proj(self.hidden(self.norm(x)))
+
+
+class Auxiliary(nn.Module):
+    """The published iTPN's second head: from a deep block of the trunk, through two blocks of its own, to the teacher.
+
+    It trains the trunk directly, not through the pyramid.
+    """
+
+    def __init__(self, backbone: FastITPN, teacher_dim: int, *, mlp: bool = False, device=None, dtype=None):
+        super().__init__()
+        blocks = list(backbone.stages[2].blocks.children())
+        self.after = int(AUXILIARY_DEPTH * len(blocks))
+        self.blocks = nn.Sequential(*(copy.deepcopy(blocks[-1]) for _ in range(AUXILIARY_BLOCKS)))
+        self.predictor = Predictor(backbone.embed_dim, teacher_dim, mlp=mlp, device=device, dtype=dtype)
+        self._start: dict[str, Any] = {"init_values": backbone.init_values, "num_attention_blocks": len(blocks)}
+
+    def reset_parameters(self) -> None:
+        """Start values as those of the trunk."""
+        initialize(self.blocks, "pretrain", **self._start)
+        self.predictor.reset_parameters()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[B, N, D] to [B, N, 1, teacher_dim]."""
+        return self.predictor(self.blocks(tokens)).unsqueeze(2)
+
+
+class MaskedModel(nn.Module):
+    """A backbone whose hidden patches are replaced at the patch embedding, so that every stage sees masked input.
+
+    A subclass defines `main`, builds its own layers and calls `finish`.
+
+    Args:
+        backbone: A `FastITPN` without pooling and head.
+        teacher_dim: Width of the teacher's features for the main predictions.
+        auxiliary_dim: The same for the auxiliary prediction; None leaves it out.
+        mlp_predictor: A hidden layer before each prediction.
+
+    Attributes:
+        names: Of the predictions, see `predictions.CELLS`; the auxiliary one is the last.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(
+        self,
+        backbone: FastITPN,
+        *,
+        teacher_dim: int,
+        auxiliary_dim: int | None = None,
+        mlp_predictor: bool = False,
+        device=None,
+        dtype=None,
+    ):
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.backbone = backbone
+        self.teacher_dim = teacher_dim
+        self.norm_on_trunk = False
+        self.mask_token = nn.Parameter(torch.empty(16, backbone.embed_dim // 4, **dd))
+        self.auxiliary = None if auxiliary_dim is None else Auxiliary(backbone, auxiliary_dim, mlp=mlp_predictor, **dd)
+        if self.auxiliary is not None:
+            self.names = (*self.names, "auxiliary")
+
+    def init_weights(self) -> None:
+        """Fill all weights with the published start values."""
+        self.backbone.init_weights("pretrain")
+        self.init_own_weights()
+
+    def init_own_weights(self) -> None:
+        """Fill the weights outside the backbone; a subclass adds its own."""
+        if self.mask_token.is_meta:
+            return
+        initialize_table(self.mask_token, "pretrain")
+        if self.auxiliary is not None:
+            self.auxiliary.reset_parameters()
+
+    def main(self, stages: list[Tensor]) -> dict[str, Tensor]:
+        """The predictions of the objective from the trunk's stages, [B, N, cells, teacher_dim] each."""
+        raise NotImplementedError
+
+    def predict(self, images: Tensor, masked: Tensor | None = None) -> dict[str, Tensor]:
+        """Every prediction by its name.
+
+        Args:
+            images: [B, C, H, W].
+            masked: [B, N] bool, True = hidden; None hides nothing.
+
+        Returns:
+            [B, N, cells, teacher_dim] each, for hidden and visible patches.
+        """
+        if self.auxiliary is None:
+            return self.main(self.encode(images, masked))
+        stages, deep = self._encode_with_deep_tokens(images, masked, self.auxiliary.after)
+        return {**self.main(stages), "auxiliary": self.auxiliary(deep)}
+
+    def encode(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
+        """The trunk's stages of a (masked) image."""
+        return self.backbone.encode(images, masked, None if masked is None else self.mask_token)
+
+    def levels(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
+        """Pyramid levels of a (masked) image, in cell order at strides 4, 8, 16."""
+        return self.pyramid(self.encode(images, masked))
+
+    def pyramid(self, stages: list[Tensor]) -> list[Tensor]:
+        """Pyramid levels from the trunk's stages."""
+        return self.backbone.pyramid_cells(stages)
+
+    def _encode_with_deep_tokens(
+        self, images: Tensor, masked: Tensor | None, after: int
+    ) -> tuple[list[Tensor], Tensor]:
+        """As `encode` of a plain trunk; also the tokens [B, N, D] after an attention block."""
+        trunk, height, width = self.backbone, images.shape[-2] // PATCH, images.shape[-1] // PATCH
+        check_image_size(*images.shape[-2:])
+        token = None if masked is None else self.mask_token
+        stages = trunk._encode_cells_in_cache(patchify(images), masked, token)
+        x = deep = trunk._add_positions(stages[2].squeeze(2), height, width)
+        for number, block in enumerate(trunk.stages[2].blocks.children()):
+            x = checkpoint(block, x) if trunk.grad_checkpointing else block(x)
+            if number == after:
+                deep = x
+        return [*stages[:2], x], deep
+
+
+def hidden_layer(dim: int, device=None, dtype=None) -> nn.Module:
+    """What makes a linear prediction an MLP: Linear and GELU of the same width."""
+    return nn.Sequential(Linear(dim, dim, device=device, dtype=dtype), nn.GELU())
+
+
+def initialize_linears(modules: Iterable[nn.Module]) -> None:
+    """Xavier normal weights and no bias, as published for the prediction."""
+    for outer in modules:
+        for module in outer.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)

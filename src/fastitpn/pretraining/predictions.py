@@ -1,0 +1,6 @@
+"""What a student predicts: each prediction has a name, and so many cells a patch."""
+
+CELLS = {"merged": 1, "trunk": 1, "auxiliary": 1, "stride16": 1, "stride8": 4, "stride4": 16}
+"""Cells of each 16x16 patch, in cell order: a prediction is [B, N, cells, D]."""
+LEVELS = ("stride4", "stride8", "stride16")
+"""The predictions of the `per_level` objective, finest first."""

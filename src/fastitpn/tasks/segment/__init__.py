@@ -1,0 +1,1 @@
+"""Semantic segmentation: heads on the pyramid, their losses, inference on images of any size, and figures."""

@@ -1,0 +1,128 @@
+"""The model to look into: of a checkpoint, of a weights file, or with random weights; with its acceleration on."""
+
+import dataclasses
+from pathlib import Path
+
+from fastitpn.config import VisualizeTokensConfig
+from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
+from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
+from fastitpn.engine.run import CHECKPOINTS
+from fastitpn.engine.setup import check_model, seed_start, start_from
+from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.cells import PATCH
+from fastitpn.models.gathering import Windows
+from fastitpn.models.registry import ARCHITECTURES, create_model
+from fastitpn.models.weights_file import WeightsFile, read_weights
+
+SHOWN_INSTEAD_OF_OFF = "balanced"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model to look into.
+
+    Attributes:
+        model: In evaluation mode, with the acceleration to show.
+        name: Of its size.
+        weights: Where they came from, in short.
+        px: Side of its input.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+    """
+
+    model: FastITPN
+    name: str
+    weights: str
+    px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def notes(self) -> tuple[str, str]:
+        """What there is to say about every picture."""
+        return f"{self.name} at {self.px} px, {self.weights}", self.model.acceleration.describe()
+
+    @property
+    def note_on_windows(self) -> str:
+        """Why there is but one, if so."""
+        gathering = self.model.acceleration.gathering
+        if gathering is None:
+            return "attention is global"
+        windows = Windows.cut(*self.model.grid_size, gathering.window)
+        if windows.num_windows > 1:
+            return f"of up to {windows.window_height} x {windows.window_width} tokens"
+        return f"one covers the map; px={2 * PATCH * gathering.window} has more"
+
+
+def load_subject(config: VisualizeTokensConfig) -> Subject:
+    """Build the model of a configuration.
+
+    Raises:
+        InputError: The weights cannot be read or do not fit, or the acceleration has nothing to show.
+    """
+    source = config.checkpoint or config.weights
+    file = read_weights(source.expanduser()) if source is not None else None
+    name = config.model or (file.model if file is not None else None)
+    if name is None:
+        raise InputError(
+            "the weights are of a size that has no name",
+            where=source,
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            fix="weights=FILE of a named size",
+        )
+    check_model(name)
+    px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name]["img_size"]
+    seed_start(0)
+    if file is None:
+        model = create_model(name, img_size=px)
+        print("no weights given: they are random, and which tokens leave means nothing", flush=True)
+    else:
+        model = _with_weights(file, name, px)
+    _accelerate(model, config, file)
+    normalisation = file.checkpoint.get("normalisation", {}) if file is not None else {}
+    return Subject(
+        model=model.eval(),
+        name=name,
+        weights=f"weights of {_short(source)}" if source is not None else "random weights",
+        px=px,
+        mean=tuple(normalisation.get("mean", IMAGENET_MEAN)),
+        std=tuple(normalisation.get("std", IMAGENET_STD)),
+    )
+
+
+def _short(source: Path) -> str:
+    """Name of the file; of the run, for one of its checkpoints."""
+    return source.parent.parent.name if source.parent.name == CHECKPOINTS else source.name
+
+
+def _with_weights(file: WeightsFile, name: str, px: int) -> FastITPN:
+    if file.in_chans != 3:
+        raise InputError(
+            f"the weights are for images of {file.in_chans} channels",
+            where=file.source,
+            expected="3: red, green and blue",
+            fix="other weights",
+        )
+    arguments = {key: value for key, value in file.arguments().items() if not key.startswith("pyramid")}
+    model = create_model(name, **{**arguments, "img_size": px, "num_classes": file.num_classes})
+    start_from(model, file, name=name, fix="weights=FILE of this model")
+    return model
+
+
+def _accelerate(model: FastITPN, config: VisualizeTokensConfig, file: WeightsFile | None) -> None:
+    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
+    asked: str | None = config.acceleration
+    if asked is None and (trained is None or trained.off):
+        asked = SHOWN_INSTEAD_OF_OFF
+    model.set_acceleration(choose_acceleration(asked, trained))
+    acceleration = model.acceleration
+    if acceleration.migration is None and acceleration.gathering is not None:
+        if Windows.cut(*model.grid_size, acceleration.gathering.window).num_windows == 1:
+            raise InputError(
+                f"there is nothing to show: no token leaves, and one window covers the map of {model.grid_size[0]} x "
+                f"{model.grid_size[1]} tokens",
+                where="px",
+                expected=f"more than {acceleration.gathering.window * PATCH} px",
+                fix=f"px={2 * PATCH * acceleration.gathering.window}",
+            )

@@ -1,0 +1,86 @@
+"""`fastitpn pretrain cache-features`, and pre-training with what it stored."""
+
+import pytest
+import timm
+import torch
+from PIL import Image
+from tiny_runs import TRAINING
+
+import fastitpn
+from fastitpn.config import PretrainConfig, build
+from fastitpn.data.feature_shards import read_index, shard_path
+from fastitpn.data.folders import unlabelled
+from fastitpn.engine.pretrain import build_dataset, build_task
+from fastitpn.errors import InputError
+
+KEYS = {"device": "cpu", "workers": 0, "batch": 5}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> dict[str, object]:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("teacher") / "vit.pth"
+    torch.save(timm.create_model("test_vit").state_dict(), path)
+    return {"name": "timm:test_vit", "weights": path, "px": 64}
+
+
+@pytest.fixture
+def stored(scenes, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastitpn.engine.cache_features.images_per_shard", lambda side, dim: 5)
+    return fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, out=tmp_path / "features", **KEYS)
+
+
+def test_they_are_what_the_teacher_gives_for_the_whole_image(scenes, teacher, tmp_path, monkeypatch):
+    """With no crop and no flip, to half precision; of square images, since crops keep their aspect."""
+    monkeypatch.setattr("fastitpn.engine.cache_features.images_per_shard", lambda side, dim: 5)
+    folder = tmp_path / "square"
+    folder.mkdir()
+    for path in scenes.unlabelled.iterdir():
+        Image.open(path).resize((64, 64)).save(folder / f"{path.stem}.png")
+    stored = fastitpn.cache_features(data=folder, teacher=teacher, out=tmp_path / "features", **KEYS)
+    index = read_index(stored)
+    assert (index.side, index.dim, index.num_shards, len(index.images)) == (4, 64, 3, 12)
+    whole = {**TRAINING, "px": 64, "data": folder, "crop_scale": (1, 1), "hflip": 0}
+    targets = []
+    for name in (f"features:{stored}", teacher):
+        config = build(PretrainConfig, {**whole, "teacher": name})
+        task = build_task(config)
+        dataset = build_dataset(config, unlabelled(folder), task.teacher)
+        batch = torch.stack([dataset[0, i]["teacher_image"] for i in range(12)])
+        targets.append(task.teacher(batch))
+    assert torch.nn.functional.cosine_similarity(*targets, dim=-1).min() > 0.999
+
+
+def test_it_goes_on_where_it_stopped(scenes, stored, teacher, monkeypatch):
+    before = [shard_path(stored, shard).read_bytes() for shard in range(3)]
+    shard_path(stored, 1).unlink()
+    (stored / ".00001.npy.tmp").write_bytes(b"half")
+    written = []
+    from fastitpn.data import feature_shards
+
+    monkeypatch.setattr(
+        "fastitpn.engine.cache_features.write_shard",
+        lambda *arguments: (written.append(arguments[1]), feature_shards.write_shard(*arguments)),
+    )
+    fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, out=stored, **KEYS)
+    assert written == [1]
+    assert [shard_path(stored, shard).read_bytes() for shard in range(3)] == before
+
+
+def test_a_run_learns_from_them_and_its_crops_differ(scenes, stored, tmp_path):
+    run = fastitpn.pretrain(
+        data=scenes.unlabelled, teacher=f"features:{stored}", out=tmp_path / "run", **{**TRAINING, "px": 64}
+    )
+    assert run.complete
+    assert (run.directory / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["ema", "resnet18"])
+def test_other_teachers_have_nothing_to_store(scenes, tmp_path, name):
+    with pytest.raises(InputError, match=f"teacher '{name}' has no features to store"):
+        fastitpn.cache_features(data=scenes.unlabelled, teacher=name, out=tmp_path / "features", **KEYS)
+
+
+def test_the_folder_of_a_run_is_left_alone(scenes, pretrained_run, teacher):
+    with pytest.raises(InputError, match="out is the directory of a run"):
+        fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, out=pretrained_run.directory, **KEYS)

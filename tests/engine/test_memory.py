@@ -1,0 +1,22 @@
+"""The memory of a run."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny_runs import ENVIRONMENT
+
+from fastitpn.engine.memory import peak_memory_mib
+
+LINES = "import torch; from fastitpn.engine.memory import peak_memory_mib; print(peak_memory_mib(torch.device('cpu')))"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system counts otherwise")
+def test_it_is_that_of_this_process_and_not_of_the_one_that_started_it():
+    ballast = torch.ones(300 * 2**18)  # 300 MiB
+    done = subprocess.run([sys.executable, "-c", LINES], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    peak = peak_memory_mib(torch.device("cpu"))
+    assert peak is not None
+    assert 30 < float(done.stdout) < peak - 200
+    assert ballast.sum() == len(ballast)
