@@ -78,6 +78,7 @@ def test_colors_stand_apart():
         ("names: [a, b]\nignore_index: -1", "ignore_index is -1, not a number"),
         ("names: [a, b]\nreduce_zero_label: 1", "reduce_zero_label is 1, not true or false"),
         ("names: [a, b]\ncolors: {c: red}", "a color for 'c', which is none of the classes"),
+        ("names: [a, b]\ncolors: [red, blue, green]", "3 colors for 2 classes"),
         ("names: [a, b]\ncolors: {a: redd}", "'redd' is no color"),
         ("names: [a, b]\ncolors: {a: [1, 2, 300]}", "is no color"),
         ("names: [a, b", "the classes cannot be read"),

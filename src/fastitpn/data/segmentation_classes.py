@@ -155,7 +155,9 @@ def _colors(given: Any, names: tuple[str, ...], reduce_zero_label: bool, file: P
     if given is None:
         return tuple(colors)
     if isinstance(given, list):
-        given = dict(zip(names, given, strict=False))
+        if len(given) > len(names):
+            raise _wrong(f"{len(given)} colors for {len(names)} classes", file)
+        given = dict(zip(names, given, strict=False))  # those left over get colors that stand out
     if not isinstance(given, Mapping):
         raise _wrong("the colors are neither a list nor name: color", file)
     places = {name: place for place, name in enumerate(names)}
