@@ -33,8 +33,6 @@ INTERRUPTED = 130
 
 def entry() -> None:
     """The console script."""
-    # Read when torch is first imported. Threads that spin at barriers lose half their speed where there is other work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())
 
 

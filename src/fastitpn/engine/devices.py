@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fastitpn.engine.memory import keep_freed_memory
 from fastitpn.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def build_fabric(device: str = "auto", devices: int = 1, nodes: int = 1, precisi
 
     accelerator, number = _accelerator(device)
     _check_count(accelerator, number, devices)
+    if accelerator == "cpu":
+        keep_freed_memory()
     fabric = Fabric(
         accelerator=accelerator,
         devices=[number] if number is not None else devices,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.config.runs import TrainingConfig
-from fastitpn.data.datasets import EvaluationDataset, SeededDataset, collate
+from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
 from fastitpn.data.folders import LabelledImages
 from fastitpn.data.transforms import classify_eval
 from fastitpn.engine.sampler import StepSampler
@@ -23,9 +23,14 @@ WORKERS_FROM_BATCHES = 20
 
 
 def training_loader(
-    dataset: SeededDataset, config: TrainingConfig, fabric: "Fabric", steps: int
+    dataset: SeededDataset,
+    config: TrainingConfig,
+    fabric: "Fabric",
+    steps: int,
+    *,
+    to_batch: Callable[[list[Sample]], dict[str, Tensor]] = collate,
 ) -> Callable[[int], DataLoader[Any]]:
-    """A function that makes the loader of a run from a given step on."""
+    """A function that makes the loader of a run from a given step on; `to_batch` makes a batch of samples."""
 
     def make(start_step: int) -> DataLoader[Any]:
         sampler = StepSampler(
@@ -43,7 +48,7 @@ def training_loader(
             dataset,
             batch_sampler=sampler,
             num_workers=config.workers,
-            collate_fn=collate,
+            collate_fn=to_batch,
             pin_memory=fabric.device.type == "cuda",
             prefetch_factor=4 if config.workers else None,
         )

@@ -1,9 +1,27 @@
-"""How much memory a run takes."""
+"""How much memory a run takes, and keeps."""
 
+import ctypes
 import sys
 from pathlib import Path
 
 import torch
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGEST_MMAP_THRESHOLD = 32 * 2**20
+"""glibc takes no more: larger blocks always come fresh from the kernel."""
+
+
+def keep_freed_memory() -> None:
+    """Lets freed memory stay with this process, and those it forks, for the next tensor.
+
+    glibc's malloc otherwise gives large blocks back at once, and the kernel clears them before they are used again: a
+    quarter of the time of a small network on a CPU. Other C libraries stay as they are.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def peak_memory_mib(device: torch.device) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastitpn.config import to_dict
 from fastitpn.config.pretrain import PretrainConfig
-from fastitpn.data.datasets import PretrainDataset
+from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.readable import check_readable
 from fastitpn.data.sources import FileSource, ImageSource, open_images
@@ -23,6 +23,7 @@ from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
 from fastitpn.engine.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
 from fastitpn.engine.snapshots import SNAPSHOTS, take_snapshots
+from fastitpn.engine.targets_ahead import WithTargets, cores_left_by, runs_ahead
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.cells import PATCH
@@ -55,7 +56,9 @@ def run_pretrain(config: PretrainConfig) -> Run:
     run = prepare(config.out, to_dict(config), verb="pretrain", rank=fabric.global_rank)
     every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
     settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None)
-    loader = training_loader(dataset, config, fabric, total_steps(config, len(images)))
+    ahead = runs_ahead(task.teacher, config, fabric)
+    to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
+    loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
     if not run.complete:
         logger.info("%s images, teacher %s of width %s", len(images), config.teacher.name, task.teacher.dim)
         watch = None
@@ -63,7 +66,8 @@ def run_pretrain(config: PretrainConfig) -> Run:
             batch = shown_batch(dataset)
             folder = run.directory / SNAPSHOTS
             watch = take_snapshots(folder, task, batch, steps=settings.steps, to_device=fabric.to_device)
-        fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
+        with cores_left_by(config.workers if ahead else 0):
+            fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
     if fabric.is_global_zero:
         write_pretrain_report(run, config, task, dataset, fabric)
     return Run(config.out)

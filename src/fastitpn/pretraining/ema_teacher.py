@@ -33,6 +33,8 @@ class EmaTeacher(Teacher):
         levels: Also average the pyramid, for targets at its levels.
     """
 
+    fixed = False
+
     def __init__(
         self,
         student: FastITPN,

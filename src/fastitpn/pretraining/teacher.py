@@ -23,6 +23,7 @@ class Teacher(nn.Module):
         standardise: Standardise each feature over the patches of the batch first. What all patches have in common,
             which dominates the features of CNNs, is then no part of the target.
         whiten: Whiten the features over the patches of the batch first (ZCA).
+        fixed: Whether it stays as it is while the student learns.
         rank: Effective rank of the last batch's features, before they were whitened; None if it is not watched.
     """
 
@@ -33,6 +34,7 @@ class Teacher(nn.Module):
     upsample: int = 1
     standardise: bool = False
     whiten: bool = False
+    fixed: bool = True
     rank: Tensor | None = None
 
     def dim_of(self, name: str) -> int:

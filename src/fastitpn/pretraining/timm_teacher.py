@@ -14,8 +14,8 @@ from fastitpn.models.cells import PATCH
 from fastitpn.pretraining.encoder_weights import load_encoder_weights
 from fastitpn.pretraining.teacher import Teacher
 
-CPU_CHUNK = 8
-"""Images that a fixed teacher takes at a time on a CPU: their activations stay in its cache (3 to 4 times as fast)."""
+CPU_CHUNK = 16
+"""Images that a teacher takes at a time on a CPU: activations stay in its cache, and oneDNN's fastest layout fits."""
 
 
 class TimmTeacher(Teacher):

@@ -15,6 +15,8 @@ from fastitpn.pretraining.statistics import in_one_process
 from fastitpn.pretraining.teacher import Teacher
 from fastitpn.tasks.task import Batch, Task
 
+TARGET = "target_"
+"""Before the name of a prediction: the key of its targets in a batch that has them already."""
 COLLAPSED = 0.5
 """Share of the targets' first effective rank below which a warning is given."""
 
@@ -56,7 +58,11 @@ class PretrainTask(Task):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of a micro-batch, and the effective rank of targets that could collapse."""
-        targets = self.teacher.targets(batch["teacher_image"], self.trained_model.names)
+        names = self.trained_model.names
+        if "teacher_image" in batch:
+            targets = self.teacher.targets(batch["teacher_image"], names)
+        else:
+            targets = {name: batch[TARGET + name] for name in names}
         predictions = self.trained_model.predict(batch["image"], batch["masked"])
         losses = weighted_losses(
             predictions, targets, batch["masked"], weights=self.weights, loss=self.loss, loss_on=self.loss_on
