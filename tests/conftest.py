@@ -70,6 +70,28 @@ def segment_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def detect_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few real pictures with boxes and masks of three classes, in COCO's format; read only."""
+    from fastitpn.data.scenes import build_scenes
+
+    folder = tmp_path_factory.mktemp("detect_scenes") / "data"
+    build_scenes(folder, forms=("detect",), detect=(10, 5), classes=3, px=(40, 72))
+    return folder / "detect"
+
+
+@pytest.fixture(scope="session")
+def detector_run(detect_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A short fine-tuning for detection; read only."""
+    from tiny_runs import TRAINING
+
+    import fastitpn
+
+    out = tmp_path_factory.mktemp("runs") / "detect"
+    keys = {**TRAINING, "weights": pretrained_run.directory, "lr": 2e-3, "steps": 8}
+    return fastitpn.finetune("detect", data=detect_scenes, out=out, **keys)
+
+
+@pytest.fixture(scope="session")
 def segmenter_run(segment_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning for segmentation; read only."""
     from tiny_runs import TRAINING

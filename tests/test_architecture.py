@@ -18,6 +18,8 @@ MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference
     "reporting": {*LEAVES, "models", "pretraining", "tasks"},
     "engine": {*LEAVES, "models", "pretraining", "tasks", "reporting"},
     "inference": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
+    "exporters": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
+    "diagnosis": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
     "visualization": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine", "inference"},
     "benchmarking": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
     "cli": {
@@ -28,7 +30,9 @@ MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference
         "reporting",
         "engine",
         "inference",
+        "exporters",
         "visualization",
+        "diagnosis",
         "benchmarking",
     },
 }

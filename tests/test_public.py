@@ -21,12 +21,15 @@ PROMISED = {
     "Migration",
     "Predictor",
     "Run",
+    "DetectPredictor",
     "SegmentPredictor",
     "cache_features",
     "benchmark",
+    "convert_data",
     "create_model",
     "create_pretraining_model",
     "demo",
+    "doctor",
     "evaluate",
     "export",
     "finetune",
@@ -35,6 +38,7 @@ PROMISED = {
     "load_weights",
     "predict",
     "pretrain",
+    "report",
     "shard_data",
     "to_official_names",
     "visualize",
@@ -56,7 +60,7 @@ def test_other_names_are_not():
 
 
 def test_every_verb_of_the_command_line_is_a_function():
-    names = {verb.words[0] for verb in VERBS} - {"data"}  # fastitpn.data is a package: its verb is `shard_data`
+    names = {verb.words[0] for verb in VERBS} - {"data"}  # a package: its verbs are `shard_data` and `convert_data`
     assert names <= PROMISED
 
 

@@ -34,7 +34,7 @@ def verb_of(command: str):
 
 
 @pytest.fixture(scope="module")
-def folder(scenes, segment_scenes, tmp_path_factory) -> Path:
+def folder(scenes, segment_scenes, detect_scenes, tmp_path_factory) -> Path:
     """A folder with everything that the README's commands name, small."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(scenes.unlabelled, folder / "photos")
@@ -42,6 +42,8 @@ def folder(scenes, segment_scenes, tmp_path_factory) -> Path:
     shutil.copytree(scenes.train, folder / "flowers" / "train")
     shutil.copytree(scenes.val, folder / "flowers" / "val")
     shutil.copytree(segment_scenes, folder / "streets")
+    shutil.copytree(detect_scenes, folder / "animals")
+    write_voc(folder / "voc", sorted(scenes.unlabelled.iterdir())[:3])
     for name in set(re.findall(r"\bfast_itpn_\w+\.pt\b", README)):
         size = name.split("_")[2]
         model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, weight_init="skip")
@@ -52,6 +54,17 @@ def folder(scenes, segment_scenes, tmp_path_factory) -> Path:
         torch.save({"module": tensors}, folder / name)
     torch.save(timm.create_model("test_vit").state_dict(), folder / "teacher.pth")
     return folder
+
+
+def write_voc(folder: Path, pictures: list[Path]) -> None:
+    """A Pascal VOC data set of one box in each picture."""
+    (folder / "JPEGImages").mkdir(parents=True)
+    (folder / "Annotations").mkdir()
+    box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>30</ymax></bndbox>"
+    for path in pictures:
+        shutil.copy(path, folder / "JPEGImages")
+        text = f"<annotation><filename>{path.name}</filename><object><name>dog</name>{box}</object></annotation>"
+        (folder / "Annotations" / f"{path.stem}.xml").write_text(text)
 
 
 def small(command: str) -> list[str]:

@@ -1,5 +1,8 @@
 """The errors of fastitpn: each says what was wrong, where, what was expected and what to type next."""
 
+_MEMORY_TEXTS = ("not enough memory", "can't allocate memory", "out of memory")
+"""In PyTorch's RuntimeErrors; only its CUDA allocator has a class of its own."""
+
 
 class FastITPNError(Exception):
     """Base of all errors raised on purpose. The command line ends with `exit_code` and no traceback."""
@@ -30,3 +33,11 @@ class InputError(FastITPNError, ValueError):
 
 class TrainingError(FastITPNError):
     """Training cannot go on (for example losses that stay non-finite)."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or PyTorch ran out of memory, of the machine or of a GPU."""
+    # By name, because importing torch only to report a failure would hide the failure behind seconds of waiting.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _MEMORY_TEXTS)

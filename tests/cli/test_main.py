@@ -59,19 +59,21 @@ def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
         (["pretrian"], "no verb 'pretrian'\n"),
         (
             ["pretrian"],
-            "expected: demo, pretrain, finetune, evaluate, predict, benchmark, visualize, data, export or inspect\n"
+            "expected: demo, pretrain, finetune, evaluate, predict, benchmark, visualize, report, doctor, data, "
+            "export or inspect\n"
             "  fix:      fastitpn pretrain",
         ),
         (["zebra"], "fix:      fastitpn --help"),
         (["data=x"], "no verb 'data=x'"),
         (
             ["finetune"],
-            "fastitpn finetune needs a task\n  expected: classify or segment\n  fix:      fastitpn finetune --help",
+            "fastitpn finetune needs a task\n  expected: classify, segment or detect\n"
+            "  fix:      fastitpn finetune --help",
         ),
         (["finetune", "data=x"], "fastitpn finetune needs a task"),
         (
             ["finetune", "clasify", "data=x"],
-            "no task 'clasify'\n  expected: classify or segment\n  fix:      fastitpn finetune classify",
+            "no task 'clasify'\n  expected: classify, segment or detect\n  fix:      fastitpn finetune classify",
         ),
     ],
 )

@@ -4,9 +4,12 @@ from fastitpn.config import (
     BenchmarkConfig,
     CacheFeaturesConfig,
     ClassifyConfig,
+    DataConvertConfig,
     DataShardConfig,
     DemoConfig,
+    DetectConfig,
     EvaluateConfig,
+    ExportConfig,
     ExportOfficialConfig,
     InspectConfig,
     PredictConfig,
@@ -23,10 +26,13 @@ from fastitpn.errors import InputError
 
 ALL = [
     CacheFeaturesConfig,
+    DataConvertConfig,
     DataShardConfig,
+    ExportConfig,
     ExportOfficialConfig,
     BenchmarkConfig,
     ClassifyConfig,
+    DetectConfig,
     DemoConfig,
     EvaluateConfig,
     InspectConfig,
@@ -39,6 +45,7 @@ ALL = [
 NONE_TO_CHOOSE = {
     BenchmarkConfig,
     CacheFeaturesConfig,
+    DataConvertConfig,
     DataShardConfig,
     DemoConfig,
     ExportOfficialConfig,
@@ -68,11 +75,11 @@ def test_positional_keys_exist(config_class):
 
 
 def test_a_key_has_the_same_type_everywhere():
-    """But for a benchmark's, of which there may be several."""
+    """But for a benchmark's, of which there may be several, and the number format inside a file."""
     kinds: dict[str, set[str]] = {}
     for config_class in ALL:
         for key, field in fields_of(config_class).items():
-            if config_class is BenchmarkConfig and key in SEVERAL:
+            if key in {BenchmarkConfig: SEVERAL, ExportConfig: ("precision",)}.get(config_class, ()):
                 continue
             kinds.setdefault(key, set()).add(short_type(field.annotation).removesuffix(" | none"))
     assert {key: kind for key, kind in kinds.items() if len(kind) > 1} == {}

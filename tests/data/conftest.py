@@ -1,11 +1,14 @@
-"""Small image files for the tests, cut from real photographs."""
+"""Small image files for the tests, cut from real photographs; the module `coco_example` lies beside this file."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import skimage.data
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -33,5 +33,5 @@ def test_what_the_published_model_lacks_is_left_out_with_a_line(scenes, tmp_path
 def test_what_it_cannot_do(pretrained_run, tmp_path):
     with pytest.raises(InputError, match=r"out is a\.onnx"):
         fastitpn.export("official", pretrained_run.directory, out=tmp_path / "a.onnx")
-    with pytest.raises(InputError, match="no form 'onnx'"):
-        fastitpn.export("onnx", pretrained_run.directory)
+    with pytest.raises(InputError, match="no form 'onx'"):
+        fastitpn.export("onx", pretrained_run.directory)

@@ -43,3 +43,15 @@ def test_the_warmup_of_poly_is_a_factor_on_the_line_as_published():
     assert warm[5] == pytest.approx(line[5] * (1 - 0.5 * (1 - 1e-6)))
     assert warm[10:] == line[10:]
     assert all(math.isfinite(learning_rate(step, warmup_steps=3, **{**keys, "steps": 2})) for step in range(3))
+
+
+def test_step_drops_twice_as_published():
+    """After epochs 27 and 33 of 36, and 9 and 11 of 12."""
+    for epochs, drops in ((36, (27, 33)), (12, (9, 11))):
+        keys = {"steps": 100 * epochs, "lr": 1.0, "min_lr": 0.0, "schedule": "step", "warmup_steps": 10}
+        rates = [learning_rate(step, **keys) for step in range(100 * epochs)]
+        assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+        first, second = (100 * epoch for epoch in drops)
+        assert set(rates[10:first]) == {1.0}
+        assert rates[first:second] == pytest.approx([0.1] * (second - first))
+        assert rates[second:] == pytest.approx([0.01] * (100 * epochs - second))

@@ -86,7 +86,10 @@ def test_unknown_keys_are_named(calls, call, text):
 
 
 def test_an_unknown_task(calls):
-    with pytest.raises(InputError, match="no task 'detect'") as caught:
-        fastitpn.finetune("detect", data="a")
-    assert (caught.value.expected, caught.value.fix) == ("classify or segment", "finetune('classify', data=...)")
+    with pytest.raises(InputError, match="no task 'dance'") as caught:
+        fastitpn.finetune("dance", data="a")
+    assert (caught.value.expected, caught.value.fix) == (
+        "classify, segment or detect",
+        "finetune('classify', data=...)",
+    )
     assert calls == []

@@ -130,3 +130,12 @@ def test_mistakes_end_with_2_and_a_message(words, text, checkpoint, pretrained, 
     assert text in streams.err
     assert "Traceback" not in streams.err
     assert not (tmp_path / "out" / "predictions.jsonl").exists()
+
+
+def test_a_pattern(config, folder, capsys):
+    predictions = run_predict(config(source=folder / "**" / "c*.png"))
+    found = [folder / name for name in ("far/away/coffee.png", "near/camera.png", "near/chelsea.png")]
+    assert [result.path for result in predictions] == found
+    assert "far/away/coffee.png" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no image matches this pattern"):
+        run_predict(config(source=folder / "*.tif"))

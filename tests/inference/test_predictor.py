@@ -191,7 +191,7 @@ def test_a_damaged_checkpoint(content, tmp_path):
     [
         ({"classes": ["a", "b"]}, "the checkpoint has 2 names for 5 classes"),
         ({"task": "segment"}, "the checkpoint lacks head, colors, masks, resize"),
-        ({"task": "detect"}, "a checkpoint of the task 'detect'"),
+        ({"task": "dance"}, "a checkpoint of the task 'dance'"),
         ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 5, "px": 3}}}, "cannot be built: .*'px'"),
         ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 6}}}, "cannot be built: .*size mismatch"),
         ({"model": {"name": "fastitpn_nona", "arguments": {}}}, "no model is named 'fastitpn_nona'"),
@@ -222,3 +222,26 @@ def test_a_file_that_is_something_else(tmp_path):
     with pytest.raises(InputError, match=re.escape("the file is damaged or no PyTorch file")) as caught:
         load(path)
     assert caught.value.where == Path(path)
+
+
+def test_the_batch_is_halved_where_memory_runs_out(checkpoint, predictor, folder, monkeypatch, capsys):
+    tight = load(checkpoint, device="cpu")
+    forward, sizes = tight._model.forward, []
+
+    def limited(pixels):
+        sizes.append(len(pixels))
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return forward(pixels)
+
+    monkeypatch.setattr(tight, "_model", limited)
+    found = tight(folder, batch=5)
+    assert sizes == [5, 2, 2, 1]
+    assert capsys.readouterr().out == "out of memory with 5 images in a batch: going on with 2\n"
+    for one, other in zip(found, predictor(folder, batch=5), strict=True):
+        assert one.labels == other.labels
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+    monkeypatch.setattr(tight, "_model", lambda pixels: limited(torch.cat([pixels] * 3)))
+    with pytest.raises(InputError, match="out of memory") as caught:
+        tight(folder)
+    assert "a smaller px" in caught.value.fix

@@ -150,3 +150,30 @@ class TestResults:
 
 def test_sources_are_those_of_classification(photos):
     assert len(collect_sources(list(photos.values()))) == 5
+
+
+def test_fewer_windows_at_a_time_where_memory_runs_out(predictor, segmenter_run, photos, monkeypatch, capsys):
+    tight = fastitpn.load(segmenter_run.directory, device="cpu")
+    picture, forward, sizes = photos["chelsea"].resize((90, 64)), tight._model.log_probabilities, []
+
+    def limited(windows):
+        sizes.append(len(windows))
+        if len(windows) > 3:
+            raise MemoryError
+        return forward(windows)
+
+    monkeypatch.setattr(tight._model, "log_probabilities", limited)
+    views = dataclasses.replace(tight.views, inference="slide", resize=False, batch=8)
+    [one] = tight(picture, views=views)
+    assert sizes[:2] == [8, 4]
+    assert max(sizes[2:]) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "out of memory with 8 windows in a batch: going on with 4",
+        "out of memory with 4 windows in a batch: going on with 2",
+    ]
+    [other] = predictor(picture, views=views)
+    assert np.array_equal(one.labels, other.labels)
+    monkeypatch.setattr(tight._model, "log_probabilities", lambda windows: limited(torch.cat([windows] * 4)))
+    with pytest.raises(InputError, match="out of memory") as caught:
+        tight(picture, views=dataclasses.replace(views, inference="whole"))
+    assert "inference=slide" in caught.value.fix

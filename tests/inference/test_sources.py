@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from fastitpn.errors import InputError
-from fastitpn.inference.sources import collect_sources
+from fastitpn.inference.sources import collect_sources, source_root
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -142,3 +144,21 @@ def test_a_picture_without_a_form_in_8_bits():
     with pytest.raises(InputError, match=r"pixel values run from -1\.0 to -1\.0") as caught:
         source.read()
     assert caught.value.where == "images[0]"
+
+
+@pytest.mark.parametrize(
+    ("source", "root"),
+    [("photos", "photos"), ("photos/a.png", "photos"), ("photos/*/*.png", "photos"), ("*/a[1].png", "."), ("no", ".")],
+)
+def test_where_a_source_begins(tmp_path, monkeypatch, source, root):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"")
+    assert source_root(Path(source)) == Path(root)
+
+
+def test_a_file_whose_name_looks_like_a_pattern(tmp_path):
+    (tmp_path / "a[1].png").write_bytes(b"")
+    [source] = collect_sources(tmp_path / "a[1].png")
+    assert source.path == tmp_path / "a[1].png"
+    assert source_root(source.path) == tmp_path

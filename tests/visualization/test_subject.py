@@ -11,7 +11,7 @@ from fastitpn.errors import InputError
 from fastitpn.models.acceleration import PRESETS, Acceleration
 from fastitpn.models.gathering import Gathering
 from fastitpn.models.migration import Migration
-from fastitpn.visualization.subject import load_subject
+from fastitpn.visualization.subject import load_accelerated_subject as load_subject
 
 
 def config(**keys) -> VisualizeTokensConfig:
@@ -47,7 +47,7 @@ def test_of_published_weights(tmp_path, capsys):
 def test_with_random_weights_it_says_what_that_is_worth(capsys):
     torch.manual_seed(5)
     first = load_subject(config(model="fastitpn_nano"))
-    assert capsys.readouterr().out == "no weights given: they are random, and which tokens leave means nothing\n"
+    assert capsys.readouterr().out == "no weights given: they are random, and the pictures mean nothing\n"
     assert (first.px, first.weights, first.model.acceleration.name) == (64, "random weights", "balanced")
     assert_same(first.model.state_dict(), load_subject(config(model="fastitpn_nano")).model.state_dict())
 

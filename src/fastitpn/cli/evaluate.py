@@ -13,7 +13,7 @@ def run(config: EvaluateConfig) -> object:
 
 VERB = Verb(
     config=EvaluateConfig,
-    sentence="Measure a trained model on labelled images, or on images with masks.",
+    sentence="Measure a trained model on labelled images, or on images with masks or boxes.",
     example="fastitpn evaluate runs/classify flowers/test",
     run=run,
 )

@@ -1,7 +1,14 @@
-"""`fastitpn export official`."""
+"""`fastitpn export`, and `fastitpn export official`."""
 
 from fastitpn.cli.verb import Verb
-from fastitpn.config import ExportOfficialConfig
+from fastitpn.config import ExportConfig, ExportOfficialConfig
+
+
+def run(config: ExportConfig) -> object:
+    """Calls `run_export`."""
+    from fastitpn.exporters.export import run_export
+
+    return run_export(config)
 
 
 def run_official(config: ExportOfficialConfig) -> object:
@@ -16,4 +23,10 @@ OFFICIAL = Verb(
     sentence="Write weights under the names of the published code, for software that was made for it.",
     example="fastitpn export official runs/pretrain out=fast_itpn.pt",
     run=run_official,
+)
+VERB = Verb(
+    config=ExportConfig,
+    sentence="Write a model for ONNX, PyTorch, timm or transformers, and check that it does the same.",
+    example="fastitpn export runs/classify format=onnx out=runs/onnx",
+    run=run,
 )

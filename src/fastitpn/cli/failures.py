@@ -4,12 +4,10 @@ import errno
 from collections.abc import Iterator
 
 from fastitpn.config import Config
-from fastitpn.errors import FastITPNError, InputError
+from fastitpn.errors import FastITPNError, InputError, is_out_of_memory
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_ACCESS = (errno.EACCES, errno.EROFS)
-_MEMORY_TEXTS = ("not enough memory", "can't allocate memory", "out of memory")
-"""In PyTorch's RuntimeErrors; only its CUDA allocator has a class of its own."""
 
 
 def explain_failure(error: BaseException, config: Config | None) -> InputError | None:
@@ -20,7 +18,7 @@ def explain_failure(error: BaseException, config: Config | None) -> InputError |
         config: Of the command, to name the keys to change.
     """
     for cause in _causes(error):
-        if isinstance(cause, MemoryError) or _is_out_of_memory(cause):
+        if is_out_of_memory(cause):
             return InputError("out of memory", where=_first_line(cause), fix=_less_memory(config))
         if (isinstance(cause, OSError) and cause.errno in _NO_SPACE) or "No space left on device" in str(cause):
             place = _file(cause) or getattr(config, "out", None)
@@ -54,13 +52,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # By name, because importing torch only to report a failure would hide the failure behind seconds of waiting.
-    if type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _MEMORY_TEXTS)
 
 
 def _less_memory(config: Config | None) -> str:

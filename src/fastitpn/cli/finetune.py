@@ -1,7 +1,7 @@
 """`fastitpn finetune TASK`: a verb for each task."""
 
 from fastitpn.cli.verb import Verb
-from fastitpn.config import ClassifyConfig, SegmentConfig
+from fastitpn.config import ClassifyConfig, DetectConfig, SegmentConfig
 
 
 def run_classifier(config: ClassifyConfig) -> object:
@@ -31,4 +31,19 @@ SEGMENT = Verb(
     sentence="Train a network that gives each pixel a class, on images with masks.",
     example="fastitpn finetune segment data=streets weights=runs/pretrain",
     run=run_segmenter,
+)
+
+
+def run_detector(config: DetectConfig) -> object:
+    """Calls `run_detect`."""
+    from fastitpn.engine.finetune_detect import run_detect
+
+    return run_detect(config)
+
+
+DETECT = Verb(
+    config=DetectConfig,
+    sentence="Train a network that finds things, with boxes and masks, on images with COCO annotations.",
+    example="fastitpn finetune detect data=animals detector=mask_rcnn weights=runs/pretrain",
+    run=run_detector,
 )

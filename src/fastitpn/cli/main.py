@@ -6,7 +6,20 @@ import traceback
 from collections.abc import Sequence
 
 from fastitpn import __version__
-from fastitpn.cli import benchmark, data, demo, evaluate, export, finetune, inspect, predict, pretrain, visualize
+from fastitpn.cli import (
+    benchmark,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    finetune,
+    inspect,
+    predict,
+    pretrain,
+    report,
+    visualize,
+)
 from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.cli.help import print_overview, print_tasks, print_verb
 from fastitpn.cli.verb import Verb
@@ -20,12 +33,20 @@ VERBS = (
     pretrain.VERB,
     finetune.CLASSIFY,
     finetune.SEGMENT,
+    finetune.DETECT,
     evaluate.VERB,
     predict.VERB,
     benchmark.VERB,
     visualize.TOKENS,
+    visualize.FEATURES,
+    visualize.ATTENTION,
+    visualize.SIMILARITY,
+    report.COMPARE,
+    doctor.VERB,
     data.SHARD,
+    data.CONVERT,
     export.OFFICIAL,
+    export.VERB,
     inspect.VERB,
 )
 INTERRUPTED = 130

@@ -13,7 +13,7 @@ def run(config: PredictConfig) -> object:
 
 VERB = Verb(
     config=PredictConfig,
-    sentence="Name the classes of an image or of all images in a folder, or of each of their pixels.",
+    sentence="Name the classes of images, or of each of their pixels, or find things in them.",
     example="fastitpn predict runs/classify photos",
     run=run,
 )

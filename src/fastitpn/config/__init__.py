@@ -1,6 +1,11 @@
 """Typed run configurations: loading, checking and explaining them. Imports nothing heavy, so that --help is quick."""
 
+from fastitpn.config.compare import CompareConfig
+from fastitpn.config.convert import DataConvertConfig
+from fastitpn.config.detect import DetectConfig
+from fastitpn.config.doctor import DoctorConfig
 from fastitpn.config.explain import explain, usage
+from fastitpn.config.export import ExportConfig
 from fastitpn.config.fields import Config, Field, fields_of
 from fastitpn.config.parse import build, parse
 from fastitpn.config.pretrain import (
@@ -20,18 +25,29 @@ from fastitpn.config.runs import (
     InspectConfig,
     PredictConfig,
     RunConfig,
-    VisualizeTokensConfig,
 )
 from fastitpn.config.segment import SegmentConfig
+from fastitpn.config.visualize import (
+    VisualizeAttentionConfig,
+    VisualizeConfig,
+    VisualizeFeaturesConfig,
+    VisualizeSimilarityConfig,
+    VisualizeTokensConfig,
+)
 
 __all__ = [
     "BenchmarkConfig",
     "CacheFeaturesConfig",
     "ClassifyConfig",
+    "CompareConfig",
     "Config",
+    "DataConvertConfig",
     "DataShardConfig",
     "DemoConfig",
+    "DetectConfig",
+    "DoctorConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "ExportOfficialConfig",
     "Field",
     "InspectConfig",
@@ -41,6 +57,10 @@ __all__ = [
     "RunConfig",
     "SegmentConfig",
     "TeacherConfig",
+    "VisualizeAttentionConfig",
+    "VisualizeConfig",
+    "VisualizeFeaturesConfig",
+    "VisualizeSimilarityConfig",
     "VisualizeTokensConfig",
     "build",
     "explain",

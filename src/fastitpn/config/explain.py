@@ -31,7 +31,9 @@ def explain(config_class: type[Config]) -> Group:
 def usage(config_class: type[Config]) -> str:
     """The command in one line: `fastitpn predict CHECKPOINT SOURCE [key=value ...]`."""
     words = [key.upper() for key in config_class._positional]
+    if config_class._rest:
+        words.append(f"{config_class._rest.upper()} ...")
     for key, field in fields_of(config_class).items():
-        if field.default is REQUIRED and key not in config_class._positional:
+        if field.default is REQUIRED and key not in (*config_class._positional, config_class._rest):
             words.append(f"{key}={key.upper()}")
     return " ".join(["fastitpn", config_class._command, *words, "[recipe=FILE.yaml]", "[key=value ...]"])

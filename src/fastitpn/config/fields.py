@@ -21,6 +21,8 @@ class Config:
     """The words after `fastitpn` that this configuration belongs to, such as `finetune classify`."""
     _positional: ClassVar[tuple[str, ...]] = ()
     """The keys that words without `=` fill, in this order."""
+    _rest: ClassVar[str | None] = None
+    """The key, a list, that all further words without `=` fill together."""
     _shorthand: ClassVar[str | None] = None
     """For a nested configuration: the key that `outer=VALUE` sets, as in `teacher=ema` for `teacher.name=ema`."""
     _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()

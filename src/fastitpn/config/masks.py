@@ -17,7 +17,7 @@ class MasksConfig(Config):
     """Segmentation: images and masks."""
 
     images: Path | None = None
-    """Folder of the images inside data; none finds images."""
+    """Folder of the images, inside of data or anywhere; none finds it."""
     masks: Path | None = None
     """Folder of the masks inside data, with the same names; none finds masks, annotations or labels."""
     classes: Path | None = None
@@ -30,15 +30,11 @@ class MasksConfig(Config):
     """What to do about files that cannot be used: stop and name them, or skip them and say how many."""
 
     def problems(self) -> list[str]:
-        """Checks that the folders are inside of data."""
-        return [
-            *super().problems(),
-            *(
-                f"{name}: expected a folder inside of data, relative to it, got {value}"
-                for name, value in (("images", self.images), ("masks", self.masks))
-                if value is not None and value.is_absolute()
-            ),
-        ]
+        """Checks that the masks are inside of data."""
+        result = super().problems()
+        if self.masks is not None and self.masks.is_absolute():
+            result.append(f"masks: expected a folder inside of data, relative to it, got {self.masks}")
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,11 +24,13 @@ def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigTyp
     """
     given: list[Given] = []
     problems: list[str] = []
-    positional = list(config_class._positional)
+    positional, rest = list(config_class._positional), []
     for word in arguments:
         match = _KEY_AND_VALUE.fullmatch(word)
         if match is None and positional and not word.startswith("-"):
             given.append(Given(key=positional.pop(0), value=word))
+        elif match is None and config_class._rest and not word.startswith("-"):
+            rest.append(word)
         elif match is None or word.startswith("-"):
             problems.append(_not_a_key(config_class, word))
         elif match[1] == "recipe":
@@ -37,6 +39,8 @@ def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigTyp
             problems += wrong
         else:
             given.append(Given(key=match[1], value=match[2]))
+    if rest:
+        given.append(Given(key=str(config_class._rest), value=rest))
     return _assemble(config_class, given, problems)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fastitpn.config.detections import DetectionsConfig
 from fastitpn.config.fields import Config
 from fastitpn.config.masks import MasksConfig, ViewsConfig
 
@@ -21,6 +22,7 @@ BelowOne = Annotated[float, Field(ge=0, lt=1)]
 ImagePx = Annotated[int, Field(ge=32, multiple_of=16)]
 PerChannel = tuple[float, float, float]
 Scales = tuple[Positive, Positive]
+Schedule = Literal["cosine", "poly", "step"]
 
 AccelerationName = Literal["off", "balanced", "fast"]
 """The presets of `models.acceleration`, written out again because importing them takes seconds."""
@@ -201,7 +203,7 @@ class ClassifyConfig(CropsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(MasksConfig, ViewsConfig, DeviceConfig):
+class EvaluateConfig(MasksConfig, ViewsConfig, DetectionsConfig, DeviceConfig):
     """Evaluation."""
 
     _command: ClassVar[str] = "evaluate"
@@ -210,9 +212,9 @@ class EvaluateConfig(MasksConfig, ViewsConfig, DeviceConfig):
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint)."""
     data: Path
-    """Folder with a sub-folder of images for each class, or a CSV file; for segmentation one with images and masks."""
+    """As for finetune of the checkpoint's task: classes as folders, images with masks, or with COCO annotations."""
     px: ImagePx | None = None
-    """Side of the input in pixels; none takes the checkpoint's."""
+    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
     batch: Count = 64
@@ -222,7 +224,7 @@ class EvaluateConfig(MasksConfig, ViewsConfig, DeviceConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(ViewsConfig, DeviceConfig):
+class PredictConfig(ViewsConfig, DetectionsConfig, DeviceConfig):
     """Prediction."""
 
     _command: ClassVar[str] = "predict"
@@ -231,52 +233,17 @@ class PredictConfig(ViewsConfig, DeviceConfig):
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint)."""
     source: Path
-    """An image, or a folder of images."""
+    """An image, a folder of images, or a pattern in quotes such as 'photos/**/*.jpg'."""
     out: Path = Path("runs/predict")
     """Folder for the results."""
     top_k: Count = 5
     """Classes to name for each image, the likeliest first."""
+    px: ImagePx | None = None
+    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
     batch: Count = 64
     """Images in one batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VisualizeTokensConfig(Config):
-    """Pictures of tokens."""
-
-    _command: ClassVar[str] = "visualize tokens"
-    _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "images")
-    _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("checkpoint", "model"), ("checkpoint", "weights"))
-
-    checkpoint: Path | None = None
-    """Checkpoint file or run folder (its best checkpoint); or give model and weights."""
-    images: Path
-    """An image, or a folder of images."""
-    acceleration: AccelerationName | None = None
-    """What to show; none shows what the checkpoint was trained with, or balanced if that is off."""
-    px: ImagePx | None = None
-    """Side of the input in pixels; none takes that of the checkpoint or the weights, else of the model."""
-    limit: Count = 16
-    """Images to draw at most, spread evenly over the folder."""
-    model: str | None = None
-    """Instead of a checkpoint: name of the model, such as fastitpn_base; none takes that of the weights."""
-    weights: Path | None = None
-    """Instead of a checkpoint: file with weights; none are random ones, whose choices mean nothing."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes the GPU if there is one."""
-    out: Path = Path("runs/visualize")
-    """Folder for the pictures and the report."""
-
-    def problems(self) -> list[str]:
-        """Checks that there is something to show."""
-        result = []
-        if self.checkpoint is None and self.model is None and self.weights is None:
-            result.append("checkpoint: required, or model=NAME with weights=FILE; got none of them")
-        if self.acceleration == "off":
-            result.append("acceleration: expected balanced or fast, since with off no token leaves; got off")
-        return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fastitpn.config.masks import MasksConfig
-from fastitpn.config.runs import BelowOne, Count, ImagePx, NonNegative, Positive, Ratio, Scales, TrainingConfig
+from fastitpn.config.runs import (
+    BelowOne,
+    Count,
+    ImagePx,
+    NonNegative,
+    Positive,
+    Ratio,
+    Scales,
+    Schedule,
+    TrainingConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +54,8 @@ class SegmentConfig(MasksConfig, TrainingConfig):
     """A crop of which one class covers more than this share is drawn again, up to ten times."""
     photometric: bool = True
     """Distort brightness, contrast, saturation and hue."""
-    schedule: Literal["poly", "cosine"] = "poly"
-    """How the learning rate falls: in a straight line to min_lr, as published, or along a cosine."""
+    schedule: Schedule = "poly"
+    """How the learning rate falls: in a straight line to min_lr, as published; along a cosine; or in two steps."""
     scratch: bool = False
     """Start from random weights on purpose; else a run without weights is warned about."""
     weights_strict: bool = True

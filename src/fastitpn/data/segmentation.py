@@ -125,6 +125,22 @@ def segmentation_images(folders: MaskFolders, classes: SegmentationClasses | Non
     return _of([pairs[place] for place in kept], _with_names(own, highest, folders))
 
 
+def masked_pairs(folders: MaskFolders, val: Path | None = None) -> dict[str, list[tuple[Path, Path | None]]]:
+    """All images with their masks, unchecked, by part: train and val, or "" where there are no parts.
+
+    Args:
+        folders: The data.
+        val: Another folder of the same layout, the part val.
+
+    Raises:
+        InputError: Folders are wrong.
+    """
+    train = _find(folders, folders.data, "train")
+    if val is None and _part(folders, folders.data, "val") is None:
+        return {"": train}
+    return {"train": train, "val": _find(folders, val or folders.data, "val")}
+
+
 _Pair = tuple[Path, Path | None]
 
 

@@ -170,24 +170,34 @@ def check_pairs(
     return kept, max((result for result in found if isinstance(result, int)), default=-1)
 
 
+def read_pair(image: Path, mask: Path | None, reader: MaskReader) -> Labels:
+    """The labels of an image whose header was read.
+
+    Raises:
+        InputError: There is no mask, one of the files cannot be used, or they are of different sizes.
+    """
+    if mask is None:
+        raise InputError("this image has no mask", where=image, expected="a mask of the same name")
+    verify_image(image)
+    labels = reader(mask)
+    size, own = upright_size(image), (labels.shape[1], labels.shape[0])
+    if size != own:
+        turned = own == size[::-1]
+        raise InputError(
+            f"a mask of {own[0]}x{own[1]} px for an image of {size[0]}x{size[1]} px"
+            + (" (turned upright, as its EXIF block asks)" if turned else ""),
+            where=mask,
+        )
+    return labels
+
+
 def _check(image: Path, mask: Path | None, reader: MaskReader) -> int | InputError:
     """Highest label of the mask (-1 without any), or what is wrong."""
     try:
-        if mask is None:
-            return InputError("this image has no mask", where=image, expected="a mask of the same name")
-        verify_image(image)
-        labels = reader(mask)
-        size, own = upright_size(image), (labels.shape[1], labels.shape[0])
-        if size != own:
-            turned = own == size[::-1]
-            return InputError(
-                f"a mask of {own[0]}x{own[1]} px for an image of {size[0]}x{size[1]} px"
-                + (" (turned upright, as its EXIF block asks)" if turned else ""),
-                where=mask,
-            )
-        return int(np.where(labels == IGNORE, -1, labels.astype(np.int16)).max(initial=-1))
+        labels = read_pair(image, mask, reader)
     except InputError as error:
         return error
+    return int(np.where(labels == IGNORE, -1, labels.astype(np.int16)).max(initial=-1))
 
 
 def _listed(problems: Sequence[InputError]) -> list[str]:

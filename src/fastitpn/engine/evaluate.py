@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastitpn.config import to_yaml
+from fastitpn.config.detections import DetectionsConfig
 from fastitpn.config.masks import MasksConfig, ViewsConfig
 from fastitpn.config.runs import EvaluateConfig
 from fastitpn.data.folders import LabelledImages, labelled
@@ -16,6 +17,7 @@ from fastitpn.data.readable import check_readable
 from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.atomic import write_text
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.evaluate_detect import DetectEvaluation, run_evaluate_detect
 from fastitpn.engine.evaluate_segment import SegmentEvaluation, run_evaluate_segment
 from fastitpn.engine.loaders import evaluation_loader, on_device
 from fastitpn.engine.loading import worker_errors
@@ -132,7 +134,7 @@ def evaluate_classifier(
     )
 
 
-def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation:
+def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation | DetectEvaluation:
     """Evaluate a checkpoint of any task on its data, print the figures and write them to `out`.
 
     Raises:
@@ -141,7 +143,9 @@ def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation:
     checkpoint = open_checkpoint(config.checkpoint)
     if checkpoint.task == "segment":
         return run_evaluate_segment(config, checkpoint)
-    check_unused(config, checkpoint, MasksConfig, ViewsConfig)
+    if checkpoint.task == "detect":
+        return run_evaluate_detect(config, checkpoint)
+    check_unused(config, checkpoint, MasksConfig, ViewsConfig, DetectionsConfig)
     check_no_run(config.out)
     classifier = load_classifier(checkpoint, config.acceleration)
     images = labelled(config.data, classifier.classes)

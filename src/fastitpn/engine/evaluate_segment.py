@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.config import to_yaml
+from fastitpn.config.detections import DetectionsConfig
 from fastitpn.config.masks import ViewsConfig
 from fastitpn.config.runs import EvaluateConfig
 from fastitpn.config.segment import SegmentConfig
@@ -27,7 +28,7 @@ from fastitpn.engine.loaders import WORKERS_FROM_BATCHES, cache_mib
 from fastitpn.engine.loading import worker_errors
 from fastitpn.engine.output import check_no_run, make_folder
 from fastitpn.engine.progress import ProgressDisplay
-from fastitpn.engine.trained_model import TrainedCheckpoint
+from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.engine.trained_segmenter import TrainedSegmenter, load_segmenter
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import Item
@@ -185,6 +186,7 @@ def run_evaluate_segment(config: EvaluateConfig, checkpoint: TrainedCheckpoint) 
     Raises:
         InputError: The checkpoint, the data or the folder `out` is wrong.
     """
+    check_unused(config, checkpoint, DetectionsConfig)
     check_no_run(config.out)
     segmenter = load_segmenter(checkpoint, config.acceleration)
     views = views_of(config, segmenter, config.px)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.config.runs import TrainingConfig
@@ -28,7 +27,7 @@ def training_loader(
     fabric: "Fabric",
     steps: int,
     *,
-    to_batch: Callable[[list[Sample]], dict[str, Tensor]] = collate,
+    to_batch: Callable[[list[Sample]], dict[str, Any]] = collate,
 ) -> Callable[[int], DataLoader[Any]]:
     """A function that makes the loader of a run from a given step on; `to_batch` makes a batch of samples."""
 
@@ -73,7 +72,7 @@ def evaluation_loader(
     )
 
 
-def on_device(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[dict[str, Tensor]]:
+def on_device(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[dict[str, Any]]:
     """Batches of a loader on the device of a run."""
     for batch in loader:
         yield fabric.to_device(batch)

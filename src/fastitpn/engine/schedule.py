@@ -2,20 +2,24 @@
 
 import math
 
-SCHEDULES = ("cosine", "poly")
+SCHEDULES = ("cosine", "poly", "step")
 _POLY_WARMUP_START = 1e-6
+_DROPS = (3 / 4, 11 / 12)
 
 
 def learning_rate(
     step: int, *, steps: int, lr: float, min_lr: float, warmup_steps: int, schedule: str = "cosine"
 ) -> float:
-    """Linear warm-up, then a half cosine or a straight line: each as published, step by step.
+    """Linear warm-up, then a half cosine, a straight line or two drops: each as published, step by step.
 
     cosine: `lr * step / (warmup_steps - 1)` while `step < warmup_steps` (so the last of them is at `lr`), then
     `min_lr + (lr - min_lr) * (1 + cos(pi * (step - warmup_steps) / (steps - warmup_steps))) / 2`.
 
     poly (of power 1, published for segmentation): `min_lr + (lr - min_lr) * (1 - step / steps)`, and while
     `step < warmup_steps` that times `1 - (1 - step / warmup_steps) * (1 - 1e-6)`.
+
+    step (published for detection, of 12 or 36 epochs): `lr`, a tenth of it from 3/4 of the steps on, and a hundredth
+    from 11/12 on; while `step < warmup_steps` that times `(step + 1) / warmup_steps`.
 
     Args:
         step: Optimiser step, from 0.
@@ -30,6 +34,9 @@ def learning_rate(
         if step < warmup_steps:
             rate *= 1 - (1 - step / warmup_steps) * (1 - _POLY_WARMUP_START)
         return rate
+    if schedule == "step":
+        rate = max(min_lr, lr * 0.1 ** sum(step >= share * steps for share in _DROPS))
+        return rate * min(1.0, (step + 1) / max(1, warmup_steps))
     if step < warmup_steps:
         return lr * step / max(1, warmup_steps - 1)
     progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))

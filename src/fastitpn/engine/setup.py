@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from fastitpn.config.detect import DetectConfig
 from fastitpn.config.nearest import nearest_name
 from fastitpn.config.runs import ClassifyConfig, TrainingConfig
 from fastitpn.config.segment import SegmentConfig
@@ -93,7 +94,7 @@ def check_model(name: str) -> None:
         )
 
 
-def name_and_px(config: ClassifyConfig | SegmentConfig, file: WeightsFile | None) -> tuple[str, int]:
+def name_and_px(config: ClassifyConfig | SegmentConfig | DetectConfig, file: WeightsFile | None) -> tuple[str, int]:
     """Model and input size of a fine-tuning: as asked for, else those of the weights, else the default.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class TrainedCheckpoint:
 
     @property
     def task(self) -> str | None:
-        """What the model was trained for: classify, segment, pretrain."""
+        """What the model was trained for: classify, segment, detect, pretrain."""
         return self.content.get("task")
 
     def check_complete(self, needed: Iterable[str]) -> None:
@@ -116,24 +116,27 @@ def load_classifier(
     )
 
 
-def check_unused(config: Config, checkpoint: TrainedCheckpoint, *groups: type[Config]) -> None:
+def check_unused(
+    config: Config, checkpoint: TrainedCheckpoint, *groups: type[Config], but: Collection[str] = ()
+) -> None:
     """Make sure that a command has no keys that mean nothing for the task of its checkpoint.
 
     Args:
         config: Of the command.
         checkpoint: Its checkpoint.
         *groups: Those that the keys belong to.
+        but: Keys of them that mean something.
 
     Raises:
         InputError: Some have another value than their default.
     """
-    keys = [key for group in groups for key in given_keys(config, group)]
+    keys = [key for group in groups for key in given_keys(config, group) if key not in but]
     if keys:
         raise InputError(
             f"{', '.join(keys)}: of no use for a checkpoint of the task {checkpoint.task!r}",
             where=checkpoint.path,
             expected="keys of its task",
-            fix=f"leave {'them' if len(keys) > 1 else 'it'} out, or give a checkpoint of fastitpn finetune segment",
+            fix=f"leave {'them' if len(keys) > 1 else 'it'} out, or give a checkpoint of the task that has such keys",
         )
 
 

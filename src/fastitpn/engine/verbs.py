@@ -7,20 +7,24 @@ from typing import Any
 from fastitpn.config import (
     CacheFeaturesConfig,
     ClassifyConfig,
+    CompareConfig,
+    DataConvertConfig,
     DataShardConfig,
     DemoConfig,
+    DetectConfig,
     EvaluateConfig,
-    ExportOfficialConfig,
     PretrainConfig,
     SegmentConfig,
     build,
 )
+from fastitpn.data.detection_converters import Converted
 from fastitpn.engine.evaluate import Evaluation, run_evaluate
+from fastitpn.engine.evaluate_detect import DetectEvaluation
 from fastitpn.engine.evaluate_segment import SegmentEvaluation
 from fastitpn.engine.run import Run
 from fastitpn.errors import InputError
 
-TASKS = ("classify", "segment")
+TASKS = ("classify", "segment", "detect")
 
 
 def pretrain(*, data: str | os.PathLike[str], **keys: Any) -> Run:
@@ -79,34 +83,31 @@ def shard_data(*, data: str | os.PathLike[str], **keys: Any) -> list[Path]:
     return run_shard(build(DataShardConfig, {"data": data, **keys}))
 
 
-def export(form: str, checkpoint: str | os.PathLike[str], **keys: Any) -> Path:
-    """Write a trained or pre-trained model in another form.
+def convert_data(*, data: str | os.PathLike[str], **keys: Any) -> Converted:
+    """Write the annotations of a Pascal VOC or YOLO data set in COCO's format (`fastitpn data convert`).
 
     Args:
-        form: "official": under the names of the published code.
-        checkpoint: Checkpoint file or run directory.
-        **keys: As on the command line (`fastitpn export official --help`): `out`.
+        data: Its folder.
+        **keys: As on the command line (`fastitpn data convert --help`): `form`, `copy`, `on_error`, `out`.
 
     Returns:
-        The file.
+        Files, classes and counts; the folder of the files is `data` for `finetune("detect")`.
 
     Raises:
-        InputError: There is no such form, the weights cannot be read, or the file not be written.
+        InputError: A key, the data or the folder is wrong.
     """
-    from fastitpn.engine.export_official import run_export_official
+    from fastitpn.engine.convert import run_convert
 
-    if form != "official":
-        raise InputError(f"no form {form!r}", expected="official", fix="export('official', checkpoint)")
-    return run_export_official(build(ExportOfficialConfig, {"checkpoint": checkpoint, **keys}))
+    return run_convert(build(DataConvertConfig, {"data": data, **keys}))
 
 
 def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> Run:
     """Fine-tune for a task.
 
     Args:
-        task: "classify" or "segment".
+        task: "classify", "segment" or "detect".
         data: To classify, a folder with a sub-folder of images for each class, or a CSV file; to segment, a folder
-            with the folders images and masks.
+            with the folders images and masks; to detect, a folder of images with annotations in COCO's format.
         **keys: As on the command line (`fastitpn finetune TASK --help`): `weights`, `px`, `epochs`, `out`, ...
 
     Returns:
@@ -116,11 +117,17 @@ def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> Run:
         InputError: A key, the data, the weights or the folder of the run is wrong.
     """
     if task not in TASKS:
-        raise InputError(f"no task {task!r}", expected=" or ".join(TASKS), fix="finetune('classify', data=...)")
+        raise InputError(
+            f"no task {task!r}", expected="classify, segment or detect", fix="finetune('classify', data=...)"
+        )
     if task == "segment":
         from fastitpn.engine.finetune_segment import run_segment
 
         return run_segment(build(SegmentConfig, {"data": data, **keys}))
+    if task == "detect":
+        from fastitpn.engine.finetune_detect import run_detect
+
+        return run_detect(build(DetectConfig, {"data": data, **keys}))
     from fastitpn.engine.finetune import run_classify
 
     return run_classify(build(ClassifyConfig, {"data": data, **keys}))
@@ -128,8 +135,8 @@ def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> Run:
 
 def evaluate(
     checkpoint: str | os.PathLike[str], data: str | os.PathLike[str], **keys: Any
-) -> Evaluation | SegmentEvaluation:
-    """Measure a trained model on labelled images, or on images with masks, as its checkpoint says.
+) -> Evaluation | SegmentEvaluation | DetectEvaluation:
+    """Measure a trained model on labelled images, or on images with masks or boxes, as its checkpoint says.
 
     Args:
         checkpoint: Checkpoint file or run directory.
@@ -137,6 +144,27 @@ def evaluate(
         **keys: As on the command line: `px`, `batch`, `out`, ...
     """
     return run_evaluate(build(EvaluateConfig, {"checkpoint": checkpoint, "data": data, **keys}))
+
+
+def report(kind: str, *runs: str | os.PathLike[str], **keys: Any) -> Path:
+    """Write a page about runs.
+
+    Args:
+        kind: "compare": figures, curves and settings side by side.
+        *runs: Two run directories or more; differences are to the first.
+        **keys: As on the command line (`fastitpn report compare --help`): `names`, `out`.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: There is no such kind, or a folder is no run.
+    """
+    from fastitpn.engine.compare import run_compare
+
+    if kind != "compare":
+        raise InputError(f"no report {kind!r}", expected="compare", fix="report('compare', run, run)")
+    return run_compare(build(CompareConfig, {"runs": runs, **keys}))
 
 
 def demo(**keys: Any) -> Run:

@@ -207,6 +207,8 @@ def _what(weights: WeightsFile, published: bool) -> str:
     what = holds[weights.kind]
     if weights.checkpoint.get("task") == "segment":
         what = f"segmentation network with the head {weights.checkpoint['head']['name']}"
+    if weights.checkpoint.get("task") == "detect":
+        what = f"detector {weights.checkpoint['detector']['name']}"
     if weights.checkpoint:
         task, step = weights.checkpoint.get("task"), weights.checkpoint.get("step")
         return f"{what}, a checkpoint of fastitpn (task {task}, step {step})"

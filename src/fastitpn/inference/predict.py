@@ -1,17 +1,20 @@
 """`fastitpn predict`: the classes of an image, or of all images in a folder."""
 
-from pathlib import Path
+from dataclasses import replace
 
 from fastitpn.config import PredictConfig
+from fastitpn.config.detections import DetectionsConfig
 from fastitpn.config.masks import ViewsConfig
 from fastitpn.engine.atomic import replacing
 from fastitpn.engine.output import make_folder
 from fastitpn.engine.trained_model import check_unused, load_classifier, open_checkpoint
+from fastitpn.inference.detect_results import Detections
+from fastitpn.inference.predict_detect import run_predict_detect
 from fastitpn.inference.predict_segment import run_predict_segment
 from fastitpn.inference.predictor import Predictor
 from fastitpn.inference.results import SHEET_IMAGES, Classification, Predictions, none_readable, skipped_lines
 from fastitpn.inference.segment_results import Segmentations
-from fastitpn.inference.sources import collect_sources
+from fastitpn.inference.written_pictures import images_to_predict, place_in
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
@@ -20,8 +23,8 @@ PREDICTIONS, SHEET = "predictions.jsonl", "contact_sheet.png"
 _ROWS = 10
 
 
-def run_predict(config: PredictConfig) -> Predictions | Segmentations:
-    """Predict with a checkpoint of any task, see `run_predict_segment` for segmentation.
+def run_predict(config: PredictConfig) -> Predictions | Segmentations | Detections:
+    """Predict with a checkpoint of any task, see `run_predict_segment` and `run_predict_detect`.
 
     For a classifier, `predictions.jsonl` and `contact_sheet.png` are written, and the first rows printed. In a
     folder, files that cannot be read are skipped and named. Only these two files are replaced in `out`.
@@ -32,9 +35,12 @@ def run_predict(config: PredictConfig) -> Predictions | Segmentations:
     checkpoint = open_checkpoint(config.checkpoint)
     if checkpoint.task == "segment":
         return run_predict_segment(config, checkpoint)
-    check_unused(config, checkpoint, ViewsConfig)
+    if checkpoint.task == "detect":
+        return run_predict_detect(config, checkpoint)
+    check_unused(config, checkpoint, ViewsConfig, DetectionsConfig)
     classifier = load_classifier(checkpoint, config.acceleration)
-    paths = _images(config)
+    classifier = replace(classifier, px=config.px or classifier.px)
+    paths = images_to_predict(config.source, config.out, (SHEET,))
     make_folder(config.out)
     predictor = Predictor.of(classifier, device=config.device, precision=config.precision)
     predictions = predictor(
@@ -42,7 +48,7 @@ def run_predict(config: PredictConfig) -> Predictions | Segmentations:
         config.top_k,
         batch=config.batch,
         workers=config.workers,
-        on_error="skip" if config.source.is_dir() else "stop",
+        on_error="stop" if config.source.is_file() else "skip",
         progress=len(paths) > config.batch,
     )
     if not predictions:
@@ -54,16 +60,12 @@ def run_predict(config: PredictConfig) -> Predictions | Segmentations:
     return predictions
 
 
-def _images(config: PredictConfig) -> list[Path]:
-    found = [source.path for source in collect_sources(config.source) if source.path is not None]
-    if config.source.is_dir():  # where out is inside of it, the sheet of an earlier call is no image to predict
-        own = (config.out / SHEET).resolve()
-        return [path for path in found if path.name != SHEET or path.resolve() != own]
-    return found
-
-
 def _print(predictions: Predictions, config: PredictConfig) -> None:
-    rows = [(_shown(one, config.source), one.label, one.score, _others(one)) for one in predictions[:_ROWS]]
+    rows = [
+        (str(place_in(config.source, one.path)), one.label, one.score, _others(one))
+        for one in predictions[:_ROWS]
+        if one.path is not None
+    ]
     more = f"and {len(predictions) - _ROWS} more" if len(predictions) > _ROWS else ""
     print_table(Table("Predictions", ("image", "class", "score", "then"), rows, caption=more))
     for line in skipped_lines(predictions.skipped):
@@ -76,9 +78,3 @@ def _others(result: Classification) -> str:
     return ", ".join(
         f"{label} {score:.2f}" for label, score in zip(result.labels[1:3], result.scores[1:3], strict=True)
     )
-
-
-def _shown(result: Classification, source: Path) -> str:
-    """The path inside the folder that was asked for, or the name of the file that was."""
-    assert result.path is not None
-    return str(result.path.relative_to(source)) if source.is_dir() else result.path.name

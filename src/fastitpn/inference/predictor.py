@@ -12,11 +12,14 @@ from torch.utils.data import DataLoader
 from fastitpn.data.transforms import classify_eval
 from fastitpn.engine.acceleration import AccelerationLike
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.fitting import FittingBatch
 from fastitpn.engine.loading import MicroBatches, worker_errors
 from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.engine.trained_detector import load_detector
 from fastitpn.engine.trained_model import TrainedClassifier, load_classifier, open_checkpoint
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.errors import InputError
+from fastitpn.inference.detect_predictor import DetectPredictor
 from fastitpn.inference.inputs import ReadSources, Sample, check_files, check_on_error
 from fastitpn.inference.results import Classification, Predictions, Skipped
 from fastitpn.inference.segment_predictor import SegmentPredictor
@@ -60,6 +63,7 @@ class Predictor:
         self.device = fabric.device
         self._transform = classify_eval(px, mean=mean, std=std)
         self._model = fabric.setup_module(model.eval())
+        self._fitting = FittingBatch("images", "a smaller px, acceleration=fast, or device=cpu")
 
     @classmethod
     def of(cls, classifier: TrainedClassifier, *, device: str = "auto", precision: str = "auto") -> Self:
@@ -90,7 +94,7 @@ class Predictor:
             images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
                 arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
             top_k: Classes to name for each image.
-            batch: Images in one batch.
+            batch: Images in one batch; halved, with a line that says so, where memory runs out.
             workers: Processes that load images, where there are many; 0 loads in this one.
             on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
                 the result.
@@ -126,12 +130,18 @@ class Predictor:
                             raise problem
                         skipped.append(Skipped(index=index, name=sources[index].name, reason=problem.what))
                 if readable:
-                    ranked = self._rank(torch.stack(list(readable.values())), top_k)
+                    ranked = self._rank_fitting(torch.stack(list(readable.values())), top_k)
                     results += [
                         self._result(sources[index], index, *row) for index, row in zip(readable, ranked, strict=True)
                     ]
                 display.advance(len(results) + len(skipped))
         return Predictions(tuple(results), tuple(skipped))
+
+    def _rank_fitting(self, pixels: Tensor, top_k: int) -> list[tuple[list[float], list[int]]]:
+        """`_rank`, in parts that fit into memory."""
+        return self._fitting(
+            lambda size: [row for part in pixels.split(size) for row in self._rank(part, top_k)], len(pixels)
+        )
 
     @torch.inference_mode()
     def _rank(self, pixels: Tensor, top_k: int) -> list[tuple[list[float], list[int]]]:
@@ -159,7 +169,7 @@ def load(
     *,
     device: str = "auto",
     precision: str = "auto",
-) -> Predictor | SegmentPredictor:
+) -> Predictor | SegmentPredictor | DetectPredictor:
     """Make a predictor from a checkpoint of `fastitpn finetune`; nothing else is needed.
 
     Args:
@@ -170,7 +180,8 @@ def load(
         precision: `auto` (bf16-mixed on a GPU that has it, else 32-true), `32-true`, `bf16-mixed` or `16-mixed`.
 
     Returns:
-        What names the classes of images, or what gives each of their pixels one, as the checkpoint says.
+        What names the classes of images, gives each of their pixels one, or finds things in them, as the checkpoint
+        says.
 
     Raises:
         InputError: It cannot be read, wants to run code, or is no model with its classes; or there is no such
@@ -179,6 +190,8 @@ def load(
     content = open_checkpoint(checkpoint)
     if content.task == "segment":
         return SegmentPredictor.of(load_segmenter(content, acceleration), device=device, precision=precision)
+    if content.task == "detect":
+        return DetectPredictor.of(load_detector(content, acceleration), device=device, precision=precision)
     return Predictor.of(load_classifier(content, acceleration), device=device, precision=precision)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Literal, Self, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from fastitpn.data.segmentation_classes import SegmentationClasses
 from fastitpn.data.segmentation_transforms import SegmentationEval
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.fitting import FittingBatch
 from fastitpn.engine.loading import MicroBatches, worker_errors
 from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.trained_segmenter import TrainedSegmenter
@@ -62,6 +64,7 @@ class SegmentPredictor:
         self.device = self._fabric.device
         self._transform = SegmentationEval(mean=mean, std=std)
         self._model = model.to(self.device).eval()
+        self._fitting = FittingBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
 
     @classmethod
     def of(
@@ -145,7 +148,7 @@ class SegmentPredictor:
     def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:
         height, width = pixels.shape[-2:]
         with self._fabric.autocast():
-            scores = log_probabilities(self._model, pixels.to(self.device), views)
+            scores = self._scores(pixels.to(self.device), views)
             labels, sure = (part.cpu().numpy() for part in label_map(scores, height, width))
         return Segmentation(
             index=index,
@@ -156,6 +159,12 @@ class SegmentPredictor:
             mask=labels,
             source=source,
         )
+
+    def _scores(self, pixels: Tensor, views: Views) -> Tensor:
+        """What the network says, through as many windows at a time as fit into memory."""
+        sizes = views.sizes(*pixels.shape[-2:])
+        windows = views.batch if any(views.slides(*size) for size in sizes) else 1
+        return self._fitting(lambda size: log_probabilities(self._model, pixels, replace(views, batch=size)), windows)
 
     def _found(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
         counts = np.bincount(labels.ravel(), minlength=len(self.classes))

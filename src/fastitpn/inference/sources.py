@@ -1,5 +1,6 @@
 """What may be given as an image: files, folders, pictures, arrays and tensors, checked before anything is computed."""
 
+import glob
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.data.folders import list_images
-from fastitpn.data.images import read_image, to_rgb
+from fastitpn.data.images import EXTENSIONS, read_image, to_rgb
 from fastitpn.errors import InputError
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
@@ -82,12 +83,8 @@ def _sources(item: Any, name: str) -> Iterator[Source]:
             yield from (Source(value=image, name=str(image)) for image in _images_in(path))
             return
         if not path.exists():
-            raise InputError(
-                "there is no such image or folder",
-                where=path,
-                expected="an image, or a folder of images",
-                fix="check the path",
-            )
+            yield from (Source(value=image, name=str(image)) for image in _matching(path))
+            return
         yield Source(value=path, name=str(path))
     elif isinstance(item, Image.Image):
         yield Source(value=item, name=name)
@@ -99,6 +96,31 @@ def _sources(item: Any, name: str) -> Iterator[Source]:
         yield Source(value=item.detach(), name=name)
     else:
         raise _not_an_image(item, name)
+
+
+def source_root(source: Path) -> Path:
+    """The folder below which the images of a source are: itself, that of the file, or the fixed part of a pattern."""
+    if source.is_dir():
+        return source
+    if source.exists() or not glob.has_magic(str(source)):
+        return source.parent
+    first = next(place for place, part in enumerate(source.parts) if glob.has_magic(part))
+    return Path(*source.parts[:first])
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The images that a pattern such as photos/**/*.jpg matches."""
+    found = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    images = [path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    if images:
+        return images
+    is_pattern = glob.has_magic(str(pattern))
+    raise InputError(
+        "no image matches this pattern" if is_pattern else "there is no such image or folder",
+        where=pattern,
+        expected="an image, a folder of images, or a pattern in quotes such as 'photos/*.jpg'",
+        fix="check the path",
+    )
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from fastitpn.config import InspectConfig, PredictConfig, build
+from fastitpn.inference.detect_results import Detections
 from fastitpn.inference.inspect import Inspection, run_inspect
 from fastitpn.inference.predict import run_predict
 from fastitpn.inference.results import Predictions
@@ -12,8 +13,8 @@ from fastitpn.inference.segment_results import Segmentations
 
 def predict(
     checkpoint: str | os.PathLike[str], source: str | os.PathLike[str], **keys: Any
-) -> Predictions | Segmentations:
-    """Name the classes of an image or of all images in a folder, or of each of their pixels, and write them to `out`.
+) -> Predictions | Segmentations | Detections:
+    """Name the classes of an image or of all in a folder, of each of their pixels or of the things in them, in `out`.
 
     Args:
         checkpoint: Checkpoint file or run directory.

@@ -121,7 +121,7 @@ PRESETS: dict[str, Acceleration] = {
     for preset in (
         Acceleration(name="off"),
         Acceleration(
-            name="balanced", migration=Migration(keep_ratio=0.5, replenish="residual"), gathering=Gathering(window=16)
+            name="balanced", migration=Migration(keep_ratio=0.4, replenish="residual"), gathering=Gathering(window=16)
         ),
         Acceleration(
             name="fast", migration=Migration(keep_ratio=0.3, replenish="residual"), gathering=Gathering(window=16)

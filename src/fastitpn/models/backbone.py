@@ -1,5 +1,6 @@
 """Fast-iTPN: the trunk, the pyramid on top of it when asked for, a head, and timm's contract for a model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -82,8 +83,8 @@ class FastITPN(Trunk):
         pyramid_dim: int = 256,
         pyramid_mlp_ratio: float = 8 / 3,
         pyramid_depth: int = 1,
-        migration: Migration | None = None,
-        gathering: Gathering | None = None,
+        migration: Migration | Mapping[str, Any] | None = None,
+        gathering: Gathering | Mapping[str, Any] | None = None,
         weight_init: str = "finetune",
         device=None,
         dtype=None,

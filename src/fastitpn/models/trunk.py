@@ -1,7 +1,7 @@
 """The hierarchical trunk: two attention-free stages inside 16x16 patches, and a stage of attention between them."""
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, fx, nn
 
 from fastitpn.errors import InputError
 from fastitpn.models.accelerated import attend_accelerated
-from fastitpn.models.acceleration import Acceleration, resolve_acceleration
+from fastitpn.models.acceleration import PRESETS, Acceleration, resolve_acceleration
+from fastitpn.models.attention_trace import AttentionRecorder, AttentionTrace
 from fastitpn.models.cells import PATCH, patchify
 from fastitpn.models.gathering import Gathering
 from fastitpn.models.initialization import initialize, initialize_table
@@ -145,15 +146,15 @@ class Trunk(nn.Module):
         self,
         value: str | Mapping[str, Any] | Acceleration | None = None,
         *,
-        migration: Migration | None = None,
-        gathering: Gathering | None = None,
+        migration: Migration | Mapping[str, Any] | None = None,
+        gathering: Gathering | Mapping[str, Any] | None = None,
     ) -> None:
         """Switch token migration and token gathering on or off; the weights stay as they are.
 
         Args:
             value: A preset's name ("off", "balanced", "fast"), an `Acceleration` or its dict; None: what follows.
-            migration: Tokens that leave early.
-            gathering: Attention in windows.
+            migration: Tokens that leave early; also as a dict of its fields, which is what saved models hold.
+            gathering: Attention in windows; likewise. Both as a preset has them are that preset.
 
         Raises:
             InputError: It does not fit the model; names the key and its range. The model stays as it was.
@@ -161,7 +162,9 @@ class Trunk(nn.Module):
         if migration is not None or gathering is not None:
             if value is not None:
                 raise InputError("acceleration by name and in detail", expected="one of the two", where="acceleration")
-            value = Acceleration(migration=migration, gathering=gathering)
+            own = Acceleration.from_dict({"migration": migration, "gathering": gathering})
+            same = (p for p in PRESETS.values() if (p.migration, p.gathering) == (own.migration, own.gathering))
+            value = next(same, own)
         acceleration = resolve_acceleration(value)
         acceleration.check(
             self.num_attention_blocks,
@@ -313,6 +316,35 @@ class Trunk(nn.Module):
         tokens = self._encode_cells_in_cache(patchify(images))[2].squeeze(2)
         self._attend_accelerated(self._add_positions(tokens, height, width), height, width, recorder)
         return recorder.trace()
+
+    @torch.jit.ignore
+    @torch.no_grad()
+    def trace_attention(self, image: Tensor, token: int, blocks: Collection[int]) -> AttentionTrace:
+        """To which patches one token attends.
+
+        Args:
+            image: [1, in_chans, H, W].
+            token: Which, in raster order: row * (W / 16) + column.
+            blocks: Blocks of stage 3 to look at, 1 being the first.
+
+        Returns:
+            The trace, of the model's present acceleration.
+
+        Raises:
+            InputError: H or W is no multiple of 16.
+        """
+        height, width = image.shape[-2] // PATCH, image.shape[-1] // PATCH
+        check_image_size(*image.shape[-2:])
+        attention_blocks: Any = self.stages[2].blocks
+        recorder = AttentionRecorder(attention_blocks, token, blocks)
+        tokens = self._encode_cells_in_cache(patchify(image))[2].squeeze(2)
+        with recorder.listening():
+            if self.acceleration.off:
+                recorder.begin_plain(height * width, image.device)
+                self._attend(tokens, height, width)
+            else:
+                self._attend_accelerated(self._add_positions(tokens, height, width), height, width, recorder)
+        return AttentionTrace(grid=(height, width), token=token, shares=recorder.shares, left_after=recorder.left_after)
 
     def encode(
         self, images: Tensor, masked: Tensor | None = None, mask_token: Tensor | None = None, num_stages: int = 3

@@ -20,8 +20,8 @@ from fastitpn.reporting.values import Value, format_column, format_value, is_num
 
 _THUMBNAIL_PX = 320
 _PICTURE_PX = 1800
-_PNG_BYTES = 150_000
-"""Pictures whose PNG is larger than this are stored as JPEG."""
+_PNG_BYTES = 200_000
+"""Pictures whose PNG, quickly made, is larger than this are stored as JPEG."""
 
 
 def write_report(
@@ -118,9 +118,11 @@ def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX) -> M
     if max(picture.size) > limit_px:
         picture = picture.copy()
         picture.thumbnail((limit_px, limit_px))
-    kind, data = "png", _encoded(picture, "PNG", optimize=True)
+    kind, data = "png", _encoded(picture, "PNG", compress_level=1)
     if len(data) > _PNG_BYTES and picture.mode != "RGBA":
         kind, data = "jpeg", _encoded(picture, "JPEG", quality=90, subsampling=0)
+    else:
+        data = _encoded(picture, "PNG", optimize=True)  # slow, so not for pictures that are stored as JPEG anyway
     least = f' style="min-width:{min(picture.width, 640)}px"' if limit_px == _PICTURE_PX else ""
     return Markup(
         f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode()}" alt="{escape(alt)}"'

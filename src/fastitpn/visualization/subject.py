@@ -1,10 +1,10 @@
-"""The model to look into: of a checkpoint, of a weights file, or with random weights; with its acceleration on."""
+"""The model to look into: the backbone of a checkpoint of any task, of a weights file, or with random weights."""
 
 import dataclasses
 from pathlib import Path
 
-from fastitpn.config import VisualizeTokensConfig
 from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
+from fastitpn.config.visualize import VisualizeConfig
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.run import CHECKPOINTS
 from fastitpn.engine.setup import check_model, seed_start, start_from
@@ -12,6 +12,7 @@ from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.cells import PATCH
 from fastitpn.models.gathering import Windows
+from fastitpn.models.pyramid import STRIDES
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights_file import WeightsFile, read_weights
 
@@ -39,9 +40,16 @@ class Subject:
     std: tuple[float, ...]
 
     @property
-    def notes(self) -> tuple[str, str]:
+    def notes(self) -> tuple[str, ...]:
         """What there is to say about every picture."""
-        return f"{self.name} at {self.px} px, {self.weights}", self.model.acceleration.describe()
+        acceleration = self.model.acceleration
+        model = f"{self.name} at {self.px} px, {self.weights}"
+        return (model,) if acceleration.off else (model, acceleration.describe())
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tokens per column and per row."""
+        return self.px // PATCH, self.px // PATCH
 
     @property
     def note_on_windows(self) -> str:
@@ -55,11 +63,16 @@ class Subject:
         return f"one covers the map; px={2 * PATCH * gathering.window} has more"
 
 
-def load_subject(config: VisualizeTokensConfig) -> Subject:
+def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str | None = None) -> Subject:
     """Build the model of a configuration.
 
+    Args:
+        config: Of the command.
+        pyramid: With its pyramid, if the weights have one.
+        instead_of_off: The acceleration to show where none was asked for and none was trained with.
+
     Raises:
-        InputError: The weights cannot be read or do not fit, or the acceleration has nothing to show.
+        InputError: The weights cannot be read or do not fit.
     """
     source = config.checkpoint or config.weights
     file = read_weights(source.expanduser()) if source is not None else None
@@ -75,11 +88,15 @@ def load_subject(config: VisualizeTokensConfig) -> Subject:
     px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name]["img_size"]
     seed_start(0)
     if file is None:
-        model = create_model(name, img_size=px)
-        print("no weights given: they are random, and which tokens leave means nothing", flush=True)
+        model = create_model(name, img_size=px, pyramid=pyramid)
+        print("no weights given: they are random, and the pictures mean nothing", flush=True)
     else:
-        model = _with_weights(file, name, px)
-    _accelerate(model, config, file)
+        model = _with_weights(file, name, px, pyramid)
+    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
+    asked: str | None = config.acceleration
+    if asked is None and (trained is None or trained.off):
+        asked = instead_of_off
+    model.set_acceleration(choose_acceleration(asked, trained))
     normalisation = file.checkpoint.get("normalisation", {}) if file is not None else {}
     return Subject(
         model=model.eval(),
@@ -91,12 +108,32 @@ def load_subject(config: VisualizeTokensConfig) -> Subject:
     )
 
 
+def load_accelerated_subject(config: VisualizeConfig) -> Subject:
+    """Build the model of a configuration, without its pyramid, and with an acceleration in which something happens.
+
+    Raises:
+        InputError: The weights cannot be read or do not fit, or the acceleration has nothing to show.
+    """
+    subject = load_subject(config, pyramid=False, instead_of_off=SHOWN_INSTEAD_OF_OFF)
+    acceleration, grid = subject.model.acceleration, subject.model.grid_size
+    if acceleration.migration is None and acceleration.gathering is not None:
+        if Windows.cut(*grid, acceleration.gathering.window).num_windows == 1:
+            raise InputError(
+                f"there is nothing to show: no token leaves, and one window covers the map of {grid[0]} x "
+                f"{grid[1]} tokens",
+                where="px",
+                expected=f"more than {acceleration.gathering.window * PATCH} px",
+                fix=f"px={2 * PATCH * acceleration.gathering.window}",
+            )
+    return subject
+
+
 def _short(source: Path) -> str:
     """Name of the file; of the run, for one of its checkpoints."""
     return source.parent.parent.name if source.parent.name == CHECKPOINTS else source.name
 
 
-def _with_weights(file: WeightsFile, name: str, px: int) -> FastITPN:
+def _with_weights(file: WeightsFile, name: str, px: int, pyramid: bool) -> FastITPN:
     if file.in_chans != 3:
         raise InputError(
             f"the weights are for images of {file.in_chans} channels",
@@ -104,25 +141,11 @@ def _with_weights(file: WeightsFile, name: str, px: int) -> FastITPN:
             expected="3: red, green and blue",
             fix="other weights",
         )
-    arguments = {key: value for key, value in file.arguments().items() if not key.startswith("pyramid")}
+    arguments = {key: value for key, value in file.arguments().items() if pyramid or not key.startswith("pyramid")}
     model = create_model(name, **{**arguments, "img_size": px, "num_classes": file.num_classes})
+    own = [f"pyramid.output{stride}.norm.weight" in file.tensors for stride in STRIDES[:3]]
+    levels = [place for place, has in enumerate(own) if has]
+    if model.pyramid is not None and len(levels) < 3:  # of a detector that needs no finest level
+        model.pyramid.prune(levels)
     start_from(model, file, name=name, fix="weights=FILE of this model")
     return model
-
-
-def _accelerate(model: FastITPN, config: VisualizeTokensConfig, file: WeightsFile | None) -> None:
-    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
-    asked: str | None = config.acceleration
-    if asked is None and (trained is None or trained.off):
-        asked = SHOWN_INSTEAD_OF_OFF
-    model.set_acceleration(choose_acceleration(asked, trained))
-    acceleration = model.acceleration
-    if acceleration.migration is None and acceleration.gathering is not None:
-        if Windows.cut(*model.grid_size, acceleration.gathering.window).num_windows == 1:
-            raise InputError(
-                f"there is nothing to show: no token leaves, and one window covers the map of {model.grid_size[0]} x "
-                f"{model.grid_size[1]} tokens",
-                where="px",
-                expected=f"more than {acceleration.gathering.window * PATCH} px",
-                fix=f"px={2 * PATCH * acceleration.gathering.window}",
-            )

@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,7 +16,6 @@ from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.output import check_no_run, make_folder
 from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.errors import InputError
-from fastitpn.inference.sources import collect_sources
 from fastitpn.models.token_trace import TokenTrace
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import to_pictures
@@ -25,11 +23,10 @@ from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Picture, Section, Text
 from fastitpn.reporting.token_pictures import count_left, token_picture
 from fastitpn.reporting.values import Value, printable
-from fastitpn.visualization.subject import Subject, load_subject
+from fastitpn.visualization.drawings import REPORT, Drawings, find_images, free_place, shown_name, tell_skipped
+from fastitpn.visualization.subject import Subject, load_accelerated_subject
 
-SUFFIX = ".tokens.png"
-REPORT = "report.html"
-_NAMED = 10
+KIND = "tokens"
 _EXPLANATION = """\
 Tokens that left are tinted, in one colour for each step; the blocks after that step compute the others alone. Before
 the pyramid, and before pooling, all are put back at their places. The next picture draws each token that left as the
@@ -41,20 +38,7 @@ windowed blocks, as a multiple of the window's mean. A token that left gets none
 """
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenPictures:
-    """What `fastitpn visualize tokens` wrote.
-
-    Attributes:
-        report: The page with all of them.
-        pictures: One file for each image.
-    """
-
-    report: Path
-    pictures: tuple[Path, ...]
-
-
-def run_visualize_tokens(config: VisualizeTokensConfig) -> TokenPictures:
+def run_visualize_tokens(config: VisualizeTokensConfig) -> Drawings:
     """Draw a picture for each image, and write them and a page that shows them to `out`.
 
     In a folder, files that cannot be read are skipped and named.
@@ -62,10 +46,10 @@ def run_visualize_tokens(config: VisualizeTokensConfig) -> TokenPictures:
     Raises:
         InputError: The checkpoint, the weights, the images or `out` do not fit, or there is nothing to show.
     """
-    check_no_run(config.out, "tokens")
-    paths = _images(config)
+    check_no_run(config.out, KIND)
+    paths = find_images(config)
     device = build_fabric(config.device, precision="32-true").device
-    subject = load_subject(config)
+    subject = load_accelerated_subject(config)
     subject.model.to(device)
     make_folder(config.out)
     pictures: dict[Path, Path] = {}
@@ -76,39 +60,20 @@ def run_visualize_tokens(config: VisualizeTokensConfig) -> TokenPictures:
             try:
                 image = read_image(path)
             except InputError as error:
-                if not config.images.is_dir():
+                if config.images.is_file():
                     raise
                 skipped.append(error)
             else:
-                picture, trace = _draw(image, _name(path, config), subject, device)
+                picture, trace = _draw(image, shown_name(path, config), subject, device)
                 traces.append(trace)
-                pictures[path] = _free_place(config.out, _name(path, config), pictures)
+                pictures[path] = free_place(config.out, shown_name(path, config), KIND, pictures)
                 with replacing(pictures[path]) as file:
                     picture.save(file, "PNG")
             display.advance(number)
-    _tell_skipped(skipped, len(paths))
+    tell_skipped(skipped, len(paths))
     report = _write_report(config, subject, traces[0], pictures, device)
     print(f"{len(pictures)} picture{'s' * (len(pictures) != 1)} in {config.out}, all on one page: {report}")
-    return TokenPictures(report=report, pictures=tuple(pictures.values()))
-
-
-def _images(config: VisualizeTokensConfig) -> list[Path]:
-    """The files to draw: those given, without our own pictures of an earlier call, as many as `limit` allows."""
-    found = [source.path for source in collect_sources(config.images) if source.path is not None]
-    if config.images.is_dir():
-        out = config.out.resolve()
-        found = [path for path in found if not (path.name.endswith(SUFFIX) and path.resolve().parent == out)]
-        if not found:
-            raise InputError(
-                "the only images in this folder are pictures of this command",
-                where=config.images,
-                expected="a folder with images",
-                fix="images=FOLDER",
-            )
-    if len(found) <= config.limit:
-        return found
-    print(f"{config.limit} of {len(found)} images, spread evenly; limit={len(found)} draws all", flush=True)
-    return [found[int(place)] for place in np.linspace(0, len(found) - 1, config.limit)]
+    return Drawings(report=report, pictures=tuple(pictures.values()))
 
 
 def _draw(image: Image.Image, name: str, subject: Subject, device: torch.device) -> tuple[Image.Image, TokenTrace]:
@@ -117,34 +82,6 @@ def _draw(image: Image.Image, name: str, subject: Subject, device: torch.device)
     trace = dataclasses.replace(trace, **{name: v.cpu() for name, v in vars(trace).items() if isinstance(v, Tensor)})
     [seen] = to_pictures(pixels, subject.mean, subject.std)
     return token_picture(seen, trace, title=name, notes=subject.notes), trace
-
-
-def _name(path: Path, config: VisualizeTokensConfig) -> str:
-    """Of an image, for people: its path inside the folder that was given."""
-    return path.relative_to(config.images).as_posix() if config.images.is_dir() else path.name
-
-
-def _free_place(out: Path, name: str, taken: dict[Path, Path]) -> Path:
-    """Where to write the picture of an image; a number tells pictures of the same name apart."""
-    stem = str(Path(name).with_suffix("")).replace("/", "-").replace("\\", "-")
-    place, number = out / f"{stem}{SUFFIX}", 2
-    while place in taken.values():
-        place, number = out / f"{stem}-{number}{SUFFIX}", number + 1
-    return place
-
-
-def _tell_skipped(skipped: list[InputError], num_images: int) -> None:
-    if skipped and len(skipped) == num_images:
-        raise InputError(
-            f"none of the {num_images} images can be read; the first: {skipped[0].what}",
-            where=skipped[0].where,
-            expected="image files",
-            fix="images=FILE of another image, or a folder of them",
-        )
-    for error in skipped[:_NAMED]:
-        print(printable(f"skipped: {error.where}: {error.what}"))
-    if len(skipped) > _NAMED:
-        print(f"and {len(skipped) - _NAMED} more skipped")
 
 
 def _write_report(
@@ -165,7 +102,7 @@ def _write_report(
     drawn: list[Section] = []
     for path, place in pictures.items():
         with Image.open(place) as picture:
-            drawn.append(Picture(printable(_name(path, config)), picture.copy()))
+            drawn.append(Picture(printable(shown_name(path, config)), picture.copy()))
     return write_report(
         config.out / REPORT,
         title="Tokens that leave, and what windows gather",

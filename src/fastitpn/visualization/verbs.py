@@ -1,23 +1,41 @@
 """The verb `visualize` as a function, with the keys of the command line."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
-from fastitpn.config import VisualizeTokensConfig, build
+from fastitpn.config import (
+    Config,
+    VisualizeAttentionConfig,
+    VisualizeFeaturesConfig,
+    VisualizeSimilarityConfig,
+    VisualizeTokensConfig,
+    build,
+)
 from fastitpn.errors import InputError
-from fastitpn.visualization.tokens import TokenPictures, run_visualize_tokens
+from fastitpn.visualization.attention import run_visualize_attention
+from fastitpn.visualization.drawings import Drawings
+from fastitpn.visualization.features import run_visualize_features
+from fastitpn.visualization.similarity import run_visualize_similarity
+from fastitpn.visualization.tokens import run_visualize_tokens
 
-SUBJECTS = ("tokens",)
+SUBJECTS: dict[str, tuple[type[Config], Callable[[Any], Drawings]]] = {
+    "tokens": (VisualizeTokensConfig, run_visualize_tokens),
+    "features": (VisualizeFeaturesConfig, run_visualize_features),
+    "attention": (VisualizeAttentionConfig, run_visualize_attention),
+    "similarity": (VisualizeSimilarityConfig, run_visualize_similarity),
+}
 
 
-def visualize(subject: str, *, images: str | os.PathLike[str], **keys: Any) -> TokenPictures:
+def visualize(subject: str, *, images: str | os.PathLike[str], **keys: Any) -> Drawings:
     """Draw what happens inside a model.
 
     Args:
-        subject: "tokens": which of them leave at which step, and what each window gathers.
+        subject: "tokens": which of them leave at which step, and what each window gathers. "features": feature maps in
+            colours. "attention": where a token looks. "similarity": how like a token all others are.
         images: An image, or a folder of images.
-        **keys: As on the command line (`fastitpn visualize tokens --help`): `checkpoint`, or `model` and `weights`;
-            `acceleration`, `px`, `limit`, `out`, ...
+        **keys: As on the command line (`fastitpn visualize SUBJECT --help`): `checkpoint`, or `model` and `weights`;
+            `token`, `block`, `levels`, `acceleration`, `px`, `limit`, `out`, ...
 
     Returns:
         Where the page and the pictures are.
@@ -27,6 +45,7 @@ def visualize(subject: str, *, images: str | os.PathLike[str], **keys: Any) -> T
     """
     if subject not in SUBJECTS:
         raise InputError(
-            f"no subject {subject!r}", expected=" or ".join(SUBJECTS), fix='visualize("tokens", checkpoint=, images=)'
+            f"no subject {subject!r}", expected=", ".join(SUBJECTS), fix='visualize("tokens", checkpoint=, images=)'
         )
-    return run_visualize_tokens(build(VisualizeTokensConfig, {"images": images, **keys}))
+    config, run = SUBJECTS[subject]
+    return run(build(config, {"images": images, **keys}))

@@ -1,0 +1,25 @@
+"""The configuration of `data convert`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from fastitpn.config.fields import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConvertConfig(Config):
+    """Conversion."""
+
+    _command: ClassVar[str] = "data convert"
+
+    data: Path
+    """Folder of a Pascal VOC or YOLO data set."""
+    form: Literal["voc", "yolo"] | None = None
+    """What data is in; none finds it."""
+    copy: bool = False
+    """Copy the images to out; else the files there name them where they are."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What to do about images and boxes that cannot be used: stop and name them, or leave them out and say so."""
+    out: Path = Path("runs/coco")
+    """Folder for annotations_train.json, annotations_val.json and so on: data for finetune detect."""

@@ -1,0 +1,40 @@
+"""The configuration of `fastitpn doctor`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fastitpn.config.fields import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorConfig(Config):
+    """Data set."""
+
+    _command: ClassVar[str] = "doctor"
+    _positional: ClassVar[tuple[str, ...]] = ("data",)
+
+    data: Path
+    """Folder or file, as for pretrain and finetune: images, class folders, images with masks, COCO annotations."""
+    val: Path | None = None
+    """Data to validate on, of the same form; none takes a part of data, if it has one."""
+    task: Literal["pretrain", "classify", "segment", "detect"] | None = None
+    """What the data is for; none tells it from the data."""
+    images: Path | None = None
+    """With masks: folder of the images inside data. With COCO annotations: folder of the images. None finds it."""
+    masks: Path | None = None
+    """Folder of the masks inside data; none finds masks, annotations or labels."""
+    classes: Path | None = None
+    """With masks: file with names of the classes; none finds classes.yaml or objectInfo150.txt in data."""
+    ignore_index: Annotated[int, Field(ge=0, lt=2**16)] | None = None
+    """Number in the masks of pixels to leave out; none takes that of the classes' file, else 255."""
+    reduce_zero_label: bool | None = None
+    """Number 0 in the masks is no class; none takes what the classes' file says, else false."""
+    similar: Annotated[float, Field(gt=0.9, lt=1)] | None = 0.985
+    """Cosine of two thumbnails from which images are nearly the same; none looks for copies of files alone."""
+    strict: bool = False
+    """Count notes, such as nearly equal images within a part, as problems too."""
+    out: Path = Path("runs/doctor")
+    """Folder for the findings and the report."""

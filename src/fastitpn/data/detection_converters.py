@@ -1,0 +1,108 @@
+"""From Pascal VOC and YOLO to COCO's format."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fastitpn.data import detection_voc, detection_yolo
+from fastitpn.data.detection_problems import OnError, stop_or_say
+from fastitpn.data.detection_sources import Source, SourceImage, as_coco
+from fastitpn.errors import InputError
+
+Form = Literal["voc", "yolo"]
+
+LAYOUT = f"Pascal VOC: {detection_voc.LAYOUT}. YOLO: {detection_yolo.LAYOUT}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """What was written.
+
+    Attributes:
+        files: Of annotations, one for each part.
+        classes: Names in the order of their categories, whose ids count from 1.
+        num_images: In all files.
+        num_annotations: In all files.
+    """
+
+    files: tuple[Path, ...]
+    classes: tuple[str, ...]
+    num_images: int
+    num_annotations: int
+
+
+def read_source(data: Path, *, form: Form | None = None, on_error: OnError = "stop") -> Source:
+    """The images, boxes and outlines of a data set.
+
+    Args:
+        data: Folder, see `LAYOUT`.
+        form: Of the data; None finds it.
+        on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
+
+    Raises:
+        InputError: The data is of another form, something in it is wrong, or no box is left.
+    """
+    if not data.is_dir():
+        raise InputError("there is no such folder", where=data, expected=LAYOUT, fix="check the path")
+    readers = {"voc": detection_voc.read_voc, "yolo": detection_yolo.read_yolo}
+    source = readers[form or _form_of(data)](data)
+    stop_or_say(source.problems, on_error)
+    if not any(image.things for images in source.parts.values() for image in images):
+        what = "no boxes in this folder" if not source.problems else "no boxes are left"
+        raise InputError(what, where=data, expected=LAYOUT, fix="check the path, and what is listed above")
+    return source
+
+
+def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> Converted:
+    """Writes `annotations_train.json`, `annotations_val.json` and so on, or `annotations.json` if there are no parts.
+
+    Args:
+        source: Of `read_source(data)`.
+        data: Folder of the data.
+        out: Folder to write to.
+        copy: Copy the images into `out`; else the files name them where they are, relative to `out`.
+    """
+    files = []
+    parts = {name: images for name, images in source.parts.items() if images}
+    for name, images in parts.items():
+        file_names = _copied(images, data, out / (name or "images")) if copy else _referred(images, out)
+        files.append(out / f"annotations{'_' * bool(name)}{name}.json")
+        files[-1].write_text(json.dumps(as_coco(images, source.names, file_names)), encoding="utf-8")
+    images = [image for part in parts.values() for image in part]
+    return Converted(
+        files=tuple(files),
+        classes=source.names,
+        num_images=len(images),
+        num_annotations=sum(len(image.things) for image in images),
+    )
+
+
+def _form_of(data: Path) -> Form:
+    if detection_voc.is_voc(data):
+        return "voc"
+    if detection_yolo.is_yolo(data):
+        return "yolo"
+    raise InputError(
+        "neither Pascal VOC nor YOLO is in this folder", where=data, expected=LAYOUT, fix="form=voc or form=yolo"
+    )
+
+
+def _referred(images: Sequence[SourceImage], out: Path) -> list[str]:
+    folder = out.resolve()
+    return [Path(os.path.relpath(image.path.resolve(), folder)).as_posix() for image in images]
+
+
+def _copied(images: Sequence[SourceImage], data: Path, folder: Path) -> list[str]:
+    """Copies the images, with the folders that they are in below `data`, and names them from `folder` on."""
+    names = []
+    for number, image in enumerate(images):
+        inside = image.path.is_relative_to(data)
+        name = image.path.relative_to(data) if inside else Path(f"{number:06}-{image.path.name}")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(image.path, folder / name)
+        names.append(name.as_posix())
+    return names

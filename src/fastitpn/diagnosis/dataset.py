@@ -1,0 +1,258 @@
+"""Which form a data set has, and what is in it; nothing stops at the first thing that is wrong."""
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastitpn.config.doctor import DoctorConfig
+from fastitpn.data.detection import LAYOUT, DetectionImages, find_coco, scan_coco
+from fastitpn.data.folders import list_images
+from fastitpn.data.images import EXTENSIONS
+from fastitpn.data.lists import read_list, read_table
+from fastitpn.data.segmentation import MaskFolders, masked_pairs
+from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation_masks import MaskReader, read_pair
+from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
+from fastitpn.errors import InputError
+
+_VAL_NAMES = ("val", "valid", "validation", "test")
+_IMAGES, _MASKS = ("images",), ("masks", "annotations", "labels")
+_LARGEST_SMALL, _LARGEST_MEDIUM = 32**2, 96**2
+"""Areas of COCO's small and medium things, in pixels."""
+
+
+def open_dataset(config: DoctorConfig) -> DataSet:
+    """Find what a data set holds.
+
+    Raises:
+        InputError: There is no data, or it is of another form than was asked for.
+    """
+    if not config.data.exists():
+        raise InputError(
+            "there is no such file or folder", where=config.data, expected="a data set", fix="check the path"
+        )
+    task = config.task or _task_of(config)
+    if task == "detect":
+        return _boxes(config)
+    if task == "segment":
+        return _masks(config)
+    return _class_folders(config) if task == "classify" else _images(config)
+
+
+def _task_of(config: DoctorConfig) -> str:
+    data = config.data
+    if data.is_file():
+        suffix = data.suffix.lower()
+        return {".json": "detect", ".csv": "classify"}.get(suffix, "pretrain")
+    if _has_annotations(config):
+        return "detect"
+    if config.masks or (any((data / name).is_dir() for name in _IMAGES) and any(map(_has_images, _of(data, _MASKS)))):
+        return "segment"
+    part = next(iter(_parts(config).values()))
+    folders = [folder for folder in _folders(part) if _has_images(folder)]
+    return "classify" if len(folders) > 1 and not _loose_images(part) else "pretrain"
+
+
+def _has_annotations(config: DoctorConfig) -> bool:
+    """Whether there is a file of COCO's format; other tools leave JSON files too."""
+    try:
+        found = [find_coco(config.data, part, config.images) for part in ("train", "val", None)]
+    except InputError:  # several files: the reader will say so
+        return True
+    return any(pair is not None and b'"annotations"' in pair[0].read_bytes() for pair in found)
+
+
+def _images(config: DoctorConfig) -> DataSet:
+    parts = _parts(config)
+    entries = [
+        Entry(path=path, part=part)
+        for part, place in parts.items()
+        for path in (read_list(place) if place.is_file() else list_images(place))
+    ]
+    return DataSet(form="images", entries=entries)
+
+
+def _class_folders(config: DoctorConfig) -> DataSet:
+    parts = _parts(config)
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    for part, place in parts.items():
+        if place.is_file():
+            entries += [Entry(path=row.image, part=part, label=row.label) for row in read_table(place)]
+            continue
+        for folder in _folders(place):
+            try:
+                entries += [Entry(path=path, part=part, label=folder.name) for path in list_images(folder)]
+            except InputError as error:
+                findings.append(
+                    Finding(kind="class folder without images", what=error.what, files=(folder,), part=part)
+                )
+        stray = _loose_images(place)
+        if stray:
+            what = f"{len(stray)} images beside the folders of the classes are of no class"
+            findings.append(Finding(kind="images without a class", what=what, files=tuple(stray), part=part))
+        if not any(entry.part == part for entry in entries):
+            list_images(place)  # says so if there are no images at all
+    if not any(entry.label for entry in entries):
+        raise InputError(
+            "no class sub-folders with images in this folder",
+            where=config.data,
+            expected="one sub-folder per class with its images: FOLDER/cat/1.jpg, FOLDER/dog/2.jpg",
+            fix="task=pretrain for images without classes",
+        )
+    counts: dict[str, Counter[str]] = {}
+    for entry in entries:
+        assert entry.label is not None
+        counts.setdefault(entry.label, Counter())[entry.part] += 1
+    counts = dict(sorted(counts.items()))
+    if len(counts) < 2:
+        findings.append(Finding(kind="one class alone", what=f"all images are of the class {next(iter(counts))!r}"))
+    findings += check_classes(counts, list(parts), "images")
+    return DataSet(form="class folders", entries=entries, counts=counts, findings=findings)
+
+
+def _masks(config: DoctorConfig) -> DataSet:
+    folders = MaskFolders(
+        data=config.data,
+        images=config.images,
+        masks=config.masks,
+        classes=config.classes,
+        ignore_index=config.ignore_index,
+        reduce_zero_label=config.reduce_zero_label,
+    )
+    classes = folders.read_classes()
+    reader = MaskReader.of(classes)
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    pixels: dict[str, NDArray[np.int64]] = {}
+
+    def count(pair: tuple[Path, Path | None]) -> NDArray[np.int64] | InputError:
+        try:
+            return np.bincount(read_pair(*pair, reader).ravel(), minlength=256)
+        except InputError as error:
+            return error
+
+    for part, pairs in masked_pairs(folders, config.val).items():
+        pixels[part] = np.zeros(256, np.int64)
+        entries += [Entry(path=image, part=part) for image, _ in pairs]
+        with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+            for (image, mask), result in zip(pairs, pool.map(count, pairs), strict=True):
+                if isinstance(result, InputError):
+                    kind = "image without a mask" if mask is None else "mask that cannot be used"
+                    files = (image,) if mask is None else (mask, image)
+                    findings.append(Finding(kind=kind, what=result.what, files=files, part=part))
+                else:
+                    pixels[part] += result
+                    if result[IGNORE] == result.sum():
+                        what = "every pixel is left out"
+                        findings.append(Finding(kind="empty mask", what=what, files=(mask or image,), part=part))
+    present = np.flatnonzero(np.sum([of_part[:IGNORE] for of_part in pixels.values()], axis=0))
+    names = classes.numbered(int(present.max(initial=-1)) + 1).names
+    counts = {name: {part: int(of_part[i]) for part, of_part in pixels.items()} for i, name in enumerate(names)}
+    findings += check_classes(counts, list(pixels), "pixels")
+    facts = {
+        part: {"pixels left out": f"{of_part[IGNORE] / max(1, of_part.sum()):.1%}"} for part, of_part in pixels.items()
+    }
+    return DataSet(
+        form="images with masks", entries=entries, unit="pixels", counts=counts, findings=findings, facts=facts
+    )
+
+
+def _boxes(config: DoctorConfig) -> DataSet:
+    data, images = config.data, config.images
+    train = find_coco(data, "train", images) or find_coco(data, None, images)
+    val = find_coco(config.val or data, "val", images)
+    if config.val is not None:
+        val = val or find_coco(config.val, None, images)
+    if train is None and val is None:
+        raise InputError("no COCO annotations in this data", where=data, expected=LAYOUT, fix="data=FILE.json")
+    pairs = {"train": train, "val": val} if train and val else {"": train or val}
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    counts: dict[str, Counter[str]] = {}
+    facts: dict[str, dict[str, object]] = {}
+    first: DetectionImages | None = None
+    for part, pair in pairs.items():
+        assert pair is not None
+        try:
+            found = scan_coco(*pair, classes=first.classes if first else None)
+        except InputError as error:
+            if first is None:
+                raise
+            found = scan_coco(*pair)  # of other classes
+            findings.append(Finding(kind="other classes than in train", what=error.what, files=(pair[0],), part=part))
+        first = first or found
+        left_out = {problem.file for problem in found.problems if problem.leaves_out == "image"} - {pair[0]}
+        files = sorted({*found.paths, *filter(Path.is_file, left_out)})
+        entries += [Entry(path=path, part=part) for path in files]
+        findings += [
+            Finding(
+                kind=problem.kind,
+                what=problem.what,
+                files=(problem.file,),
+                part=part,
+                image_id=problem.image_id,
+                annotation_id=problem.annotation_id,
+            )
+            for problem in found.problems
+        ]
+        numbers = np.bincount(found.labels.numpy(), minlength=len(found.classes))
+        for name, number in zip(found.classes.names, numbers.tolist(), strict=True):
+            counts.setdefault(name, Counter())[part] = number
+        facts[part] = _box_facts(found)
+    findings += check_classes(counts, list(pairs), "annotations")
+    return DataSet(
+        form="COCO annotations", entries=entries, unit="annotations", counts=counts, findings=findings, facts=facts
+    )
+
+
+def _box_facts(found: DetectionImages) -> dict[str, object]:
+    areas, empty, crowds = [], 0, 0
+    for index in range(len(found)):
+        of_image = found.annotations(index)
+        areas += of_image.area.tolist()
+        crowds += int(of_image.crowd.sum())
+        empty += not len(of_image)
+    small = sum(area < _LARGEST_SMALL for area in areas)
+    medium = sum(area < _LARGEST_MEDIUM for area in areas) - small
+    return {
+        "annotations": len(areas),
+        "with masks": found.has_masks,
+        "images without annotations": empty,
+        "crowds": crowds,
+        "small, medium, large": f"{small:,}, {medium:,}, {len(areas) - small - medium:,}",
+    }
+
+
+def _parts(config: DoctorConfig) -> dict[str, Path]:
+    """Where train and val are, or all of the data."""
+    data = config.data
+    val = config.val or next((data / name for name in _VAL_NAMES if (data / name).is_dir()), None)
+    if val is not None and (data / "train").is_dir():
+        return {"train": data / "train", "val": val}
+    return {"": data} if config.val is None else {"train": data, "val": config.val}
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _of(data: Path, names: tuple[str, ...]) -> list[Path]:
+    return [data / name for name in names if (data / name).is_dir()]
+
+
+def _has_images(folder: Path) -> bool:
+    try:
+        return bool(list_images(folder))
+    except InputError:
+        return False
+
+
+def _loose_images(folder: Path) -> list[Path]:
+    """Images in a folder itself."""
+    files = (path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))

@@ -1,0 +1,120 @@
+"""`fastitpn doctor`: what is wrong with a data set, before a training finds out."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from fastitpn.config.doctor import DoctorConfig
+from fastitpn.diagnosis.dataset import open_dataset
+from fastitpn.diagnosis.duplicates import find_duplicates
+from fastitpn.diagnosis.findings import DataSet, Finding
+from fastitpn.diagnosis.page import write_page
+from fastitpn.diagnosis.pixels import UNREADABLE, Look, look_at
+from fastitpn.engine.atomic import write_text
+from fastitpn.engine.output import check_no_run, make_folder
+from fastitpn.errors import FastITPNError
+from fastitpn.reporting.sections import Table
+from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.values import printable
+
+FINDINGS, REPORT = "findings.jsonl", "report.html"
+_NAMED = 10
+
+
+class ProblemsFound(FastITPNError):
+    """The data set was checked, and something is wrong with it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What `fastitpn doctor` found.
+
+    Attributes:
+        form: How the data is labelled: "images", "class folders", "images with masks" or "COCO annotations".
+        images: Images by part; those that cannot be read among them.
+        counts: Images, pixels or annotations by class and part.
+        problems: What should be mended before a training.
+        notes: What deserves a look.
+    """
+
+    form: str
+    images: Mapping[str, int]
+    counts: Mapping[str, Mapping[str, int]]
+    problems: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+
+    @property
+    def clean(self) -> bool:
+        """No problem was found."""
+        return not self.problems
+
+
+def run_doctor(config: DoctorConfig) -> Diagnosis:
+    """Check a data set, print what is wrong, and write `findings.jsonl` and `report.html` to `out`.
+
+    Raises:
+        InputError: There is no data, or it cannot be told what it is, or `out` is the directory of a run.
+    """
+    check_no_run(config.out, "doctor")
+    data = open_dataset(config)
+    looks, odd = look_at(data.entries)
+    named = {file for finding in data.findings for file in finding.files}
+    odd = [finding for finding in odd if finding.kind != UNREADABLE or named.isdisjoint(finding.files)]
+    findings = [*data.findings, *odd, *find_duplicates(looks, config.similar)]
+    if config.strict:
+        findings = [dataclasses.replace(finding, problem=True) for finding in findings]
+    findings.sort(key=lambda finding: not finding.problem)
+    diagnosis = Diagnosis(
+        form=data.form,
+        images=Counter(entry.part for entry in data.entries),
+        counts=data.counts,
+        problems=tuple(finding for finding in findings if finding.problem),
+        notes=tuple(finding for finding in findings if not finding.problem),
+    )
+    make_folder(config.out)
+    lines = [json.dumps(finding.to_json(), ensure_ascii=False) + "\n" for finding in findings]
+    write_text(config.out / FINDINGS, "".join(lines))
+    write_page(config.out / REPORT, config, data, looks, findings)
+    _print(config, data, looks, findings)
+    return diagnosis
+
+
+def stop_at_problems(diagnosis: Diagnosis) -> None:
+    """End a command with exit code 1 if there are problems.
+
+    Raises:
+        ProblemsFound: There are.
+    """
+    if diagnosis.clean:
+        return
+    kinds = Counter(finding.kind for finding in diagnosis.problems).most_common()
+    raise ProblemsFound(
+        f"{len(diagnosis.problems)} problem{'s' * (len(diagnosis.problems) != 1)}: "
+        + ", ".join(f"{count} x {kind}" for kind, count in kinds)
+    )
+
+
+def _print(config: DoctorConfig, data: DataSet, looks: Sequence[Look], findings: Sequence[Finding]) -> None:
+    readable = Counter(look.entry.part for look in looks)
+    rows = [
+        (part or "all", sum(entry.part == part for entry in data.entries), readable[part], _classes(data, part))
+        for part in data.parts
+    ]
+    print_table(Table(f"Data: {data.form}", ("part", "images", "readable", "classes"), rows))
+    for problem, title in ((True, "Problems"), (False, "Notes")):
+        chosen = [finding for finding in findings if finding.problem == problem]
+        if chosen:
+            counts = Counter(finding.kind for finding in chosen).most_common()
+            print_table(Table(title, ("kind", "number"), counts))
+            for finding in chosen[:_NAMED]:
+                print(printable(f"  {finding}"))
+            if len(chosen) > _NAMED:
+                print(f"  and {len(chosen) - _NAMED} more")
+    if not findings:
+        print("nothing is wrong")
+    print(f"all findings: {config.out / FINDINGS}, with pictures: {config.out / REPORT}")
+
+
+def _classes(data: DataSet, part: str) -> int | None:
+    return sum(by_part.get(part, 0) > 0 for by_part in data.counts.values()) if data.counts else None

@@ -1,0 +1,123 @@
+"""What is found in a data set: its images, what they are labelled with, and what is wrong with them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+Form = Literal["images", "class folders", "images with masks", "COCO annotations"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong or odd.
+
+    Attributes:
+        kind: The same words for all of its kind, to count by.
+        what: What it is.
+        files: That it is about; of images that are the same, all of them.
+        part: Of the data: "train", "val", "train and val", or "".
+        problem: Whether it should be mended before a training; a note only deserves a look.
+        image_id: Of the image in a file of annotations, if it has one.
+        annotation_id: Of the annotation, if it is about one.
+    """
+
+    kind: str
+    what: str
+    files: tuple[Path, ...] = ()
+    part: str = ""
+    problem: bool = True
+    image_id: int | None = None
+    annotation_id: int | None = None
+
+    def __str__(self) -> str:
+        ids = (("annotation", self.annotation_id), ("image", self.image_id))
+        place = [*map(str, self.files[:1]), *(f"{name} {number}" for name, number in ids if number is not None)]
+        return ": ".join([*([", ".join(place)] if place else []), self.kind, self.what])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain types."""
+        return {**dataclasses.asdict(self), "files": [str(file) for file in self.files]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An image of a data set.
+
+    Attributes:
+        path: Its file.
+        part: "train", "val", or "" where there are no parts.
+        label: Its class, where an image has one.
+    """
+
+    path: Path
+    part: str
+    label: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """A data set, as far as it can be told without looking at its images.
+
+    Attributes:
+        form: Of its labels.
+        entries: Its images.
+        unit: What `counts` counts.
+        counts: Class to part to number; empty without labels.
+        findings: What is wrong with its labels.
+        facts: What else there is to say, by part.
+    """
+
+    form: Form
+    entries: Sequence[Entry]
+    unit: Literal["images", "pixels", "annotations"] = "images"
+    counts: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+    facts: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of its parts, in their order."""
+        return list(dict.fromkeys(entry.part for entry in self.entries))
+
+
+def check_classes(counts: Mapping[str, Mapping[str, int]], parts: Sequence[str], unit: str) -> list[Finding]:
+    """Classes that a part lacks or that are rare.
+
+    Args:
+        counts: Class to part to number.
+        parts: Names of the parts.
+        unit: What is counted.
+    """
+    found = []
+    for name, by_part in counts.items():
+        for part in parts:
+            if by_part.get(part, 0):
+                continue
+            if not any(by_part.values()):
+                found.append(Finding(kind="class without images", what=f"{name!r} has no {unit}"))
+                break
+            only = next(other for other in parts if by_part.get(other, 0))
+            found.append(
+                Finding(
+                    kind="class missing in a part",
+                    what=f"{name!r} has {by_part[only]:,} {unit} in {only}, none in {part}",
+                    part=part,
+                    problem=part == "train",  # what is never learnt cannot be right; what is never tested can
+                )
+            )
+    first = parts[0] if parts else ""
+    numbers = {name: by_part.get(first, 0) for name, by_part in counts.items() if by_part.get(first, 0)}
+    if len(numbers) > 1 and unit != "pixels":  # of which a background has most anywhere
+        most, least = max(numbers, key=numbers.__getitem__), min(numbers, key=numbers.__getitem__)
+        ratio = numbers[most] / numbers[least]
+        if ratio >= UNBALANCED:
+            what = f"{most!r} has {ratio:,.0f} times as many {unit} as {least!r}: {numbers[most]:,} and "
+            found.append(
+                Finding(kind="unbalanced classes", what=f"{what}{numbers[least]:,}", part=first, problem=False)
+            )
+    return found
+
+
+UNBALANCED = 20
+"""Ratio of the most to the least frequent class that is worth a note."""

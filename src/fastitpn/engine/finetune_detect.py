@@ -1,0 +1,182 @@
+"""`fastitpn finetune detect`: from images with boxes and masks to a network that finds things."""
+
+import logging
+import math
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from fastitpn.config import DetectConfig, to_dict
+from fastitpn.data.detection import DetectionClasses, DetectionImages, detection_split
+from fastitpn.data.detection_datasets import DetectDataset, collate_detect
+from fastitpn.data.detection_transforms import DetectTrain
+from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
+from fastitpn.engine.detect_report import write_detect_report
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.evaluate_detect import detection_loader, folder_of_images
+from fastitpn.engine.loaders import cache_mib, on_device, training_loader
+from fastitpn.engine.loop import fit
+from fastitpn.engine.run import Run
+from fastitpn.engine.run_directory import prepare
+from fastitpn.engine.setup import fit_settings, global_batch, name_and_px, seed_start, start_from, total_steps
+from fastitpn.models.official_names import BACKBONE
+from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.tasks.detect.detector import Detector
+from fastitpn.tasks.detect.model import WITH_MASKS, create_detector
+from fastitpn.tasks.detect.task import DetectTask
+
+logger = logging.getLogger(__name__)
+
+_LONGEST = 5 / 3
+"""Longest side of an image over `px`, as in COCO's usual 800 x 1333."""
+_PUBLISHED_PX = 800
+_ANCHOR_SCALES, _REGIONS = (2.0, 8.0), (64, 512)
+"""Of the R-CNNs, where none are given: in proportion to px, from the least to the most, which is published for 800."""
+_QUERIES, _LAYERS = 300, 6
+"""Of dino, where none are given."""
+_SMALL = 2
+"""Images more than so many times as large as they are looked at are worth a word."""
+
+
+def run_detect(config: DetectConfig) -> Run:
+    """Fine-tune for detection, or continue an interrupted run of the same configuration.
+
+    Raises:
+        InputError: The data, the weights or the folder of the run do not fit.
+    """
+    train, val = detection_split(
+        config.data,
+        config.val,
+        images=folder_of_images(config.images, config.data),
+        val_ratio=config.val_ratio,
+        seed=config.seed,
+        on_error=config.on_error,
+        with_masks=config.detector in WITH_MASKS,
+    )
+    task = build_task(config, train.classes)
+    px, max_px = task.description["px"], task.description["max_px"]
+    _say_if_small(train, px)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision)
+    run = prepare(config.out, to_dict(config), verb="finetune detect", rank=fabric.global_rank)
+    transform = DetectTrain(
+        px=config.multi_scale or (px,),
+        max_px=max_px,
+        mean=config.mean,
+        std=config.std,
+        square_px=px if config.jitter else None,
+        scale_range=config.jitter or (1.0, 1.0),
+        hflip=config.hflip,
+    )
+    dataset = DetectDataset(train, transform, seed=config.seed, cache_mib=cache_mib(config.workers))
+    val_loader = detection_loader(val, px, max_px, config.mean, config.std, batch=config.batch, workers=config.workers)
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return task.evaluate(on_device(val_loader, fabric), model)
+
+    settings = fit_settings(
+        config,
+        len(train),
+        schedule=config.schedule,
+        layer_decay=config.layer_decay,
+        ema=config.ema,
+        evaluate_every=max(1, math.ceil(config.eval_every_epochs * len(train) / global_batch(config))),
+        best_metric="mask_ap" if task.trained_model.has_masks else "box_ap",
+    )
+    if not run.complete:
+        logger.info("%s images to train, %s to validate, %s classes", len(train), len(val), len(train.classes))
+        steps = total_steps(config, len(train))
+        loader = training_loader(dataset, config, fabric, steps, to_batch=collate_detect)
+        fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
+    if fabric.is_global_zero:
+        write_detect_report(run, config, val, fabric)
+    return Run(config.out)
+
+
+def build_task(config: DetectConfig, classes: DetectionClasses) -> DetectTask:
+    """The network of a configuration, with its start weights, as a task."""
+    seed_start(config.seed)
+    file = read_weights(config.weights) if config.weights is not None else None
+    name, px = name_and_px(config, file)
+    arguments: dict[str, Any] = {"img_size": px}
+    if file is not None:
+        own = ("img_size", "in_chans", "pyramid", "fc_norm")  # what the images and the task decide
+        arguments |= {k: v for k, v in file.arguments().items() if k not in own}
+    model = {"name": name, "arguments": arguments}
+    detector = {"name": config.detector, "arguments": _detector_arguments(config, name, px, arguments)}
+    network = create_detector(model, detector, len(classes), drop_path_rate=config.drop_path)
+    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
+    network.backbone.set_acceleration(choose_acceleration(config.acceleration, trained))
+    if file is not None:
+        _start(network, file, name, detector, classes, strict=config.weights_strict)
+    elif not config.scratch:
+        print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
+    description = {
+        "model": model,
+        "detector": detector,
+        "classes": list(classes.names),
+        "category_ids": list(classes.ids),
+        "normalisation": {"mean": list(config.mean), "std": list(config.std)},
+        "px": px,
+        "max_px": px if config.jitter else config.max_px or round(_LONGEST * px),
+    }
+    return DetectTask(network, description)
+
+
+def _detector_arguments(config: DetectConfig, name: str, px: int, arguments: dict[str, Any]) -> dict[str, Any]:
+    """In the published proportions to the pyramid's channels (256) and the size of the images (800)."""
+    if config.detector == "dino":
+        layers = config.layers or _LAYERS
+        return {"queries": config.queries or _QUERIES, "encoder_layers": layers, "decoder_layers": layers}
+    dim = (ARCHITECTURES[name] | arguments).get("pyramid_dim", 256)
+    sizes = {
+        "anchor_scale": config.anchor_scale or _in_proportion(px, *_ANCHOR_SCALES),
+        "regions": config.regions or round(_in_proportion(px, *_REGIONS)),
+        "box_width": 4 * dim,
+    }
+    return {**sizes, "mask_width": dim} if config.detector in WITH_MASKS else sizes
+
+
+def _in_proportion(px: int, least: float, most: float) -> float:
+    return min(most, max(least, most * px / _PUBLISHED_PX))
+
+
+def _start(
+    network: Detector,
+    file: WeightsFile,
+    name: str,
+    detector: dict[str, Any],
+    classes: DetectionClasses,
+    *,
+    strict: bool,
+) -> None:
+    """Backbone and, from a run with the same detector, the detector; of other classes all but its last layers."""
+    inside: dict[str, Any] = {}
+    if file.checkpoint.get("task") == "detect":
+        own = {key for key in network.state_dict() if not key.startswith(BACKBONE)}
+        inside = {key: tensor for key, tensor in file.tensors.items() if key in own}
+        tensors = {key: tensor for key, tensor in file.tensors.items() if key not in inside}
+        file = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
+    fix = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
+    start_from(network.backbone, file, name=name, fix=fix, strict=strict)
+    if file.checkpoint.get("task") != "detect":
+        return
+    if file.checkpoint.get("detector") != detector:
+        print("the detector of those weights is another: it starts fresh", flush=True)
+        return
+    same = tuple(file.checkpoint.get("classes", ())) == classes.names
+    taken = {key: tensor for key, tensor in inside.items() if same or not key.startswith(network.class_layers)}
+    network.load_state_dict(taken, strict=False)
+    rest = "" if same else ", but for its last layers: those are for other classes"
+    print(f"the detector is taken over{rest}", flush=True)
+
+
+def _say_if_small(images: DetectionImages, px: int) -> None:
+    """A hint to those who did not think of px: small things vanish where large images are looked at in a small size."""
+    shorter = sorted(min(size) for size in images.sizes)[len(images) // 2]
+    if shorter > _SMALL * px:
+        print(
+            f"the images are {shorter} px high or wide, and are looked at in {px} px: a larger px finds smaller things",
+            flush=True,
+        )

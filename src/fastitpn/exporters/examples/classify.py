@@ -1,0 +1,26 @@
+"""Names the classes of pictures: python run.py PICTURE ... (needs onnxruntime and Pillow)."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+HERE = Path(__file__).parent
+ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
+SESSION = onnxruntime.InferenceSession(HERE / ABOUT["file"], providers=["CPUExecutionProvider"])
+for name in sys.argv[1:]:
+    picture, (height, width) = ImageOps.exif_transpose(Image.open(name)).convert("RGB"), ABOUT["px"]
+    scale = ABOUT["view"].get("shorter_side", 0) / min(picture.size)
+    size = (int(picture.width * scale), int(picture.height * scale)) if scale else (width, height)
+    picture = picture.resize(size, Image.Resampling.BICUBIC if scale else Image.Resampling.BILINEAR)
+    left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
+    pixels = np.asarray(picture.crop((left, top, left + width, top + height)), np.float32) / 255
+    images = ((pixels - np.float32(ABOUT["mean"])) / np.float32(ABOUT["std"])).transpose(2, 0, 1)
+    images = np.repeat(images[None], ABOUT["input"]["fewest_images"], axis=0)
+    logits = SESSION.run(None, {"images": images})[0][0]
+    scores = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    for label in np.argsort(-scores)[:3]:
+        print(name, ABOUT["classes"][label] if ABOUT["classes"] else label, round(float(scores[label]), 4))

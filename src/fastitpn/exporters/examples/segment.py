@@ -1,0 +1,27 @@
+"""Writes a mask for each picture beside it: python run.py PICTURE ... (needs onnxruntime and Pillow)."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+HERE = Path(__file__).parent
+ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
+SESSION = onnxruntime.InferenceSession(HERE / ABOUT["file"], providers=["CPUExecutionProvider"])
+for name in sys.argv[1:]:
+    picture, (height, width) = ImageOps.exif_transpose(Image.open(name)).convert("RGB"), ABOUT["px"]
+    if "height" in ABOUT["input"]["shape"]:  # any size: keep the shape of the picture
+        scale = min(height, width) / min(picture.size)
+        height, width = (max(2, round(side * scale / 16)) * 16 for side in (picture.height, picture.width))
+    pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
+    images = ((pixels - np.float32(ABOUT["mean"])) / np.float32(ABOUT["std"])).transpose(2, 0, 1)
+    images = np.repeat(images[None], ABOUT["input"]["fewest_images"], axis=0)
+    scores = SESSION.run(None, {"images": images})[0][0]  # [classes, height / 4, width / 4]
+    enlarged = [np.asarray(Image.fromarray(one).resize(picture.size, Image.Resampling.BILINEAR)) for one in scores]
+    mask = Image.fromarray(np.argmax(enlarged, axis=0).astype(np.uint8))
+    mask.putpalette([value for color in ABOUT["colors"] for value in color])
+    mask.save(Path(name).with_suffix(".mask.png"))
+    print(name, {ABOUT["classes"][label]: count for count, label in mask.getcolors()})

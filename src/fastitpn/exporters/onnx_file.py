@@ -1,0 +1,104 @@
+"""ONNX: writing a graph, quantising it, and running it with onnxruntime."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastitpn.errors import InputError
+from fastitpn.exporters.networks import Graph
+from fastitpn.exporters.shapes import Shapes
+
+OPSET = 18
+_ONE_FILE_BYTES = 1_900_000_000
+"""A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
+_SILENT = 4
+
+Runner = Callable[[Tensor], list[Tensor]]
+"""From images to the outputs of a file."""
+
+
+def check_installed() -> None:
+    """Raise unless the packages are there.
+
+    Raises:
+        InputError: With the command to install them.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"the package {error.name} is not installed",
+            where="format",
+            expected="onnx, onnxscript and onnxruntime",
+            fix="pip install 'fastitpn[export]'",
+        ) from None
+
+
+def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
+    """Trace a graph and write it, without the paths of source files that PyTorch would put in it."""
+    import onnx_ir
+
+    program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
+    model = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=list(graph.network.outputs),
+        custom_translation_table={torch.ops.aten.sort.stable: _stable_sort()},
+    )
+    assert model is not None
+    for node in onnx_ir.traversal.RecursiveGraphIterator(model.model.graph):
+        node.metadata_props.clear()
+        node.doc_string = None
+    size = sum(parameter.nbytes for parameter in graph.parameters())
+    model.save(str(path), external_data=size > _ONE_FILE_BYTES)
+
+
+def quantise(source: Path, path: Path) -> None:
+    """Matrices as int8, a scale for each of their columns; activations are quantised when they are known."""
+    from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / source.name
+        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        quantize_dynamic(
+            prepared, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"]
+        )
+
+
+def open_onnx(path: Path) -> Runner:
+    """A file in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = _SILENT  # what goes wrong is raised as well
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> list[Tensor]:
+        outputs: Sequence[np.ndarray] = session.run(None, {"images": images.numpy()})
+        return [torch.from_numpy(output) for output in outputs]
+
+    return run
+
+
+def _stable_sort() -> Any:
+    """`torch.sort(stable=True)`, which the exporter lacks: TopK of all, whose ties ONNX breaks by their place."""
+    import onnxscript
+
+    op: Any = onnxscript.opset18
+
+    def sort(self: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
+        size = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))
+        return op.TopK(self, size, axis=dim, largest=int(descending), sorted=1)
+
+    return sort

@@ -1,0 +1,132 @@
+"""Real pictures to compare a file with its model on."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib.cbook
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from fastitpn.config.export import ExportConfig
+from fastitpn.data.folders import labelled, list_images, unlabelled
+from fastitpn.data.images import read_image
+from fastitpn.data.segmentation import MaskFolders, segmentation_images
+from fastitpn.data.segmentation_transforms import SegmentationEval
+from fastitpn.data.transforms import classify_eval
+from fastitpn.errors import InputError
+from fastitpn.exporters.subject import Subject
+
+_PHOTOGRAPH = "grace_hopper.jpg"
+_FEWEST = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Pictures, decoded when they are asked for.
+
+    Attributes:
+        images: Files, or pictures.
+        source: What they are, for people; no path.
+        view: From a picture and a size to the model's input.
+        labels: True class of each; None where it is not known.
+        masks: File of the true classes of its pixels, for each; None where they are not known.
+    """
+
+    images: list[Path] | list[Image.Image]
+    source: str
+    view: Callable[[Image.Image, tuple[int, int]], Tensor]
+    labels: list[int] | None = None
+    masks: list[Path] | None = None
+    _cache: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def tensors(self, size: tuple[int, int]) -> Tensor:
+        """All of them, normalised: [n, 3, height, width]."""
+        if size not in self._cache:
+            read = (image if isinstance(image, Image.Image) else read_image(image) for image in self.images)
+            self._cache[size] = torch.stack([self.view(image, size) for image in read])
+        return self._cache[size]
+
+
+def find_pictures(config: ExportConfig, subject: Subject) -> Pictures:
+    """The pictures of `data`; else of its training's data, if that is still there; else crops of one photograph.
+
+    Raises:
+        InputError: There are none in `data`.
+    """
+    fewest = max(_FEWEST, config.batch)
+    if config.data is not None:
+        return _from(config.data, subject, config.limit, fewest, with_masks=True)
+    for key in ("val", "data"):
+        given = subject.training.get("config", {}).get(key)
+        if given is not None and Path(given).exists():
+            with suppress(InputError):
+                return _from(Path(given), subject, config.limit, fewest)
+    return Pictures(images=_crops(max(config.limit, fewest)), source="crops of a photograph", view=_view(subject))
+
+
+def _from(data: Path, subject: Subject, limit: int, fewest: int, *, with_masks: bool = False) -> Pictures:
+    """The images of a folder, with their labels where it has those of the subject; masks take long to be checked."""
+    paths, labels, masks = _listed(data, subject, with_masks)
+    chosen = min(len(paths), limit)
+    places = [place * len(paths) // chosen for place in range(chosen)]  # spread evenly
+    places = (places * fewest)[: max(chosen, fewest)]  # some come again where they are too few for a batch
+    return Pictures(
+        images=[paths[place] for place in places],
+        labels=None if labels is None else [labels[place] for place in places],
+        masks=None if masks is None else [masks[place] for place in places],
+        source=f"{chosen} images of {data.resolve().name}",
+        view=_view(subject),
+    )
+
+
+def _listed(data: Path, subject: Subject, with_masks: bool) -> tuple[list[Path], list[int] | None, list[Path] | None]:
+    """Images, and the true classes of each or of its pixels where they are known."""
+    with suppress(InputError):  # without classes, or with those of something else, they are there to compare on
+        if subject.task == "classify" and subject.classes is not None:
+            images = labelled(_validation_part(data), subject.classes)
+            return images.paths, images.labels, None
+        if subject.task == "segment" and with_masks:
+            masked = segmentation_images(MaskFolders(data=data), subject.masks)
+            return masked.images, None, masked.masks
+    return (unlabelled(data) if data.is_file() else list_images(_image_part(data))), None, None
+
+
+def _view(subject: Subject) -> Callable[[Image.Image, tuple[int, int]], Tensor]:
+    """A square picture for a classifier is what its evaluation takes; any other is the whole of it, resized."""
+    whole = SegmentationEval(mean=subject.mean, std=subject.std)
+
+    def view(image: Image.Image, size: tuple[int, int]) -> Tensor:
+        if subject.task == "classify" and size[0] == size[1]:
+            cropped: Tensor = classify_eval(size[0], mean=subject.mean, std=subject.std)(image)
+            return cropped
+        return transforms.resize(whole(image), list(size), antialias=True)
+
+    return view
+
+
+def _crops(count: int) -> list[Image.Image]:
+    photograph = read_image(matplotlib.cbook.get_sample_data(_PHOTOGRAPH, asfileobj=False))
+    chance = random.Random(0)
+    crops = []
+    for _ in range(count):
+        side = chance.randint(min(photograph.size) // 4, min(photograph.size))
+        left, top = chance.randint(0, photograph.width - side), chance.randint(0, photograph.height - side)
+        crops.append(photograph.crop((left, top, left + side, top + side)))
+    return crops
+
+
+def _validation_part(data: Path) -> Path:
+    return next((data / name for name in ("val", "valid", "validation") if (data / name).is_dir()), data)
+
+
+def _image_part(data: Path) -> Path:
+    """Masks beside the images are no pictures."""
+    return data / "images" if (data / "images").is_dir() else data

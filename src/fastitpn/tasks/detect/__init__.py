@@ -1,0 +1,1 @@
+"""Detection and instance segmentation: detectors on the pyramid, their losses, and COCO's figures."""

@@ -1,0 +1,178 @@
+"""COCO's figures: average precision of boxes and masks, by faster_coco_eval, which counts as pycocotools does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from faster_coco_eval import COCO
+from faster_coco_eval import COCOeval_faster as CocoEvaluation
+from faster_coco_eval.core import mask as coco_mask
+from torch import Tensor
+
+from fastitpn.data.detection_annotations import DetectionClasses, Rle
+from fastitpn.tasks.detect.detector import Detections
+
+_KINDS = {"box": "bbox", "mask": "segm"}
+_AREAS = ("small", "medium", "large")
+_AP50, _AP75 = 0, 5
+"""Places among the overlaps 0.5, 0.55 ... 0.95."""
+
+
+class CocoScores:
+    """Collects what is there and what was found, image by image, and compares the two.
+
+    Args:
+        classes: Of the labels.
+    """
+
+    def __init__(self, classes: DetectionClasses) -> None:
+        self.classes = classes
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._results: list[dict[str, Any]] = []
+        self._evaluations: dict[str, CocoEvaluation] = {}
+        self._kinds: set[str] = set(_KINDS)
+
+    def add(self, batch: Mapping[str, Any], found: Sequence[Detections]) -> None:
+        """Takes the detections of a batch.
+
+        Args:
+            batch: As `collate_detect` makes it of samples of `DetectEvaluationDataset`.
+            found: Of each image, at its original size.
+        """
+        self._evaluations.clear()
+        if "masks" not in batch or any("masks" not in one for one in found):
+            self._kinds.discard("mask")
+        for number, detections in enumerate(found):
+            image_id, (height, width) = int(batch["image_id"][number]), batch["size"][number]
+            self._images.append({"id": image_id, "height": int(height), "width": int(width)})
+            self._annotations += self._things(batch, number, image_id)
+            self._results += coco_results(detections, image_id, self.classes)
+
+    def _things(self, batch: Mapping[str, Any], number: int, image_id: int) -> list[dict[str, Any]]:
+        labels, crowd, area = (batch[key][number].tolist() for key in ("labels", "crowd", "area"))
+        first = len(self._annotations) + 1  # numbered anew: COCO's tools take a thing with the id 0 for not found
+        things = [
+            {
+                "id": first + place,
+                "image_id": image_id,
+                "category_id": self.classes.ids[labels[place]],
+                "bbox": box,
+                "area": area[place],
+                "iscrowd": int(crowd[place]),
+            }
+            for place, box in enumerate(_corner_and_size(batch["boxes"][number]))
+        ]
+        for thing, mask in zip(things, batch["masks"][number] if "masks" in batch else (), strict=False):
+            thing["segmentation"] = _plain(mask)
+        return things
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """What is there, as COCO's files have it."""
+        categories = [
+            {"id": number, "name": name} for number, name in zip(self.classes.ids, self.classes.names, strict=True)
+        ]
+        return {"info": {}, "images": self._images, "annotations": self._annotations, "categories": categories}
+
+    def results(self) -> list[dict[str, Any]]:
+        """What was found, as COCO's results have it: image_id, category_id, bbox, score, and segmentation of masks."""
+        return list(self._results)
+
+    def figures(self) -> dict[str, float]:
+        """In percent: average precision and recall of boxes and, where there are any, of masks.
+
+        Returns:
+            box_ap (the mean over the overlaps 0.5 to 0.95), box_ap50, box_ap75, box_ap_small (below 32 x 32 px),
+            box_ap_medium, box_ap_large (from 96 x 96 px), box_ar (recall in 100 detections); and mask_ap and so on.
+            Sizes of which there is nothing are left out.
+        """
+        figures: dict[str, float] = {}
+        for kind in self._used_kinds():
+            precision, recall = (self._evaluation(kind).eval[name] for name in ("precision", "recall"))
+            values = {  # [overlap, recall, class, area, most detections]
+                "ap": _mean(precision[:, :, :, 0, -1]) or 0.0,
+                "ap50": _mean(precision[_AP50, :, :, 0, -1]) or 0.0,
+                "ap75": _mean(precision[_AP75, :, :, 0, -1]) or 0.0,
+                **{f"ap_{area}": _mean(precision[:, :, :, place + 1, -1]) for place, area in enumerate(_AREAS)},
+                "ar": _mean(recall[:, :, 0, -1]) or 0.0,  # [overlap, class, area, most detections]
+            }
+            figures |= {f"{kind}_{name}": value for name, value in values.items() if value is not None}
+        return figures
+
+    def class_figures(self) -> dict[str, dict[str, float]]:
+        """`box_ap`, `box_ap50` and those of masks, by the name of the class; without those that are nowhere."""
+        figures: dict[str, dict[str, float]] = {}
+        for kind in self._used_kinds():
+            evaluation = self._evaluation(kind)
+            places = {int(number): place for place, number in enumerate(evaluation.params.catIds)}
+            for name, number in zip(self.classes.names, self.classes.ids, strict=True):
+                precision = evaluation.eval["precision"][:, :, places[number], 0, -1]
+                for figure, value in ((f"{kind}_ap", _mean(precision)), (f"{kind}_ap50", _mean(precision[_AP50]))):
+                    if value is not None:
+                        figures.setdefault(name, {})[figure] = value
+        return figures
+
+    def _used_kinds(self) -> list[str]:
+        return [kind for kind in _KINDS if kind in self._kinds]
+
+    def _evaluation(self, kind: str) -> CocoEvaluation:
+        if kind not in self._evaluations:
+            evaluation = CocoEvaluation(*self._both(kind), _KINDS[kind], print_function=lambda *_: None)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            self._evaluations[kind] = evaluation
+        return self._evaluations[kind]
+
+    def _both(self, kind: str) -> tuple[COCO, COCO]:
+        """What is there and what was found, as COCO's tools take it."""
+        truth = COCO({**self.truth, "annotations": [dict(thing) for thing in self._annotations]})
+        # With boxes beside the masks, COCO's tools would take the areas of the boxes for those of the masks.
+        results = [{k: v for k, v in one.items() if k != "bbox" or kind == "box"} for one in self._results]
+        if not results:
+            return truth, COCO({**self.truth, "annotations": []})
+        return truth, truth.loadRes(results)
+
+
+def coco_results(found: Detections, image_id: int, classes: DetectionClasses) -> list[dict[str, Any]]:
+    """Detections of one image, as COCO's results have them; plain types alone."""
+    results = [
+        {"image_id": image_id, "category_id": classes.ids[label], "bbox": box, "score": score}
+        for label, box, score in zip(
+            found["labels"].tolist(), _corner_and_size(found["boxes"]), found["scores"].tolist(), strict=True
+        )
+    ]
+    if "masks" in found:
+        for result, mask in zip(results, encode_masks(found["masks"]), strict=True):
+            result["segmentation"] = _plain(mask)
+    return results
+
+
+def encode_masks(masks: Tensor) -> list[Rle]:
+    """Packs masks bool [n, H, W], one by one: together they would take their memory twice more."""
+    columns = (np.asfortranarray(mask.to(torch.uint8).cpu().numpy()) for mask in masks)
+    return [coco_mask.encode(column) for column in columns]
+
+
+def _corner_and_size(boxes: Tensor) -> list[list[float]]:
+    """Corners to left, top, width and height."""
+    left_top, right_bottom = boxes.double().cpu().split(2, -1)
+    return [
+        [*corner, *size] for corner, size in zip(left_top.tolist(), (right_bottom - left_top).tolist(), strict=True)
+    ]
+
+
+def _plain(mask: Rle) -> Rle:
+    """With text in place of bytes, as in JSON."""
+    counts = mask["counts"]
+    return {
+        "size": [int(side) for side in mask["size"]],
+        "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
+    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """In percent; None if there is nothing to be found: COCO's tools put -1 there."""
+    counted = values[values > -1]
+    return 100 * float(counted.mean()) if counted.size else None

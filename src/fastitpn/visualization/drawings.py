@@ -1,0 +1,211 @@
+"""What the commands of `visualize` have in common: the images they draw, and the files and the page they write."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fastitpn.config import to_yaml
+from fastitpn.config.visualize import VisualizeConfig
+from fastitpn.data.images import read_image
+from fastitpn.data.transforms import classify_eval
+from fastitpn.engine.acceleration import acceleration_figure
+from fastitpn.engine.atomic import replacing
+from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.errors import InputError
+from fastitpn.inference.sources import collect_sources, source_root
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.panels import Row, lay_out
+from fastitpn.reporting.pictures import to_pictures
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Picture, Section, Text
+from fastitpn.reporting.values import Value, printable
+from fastitpn.visualization.subject import Subject
+
+REPORT = "report.html"
+KINDS = ("tokens", "features", "attention", "similarity")
+"""Names of the subjects: each picture ends in one of them."""
+_NAMED = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawings:
+    """What `fastitpn visualize` wrote.
+
+    Attributes:
+        report: The page with all of them.
+        pictures: One file for each image.
+        sheet: One file with all images below each other; None where it was one image, and of tokens.
+    """
+
+    report: Path
+    pictures: tuple[Path, ...]
+    sheet: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shown:
+    """An image to draw.
+
+    Attributes:
+        path: Its file.
+        name: For people: its path inside the folder that was given.
+        pixels: [1, 3, px, px], the model's input.
+        picture: The same as a picture.
+    """
+
+    path: Path
+    name: str
+    pixels: Tensor
+    picture: Image.Image
+
+
+def find_images(config: VisualizeConfig) -> list[Path]:
+    """The files to draw: those given, without our own pictures of an earlier call, as many as `limit` allows.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = [source.path for source in collect_sources(config.images) if source.path is not None]
+    if not config.images.is_file():
+        found = [path for path in found if not _is_own(path, config.out)]
+        if not found:
+            raise InputError(
+                "the only images in this folder are pictures of this command",
+                where=config.images,
+                expected="a folder with images",
+                fix="images=FOLDER",
+            )
+    if len(found) <= config.limit:
+        return found
+    print(f"{config.limit} of {len(found)} images, spread evenly; limit={len(found)} draws all", flush=True)
+    return [found[int(place)] for place in np.linspace(0, len(found) - 1, config.limit)]
+
+
+def read_shown(paths: Sequence[Path], config: VisualizeConfig, subject: Subject) -> list[Shown]:
+    """Read the images; in a folder, files that cannot be read are skipped and named.
+
+    Raises:
+        InputError: None can be read.
+    """
+    transform = classify_eval(subject.px, mean=subject.mean, std=subject.std)
+    shown: list[Shown] = []
+    skipped: list[InputError] = []
+    for path in paths:
+        try:
+            pixels = transform(read_image(path)).unsqueeze(0)
+        except InputError as error:
+            if config.images.is_file():
+                raise
+            skipped.append(error)
+        else:
+            [picture] = to_pictures(pixels, subject.mean, subject.std)
+            shown.append(Shown(path=path, name=shown_name(path, config), pixels=pixels, picture=picture))
+    tell_skipped(skipped, len(paths))
+    return shown
+
+
+def shown_name(path: Path, config: VisualizeConfig) -> str:
+    """Of an image, for people: its path inside the folder that was given."""
+    return path.relative_to(source_root(config.images)).as_posix()
+
+
+def free_place(out: Path, name: str, kind: str, taken: Mapping[Path, Path]) -> Path:
+    """Where to write the picture of an image; a number tells pictures of the same name apart."""
+    stem = str(Path(name).with_suffix("")).replace("/", "-").replace("\\", "-")
+    place, number = out / f"{stem}.{kind}.png", 2
+    while place in taken.values():
+        place, number = out / f"{stem}-{number}.{kind}.png", number + 1
+    return place
+
+
+def tell_skipped(skipped: Sequence[InputError], num_images: int) -> None:
+    """Say which files were left out.
+
+    Raises:
+        InputError: They were all of them.
+    """
+    if skipped and len(skipped) == num_images:
+        raise InputError(
+            f"none of the {num_images} images can be read; the first: {skipped[0].what}",
+            where=skipped[0].where,
+            expected="image files",
+            fix="images=FILE of another image, or a folder of them",
+        )
+    for error in skipped[:_NAMED]:
+        print(printable(f"skipped: {error.where}: {error.what}"))
+    if len(skipped) > _NAMED:
+        print(f"and {len(skipped) - _NAMED} more skipped")
+
+
+def write_drawings(
+    config: VisualizeConfig,
+    kind: str,
+    subject: Subject,
+    shown: Sequence[Shown],
+    rows: Sequence[Row],
+    device: torch.device,
+    *,
+    columns: int,
+    title: str,
+    summary: Sequence[tuple[str, Value, str]],
+    explanation: str,
+) -> Drawings:
+    """Write a picture for each image, one of all of them, and the page.
+
+    Args:
+        config: Of the command.
+        kind: One of `KINDS`.
+        subject: The model.
+        shown: The images.
+        rows: Of each image.
+        device: That computed.
+        columns: Panels in a line.
+        title: Of the page.
+        summary: Its figures; those of the model are added.
+        explanation: How to read the pictures.
+    """
+    drawn: list[Section] = []
+    places: dict[Path, Path] = {}
+    with ProgressDisplay("drawing", step=0, steps=len(rows)) as display:
+        for number, (one, row) in enumerate(zip(shown, rows, strict=True), start=1):
+            picture = lay_out([row._replace(notes=subject.notes)], columns=columns)
+            places[one.path] = free_place(config.out, one.name, kind, places)
+            _save(picture, places[one.path])
+            drawn.append(Picture(printable(one.name), picture))
+            display.advance(number)
+    sheet = config.out / f"{kind}.png" if len(rows) > 1 else None
+    if sheet is not None:
+        _save(lay_out([rows[0]._replace(notes=subject.notes), *rows[1:]], columns=columns), sheet)
+    report = write_report(
+        config.out / REPORT,
+        title=title,
+        summary=[
+            *summary,
+            ("model", subject.name.removeprefix("fastitpn_"), f"{subject.px} px, {subject.weights}"),
+            acceleration_figure(subject.model.acceleration),
+        ],
+        sections=[
+            Text("How to read the pictures", explanation),
+            *drawn,
+            Code("Configuration", to_yaml(config)),
+            Facts("Environment", describe_environment(device)),
+        ],
+    )
+    together = f", side by side: {sheet}" if sheet is not None else ""
+    print(f"{len(rows)} picture{'s' * (len(rows) != 1)} in {config.out}{together}, all on one page: {report}")
+    return Drawings(report=report, pictures=tuple(places.values()), sheet=sheet)
+
+
+def _is_own(path: Path, out: Path) -> bool:
+    own = any(path.name.endswith(f".{kind}.png") or path.name == f"{kind}.png" for kind in KINDS)
+    return own and path.resolve().parent == out.resolve()
+
+
+def _save(picture: Image.Image, place: Path) -> None:
+    with replacing(place) as file:
+        picture.save(file, "PNG")

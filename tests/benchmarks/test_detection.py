@@ -1,0 +1,55 @@
+"""The script that measures what pre-training is worth to detection."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from benchmarks import detection
+
+
+def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:
+    """And in the place of their run."""
+    weights = pretrained_run.directory
+    configs = {
+        arm: detection.arm_config(arm, 0, tmp_path, weights, {"px": "32"}, tmp_path / "work") for arm in detection.ARMS
+    }
+    plain = vars(configs[detection.PRETRAINED])
+    for arm, config in configs.items():
+        different = {key for key, value in vars(config).items() if value != plain[key]} - {"out", "weights"}
+        assert different == set(detection.ARMS[arm])
+    trunk = torch.load(configs[detection.FRESH].weights, weights_only=True)
+    assert any(name.startswith("stages.") for name in trunk)
+    assert not any(name.startswith("pyramid.") for name in trunk)
+
+
+def test_gains_are_differences_of_the_same_seed() -> None:
+    rows = [
+        {"arm": arm, "seed": seed, "first_box_ap": 0.0, "training_minutes": 1.0}
+        | {name: value + 10 * seed for name in detection.FIGURES}
+        for seed in (0, 1)
+        for arm, value in ((detection.PRETRAINED, 5.0 + seed), (detection.SCRATCH, 2.0))
+    ]
+    summary = detection.summarise(rows)
+    assert summary["arms"][detection.SCRATCH]["box_ap"] == {"mean": 7.0, "spread": [2.0, 12.0], "seeds": 2}
+    assert summary["gains"]["pre-trained over scratch"]["mask_ap75"] == {"mean": 3.5, "spread": [3.0, 4.0], "seeds": 2}
+    assert set(summary["gains"]) == {"pre-trained over scratch"}
+
+
+def test_what_is_stored_and_that_it_is_not_done_twice(
+    pretrained_run, monkeypatch: pytest.MonkeyPatch, tmp_path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "figures.json"
+    words = [f"weights={pretrained_run.directory}", f"work={tmp_path / 'work'}", f"out={out}", "seeds=0", "device=cpu"]
+    small = ["train=8", "val=4", "px=32", "epochs=2", "workers=0", "arms=pre-trained,fresh-pyramid"]
+    monkeypatch.setattr(sys, "argv", ["", *words, *small])
+    detection.main()
+    first = json.loads(out.read_text())
+    assert [row["arm"] for row in first["rows"]] == ["pre-trained", "fresh-pyramid"]
+    assert first["rows"][0]["steps"] == 2
+    assert first["command"].startswith("python -m benchmarks.detection weights=")
+    assert set(first["summary"]["gains"]) == {"pre-trained over fresh pyramid"}
+    monkeypatch.setattr(detection, "run_detect", lambda config: pytest.fail("it is done"))
+    detection.main()
+    assert json.loads(out.read_text())["rows"] == first["rows"]
