@@ -166,8 +166,9 @@ def _start(
         print("the detector of those weights is another: it starts fresh", flush=True)
         return
     same = tuple(file.checkpoint.get("classes", ())) == classes.names
-    taken = {key: tensor for key, tensor in inside.items() if same or not key.startswith(network.class_layers)}
-    network.load_state_dict(taken, strict=False)
+    fresh = BACKBONE if same else (BACKBONE, *network.class_layers)
+    state = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(fresh)}
+    network.load_state_dict({**inside, **state})  # all that is not fresh must be there
     rest = "" if same else ", but for its last layers: those are for other classes"
     print(f"the detector is taken over{rest}", flush=True)
 

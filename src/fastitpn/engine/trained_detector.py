@@ -1,18 +1,12 @@
 """A trained detector: found, read and built from its checkpoint alone."""
 
 import os
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from fastitpn.data.detection_annotations import DetectionClasses
 from fastitpn.engine.acceleration import AccelerationLike, choose_acceleration, trained_acceleration
 from fastitpn.engine.trained_model import TrainedCheckpoint, open_checkpoint
-from fastitpn.errors import InputError
 from fastitpn.tasks.detect.detector import Detector
 from fastitpn.tasks.detect.model import create_detector
 
@@ -67,15 +61,12 @@ def load_detector(
     """
     checkpoint = source if isinstance(source, TrainedCheckpoint) else open_checkpoint(source)
     path, content = checkpoint.path, checkpoint.content
-    if checkpoint.task != "detect":
-        raise InputError(
-            f"this is a checkpoint of the task {checkpoint.task!r}, and no detector",
-            where=path,
-            expected="a checkpoint of fastitpn finetune detect",
-            fix=f"fastitpn finetune detect data=FOLDER weights={shlex.quote(str(path))}",
-        )
+    checkpoint.check_task("detect", "detector")
     checkpoint.check_complete(_NEEDED)
-    model = _build(content, path)
+    model = checkpoint.build(
+        lambda: create_detector(content["model"], content["detector"], len(content["classes"]), weight_init="skip"),
+        "the weights of the model and the detector that are stored beside them",
+    )
     model.backbone.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))
     return TrainedDetector(
         path=path,
@@ -86,17 +77,3 @@ def load_detector(
         mean=tuple(content["normalisation"]["mean"]),
         std=tuple(content["normalisation"]["std"]),
     )
-
-
-def _build(content: Mapping[str, Any], path: Path) -> Detector:
-    try:
-        with torch.random.fork_rng(devices=[]):  # even layers that are to be filled draw start values
-            model = create_detector(content["model"], content["detector"], len(content["classes"]), weight_init="skip")
-        model.load_state_dict(content["weights"])
-    except (TypeError, KeyError, RuntimeError) as error:
-        raise InputError(
-            f"the model of this checkpoint cannot be built: {' '.join(str(error).split())}",
-            where=path,
-            expected="the weights of the model and the detector that are stored beside them",
-        ) from error
-    return model.eval()

@@ -2,12 +2,13 @@
 
 import os
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from fastitpn.config import Config
 from fastitpn.config.masks import given_keys
@@ -18,6 +19,8 @@ from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.models.weights_file import read_weights
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,46 @@ class TrainedCheckpoint:
     def task(self) -> str | None:
         """What the model was trained for: classify, segment, detect, pretrain."""
         return self.content.get("task")
+
+    def check_task(self, task: str, what: str) -> None:
+        """Make sure that it is of a task.
+
+        Args:
+            task: Which.
+            what: What such a model is called.
+
+        Raises:
+            InputError: It is of another.
+        """
+        if self.task != task:
+            raise InputError(
+                f"this is a checkpoint of the task {self.task!r}, and no {what}",
+                where=self.path,
+                expected=f"a checkpoint of fastitpn finetune {task}",
+                fix=f"fastitpn finetune {task} data=FOLDER weights={shlex.quote(str(self.path))}",
+            )
+
+    def build(self, create: Callable[[], ModelT], expected: str) -> ModelT:
+        """A model with its weights, in evaluation mode.
+
+        Args:
+            create: Makes it from what is stored beside the weights.
+            expected: What the weights should be those of.
+
+        Raises:
+            InputError: It cannot be made, or the weights are those of another.
+        """
+        try:
+            with torch.random.fork_rng(devices=[]):  # even layers that are to be filled draw start values
+                model = create()
+            model.load_state_dict(self.content["weights"])
+        except (TypeError, KeyError, RuntimeError) as error:
+            raise InputError(
+                f"the model of this checkpoint cannot be built: {' '.join(str(error).split())}",
+                where=self.path,
+                expected=expected,
+            ) from error
+        return model.eval()
 
     def check_complete(self, needed: Iterable[str]) -> None:
         """Make sure that it has what a task needs.
@@ -104,7 +147,7 @@ def load_classifier(
     if checkpoint.task != "classify" or not content.get("classes"):
         raise _no_classes(f"a checkpoint of the task {checkpoint.task!r}", path)
     checkpoint.check_complete(_NEEDED)
-    model = _build(content, path)
+    model = _build(checkpoint)
     model.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))
     return TrainedClassifier(
         path=path,
@@ -185,20 +228,13 @@ def _no_classes(what: str, path: Path) -> InputError:
     )
 
 
-def _build(content: Mapping[str, Any], path: Path) -> FastITPN:
-    name, arguments = content["model"]["name"], content["model"]["arguments"]
-    try:
-        with torch.random.fork_rng(devices=[]):  # even layers that are to be filled draw start values
-            model = create_model(name, **{**arguments, "weight_init": "skip"})
-        model.load_state_dict(content["weights"])
-    except (TypeError, RuntimeError) as error:
-        raise InputError(
-            f"the model of this checkpoint cannot be built: {' '.join(str(error).split())}",
-            where=path,
-            expected=f"the weights of create_model({name!r}) with the arguments stored beside them",
-        ) from error
-    if model.num_classes != len(content["classes"]):
-        raise InputError(
-            f"the checkpoint has {len(content['classes'])} names for {model.num_classes} classes", where=path
-        )
-    return model.eval()
+def _build(checkpoint: TrainedCheckpoint) -> FastITPN:
+    name, arguments = checkpoint.content["model"]["name"], checkpoint.content["model"]["arguments"]
+    model = checkpoint.build(
+        lambda: create_model(name, **{**arguments, "weight_init": "skip"}),
+        f"the weights of create_model({name!r}) with the arguments stored beside them",
+    )
+    names = len(checkpoint.content["classes"])
+    if model.num_classes != names:
+        raise InputError(f"the checkpoint has {names} names for {model.num_classes} classes", where=checkpoint.path)
+    return model

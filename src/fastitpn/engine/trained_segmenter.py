@@ -1,18 +1,12 @@
 """A trained segmentation network: found, read and built from its checkpoint alone."""
 
 import os
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from fastitpn.data.segmentation_classes import SegmentationClasses
 from fastitpn.engine.acceleration import AccelerationLike, choose_acceleration, trained_acceleration
 from fastitpn.engine.trained_model import TrainedCheckpoint, open_checkpoint
-from fastitpn.errors import InputError
 from fastitpn.tasks.segment.model import Segmenter, create_segmenter
 
 _NEEDED = ("model", "head", "classes", "colors", "masks", "normalisation", "px", "resize", "weights")
@@ -56,15 +50,12 @@ def load_segmenter(
     """
     checkpoint = source if isinstance(source, TrainedCheckpoint) else open_checkpoint(source)
     path, content = checkpoint.path, checkpoint.content
-    if checkpoint.task != "segment":
-        raise InputError(
-            f"this is a checkpoint of the task {checkpoint.task!r}, and no segmentation network",
-            where=path,
-            expected="a checkpoint of fastitpn finetune segment",
-            fix=f"fastitpn finetune segment data=FOLDER weights={shlex.quote(str(path))}",
-        )
+    checkpoint.check_task("segment", "segmentation network")
     checkpoint.check_complete(_NEEDED)
-    model = _build(content, path)
+    model = checkpoint.build(
+        lambda: create_segmenter(content["model"], content["head"], len(content["classes"]), weight_init="skip"),
+        "the weights of the model and the head that are stored beside them",
+    )
     model.backbone.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))
     return TrainedSegmenter(
         path=path,
@@ -79,17 +70,3 @@ def load_segmenter(
         mean=tuple(content["normalisation"]["mean"]),
         std=tuple(content["normalisation"]["std"]),
     )
-
-
-def _build(content: Mapping[str, Any], path: Path) -> Segmenter:
-    try:
-        with torch.random.fork_rng(devices=[]):  # even layers that are to be filled draw start values
-            model = create_segmenter(content["model"], content["head"], len(content["classes"]), weight_init="skip")
-        model.load_state_dict(content["weights"])
-    except (TypeError, KeyError, RuntimeError) as error:
-        raise InputError(
-            f"the model of this checkpoint cannot be built: {' '.join(str(error).split())}",
-            where=path,
-            expected="the weights of the model and the head that are stored beside them",
-        ) from error
-    return model.eval()

@@ -3,24 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fastitpn.data.detection_annotations import DetectionClasses
 from fastitpn.data.detection_transforms import DetectEval
 from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.loading import MicroBatches, worker_errors
-from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.trained_detector import TrainedDetector
 from fastitpn.errors import InputError
 from fastitpn.inference.detect_results import DetectedThing, Detections, ImageDetections
-from fastitpn.inference.inputs import ReadSources, check_files, check_on_error
+from fastitpn.inference.inputs import read_inputs
 from fastitpn.inference.results import Skipped
-from fastitpn.inference.sources import ImageLike, Source, collect_sources
+from fastitpn.inference.sources import ImageLike, Source
 from fastitpn.tasks.detect.detector import Detector, Size
 from fastitpn.tasks.detect.scores import encode_masks
 
@@ -133,28 +130,17 @@ class DetectPredictor:
         """The same image by image, as they are found. The arguments are those of a call."""
         if not 0 <= min_score <= 1:
             raise InputError(f"min_score is {min_score}", expected="0 to 1")
-        check_on_error(on_error)
-        sources = collect_sources(images)
-        if on_error == "stop":
-            check_files(sources)
-        loader = DataLoader(
-            ReadSources(sources, self._transform),
-            batch_size=1,
-            num_workers=workers if len(sources) > _WORKERS_FROM_IMAGES else 0,
-            collate_fn=list,
-            generator=torch.Generator(),  # else making a loader draws from the caller's
+        inputs = read_inputs(
+            images,
+            self._transform,
+            workers=workers,
+            workers_from=_WORKERS_FROM_IMAGES,
+            on_error=on_error,
+            progress=progress,
         )
-        display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
-        with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
-            for step in batches:
-                [(index, sample)] = cast(list[tuple[int, SizedImage | InputError]], step[0])
-                if isinstance(sample, SizedImage):
-                    yield self._detect(sources[index], index, sample, min_score)
-                elif on_error == "stop":
-                    raise sample
-                else:
-                    yield Skipped(index=index, name=sources[index].name, reason=sample.what)
-                display.advance(index + 1)
+        with closing(inputs):
+            for [(index, source, image)] in inputs:
+                yield image if isinstance(image, Skipped) else self._detect(source, index, image, min_score)
 
     @torch.inference_mode()
     def _detect(self, source: Source, index: int, image: SizedImage, min_score: float) -> ImageDetections:

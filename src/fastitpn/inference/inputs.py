@@ -1,17 +1,21 @@
 """Images on their way to a model: checked before anything is computed, and read by workers."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from typing import Any, cast
 
-from torch import Tensor
-from torch.utils.data import Dataset
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from fastitpn.data.readable import check_readable
+from fastitpn.engine.loading import MicroBatches, worker_errors
+from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.errors import InputError
-from fastitpn.inference.sources import Source
+from fastitpn.inference.results import Skipped
+from fastitpn.inference.sources import ImageLike, Source, collect_sources
 
-Sample = tuple[int, Tensor | InputError]
-"""Place of an image, with the model's input [3, H, W] or what is wrong with it."""
+Sample = tuple[int, Any]
+"""Place of an image, with what the transform made of it, or the `InputError` that says what is wrong with it."""
 
 
 class ReadSources(Dataset[Sample]):
@@ -19,10 +23,10 @@ class ReadSources(Dataset[Sample]):
 
     Args:
         sources: The images.
-        transform: From an RGB image to a tensor.
+        transform: From an RGB image to the model's input.
     """
 
-    def __init__(self, sources: Sequence[Source], transform: Callable[[Any], Tensor]):
+    def __init__(self, sources: Sequence[Source], transform: Callable[[Any], Any]):
         self.sources = sources
         self.transform = transform
 
@@ -34,6 +38,58 @@ class ReadSources(Dataset[Sample]):
             return index, self.transform(self.sources[index].read())
         except InputError as error:
             return index, error
+
+
+def read_inputs(
+    images: ImageLike | Iterable[ImageLike],
+    transform: Callable[[Any], Any],
+    *,
+    batch: int = 1,
+    workers: int,
+    workers_from: int,
+    on_error: str,
+    progress: bool,
+) -> Generator[list[tuple[int, Source, Any]], None, None]:
+    """Batches of images as a model takes them, in their order. To be closed.
+
+    Args:
+        images: One or many, of any form.
+        transform: From an RGB image to the model's input.
+        batch: Images in one batch.
+        workers: Processes that load them.
+        workers_from: With no more images than this they are loaded in this process.
+        on_error: "stop" or "skip", for images that cannot be read.
+        progress: Show a bar, if this is a terminal.
+
+    Yields:
+        Place, image, and what the transform made of it, or a `Skipped`.
+
+    Raises:
+        InputError: Something given is not an image, or an image cannot be read and `on_error` is "stop".
+    """
+    check_on_error(on_error)
+    sources = collect_sources(images)
+    if on_error == "stop":
+        check_files(sources)
+    loader = DataLoader(
+        ReadSources(sources, transform),
+        batch_size=batch,
+        num_workers=workers if len(sources) > workers_from else 0,
+        collate_fn=list,
+        generator=torch.Generator(),  # else making a loader draws from the caller's
+    )
+    display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
+    with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
+        for step in batches:
+            read = []
+            for index, sample in cast(list[Sample], step[0]):
+                if isinstance(sample, InputError):
+                    if on_error == "stop":
+                        raise sample
+                    sample = Skipped(index=index, name=sources[index].name, reason=sample.what)
+                read.append((index, sources[index], sample))
+            yield read
+            display.advance(read[-1][0] + 1)
 
 
 def check_on_error(on_error: str) -> None:

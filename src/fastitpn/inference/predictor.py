@@ -3,27 +3,24 @@
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import Literal, Self, cast
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from fastitpn.data.transforms import classify_eval
 from fastitpn.engine.acceleration import AccelerationLike
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.fitting import FittingBatch
-from fastitpn.engine.loading import MicroBatches, worker_errors
-from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.trained_detector import load_detector
 from fastitpn.engine.trained_model import TrainedClassifier, load_classifier, open_checkpoint
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.errors import InputError
 from fastitpn.inference.detect_predictor import DetectPredictor
-from fastitpn.inference.inputs import ReadSources, Sample, check_files, check_on_error
+from fastitpn.inference.inputs import check_on_error, read_inputs
 from fastitpn.inference.results import Classification, Predictions, Skipped
 from fastitpn.inference.segment_predictor import SegmentPredictor
-from fastitpn.inference.sources import ImageLike, Source, collect_sources
+from fastitpn.inference.sources import ImageLike, Source
 
 _WORKERS_FROM_BATCHES = 2
 
@@ -107,34 +104,27 @@ class Predictor:
             InputError: Something given is not an image (in any case), or an image cannot be read.
         """
         _check_arguments(top_k, batch, on_error)
-        sources = collect_sources(images)
-        if on_error == "stop":
-            check_files(sources)
-        loader = DataLoader(
-            ReadSources(sources, self._transform),
-            batch_size=batch,
-            num_workers=workers if len(sources) > _WORKERS_FROM_BATCHES * batch else 0,
-            collate_fn=list,
-            generator=torch.Generator(),  # else making a loader draws from the caller's
+        inputs = read_inputs(
+            images,
+            self._transform,
+            batch=batch,
+            workers=workers,
+            workers_from=_WORKERS_FROM_BATCHES * batch,
+            on_error=on_error,
+            progress=progress,
         )
         results: list[Classification] = []
         skipped: list[Skipped] = []
-        display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
-        with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
-            for step in batches:
-                samples = cast(list[Sample], step[0])
-                readable = {index: pixels for index, pixels in samples if isinstance(pixels, Tensor)}
-                for index, problem in samples:
-                    if isinstance(problem, InputError):
-                        if on_error == "stop":
-                            raise problem
-                        skipped.append(Skipped(index=index, name=sources[index].name, reason=problem.what))
+        with closing(inputs):
+            for samples in inputs:
+                skipped += [pixels for _, _, pixels in samples if isinstance(pixels, Skipped)]
+                readable = [sample for sample in samples if not isinstance(sample[2], Skipped)]
                 if readable:
-                    ranked = self._rank_fitting(torch.stack(list(readable.values())), top_k)
+                    ranked = self._rank_fitting(torch.stack([pixels for _, _, pixels in readable]), top_k)
                     results += [
-                        self._result(sources[index], index, *row) for index, row in zip(readable, ranked, strict=True)
+                        self._result(source, index, *row)
+                        for (index, source, _), row in zip(readable, ranked, strict=True)
                     ]
-                display.advance(len(results) + len(skipped))
         return Predictions(tuple(results), tuple(skipped))
 
     def _rank_fitting(self, pixels: Tensor, top_k: int) -> list[tuple[list[float], list[int]]]:

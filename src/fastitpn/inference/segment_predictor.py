@@ -3,25 +3,22 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Literal, Self, cast
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fastitpn.data.segmentation_classes import SegmentationClasses
 from fastitpn.data.segmentation_transforms import SegmentationEval
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.fitting import FittingBatch
-from fastitpn.engine.loading import MicroBatches, worker_errors
-from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.trained_segmenter import TrainedSegmenter
-from fastitpn.inference.inputs import ReadSources, Sample, check_files, check_on_error
+from fastitpn.inference.inputs import read_inputs
 from fastitpn.inference.results import Skipped
 from fastitpn.inference.segment_results import ClassShare, Segmentation, Segmentations
-from fastitpn.inference.sources import ImageLike, Source, collect_sources
+from fastitpn.inference.sources import ImageLike, Source
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
 
@@ -121,28 +118,20 @@ class SegmentPredictor:
         progress: bool = False,
     ) -> Iterator[Segmentation | Skipped]:
         """The same image by image, so that only one is held in memory. The arguments are those of a call."""
-        check_on_error(on_error)
-        sources = collect_sources(images)
-        if on_error == "stop":
-            check_files(sources)
-        loader = DataLoader(
-            ReadSources(sources, self._transform),
-            batch_size=1,
-            num_workers=workers if len(sources) > _WORKERS_FROM_IMAGES else 0,
-            collate_fn=list,
-            generator=torch.Generator(),  # else making a loader draws from the caller's
+        inputs = read_inputs(
+            images,
+            self._transform,
+            workers=workers,
+            workers_from=_WORKERS_FROM_IMAGES,
+            on_error=on_error,
+            progress=progress,
         )
-        display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
-        with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
-            for step in batches:
-                [(index, pixels)] = cast(list[Sample], step[0])
-                if isinstance(pixels, Tensor):
-                    yield self._segment(sources[index], index, pixels, views or self.views)
-                elif on_error == "stop":
-                    raise pixels
+        with closing(inputs):
+            for [(index, source, pixels)] in inputs:
+                if isinstance(pixels, Skipped):
+                    yield pixels
                 else:
-                    yield Skipped(index=index, name=sources[index].name, reason=pixels.what)
-                display.advance(index + 1)
+                    yield self._segment(source, index, pixels, views or self.views)
 
     @torch.inference_mode()
     def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:
