@@ -9,6 +9,9 @@ acceleration, for the same steps over the same batches, and so does the plain ne
 that plain continuation. Each arm is also switched on without any training. The controls, for each preset: tokens chosen
 at random, and tokens that leave without being put back.
 
+At 224 px the presets' windows cover the whole map, so these figures are migration's. The presets are therefore also
+switched on without any training at 448 px, where both parts act.
+
 What is done is kept in `work`, and skipped when the same command is typed again.
 """
 
@@ -37,6 +40,7 @@ from fastitpn.data.scenes import build_scenes
 from fastitpn.models.acceleration import PRESETS, Acceleration
 
 PX, BATCH = 224, 32
+LARGER_PX = 448
 TRAIN_PER_CLASS, VAL_PER_CLASS = 150, 200
 SEGMENT_SCENES = (900, 450)
 PLAIN_STEPS, ARM_STEPS = 300, 90
@@ -170,13 +174,13 @@ def train(model: nn.Module, split: Split, *, steps: int, lr: float, seed: int) -
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, num_classes: int) -> float:
-    """Top-1 accuracy, or mean intersection over union with the background, in percent."""
+def evaluate(model: nn.Module, split: Split, num_classes: int, px: int = PX) -> float:
+    """Top-1 accuracy, or mean intersection over union with the background, in percent; of images enlarged to `px`."""
     torch.manual_seed(0)
     model.eval()
     counts = torch.zeros(num_classes * num_classes, dtype=torch.long)
     for images, targets in zip(split.images.split(BATCH), split.targets.split(BATCH), strict=True):
-        logits = model(normalise(images))
+        logits = model(F.interpolate(normalise(images), (px, px), mode="bilinear"))
         if targets.ndim > 1:
             logits = F.interpolate(logits, targets.shape[-2:], mode="bilinear")
         pairs = targets * num_classes + logits.argmax(1)
@@ -209,7 +213,7 @@ def run(task: str, seed: int, weights: Path, work: Path, only: list[str] | None)
         done = work / f"{task}-{seed}-{name.replace(', ', '-').replace(' ', '_')}.json"
         described = acceleration.to_dict()
         if done.exists() and (row := json.loads(done.read_text()))["acceleration"] == described:
-            yield row
+            yield row | at_larger_size(model, name, base, splits["val"], num_classes, done)
             continue
         model.load_state_dict(torch.load(base, weights_only=True))
         set_acceleration(model, acceleration)
@@ -219,7 +223,22 @@ def run(task: str, seed: int, weights: Path, work: Path, only: list[str] | None)
         row = {"task": task, "seed": seed, "arm": name, "untrained": untrained, "trained": trained}
         row["acceleration"] = described
         done.write_text(json.dumps(row))
-        yield row
+        yield row | at_larger_size(model, name, base, splits["val"], num_classes, done)
+
+
+def at_larger_size(
+    model: nn.Module, arm: str, base: Path, split: Split, num_classes: int, stored: Path
+) -> dict[str, float]:
+    """The plain network's figure with a preset switched on at `LARGER_PX`; nothing for the controls."""
+    if arm not in PRESETS:
+        return {}
+    stored = stored.with_stem(f"{stored.stem}-{LARGER_PX}")
+    if not stored.exists():
+        model.load_state_dict(torch.load(base, weights_only=True))
+        set_acceleration(model, PRESETS[arm])
+        figure = evaluate(model, split, num_classes, LARGER_PX)
+        stored.write_text(json.dumps({f"untrained_{LARGER_PX}": figure}))
+    return json.loads(stored.read_text())
 
 
 def summarise(rows: list[dict]) -> list[dict]:
@@ -231,7 +250,9 @@ def summarise(rows: list[dict]) -> list[dict]:
     ):
         members = list(members)
         summary = {"task": task, "arm": arm, "seeds": len(members)}
-        for key in ("trained", "untrained"):
+        for key in ("trained", "untrained", f"untrained_{LARGER_PX}"):
+            if any(key not in row for row in members):
+                continue
             plain = {row["seed"]: row[key] for row in rows if row["task"] == task and row["arm"] == "off"}
             changes = [row[key] - plain[row["seed"]] for row in members if row["seed"] in plain]
             summary[key] = round(statistics.mean(row[key] for row in members), 2)
@@ -262,7 +283,7 @@ def main() -> None:
         scale = f"fastitpn_nano at {PX} px; {VAL_PER_CLASS} scenes per class, or {SEGMENT_SCENES[1]}, to validate on"
         steps = f"{PLAIN_STEPS} plain steps of {BATCH}, then {ARM_STEPS} with the acceleration"
         command = "python -m benchmarks.acceleration_quality " + " ".join(
-            f"{key}={value}" for key, value in options.items() if key not in ("weights", "work")
+            f"{key}={value}" for key, value in options.items() if key != "work"
         )
         result = {"command": command, "scale": scale, "steps": steps, **describe_machine(), "summary": summary}
         Path(options["out"]).write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")

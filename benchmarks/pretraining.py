@@ -1,15 +1,20 @@
 """A step of pre-training against the literal reference: images/s and peak memory, interleaved in one run.
 
-    python -m benchmarks.pretraining [sizes=tiny,base] [batch=8] [rounds=5] [device=cpu] [out=FILE.json]
+    python -m benchmarks.pretraining [sizes=tiny,base] [batch=8] [memory_batch=8] [rounds=5] [device=cpu] [note=TEXT]
+        [out=FILE.json]
 
 A step is forward, negative cosine on hidden patches, backward and AdamW, in fp32 on 224 px images, against fixed
 targets (a teacher costs both the same). Arms take turns, round after round; a figure is the median over rounds of the
 ratio within a round. `checkpointed` is ours with gradient checkpointing. Losses of the first step must agree to 1e-4.
+On a CPU a step has one thread, and its time is that thread's processor time: other work on the machine does not count.
 
 Memory is measured in a process for each arm, since the peak of a process never falls: on a CPU its peak resident set
-less what it had before the model was built (Linux), on a GPU what torch allocated at most.
+less what it had before the model was built (Linux), on a GPU what torch allocated at most. Weights, gradients and
+AdamW's moments are the same in all arms (16 bytes a parameter), so the ratio depends on the batch.
 """
 
+import copy
+import gc
 import json
 import resource
 import statistics
@@ -24,7 +29,7 @@ import torch.nn.functional as F
 from benchmarks.machine import describe_machine
 from benchmarks.reference import SIZES, ReferencePretraining, rule_weights
 from fastitpn.models.official_names import from_official_names
-from fastitpn.pretraining.model import create_pretraining_model
+from fastitpn.pretraining.model import PretrainingModel, create_pretraining_model
 
 ARMS = ("reference", "fastitpn", "checkpointed")
 TEACHER_DIM = 768
@@ -35,6 +40,7 @@ class Arm:
     """A model with its optimiser."""
 
     def __init__(self, name: str, size: str, device: str, *, same_weights: bool = True):
+        self.checkpointed = name == "checkpointed"
         if name == "reference":
             self.model: torch.nn.Module = ReferencePretraining(**SIZES[size], teacher_dim=TEACHER_DIM)
             rule_weights(self.model)
@@ -48,12 +54,13 @@ class Arm:
                 tensors = from_official_names(reference.state_dict())[0]
                 names = {key.removeprefix("backbone."): key for key in self.model.state_dict()}
                 self.model.load_state_dict({names[key]: value for key, value in tensors.items()})
-            self.model.backbone.set_grad_checkpointing(name == "checkpointed")
         self.model.train().to(device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
 
     def step(self, images: torch.Tensor, masked: torch.Tensor, targets: torch.Tensor) -> float:
         """One step; returns its loss."""
+        if isinstance(self.model, PretrainingModel):
+            self.model.backbone.set_grad_checkpointing(self.checkpointed)
         cosine = F.cosine_similarity(self.model(images, masked), targets, dim=-1)
         loss = -(cosine * masked).sum() / masked.sum()
         loss.backward()
@@ -74,22 +81,26 @@ def make_batch(size: str, batch: int, device: str) -> tuple[torch.Tensor, torch.
 
 def measure_speed(size: str, batch: int, rounds: int, device: str) -> dict[str, object]:
     """One row: images/s and ratios to the reference."""
-    arms = {name: Arm(name, size, device) for name in ARMS}
+    arms = {name: Arm(name, size, device) for name in ARMS[:2]}
+    arms["checkpointed"] = copy.copy(arms["fastitpn"])  # the same model: three would take half as much memory again
+    arms["checkpointed"].checkpointed = True
     data = make_batch(size, batch, device)
+    clock = time.process_time if device == "cpu" else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in arms}
     first: dict[str, float] = {}
     for turn in range(rounds + 1):
         for name, arm in arms.items():
             if device == "cuda":
                 torch.cuda.synchronize()
-            start = time.perf_counter()
+            start = clock()
             loss = arm.step(*data)
             if device == "cuda":
                 torch.cuda.synchronize()
             if turn == 0:  # warms up
                 first[name] = loss
             else:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
+    del first["checkpointed"]  # its first step is the second one of its model
     if max(first.values()) - min(first.values()) > TOLERANCE:
         raise SystemExit(f"{size}: first losses differ: {first}")
     row: dict[str, object] = {"model": f"fastitpn_{size}", "batch": batch, "rounds": rounds, "first_loss": first}
@@ -122,7 +133,7 @@ def measure_memory(size: str, batch: int, device: str) -> dict[str, object]:
         words = [sys.executable, "-m", "benchmarks.pretraining", f"arm={name}", f"sizes={size}", f"batch={batch}"]
         done = subprocess.run([*words, f"device={device}"], capture_output=True, text=True, check=True)
         peaks[name] = float(done.stdout)
-    row: dict[str, object] = {f"{name}_peak_mib": round(peak) for name, peak in peaks.items()}
+    row: dict[str, object] = {"memory_batch": batch, **{f"{name}_peak_mib": round(peaks[name]) for name in ARMS}}
     return row | {f"{name}_memory_ratio": round(peaks[name] / peaks["reference"], 3) for name in ARMS[1:]}
 
 
@@ -139,9 +150,11 @@ def main() -> None:
     rows = []
     for size in sizes:
         rows.append({**measure_speed(size, batch, int(options.get("rounds", 5)), device)})
-        rows[-1] |= measure_memory(size, batch, device)
+        gc.collect()
+        rows[-1] |= measure_memory(size, int(options.get("memory_batch", batch)), device)
         print(json.dumps(rows[-1]), flush=True)
-    result = {"command": "python -m " + " ".join(["benchmarks.pretraining", *sys.argv[1:]])}
+    words = [word for word in sys.argv[1:] if not word.startswith("note=")]
+    result = {"command": "python -m " + " ".join(["benchmarks.pretraining", *words]), "note": options.get("note", "")}
     if "out" in options:
         text = json.dumps({**result, **describe_machine(device), "rows": rows}, indent=1)
         Path(options["out"]).write_text(text + "\n")

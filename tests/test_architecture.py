@@ -21,6 +21,16 @@ MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference
     "exporters": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
     "diagnosis": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
     "visualization": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine", "inference"},
+    "application": {
+        *LEAVES,
+        "models",
+        "pretraining",
+        "tasks",
+        "reporting",
+        "engine",
+        "inference",
+        "visualization",
+    },
     "benchmarking": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
     "cli": {
         *LEAVES,
@@ -34,6 +44,7 @@ MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference
         "visualization",
         "diagnosis",
         "benchmarking",
+        "application",
     },
 }
 MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "fastitpn", *sys.stdlib_module_names}

@@ -24,6 +24,7 @@ PROMISED = {
     "DetectPredictor",
     "SegmentPredictor",
     "cache_features",
+    "app",
     "benchmark",
     "convert_data",
     "create_model",

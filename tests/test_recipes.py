@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from fastitpn.cli.main import VERBS
-from fastitpn.config import Config, parse
+from fastitpn.config import Config, PretrainConfig, parse
 from fastitpn.models.registry import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+JOB = ROOT / "recipes" / "pretrain_slurm.sbatch"
 HEADER = ("command", "hardware", "time", "figure", "source")
 
 
@@ -34,7 +35,16 @@ def command(recipe: Path) -> tuple[type[Config], list[str]]:
 
 def test_there_are_recipes():
     assert len(RECIPES) >= 7
-    assert [path for path in (ROOT / "recipes").iterdir() if path not in RECIPES] == []
+    assert [path for path in (ROOT / "recipes").iterdir() if path not in RECIPES] == [JOB]
+
+
+def test_the_job_of_slurm_starts_as_many_tasks_as_its_command_has_devices():
+    text = JOB.read_text(encoding="utf-8")
+    words = re.search(r"^srun .* fastitpn pretrain (.*)$", text.replace("\\\n", " "), re.M)[1].split()
+    config = parse(PretrainConfig, [word.replace("recipes/", f"{ROOT}/recipes/") for word in words])
+    options = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)", text, re.M))
+    assert (config.nodes, config.devices) == (int(options["nodes"]), int(options["ntasks-per-node"]))
+    assert options["gpus-per-node"] == options["ntasks-per-node"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

@@ -28,6 +28,7 @@ _PUBLIC = {
     "export": "fastitpn.exporters.verbs",
     "report": "fastitpn.engine.verbs",
     "demo": "fastitpn.engine.verbs",
+    "app": "fastitpn.application.verbs",
     "benchmark": "fastitpn.benchmarking.verbs",
     "predict": "fastitpn.inference.verbs",
     "inspect": "fastitpn.inference.verbs",

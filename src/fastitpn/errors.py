@@ -35,6 +35,20 @@ class TrainingError(FastITPNError):
     """Training cannot go on (for example losses that stay non-finite)."""
 
 
+class OtherProcessError(FastITPNError):
+    """Another process of a run failed, which ends this one.
+
+    Args:
+        rank: Of that process.
+        text: What it said.
+        exit_code: As it ended with.
+    """
+
+    def __init__(self, rank: int, text: str, exit_code: int):
+        self.exit_code = exit_code
+        super().__init__(f"process {rank} of the run failed, which ends the others:\n{text}")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether Python or PyTorch ran out of memory, of the machine or of a GPU."""
     # By name, because importing torch only to report a failure would hide the failure behind seconds of waiting.

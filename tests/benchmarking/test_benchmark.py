@@ -145,7 +145,7 @@ class TestCandidates:
         ({"model": "fastitpn_bas"}, "model=fastitpn_base"),
         (
             {"model": "fastitpn_nano", "data": "x"},
-            "data: expected together with checkpoint=RUN of a trained classifier",
+            "data: expected together with checkpoint=RUN of a trained model",
         ),
         ({"checkpoint": "nowhere"}, "nowhere"),
         (
@@ -163,6 +163,22 @@ def test_bad_input_is_one_message(capsys, tmp_path, monkeypatch, keys, message):
     assert message in said
     assert "Traceback" not in said
     assert files(tmp_path) == []
+
+
+def test_a_segmentation_network_with_its_head(segment_scenes, segmenter_run, no_process, tmp_path, capsys):
+    """Its rows are of the whole network: more operations than its pyramid has, and a mean IoU."""
+    keys = {"checkpoint": segmenter_run.directory, "acceleration": "fast", "px": 32, **KEYS}
+    result = fastitpn.benchmark(data=segment_scenes, out=tmp_path / "out", **keys)
+    pyramid = fastitpn.benchmark(pyramid=True, out=tmp_path / "pyramid", **keys)
+    evaluation = fastitpn.evaluate(
+        segmenter_run.directory, segment_scenes, px=32, device="cpu", workers=0, out=tmp_path / "evaluated"
+    )
+    assert [row.acceleration for row in result.rows] == ["off", "fast"]
+    assert result.rows[0].miou == evaluation.metrics["miou"]
+    assert all(own.gflops > other.gflops for own, other in zip(result.rows, pyramid.rows, strict=True))
+    assert pyramid.rows[0].miou is None
+    assert "mIoU %" in capsys.readouterr().out
+    assert "mIoU %" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_images_without_a_classifier(scenes, pretrained_run, tmp_path, capsys):

@@ -2,7 +2,7 @@ import pytest
 
 import fastitpn
 from fastitpn.benchmarking.candidates import Candidate
-from fastitpn.benchmarking.quality import Quality
+from fastitpn.benchmarking.quality import find_quality, measure_quality
 from fastitpn.config import BenchmarkConfig, build
 from fastitpn.engine.devices import build_fabric
 from fastitpn.errors import InputError
@@ -12,24 +12,40 @@ from fastitpn.models.gathering import Gathering
 OURS = [Candidate(model="fastitpn_nano", acceleration=preset) for preset in PRESETS.values()]
 
 
-def quality(run, data) -> Quality:
-    return Quality(build(BenchmarkConfig, {"checkpoint": run.directory, "data": data, "workers": 0}))
+def figures(run, data, candidates, px):
+    quality = find_quality(build(BenchmarkConfig, {"checkpoint": run.directory, "data": data, "workers": 0}))
+    return measure_quality(quality, candidates, px, build_fabric("cpu"))
 
 
 def test_top1_is_that_of_evaluate(scenes, classifier_run, tmp_path):
-    found = quality(classifier_run, scenes.val).measure([*OURS, Candidate(model="test_vit")], 64, build_fabric("cpu"))
+    found = figures(classifier_run, scenes.val, [*OURS, Candidate(model="test_vit")], 64)
     keys = {"px": 64, "device": "cpu", "workers": 0, "out": tmp_path / "evaluate"}
     assert found == {
-        name: fastitpn.evaluate(classifier_run.directory, scenes.val, acceleration=name, **keys).metrics["top1"]
+        name: {
+            "top1": fastitpn.evaluate(classifier_run.directory, scenes.val, acceleration=name, **keys).metrics["top1"]
+        }
+        for name in PRESETS
+    }
+
+
+def test_miou_is_that_of_evaluate(segment_scenes, segmenter_run, tmp_path):
+    found = figures(segmenter_run, segment_scenes, OURS, 64)
+    keys = {"px": 64, "device": "cpu", "workers": 0, "out": tmp_path / "evaluate"}
+    assert found == {
+        name: {
+            "miou": fastitpn.evaluate(segmenter_run.directory, segment_scenes, acceleration=name, **keys).metrics[
+                "miou"
+            ]
+        }
         for name in PRESETS
     }
 
 
 def test_an_acceleration_that_does_not_fit_has_no_figure(scenes, classifier_run):
     wide = Candidate(model="fastitpn_nano", acceleration=Acceleration(gathering=Gathering(window=99)))
-    assert list(quality(classifier_run, scenes.val).measure([OURS[0], wide], 32, build_fabric("cpu"))) == ["off"]
+    assert list(figures(classifier_run, scenes.val, [OURS[0], wide], 32)) == ["off"]
 
 
 def test_no_classifier(scenes, pretrained_run):
     with pytest.raises(InputError, match="no trained classifier"):
-        quality(pretrained_run, scenes.val)
+        figures(pretrained_run, scenes.val, OURS, 32)

@@ -59,7 +59,7 @@ def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
         (["pretrian"], "no verb 'pretrian'\n"),
         (
             ["pretrian"],
-            "expected: demo, pretrain, finetune, evaluate, predict, benchmark, visualize, report, doctor, data, "
+            "expected: demo, pretrain, finetune, evaluate, predict, app, benchmark, visualize, report, doctor, data, "
             "export or inspect\n"
             "  fix:      fastitpn pretrain",
         ),

@@ -1,5 +1,6 @@
 """`fastitpn finetune segment`, `evaluate` and `predict` from the command line, with good and with bad input."""
 
+import json
 import re
 import shutil
 
@@ -63,6 +64,21 @@ def test_bad_input_ends_with_one_message_by_file(data, spoil, tmp_path, capsys):
     assert what in parts[2]
     assert parts[4].endswith("on_error=skip")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_whole_way_with_coco_masks(detect_scenes, tmp_path, capsys):
+    """Things in COCO's format become classes of pixels beside the background."""
+    keys = {**TRAINING, "data": detect_scenes, "out": tmp_path / "run", "head": "linear", "scratch": "true"}
+    assert main(["finetune", "segment", *words(**keys)]) == 0
+    small = words(device="cpu", workers=0)
+    for more in ([], ["acceleration=fast"]):
+        out = tmp_path / f"evaluated{len(more)}"
+        assert main(["evaluate", str(tmp_path / "run"), str(detect_scenes), f"out={out}", *small, *more]) == 0
+    figures = json.loads((tmp_path / "evaluated0" / "evaluation.json").read_text())
+    assert figures["classes"][0] == "background"
+    assert sum(map(sum, figures["confusion_matrix"])) > 0
+    masks = sorted(detect_scenes.glob("val/*.jpg"))
+    assert main(["predict", str(tmp_path / "run"), str(masks[0]), f"out={tmp_path / 'p'}", *small]) == 0
 
 
 def test_the_whole_way(data, segmenter_run, tmp_path, capsys):

@@ -26,6 +26,10 @@ def test_defaults():
         (["max_px=64", "jitter=1,2"], "max_px: expected none with jitter"),
         (["queries=9", "layers=2"], "(?s)queries: expected none, .*layers: expected none, "),
         (["detector=dino", "anchor_scale=4"], "anchor_scale: expected none, since detector=dino makes no use of it"),
+        (
+            ["detector=mask2former", "regions=9"],
+            "regions: expected none, since detector=mask2former makes no use of it",
+        ),
         (["weights=a", "scratch=true"], "scratch: expected false where weights are given"),
         (["detector=mask_rcn"], "detector: expected .*, got 'mask_rcn'; did you mean mask_rcnn?"),
     ],

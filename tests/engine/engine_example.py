@@ -4,6 +4,7 @@ As a program it trains the task, for tests that kill it: `python engine_example.
 """
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import fastitpn.errors
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.fully_sharded import whole
 from fastitpn.engine.loop import fit
+from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import RunDirectory, prepare
 from fastitpn.engine.sampler import StepSampler
 from fastitpn.engine.settings import FitSettings
@@ -49,7 +52,7 @@ class TinyTask(Task):
 
     def after_step(self, progress: float) -> None:
         self.progress.append(progress)
-        self.teacher.lerp_(self.trained_model[-1].bias.cpu(), 0.1)
+        self.teacher.lerp_(whole(self.trained_model[-1].bias).cpu(), 0.1)
 
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
         right = [(model(batch["image"]).argmax(1) == batch["label"]).float().mean() for batch in batches]
@@ -177,6 +180,15 @@ def program(out: Path, **options: object) -> dict[str, Any]:
     }
 
 
+def wait_for_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Until a run in another process has logged so many rows."""
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.jsonl").is_file() or len(Run(out).history) < count:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+
+
 if __name__ == "__main__":
     options = dict(word.split("=") for word in sys.argv[2:])
     torch.set_num_threads(1)
@@ -188,7 +200,7 @@ if __name__ == "__main__":
             data=RandomImages(poison, delay_s=float(options.get("delay_s", 0))),
             workers=int(options.get("workers", 0)),
             batch=int(options.get("batch", 3)),
-            fabric=build_fabric("cpu", devices=int(options.get("devices", 1))),
+            fabric=build_fabric("cpu", devices=int(options.get("devices", 1)), strategy=options.get("strategy", "ddp")),
         )
     except KeyboardInterrupt:
         os._exit(130)

@@ -73,7 +73,13 @@ class TestRun:
 
     @pytest.mark.parametrize(
         ("detector", "keys"),
-        [("mask_rcnn", {}), ("faster_rcnn", {}), ("cascade_mask_rcnn", {}), ("dino", {**SMALL, "lr": 2e-3})],
+        [
+            ("mask_rcnn", {}),
+            ("faster_rcnn", {}),
+            ("cascade_mask_rcnn", {}),
+            ("dino", {**SMALL, "lr": 2e-3}),
+            ("mask2former", SMALL),
+        ],
     )
     def test_it_learns(self, few_scenes, pretrained_run, tmp_path, detector, keys):
         """The losses fall; that what is learnt is right, the tests of the detectors say."""

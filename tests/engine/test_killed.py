@@ -3,11 +3,10 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 import torch
-from engine_example import RandomImages, program, train
+from engine_example import RandomImages, program, train, wait_for_rows
 
 from fastitpn.engine.checkpoint import load_checkpoint
 from fastitpn.engine.run import Run
@@ -17,14 +16,6 @@ pytestmark = pytest.mark.slow
 
 def start(out, **options):
     return subprocess.Popen(**program(out, **options), stderr=subprocess.PIPE, start_new_session=True)
-
-
-def wait_for_rows(out, count, process):
-    deadline = time.monotonic() + 60
-    while not (out / "metrics.jsonl").is_file() or len(Run(out).history) < count:
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
 
 
 def weights(run):

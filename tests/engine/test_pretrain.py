@@ -188,6 +188,7 @@ def test_an_auxiliary_prediction_and_an_acceleration_exclude_each_other(scenes):
         ({"level_weights": (1, 1, 2)}, "level_weights: expected together with objective=per_level, got merged"),
         ({"objective": "per_level", "level_weights": (0, 0, 0)}, "level_weights: expected a weight above 0"),
         ({"objective": "trunk", "norm": "trunk_and_end"}, "norm: expected end with objective=trunk"),
+        ({"mask": {"ratio": 0}}, "mask.ratio: expected above 0 with loss_on=masked"),
     ],
 )
 def test_keys_that_do_not_go_together(scenes, keys, said):
@@ -199,6 +200,13 @@ def test_random_masks_hide_as_many_in_every_image(scenes):
     settings = config(scenes, px=128, mask={"kind": "random", "ratio": 0.4})
     dataset = build_dataset(settings, unlabelled(scenes.unlabelled), teacher_like(settings))
     assert {int(dataset[0, index]["masked"].sum()) for index in range(8)} == {26}
+
+
+def test_distillation_without_masks(scenes, tmp_path):
+    run = pretrain(scenes, tmp_path / "run", mask={"ratio": 0}, loss_on="all", steps=2, pictures=True)
+    assert run.complete
+    settings = config(scenes, mask={"ratio": 0}, loss_on="all")
+    assert not build_dataset(settings, unlabelled(scenes.unlabelled), teacher_like(settings))[0, 0]["masked"].any()
 
 
 def test_the_same_seed_gives_the_same_run_whatever_the_workers(scenes, tmp_path):

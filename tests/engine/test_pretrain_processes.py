@@ -1,5 +1,6 @@
 """Pre-training in two processes over gloo, however they are started, against one process."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 import timm
 import torch
+from engine_example import wait_for_rows
 from tiny_runs import ENVIRONMENT, TRAINING, content
 
 import fastitpn
@@ -70,7 +72,7 @@ def start(arguments, **environment):
 
 def wait(*processes):
     for process in processes:
-        _, errors = process.communicate(timeout=200)
+        _, errors = process.communicate(timeout=280)
         assert process.returncode == 0, errors
 
 
@@ -94,9 +96,18 @@ def single(scenes, teachers, tmp_path_factory):
     return {name: run(name) for name in teachers}
 
 
-@pytest.mark.parametrize("teacher", ["timm", "ema"])
-def test_2_processes_x_8_images_learn_what_1_x_16_learns(scenes, teachers, single, teacher, tmp_path):
-    wait(start(["-m", "fastitpn.cli", *words(tmp_path / "two", scenes, batch=8, devices=2, **teachers[teacher])]))
+@pytest.mark.parametrize(
+    ("teacher", "keys"),
+    [
+        ("timm", {"strategy": "ddp"}),
+        ("ema", {"strategy": "ddp"}),
+        ("timm", {"strategy": "fsdp", "grad_checkpointing": True}),
+        ("ema", {"strategy": "fsdp", "pictures": True}),
+    ],
+)
+def test_2_processes_x_8_images_learn_what_1_x_16_learns(scenes, teachers, single, teacher, keys, tmp_path):
+    given = {"batch": 8, "devices": 2, **teachers[teacher], **keys}
+    wait(start(["-m", "fastitpn.cli", *words(tmp_path / "two", scenes, **given)]))
     two = Run(tmp_path / "two")
     assert largest_difference(two, single[teacher]) < 1e-6
     moved = content(two)["weights"]["mask_token"] - fresh_mask_token()
@@ -119,3 +130,40 @@ def test_torchrun_on_two_machines(scenes, teachers, single, tmp_path):
         )
     )
     assert largest_difference(Run(tmp_path / "two"), single["timm"]) < 1e-6
+
+
+def slurm_task(rank: int, port: str) -> dict[str, str]:
+    """What srun sets for each of two tasks on a machine each."""
+    return {
+        "SLURM_JOB_ID": "1234",
+        "SLURM_JOB_NAME": "pretrain",
+        "SLURM_STEP_ID": "0",
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_NNODES": "2",
+        "SLURM_STEP_NUM_NODES": "2",
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": str(rank),
+        "SLURM_NODELIST": "localhost",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
+
+
+def test_a_job_of_slurm_is_stopped_by_its_signal_and_goes_on_when_queued_again(scenes, teachers, single, tmp_path):
+    """SLURM warns its tasks before their time is up; the second time they come to the end."""
+    out, port = tmp_path / "two", free_port()
+    arguments = ["-m", "fastitpn.cli", *words(out, scenes, batch=8, nodes=2, log_every=1, **teachers["timm"])]
+    tasks = [start(arguments, **slurm_task(rank, port)) for rank in range(2)]
+    wait_for_rows(out, 2, tasks[0])
+    for task in tasks:
+        task.send_signal(signal.SIGUSR1)
+    errors = [task.communicate(timeout=280)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [130, 130], errors
+    assert 0 < content(Run(out))["step"] < STEPS
+    assert "Traceback" not in "".join(errors)
+    port = free_port()
+    wait(*(start(arguments, **slurm_task(rank, port)) for rank in range(2)))
+    assert largest_difference(Run(out), single["timm"]) < 1e-6

@@ -31,7 +31,7 @@ def picture(scenes, tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("task", ["classify", "segment", "features"])
+@pytest.mark.parametrize("task", ["classify", "segment", "detect", "features"])
 def test_it_is_short_and_needs_nothing_else(task):
     text = (Path(fastitpn.__file__).parent / "exporters" / "examples" / f"{task}.py").read_text()
     tree = ast.parse(text)

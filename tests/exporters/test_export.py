@@ -206,8 +206,8 @@ def test_wrong_wishes(keys, text, classifier_run, tmp_path):
 
 def test_other_tasks_are_refused(classifier_run, tmp_path):
     checkpoint = torch.load(classifier_run.best_checkpoint, weights_only=True)
-    torch.save({**checkpoint, "task": "detect"}, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match="task 'detect' cannot be exported yet"):
+    torch.save({**checkpoint, "task": "track"}, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="task 'track' cannot be exported yet"):
         fastitpn.export("onnx", tmp_path / "a.ckpt", out=tmp_path / "b")
     with pytest.raises(InputError, match="no such"):
         fastitpn.export("onnx", tmp_path / "nothing", out=tmp_path / "b")

@@ -36,7 +36,7 @@ def snippet(folder) -> dict:
 
 @torch.no_grad()
 def test_a_classifier_in_timm_and_transformers(classifier_folder, classifier_run):
-    assert files(classifier_folder) == ["README.md", "config.json", "model.safetensors"]
+    assert files(classifier_folder) == ["README.md", "config.json", "fastitpn.json", "model.safetensors"]
     trained = load_classifier(classifier_run.directory, "balanced")
     names = snippet(classifier_folder)
     images = torch.randn(2, 3, 64, 64)
@@ -105,8 +105,52 @@ def test_the_card_has_measured_figures_and_no_path(classifier_folder, pyramid_fo
     assert config["model_args"]["gathering"]["window"] > 0
 
 
-def test_a_segmentation_network_has_no_class_there_but_its_pyramid_has(segmenter_run, tmp_path):
-    with pytest.raises(InputError, match="no class for a segmentation network"):
-        fastitpn.export("hub", segmenter_run.directory, out=tmp_path / "a")
+WHOLE = ["README.md", "config.json", "fastitpn.json", "head.safetensors", "model.safetensors"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("task", ["segment", "detect"])
+def test_a_network_with_a_head_is_loaded_as_a_whole(task, segmenter_run, detector_run, request, tmp_path):
+    """By this package alone; timm takes its backbone."""
+    run, data = {"segment": (segmenter_run, "segment_scenes"), "detect": (detector_run, "detect_scenes")}[task]
+    data = request.getfixturevalue(data)
+    out = fastitpn.export("hub", run.directory, out=tmp_path / "whole", limit=4)
+    assert files(out) == WHOLE
+    for name in ("README.md", "config.json", "fastitpn.json"):
+        assert not re.search(r"/(tmp|home|root|work)/", (out / name).read_text())
+    names = snippet(out)
+    picture = next((data).rglob("val/*.jpg"))
+    [ours], [theirs] = (fastitpn.load(source, device="cpu")(picture) for source in (run.directory, out))
+    assert ours.to_json() == theirs.to_json()
+    assert repr(names["predictor"]) == repr(fastitpn.load(run.directory))
+    figures = [
+        fastitpn.evaluate(source, data, device="cpu", workers=0, out=tmp_path / name).metrics
+        for name, source in (("a", run.directory), ("b", out))
+    ]
+    assert figures[0] == figures[1]
+    images = torch.randn(1, 3, 64, 64)
+    own = fastitpn.load(run.directory, device="cpu")._model.backbone.pyramid_features(images)
+    assert all(torch.equal(a, b) for a, b in zip(names["model"].pyramid_features(images), own, strict=True))
+    assert fastitpn.load_weights(names["model"], out).ok
+
+
+def test_a_classifier_folder_is_loaded_by_ours_too(classifier_folder, classifier_run, scenes):
+    pictures = sorted(scenes.val.rglob("*.jpg"))
+    loaded = fastitpn.load(classifier_folder, device="cpu")
+    expected = fastitpn.load(classifier_run.directory, "balanced", device="cpu")
+    assert [one.scores for one in loaded(pictures)] == [one.scores for one in expected(pictures)]
+
+
+def test_a_folder_that_lacks_a_file_says_so(segmenter_run, tmp_path):
+    out = fastitpn.export("hub", segmenter_run.directory, out=tmp_path / "a", limit=4)
+    (out / "head.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"a file of this model is absent or damaged(.*\n)*.*export it again"):
+        fastitpn.load(out)
+    (out / "head.safetensors").unlink()
+    with pytest.raises(InputError, match="the model of this checkpoint cannot be built"):
+        fastitpn.load(out)
+
+
+def test_the_pyramid_alone(segmenter_run, tmp_path):
     out = fastitpn.export("hub", segmenter_run.directory, part="pyramid", out=tmp_path / "a")
     assert json.loads((out / "config.json").read_text())["architecture"] == "fastitpn_nano_fpn"

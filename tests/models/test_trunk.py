@@ -122,7 +122,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(pyramid: bool) -> None:
 def test_checkpointing_recomputes() -> None:
     model = small_model().train()
     calls: list[str] = []
-    model.stages[0].blocks[0].register_forward_pre_hook(lambda *_: calls.append("cell"))
+    model.stages[0].blocks[0].mlp.register_forward_pre_hook(lambda *_: calls.append("cell"))
     model.stages[2].blocks[0].register_forward_pre_hook(lambda *_: calls.append("attention"))
     model.set_grad_checkpointing()
     model(torch.randn(1, 3, 64, 64)).sum().backward()

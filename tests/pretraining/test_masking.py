@@ -79,11 +79,18 @@ def test_masks_depend_on_the_generator_alone(masks):
     assert not torch.equal(masks(random.Random(8)), first)
 
 
-@pytest.mark.parametrize("make", [BlockMasks, RandomMasks])
-@pytest.mark.parametrize("num_masked", [0, -1, 16, 17])
-def test_impossible_counts_are_refused(make, num_masked):
-    with pytest.raises(InputError, match=rf"(?s){num_masked} masked patches.*4x4.*1 to 15 masked of 16.*mask\.ratio"):
+@pytest.mark.parametrize(
+    ("make", "num_masked", "least"),
+    [(make, count, least) for make, least in ((BlockMasks, 1), (RandomMasks, 0)) for count in (least - 1, -2, 16, 17)],
+)
+def test_impossible_counts_are_refused(make, num_masked, least):
+    expected = rf"(?s){num_masked} masked patches.*4x4.*{least} to 15 masked of 16.*mask\.ratio"
+    with pytest.raises(InputError, match=expected):
         make((4, 4), num_masked)
+
+
+def test_a_mask_may_hide_nothing():
+    assert not RandomMasks((4, 4), 0)(random.Random(0)).any()
 
 
 def test_impossible_blocks_are_refused():

@@ -23,7 +23,7 @@ def test_figures_have_their_difference_to_the_first_run():
     assert table.rows == [
         ["Top-1 accuracy", "80.00", "81.50 (+1.50)", DASH],
         ["Loss", "0.5000", "0.2500 (-0.2500)", "0.6250 (+0.1250)"],
-        ["Miou", DASH, DASH, "40.00"],
+        ["Mean IoU", DASH, DASH, "40.00"],
     ]
 
 
@@ -50,8 +50,8 @@ def test_runs_and_curves():
     ]
     records = [record("a", {"model": "fastitpn_nano"}, history=history), record("b")]
     assert runs_table(records).rows == [
-        ["a", "pretrain", "fastitpn_nano", 2, "yes"],
-        ["b", "pretrain", None, None, "yes"],
+        ["a", "pretrain", "fastitpn_nano", 2, 9.0, None, "yes"],
+        ["b", "pretrain", None, None, None, None, "yes"],
     ]
     _, curves, *_ = comparison_sections(records)
     titles = [picture.title for picture in curves.pictures]

@@ -11,7 +11,7 @@ from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.drawing import draw_quality, draw_ratios
 from fastitpn.benchmarking.measure import Budget, measure_case
 from fastitpn.benchmarking.memory import MemoryMeter
-from fastitpn.benchmarking.quality import Quality
+from fastitpn.benchmarking.quality import Quality, find_quality, measure_quality
 from fastitpn.benchmarking.result import Benchmark
 from fastitpn.config import BenchmarkConfig, to_command, to_yaml
 from fastitpn.engine.acceleration import trained_acceleration
@@ -46,7 +46,7 @@ def run_benchmark(config: BenchmarkConfig) -> Benchmark:
     check_no_run(config.out, "benchmark")
     check_peers(config.peers or ())
     candidates, px = find_candidates(config)
-    quality = Quality(config) if config.data is not None else None
+    quality = find_quality(config) if config.data is not None else None
     fabric = build_fabric(config.device, precision=config.precision)
     make_folder(config.out)
     conditions = Conditions(
@@ -57,7 +57,7 @@ def run_benchmark(config: BenchmarkConfig) -> Benchmark:
     )
     with conditions.hold():
         benchmark = _measure(config, candidates, px, conditions, quality, fabric)
-    _write_report(config, benchmark)
+    _write_report(config, benchmark, pass_of=_a_pass(config, candidates))
     print(f"written: {', '.join(str(config.out / name) for name in (FIGURES, PLOT, REPORT))}")
     return benchmark
 
@@ -86,7 +86,13 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
         trained = trained_acceleration(file.checkpoint, file.source)
         accelerations = {trained.name: trained} | accelerations if trained.name not in PRESETS else accelerations
     ours = [
-        Candidate(model=name, acceleration=acceleration, arguments=_arguments(file, config), pyramid=config.pyramid)
+        Candidate(
+            model=name,
+            acceleration=acceleration,
+            arguments=_arguments(file, config),
+            pyramid=config.pyramid,
+            segmenter=_segmenter(file, config),
+        )
         for acceleration in sorted(accelerations.values(), key=lambda acceleration: not acceleration.off)
     ]
     peers = [Candidate(model=peer) for peer in dict.fromkeys(config.peers or ())]
@@ -98,9 +104,18 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
     """Those that the form of the weights asks for; their values do not matter to speed."""
     if file is None:
         return {}
+    if _segmenter(file, config) is not None:
+        return {name: value for name, value in file.checkpoint["model"]["arguments"].items() if name != "img_size"}
     left_out = ("img_size", "pyramid") if not config.pyramid else ("img_size",)
     found = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
     return {**found, "num_classes": file.num_classes}
+
+
+def _segmenter(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
+    """Head and classes, where a trained segmentation network is measured."""
+    if file is None or config.pyramid or file.checkpoint.get("task") != "segment":
+        return None
+    return {"head": file.checkpoint["head"], "num_classes": len(file.checkpoint["classes"])}
 
 
 def _measure(
@@ -121,10 +136,10 @@ def _measure(
     budget = Budget(seconds=config.seconds, rounds=config.rounds)
     with MemoryMeter(conditions) as memory:
         for px in sizes:
-            top1 = quality.measure(candidates, px, fabric) if quality is not None else {}
+            figures = measure_quality(quality, candidates, px, fabric) if quality is not None else {}
             for batch in dict.fromkeys(config.batch):
                 case = measure_case(candidates, px, batch, conditions, budget, memory)
-                rows = tuple(dataclasses.replace(row, top1=top1.get(row.acceleration)) for row in case.rows)
+                rows = tuple(dataclasses.replace(row, **figures.get(row.acceleration, {})) for row in case.rows)
                 case = dataclasses.replace(case, rows=rows)
                 benchmark = dataclasses.replace(benchmark, cases=(*benchmark.cases, case))
                 print_table(case.table())
@@ -132,7 +147,7 @@ def _measure(
     return benchmark
 
 
-def _write_report(config: BenchmarkConfig, benchmark: Benchmark) -> None:
+def _write_report(config: BenchmarkConfig, benchmark: Benchmark, *, pass_of: str) -> None:
     ratios, plot = draw_ratios(benchmark)
     sections: list[Section] = [
         Picture(
@@ -149,7 +164,7 @@ def _write_report(config: BenchmarkConfig, benchmark: Benchmark) -> None:
     sections += [case.table() for case in benchmark.cases]
     sections += [
         Facts("Accelerations", {name: _in_words(one) for name, one in benchmark.accelerations.items()}),
-        Facts("How it was measured", _method(config, benchmark)),
+        Facts("How it was measured", _method(benchmark, pass_of)),
         Code("Configuration", to_yaml(config)),
         Facts("Environment", benchmark.environment),
     ]
@@ -170,10 +185,17 @@ def _in_words(acceleration: Acceleration) -> str:
     return acceleration.describe().removeprefix(f"{acceleration.name}: ")
 
 
-def _method(config: BenchmarkConfig, benchmark: Benchmark) -> dict[str, object]:
-    head = "images to logits"
+def _a_pass(config: BenchmarkConfig, candidates: list[Candidate]) -> str:
+    if config.pyramid:
+        return "images to the maps of the pyramid; models of timm: images to logits"
+    if any(candidate.segmenter is not None for candidate in candidates):
+        return "images to a map of classes at a quarter of their size; models of timm: images to logits"
+    return "images to logits"
+
+
+def _method(benchmark: Benchmark, pass_of: str) -> dict[str, object]:
     return {
-        "a pass": f"images to the maps of the pyramid; models of timm: {head}" if config.pyramid else head,
+        "a pass": pass_of,
         **benchmark.conditions,
         "turns": "all rows of a size and batch take turns, in another order in every round",
         "ratio": "median over rounds of the plain model's time over the row's; spread: the middle 80 % of the rounds",

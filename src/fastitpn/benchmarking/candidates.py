@@ -12,6 +12,7 @@ from fastitpn.config.nearest import nearest_name
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration import Acceleration
 from fastitpn.models.registry import create_model
+from fastitpn.tasks.segment.model import create_segmenter
 
 
 class Unfit(Exception):
@@ -30,6 +31,8 @@ class Candidate:
     """Of `create_model`, in plain types."""
     pyramid: bool = False
     """Whether one of ours runs with its pyramid instead of its head."""
+    segmenter: Mapping[str, Any] | None = None
+    """`head` and `num_classes` of `create_segmenter`: one of ours runs as a segmentation network."""
     alias: str | None = None
     """What to call the acceleration, if not by its name."""
 
@@ -57,7 +60,11 @@ class Candidate:
         """
         if self.acceleration is None:
             return _build_peer(self.model, px).eval()
-        model = create_model(self.model, pyramid=self.pyramid, **{**self.arguments, "img_size": px})
+        arguments = {**self.arguments, "img_size": px}
+        if self.segmenter is not None:
+            model: Any = create_segmenter({"name": self.model, "arguments": arguments}, **self.segmenter)
+        else:
+            model = create_model(self.model, pyramid=self.pyramid, **arguments)
         self.accelerate(model)
         return model.eval()
 
@@ -68,7 +75,7 @@ class Candidate:
             Unfit: They do not go together.
         """
         try:
-            model.set_acceleration(self.acceleration)  # type: ignore[operator]
+            getattr(model, "backbone", model).set_acceleration(self.acceleration)
         except InputError as error:
             raise Unfit(error.what) from error
 
@@ -79,6 +86,7 @@ class Candidate:
             "acceleration": None if self.acceleration is None else self.acceleration.to_dict(),
             "arguments": dict(self.arguments),
             "pyramid": self.pyramid,
+            "segmenter": self.segmenter,
             "alias": self.alias,
         }
 

@@ -66,7 +66,9 @@ class Conditions:
 
 
 def entry_point(model: nn.Module) -> Callable[[Tensor], Any]:
-    """What is measured of a model: its logits, or the maps of its pyramid if it is one of ours that has one."""
+    """What is measured of a model: its logits; of ours the pyramid's maps, or a segmentation's map of classes."""
+    if hasattr(model, "log_probabilities"):
+        return model.log_probabilities  # type: ignore[return-value]
     run: Any = model if getattr(model, "pyramid", None) is None else model.pyramid_features
     return run
 

@@ -14,6 +14,10 @@ SPREAD = (0.1, 0.9)
 """Of the ratios of single rounds, what is shown beside their median: the middle 80 %."""
 
 
+QUALITIES = {"top1": "top-1 %", "miou": "mIoU %", "mask_ap": "mask AP %", "pq": "PQ %"}
+"""What says how good a model is, and what that is called."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
     """One model at one size and batch. What could not be measured is None."""
@@ -44,8 +48,20 @@ class Row:
     """Operations per second of the fastest pass, as a share of the fastest matrix product in the same rounds."""
     top1: float | None = None
     """Percent of the labelled images."""
+    miou: float | None = None
+    """Mean IoU in percent, of a segmentation network."""
+    mask_ap: float | None = None
+    """Average precision of the masks in percent, of one that finds instances."""
+    pq: float | None = None
+    """Panoptic quality in percent, of one that finds things and the rest."""
     problem: str | None = None
     """Why it did not run."""
+
+    @property
+    def quality(self) -> tuple[str, float] | None:
+        """The figure that says what is right, after what it is called."""
+        figures = ((title, getattr(self, name)) for name, title in QUALITIES.items())
+        return next(((title, value) for title, value in figures if value is not None), None)
 
     @property
     def plain(self) -> bool:
@@ -79,16 +95,16 @@ class Case:
         """For people; what did not run is named below."""
         columns = ["model", "ratio", "spread", "p50 ms", "p90 ms", "images/s", "GFLOPs", "MiB"]
         columns += ["of peak"]
-        with_top1 = any(row.top1 is not None for row in self.rows)
-        if with_top1:
-            columns.append("top-1 %")
+        quality = next((row.quality for row in self.rows if row.quality), None)
+        if quality:
+            columns.append(quality[0])
         rows: list[list[object]] = []
         for row in self.rows:
             spread = row.ratio_spread
             shown = "" if spread is None or row.plain else f"{spread[0]:.2f}\N{EN DASH}{spread[1]:.2f}"
             cells: list[object] = [row.label, row.ratio, shown, row.p50_ms, row.p90_ms]
             cells += [row.images_per_s, row.gflops, None if row.memory_mib is None else round(row.memory_mib)]
-            rows.append([*cells, row.peak_share, *([row.top1] if with_top1 else [])])
+            rows.append([*cells, row.peak_share, *([row.quality and row.quality[1]] if quality else [])])
         notes = [f"{row.label} did not run: {row.problem}." for row in self.rows if row.problem]
         peak = f"Peak: {self.peak_gflops:,.0f} GFLOP/s. {self.rounds} rounds."
         return Table(self.title, columns, rows, caption=" ".join([peak, *notes]), bars=("of peak",))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fastitpn import __version__
 from fastitpn.cli import (
+    app,
     benchmark,
     data,
     demo,
@@ -36,6 +37,7 @@ VERBS = (
     finetune.DETECT,
     evaluate.VERB,
     predict.VERB,
+    app.VERB,
     benchmark.VERB,
     visualize.TOKENS,
     visualize.FEATURES,

@@ -13,7 +13,7 @@ def run(config: PredictConfig) -> object:
 
 VERB = Verb(
     config=PredictConfig,
-    sentence="Name the classes of images, or of each of their pixels, or find things in them.",
+    sentence="Name the classes of images and videos, or of each of their pixels, or find things in them.",
     example="fastitpn predict runs/classify photos",
     run=run,
 )

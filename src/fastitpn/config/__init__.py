@@ -1,5 +1,6 @@
 """Typed run configurations: loading, checking and explaining them. Imports nothing heavy, so that --help is quick."""
 
+from fastitpn.config.app import AppConfig
 from fastitpn.config.compare import CompareConfig
 from fastitpn.config.convert import DataConvertConfig
 from fastitpn.config.detect import DetectConfig
@@ -36,6 +37,7 @@ from fastitpn.config.visualize import (
 )
 
 __all__ = [
+    "AppConfig",
     "BenchmarkConfig",
     "CacheFeaturesConfig",
     "ClassifyConfig",

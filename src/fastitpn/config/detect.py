@@ -35,16 +35,16 @@ class DetectConfig(TrainingConfig):
     """Share of data to validate on, where val is none and data has no val part."""
     on_error: Literal["stop", "skip"] = "stop"
     """What to do about images and annotations that cannot be used: stop and name them, or skip and count them."""
-    detector: Literal["mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "dino"] = "mask_rcnn"
-    """What finds things on the pyramid; mask_rcnn and cascade_mask_rcnn need masks, and give them."""
+    detector: Literal["mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "dino", "mask2former"] = "mask_rcnn"
+    """What finds things on the pyramid; mask_rcnn, cascade_mask_rcnn and mask2former need masks, and give them."""
     anchor_scale: Positive | None = None
     """Side of the R-CNNs' anchors in strides of their level; none takes px / 100, from 2 to 8 (published: 8 at 800)."""
     regions: Count | None = None
     """Regions of an image that the R-CNNs learn from; none takes 0.64 px, from 64 to 512 (published: 512 at 800)."""
     queries: Count | None = None
-    """Places in an image that dino asks about; none takes 300 (published: 900)."""
+    """Things that dino or mask2former find in an image at most; none takes 300 or 100 (published: 900, 100)."""
     layers: Count | None = None
-    """Layers of dino's encoder, and of its decoder; none takes 6, as published."""
+    """Layers of the encoder, and of the decoder; none takes 6 and 6 for dino, 6 and 9 for mask2former, as published."""
     px: ImagePx | None = None
     """Shorter side of the images in pixels; none takes that of the weights, else of the model. COCO's usual: 800."""
     max_px: Annotated[int, Field(ge=32)] | None = None
@@ -90,7 +90,7 @@ class DetectConfig(TrainingConfig):
             result.append("multi_scale: expected only one of multi_scale and jitter, got both")
         if self.jitter is not None and self.jitter[0] > self.jitter[1]:
             result.append(f"jitter: expected smallest,largest, got {self.jitter[0]},{self.jitter[1]}")
-        for name in ("anchor_scale", "regions") if self.detector == "dino" else ("queries", "layers"):
+        for name in ("anchor_scale", "regions") if self.detector in ("dino", "mask2former") else ("queries", "layers"):
             if getattr(self, name) is not None:
                 result.append(f"{name}: expected none, since detector={self.detector} makes no use of it")
         if self.max_px is not None and self.jitter is not None:

@@ -25,7 +25,7 @@ class ExportConfig(Config):
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint), or a published file of weights."""
     format: Literal["onnx", "torch_export", "torchscript", "hub"] = "onnx"
-    """What to write; hub is a folder that timm and transformers load."""
+    """What to write; hub is a folder that timm and transformers load, and fastitpn where it has a head."""
     part: Literal["whole", "pyramid", "trunk"] | None = None
     """All of the model, or its features: levels or 1/16 map; none: whole for a task, else the pyramid if it has one."""
     px: ImagePx | None = None

@@ -54,8 +54,8 @@ class MaskConfig(Config):
 
     kind: Literal["block", "random"] = "block"
     """Hide rectangles as published, or single patches; of those always exactly as many as ratio says."""
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """Share of the patches to hide, 0.383 (75 of 196) in the published runs; mask=RATIO for short."""
+    ratio: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    """Share of the patches to hide, 0.383 (75 of 196) in the published runs, 0 for none; mask=RATIO for short."""
     exact: bool = False
     """Hide exactly that many in every image; else the last block may leave a few short."""
     min_block: Count = 16
@@ -131,6 +131,8 @@ class PretrainConfig(CropsConfig):
         result = super().problems()
         if self.objective != "per_level" and self.level_weights != (1.0, 1.0, 1.0):
             result.append(f"level_weights: expected together with objective=per_level, got {self.objective}")
+        if self.mask.ratio == 0 and self.loss_on == "masked":
+            result.append("mask.ratio: expected above 0 with loss_on=masked, or loss_on=all, since nothing is hidden")
         if not any(self.level_weights):
             result.append("level_weights: expected a weight above 0 for one level at least, got 0,0,0")
         if self.objective != "merged" and self.norm != "end":

@@ -67,6 +67,8 @@ class RunConfig(DeviceConfig):
     """Devices on each machine."""
     nodes: Count = 1
     """Machines."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """On several devices: ddp, each has the whole model, or fsdp, each keeps a part of it and needs less memory."""
     compile: bool = False
     """Compile the model with torch.compile: slow to start, faster steps."""
     grad_checkpointing: bool = False
@@ -233,7 +235,7 @@ class PredictConfig(ViewsConfig, DetectionsConfig, DeviceConfig):
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint)."""
     source: Path
-    """An image, a folder of images, or a pattern in quotes such as 'photos/**/*.jpg'."""
+    """An image, a video, a folder of them, or a pattern in quotes such as 'photos/**/*.jpg'; frame2 before frame10."""
     out: Path = Path("runs/predict")
     """Folder for the results."""
     top_k: Count = 5
@@ -272,9 +274,9 @@ class BenchmarkConfig(DeviceConfig):
     peers: tuple[str, ...] | None = None
     """Models of timm to measure beside it, such as vit_base_patch16_224,convnext_base; nothing is fetched."""
     pyramid: bool = False
-    """Run the model with its pyramid instead of its classification head."""
+    """Run the model with its pyramid instead of its head."""
     data: Path | None = None
-    """Labelled images, as for evaluate: also measures what the checkpoint gets right with each acceleration."""
+    """Data as for evaluate: also measures what the checkpoint (not of a detector) gets right with each acceleration."""
     compile: bool = False
     """Compile the models with torch.compile: slow to start, faster passes."""
     threads: Count | None = None
@@ -289,7 +291,7 @@ class BenchmarkConfig(DeviceConfig):
     def problems(self) -> list[str]:
         """Checks that there is a classifier where images are given."""
         if self.data is not None and self.checkpoint is None:
-            return ["data: expected together with checkpoint=RUN of a trained classifier, got none"]
+            return ["data: expected together with checkpoint=RUN of a trained model, got none"]
         return []
 
 

@@ -27,9 +27,9 @@ class SegmentConfig(MasksConfig, TrainingConfig):
     _command: ClassVar[str] = "finetune segment"
 
     data: Path
-    """Folder with the folders images and masks, both with train and val inside or neither."""
+    """Folder with the folders images and masks, both with train and val inside or neither; or COCO's files of masks."""
     val: Path | None = None
-    """Folder of the same layout to validate on; none takes the val part of data, else splits data."""
+    """The same to validate on; none takes the val part of data, else splits data."""
     val_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of data to validate on, where val is none."""
     head: Literal["linear", "upernet", "mask2former"] = "upernet"

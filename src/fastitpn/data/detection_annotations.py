@@ -134,6 +134,11 @@ class DetectionImages:
         """Height and width of each image, upright; a new list each time."""
         return [(int(height), int(width)) for height, width in self._sizes]
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of one image, upright."""
+        height, width = self._sizes[index].tolist()
+        return height, width
+
     @property
     def num_annotations(self) -> int:
         """Of all images."""

@@ -3,7 +3,7 @@
 import os
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,15 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
         expected=f"files ending in {' '.join(sorted(EXTENSIONS))}, here or in sub-folders",
         fix="give a folder with images, or convert these files: data=FOLDER",
     )
+
+
+def list_files(folder: str | os.PathLike[str], extensions: Collection[str]) -> list[Path]:
+    """Lists the files with certain extensions, as `list_images` does; there may be none.
+
+    Raises:
+        InputError: The folder is missing, is a file, or cannot be read.
+    """
+    return _walk(_check_folder(folder), extensions)[0]
 
 
 def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
@@ -219,8 +228,8 @@ def _train_and_val(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def _walk(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """All images below a folder, sorted, and the extensions of its other files."""
+def _walk(folder: Path, extensions: Collection[str] = EXTENSIONS) -> tuple[list[Path], Counter[str]]:
+    """All images (or files of other kinds) below a folder, sorted, and the extensions of its other files."""
 
     def stop(error: OSError) -> None:
         raise InputError(
@@ -242,7 +251,7 @@ def _walk(folder: Path) -> tuple[list[Path], Counter[str]]:
             if name.startswith("."):
                 continue
             suffix = os.path.splitext(name)[1].lower()
-            if suffix in EXTENSIONS:
+            if suffix in extensions:
                 images.append(os.path.join(root, name))
             else:
                 others[suffix] += 1

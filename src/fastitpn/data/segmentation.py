@@ -1,24 +1,34 @@
-"""Finds images and their masks in two folders of the same layout, and splits them into training and validation."""
+"""Finds images and their masks, in two folders of the same layout or in COCO's format, and splits them in two parts."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
+from fastitpn.data.detection_annotations import DetectionImages
 from fastitpn.data.folders import list_images
-from fastitpn.data.segmentation_classes import SegmentationClasses, find_classes
-from fastitpn.data.segmentation_masks import MaskReader, check_pairs
+from fastitpn.data.segmentation_classes import SegmentationClasses, distinct_colors, find_classes
+from fastitpn.data.segmentation_coco import CocoLabels, coco_images, coco_split, is_coco
+from fastitpn.data.segmentation_masks import Labels, MaskReader, check_pairs
+from fastitpn.data.segmentation_panoptic import (
+    PanopticImage,
+    PanopticLabels,
+    check_names,
+    find_panoptic,
+    read_panoptic,
+)
 from fastitpn.errors import InputError
 
 LAYOUT = (
     "FOLDER/images and FOLDER/masks (or annotations), both with train and val inside or neither; "
-    "images/a.jpg has masks/a.png"
+    "images/a.jpg has masks/a.png; or masks of things in COCO's format, as for finetune detect"
 )
 _IMAGES, _MASKS = ("images",), ("masks", "annotations", "labels")
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
+T = TypeVar("T")
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm")
 """Of masks, the most likely first; a JPEG is found too, to be refused."""
 
@@ -29,16 +39,20 @@ class MaskedImages:
 
     Attributes:
         images: Files.
-        masks: Files, one for each image.
+        masks: Files, one for each image; or annotations that make labels when asked for them.
         classes: With names.
     """
 
     images: list[Path]
-    masks: list[Path]
+    masks: list[Path] | Callable[[int], Labels]
     classes: SegmentationClasses
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def labels(self, index: int) -> Labels:
+        """Labels uint8 [H, W] of an image."""
+        return self.masks(index) if callable(self.masks) else MaskReader.of(self.classes)(self.masks[index])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +60,7 @@ class MaskFolders:
     """Where the data of a command is, and how to read it.
 
     Attributes:
-        data: Folder that holds the folders of images and masks, see `LAYOUT`.
+        data: Folder that holds the folders of images and masks, or file, see `LAYOUT`.
         images: The folder of images, relative to `data`; None finds it.
         masks: The folder of masks, likewise.
         classes: File with their names and colours; None finds it in `data`.
@@ -62,6 +76,26 @@ class MaskFolders:
     ignore_index: int | None = None
     reduce_zero_label: bool | None = None
     on_error: Literal["stop", "skip"] = "stop"
+
+    @property
+    def in_coco(self) -> bool:
+        """Whether the data is in COCO's format."""
+        return self.masks is None and is_coco(self.data)
+
+    def find_panoptic(self, *parts: str) -> tuple[Path, Path] | None:
+        """File and images of the first of some parts that COCO's panoptic annotations have; "" for a file's all."""
+        if self.masks is not None:
+            return None
+        found = (find_panoptic(self.data, part or None, self.images_of_coco) for part in parts)
+        return next((files for files in found if files is not None), None)
+
+    @property
+    def images_of_coco(self) -> Path | None:
+        """The folder of images, inside of the data if it is there, else as it was given."""
+        if self.images is None:
+            return None
+        inside = (self.data if self.data.is_dir() else self.data.parent) / self.images
+        return inside if inside.is_dir() else self.images
 
     def read_classes(self) -> SegmentationClasses:
         """The classes; without names if no file has them.
@@ -89,6 +123,19 @@ def segmentation_split(
         InputError: Folders, classes or files are wrong.
     """
     classes = folders.read_classes()
+    if folders.find_panoptic("train", "") is not None:
+        return _panoptic_split(folders, val, classes, val_ratio, seed)
+    if folders.in_coco:
+        train_images, val_images, classes = coco_split(
+            folders.data,
+            val,
+            classes,
+            images=folders.images_of_coco,
+            val_ratio=val_ratio,
+            seed=seed,
+            on_error=folders.on_error,
+        )
+        return _of_coco(train_images, classes), _of_coco(val_images, classes)
     train = _find(folders, folders.data, "train")
     if val is None and _part(folders, folders.data, "val") is None:
         train, held_out = _hold_out(train, val_ratio, seed, folders.data)
@@ -120,6 +167,12 @@ def segmentation_images(folders: MaskFolders, classes: SegmentationClasses | Non
     own = folders.read_classes()
     if classes is not None:
         own = _as_trained(own, classes, folders)
+    if (files := folders.find_panoptic("val", "")) is not None:
+        panoptic, names = read_panoptic(*files, on_error=folders.on_error)
+        return _of_panoptic(panoptic, own if own.names else _named(own, names))
+    if folders.in_coco:
+        found, own = coco_images(folders.data, own, images=folders.images_of_coco, on_error=folders.on_error)
+        return _of_coco(found, own)
     pairs = _find(folders, folders.data, "val")
     kept, highest = _check(pairs, own, folders.on_error)
     return _of([pairs[place] for place in kept], _with_names(own, highest, folders))
@@ -139,6 +192,40 @@ def masked_pairs(folders: MaskFolders, val: Path | None = None) -> dict[str, lis
     if val is None and _part(folders, folders.data, "val") is None:
         return {"": train}
     return {"train": train, "val": _find(folders, val or folders.data, "val")}
+
+
+def _of_coco(images: DetectionImages, classes: SegmentationClasses) -> MaskedImages:
+    return MaskedImages(images=images.paths, masks=CocoLabels(images, classes.names), classes=classes)
+
+
+def _of_panoptic(images: list[PanopticImage], classes: SegmentationClasses) -> MaskedImages:
+    if not images:
+        raise InputError("no images are left", expected="images with segments", fix="correct the files above")
+    check_names(images, classes.names)
+    masks = PanopticLabels(images, classes.names)
+    return MaskedImages(images=[image.path for image in images], masks=masks, classes=classes)
+
+
+def _named(classes: SegmentationClasses, names: tuple[str, ...]) -> SegmentationClasses:
+    return replace(classes, names=names, colors=distinct_colors(names))
+
+
+def _panoptic_split(
+    folders: MaskFolders, val: Path | None, classes: SegmentationClasses, val_ratio: float, seed: int
+) -> tuple[MaskedImages, MaskedImages]:
+    files = folders.find_panoptic("train", "")
+    assert files is not None
+    train, names = read_panoptic(*files, on_error=folders.on_error)
+    classes = classes if classes.names else _named(classes, names)
+    other = replace(folders, data=val or folders.data)
+    val_files = other.find_panoptic("val") if val is None else other.find_panoptic("val", "")
+    if val_files is not None:
+        held_out, _ = read_panoptic(*val_files, on_error=folders.on_error)
+    elif val is None:
+        train, held_out = _hold_out(train, val_ratio, seed, folders.data)
+    else:
+        raise InputError("no panoptic annotations in the validation data", where=val, expected=LAYOUT)
+    return _of_panoptic(train, classes), _of_panoptic(held_out, classes)
 
 
 _Pair = tuple[Path, Path | None]
@@ -247,7 +334,7 @@ def _rank(mask: Path) -> int:
     return _SUFFIXES.index(suffix) if suffix in _SUFFIXES else len(_SUFFIXES)
 
 
-def _hold_out(pairs: list[_Pair], ratio: float, seed: int, data: Path) -> tuple[list[_Pair], list[_Pair]]:
+def _hold_out(pairs: list[T], ratio: float, seed: int, data: Path) -> tuple[list[T], list[T]]:
     if len(pairs) < 2:
         raise InputError(
             "there is only one image, so none can be held out for validation",

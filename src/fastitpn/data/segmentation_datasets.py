@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from fastitpn.data.datasets import DecodedImages, Sample, SeededDataset
 from fastitpn.data.segmentation import MaskedImages
-from fastitpn.data.segmentation_masks import MaskReader
+from fastitpn.data.segmentation_masks import Labels, MaskReader
 from fastitpn.data.segmentation_transforms import SegmentationEval, SegmentationTrain
 
 
@@ -30,13 +30,12 @@ class SegmentDataset(SeededDataset):
         self, images: MaskedImages, transform: SegmentationTrain, *, seed: int = 0, cache_mib: int = 0
     ) -> None:
         super().__init__(DecodedImages(images.images, cache_mib=cache_mib), seed=seed)
-        self.masks = _file_names(images.masks)
-        self.reader = MaskReader.of(images.classes)
+        self.labels = _labels_of(images)
         self.transform = transform
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
         """Makes {image, mask}."""
-        pixels, labels = self.transform(image, self.reader(os.fsdecode(self.masks[index])))
+        pixels, labels = self.transform(image, self.labels(index))
         return {"image": pixels, "mask": labels}
 
 
@@ -51,18 +50,29 @@ class SegmentEvaluationDataset(Dataset[Sample]):
 
     def __init__(self, images: MaskedImages, transform: SegmentationEval, *, cache_mib: int = 0) -> None:
         self.images = DecodedImages(images.images, cache_mib=cache_mib)
-        self.masks = _file_names(images.masks)
-        self.reader = MaskReader.of(images.classes)
+        self.labels = _labels_of(images)
         self.transform = transform
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        labels = self.reader(os.fsdecode(self.masks[index]))
+        labels = self.labels(index)
         return {"image": self.transform(self.images[index]), "mask": torch.from_numpy(labels), "index": index}
 
 
-def _file_names(paths: Sequence[Path]) -> np.ndarray:
-    """One block of memory, which workers share, see `DecodedImages`."""
-    return np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
+class _MaskFiles:
+    """Reads masks by index; their names are one block of memory, which workers share, see `DecodedImages`."""
+
+    def __init__(self, files: Sequence[Path], reader: MaskReader) -> None:
+        self._names = np.array([os.fsencode(path) for path in files], dtype=np.bytes_)
+        self._reader = reader
+
+    def __call__(self, index: int) -> Labels:
+        return self._reader(os.fsdecode(self._names[index]))
+
+
+def _labels_of(images: MaskedImages) -> Callable[[int], Labels]:
+    """Labels by index, without the other things that workers need no copy of."""
+    masks = images.masks
+    return masks if callable(masks) else _MaskFiles(masks, MaskReader.of(images.classes))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -57,6 +58,7 @@ def run_doctor(config: DoctorConfig) -> Diagnosis:
         InputError: There is no data, or it cannot be told what it is, or `out` is the directory of a run.
     """
     check_no_run(config.out, "doctor")
+    started = time.perf_counter()
     data = open_dataset(config)
     looks, odd = look_at(data.entries)
     named = {file for finding in data.findings for file in finding.files}
@@ -75,7 +77,7 @@ def run_doctor(config: DoctorConfig) -> Diagnosis:
     make_folder(config.out)
     lines = [json.dumps(finding.to_json(), ensure_ascii=False) + "\n" for finding in findings]
     write_text(config.out / FINDINGS, "".join(lines))
-    write_page(config.out / REPORT, config, data, looks, findings)
+    write_page(config.out / REPORT, config, data, looks, findings, time.perf_counter() - started)
     _print(config, data, looks, findings)
     return diagnosis
 

@@ -26,7 +26,12 @@ _THUMBNAIL_PX = 320
 
 
 def write_page(
-    path: Path, config: DoctorConfig, data: DataSet, looks: Sequence[Look], findings: Sequence[Finding]
+    path: Path,
+    config: DoctorConfig,
+    data: DataSet,
+    looks: Sequence[Look],
+    findings: Sequence[Finding],
+    seconds: float,
 ) -> None:
     """Write the page.
 
@@ -36,6 +41,7 @@ def write_page(
         data: The data set.
         looks: Images that can be read.
         findings: All there are, problems first.
+        seconds: How long the check took.
     """
     problems = sum(finding.problem for finding in findings)
     parts = Counter(entry.part for entry in data.entries)
@@ -59,7 +65,7 @@ def write_page(
             *(Facts(f"About {part or 'the data'}", facts) for part, facts in data.facts.items()),
             *_examples(looks),
             Code("Configuration", to_yaml(config)),
-            Facts("Environment", describe_environment()),
+            Facts("Environment", describe_environment(wall_time_s=seconds)),
         ],
     )
 

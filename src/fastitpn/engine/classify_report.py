@@ -8,11 +8,13 @@ from fastitpn.data.folders import LabelledImages
 from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.evaluate import evaluate_classifier
 from fastitpn.engine.run import Run
+from fastitpn.engine.setup import global_batch
 from fastitpn.engine.trained_model import load_classifier
 from fastitpn.reporting.charts import curves, metric_title
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.timing import evaluation_time, timing_section, training_time
 from fastitpn.reporting.values import Value
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ def write_classify_report(run: Run, config: ClassifyConfig, val: LabelledImages,
     sections: list[Section] = [
         Grid("Training", drawn),
         *evaluation.sections(),
+        *timing_section(
+            training_time(run.history, global_batch(config)), evaluation_time(evaluation.seconds, len(val))
+        ),
         Code("Configuration", to_yaml(config)),
         Facts("Environment", describe_environment(fabric.device)),
     ]

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastitpn.config import to_yaml
 from fastitpn.config.compare import CompareConfig
 from fastitpn.engine.output import check_no_run
 from fastitpn.engine.run import Run
 from fastitpn.errors import InputError
+from fastitpn.reporting.charts import metric_title
 from fastitpn.reporting.compare import RunRecord, comparison_sections, figures_table, settings_table
+from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value, is_number
 
@@ -48,20 +52,29 @@ def run_compare(config: CompareConfig) -> Path:
         title="Runs side by side",
         subtitle=", ".join(labels),
         summary=_summary(records),
-        sections=comparison_sections(records),
+        sections=[
+            *comparison_sections(records),
+            Code("Configuration", to_yaml(config)),
+            Facts("Environment of the comparison", describe_environment()),
+        ],
     )
     print(f"written: {report}")
     return report
 
 
 def _summary(records: Sequence[RunRecord]) -> list[tuple[str, Value, str]]:
-    """The best figure of each run, if they have the same one."""
-    best = [name for name in records[0].metrics if name.startswith("best_") and name != "best_step"]
-    name = next((name for name in best if all(is_number(record.metrics.get(name)) for record in records)), None)
-    if name is None:
-        return []
-    title = name.removeprefix("best_").replace("_", " ")
-    return [(record.label, record.metrics[name], f"best {title}") for record in records[:_ON_TOP]]
+    """The best figure of each run, the same one if all have it; of a run without one its last loss."""
+    figures: list[tuple[str, Value, str]] = []
+    for record in records[:_ON_TOP]:
+        own = [name for name in record.metrics if name.startswith("best_") and name != "best_step"]
+        own.sort(key=lambda name: not all(is_number(other.metrics.get(name)) for other in records))
+        name = next((name for name in (*own, "train_loss") if is_number(record.metrics.get(name))), None)
+        if name is not None:
+            title = metric_title(name.removeprefix("best_"))
+            figures.append(
+                (record.label, record.metrics[name], f"{'best ' * (name in own)}{title[:1].lower()}{title[1:]}")
+            )
+    return figures
 
 
 def _check_different(runs: Sequence[Run]) -> None:

@@ -17,11 +17,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastitpn.config import ClassifyConfig, DemoConfig, PretrainConfig, build
 from fastitpn.data.folders import labelled
-from fastitpn.data.images import read_image
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.engine.atomic import replacing
 from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.evaluate import Evaluation, evaluate_classifier
+from fastitpn.engine.evaluate import evaluate_classifier
 from fastitpn.engine.finetune import run_classify
 from fastitpn.engine.pretrain import run_pretrain
 from fastitpn.engine.run import Run
@@ -29,9 +28,9 @@ from fastitpn.engine.trained_model import load_classifier
 from fastitpn.errors import InputError
 from fastitpn.reporting.charts import bars, curves
 from fastitpn.reporting.environment import describe_environment
-from fastitpn.reporting.pictures import Item, contact_sheet
+from fastitpn.reporting.pictures import contact_sheet
 from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Facts, Gallery, Grid, Picture, Table, Text
+from fastitpn.reporting.sections import Facts, Grid, Picture, Table, Text
 from fastitpn.reporting.tables import print_table
 
 logger = logging.getLogger(__name__)
@@ -175,7 +174,7 @@ def _write_report(
     assert best is not None
     classifier = load_classifier(best)
     evaluation = evaluate_classifier(classifier, labelled(scenes.val, classifier.classes), fabric)
-    items = _predictions(evaluation)
+    items = evaluation.examples(SHOWN)
     with replacing(config.out / "predictions.png") as file:
         contact_sheet(items, columns=6, tile_px=128).save(file, "PNG")
     final = {name: run.metrics["top1"] for name, run in runs.items()}
@@ -197,23 +196,9 @@ def _write_report(
                     Picture("Validation accuracy", curves({n: r.history for n, r in runs.items()}, "top1")),
                 ],
             ),
-            Gallery("Predictions of the pre-trained network on validation scenes", items),
             *evaluation.sections(),
             Text("What this is", " ".join((__doc__ or "").split("\n\n", 1)[1].split())),
             Facts("Environment", describe_environment(fabric.device, wall_time_s=seconds)),
         ],
     )
     return path
-
-
-def _predictions(evaluation: Evaluation) -> list[Item]:
-    """Predictions spread over the validation images."""
-    images = evaluation.images
-    step = max(1, len(images) // SHOWN)
-    items = []
-    for i in range(0, len(images), step):
-        score, predicted = evaluation.probabilities[i].max(0)
-        from_label = images.labels[i]
-        caption = f"{evaluation.classes[int(predicted)]} {score:.0%}"
-        items.append(Item(read_image(images.paths[i]), caption, int(predicted) == from_label))
-    return items[:SHOWN]

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fastitpn.engine.fully_sharded import sharded_strategy
+from fastitpn.engine.launched import cluster_environment
 from fastitpn.engine.memory import keep_freed_memory
 from fastitpn.errors import InputError
 
@@ -13,26 +15,35 @@ if TYPE_CHECKING:
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
-def build_fabric(device: str = "auto", devices: int = 1, nodes: int = 1, precision: str = "auto") -> "Fabric":
-    """A launched Fabric. More than one device means data parallelism (DDP), one process for each.
+def build_fabric(
+    device: str = "auto", devices: int = 1, nodes: int = 1, precision: str = "auto", strategy: str = "ddp"
+) -> "Fabric":
+    """A launched Fabric. More than one device means data parallelism, one process for each.
+
+    The processes are started from here, unless torchrun or SLURM's srun did.
 
     Args:
         device: `auto` (CUDA if there is one, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
         devices: Number of them in each machine.
         nodes: Number of machines.
         precision: One of `PRECISIONS`; `auto` is bf16-mixed on CUDA (16-mixed where it has no bf16), else 32-true.
+        strategy: With several devices, `ddp` (each has the whole model) or `fsdp` (each keeps a part of it).
 
     Raises:
-        InputError: There is no such device or precision here.
+        InputError: There is no such device or precision here, or not as many processes as devices were started.
     """
     from lightning.fabric import Fabric  # takes seconds, and help needs none of it
 
     accelerator, number = _accelerator(device)
     _check_count(accelerator, number, devices)
+    environment = cluster_environment(devices, nodes)
+    sharded = strategy == "fsdp" and devices * nodes > 1
     if accelerator == "cpu":
         keep_freed_memory()
     fabric = Fabric(
         accelerator=accelerator,
+        strategy=sharded_strategy(devices * nodes) if sharded else "auto",
+        plugins=[environment] if environment is not None else None,
         devices=[number] if number is not None else devices,
         num_nodes=nodes,
         precision=resolve_precision(precision, accelerator),  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """`fastitpn evaluate`: how good a trained model is, class by class. The checkpoint says for which task."""
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,15 @@ from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Gallery, Picture, Section
 from fastitpn.reporting.tables import metrics_table, per_class_table, print_table
+from fastitpn.reporting.timing import evaluation_time, timing_section
 from fastitpn.tasks.classify import confusion_matrix, predict_logits, scores
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-MISTAKES = 24
-"""Pictures of the worst mistakes in a report."""
+EXAMPLES, MISTAKES = 18, 24
+"""Pictures of predictions and of the worst mistakes in a report."""
+_THUMBNAIL_PX = 320
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class Evaluation:
         matrix: [classes, classes] counts; row is the true class, column the predicted one.
         images: What was evaluated.
         probabilities: [n, classes], in the order of `images`.
+        seconds: How long it took.
     """
 
     metrics: dict[str, float]
@@ -55,6 +59,7 @@ class Evaluation:
     matrix: Tensor
     images: LabelledImages
     probabilities: Tensor
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Figures as plain types."""
@@ -68,9 +73,10 @@ class Evaluation:
         }
 
     def sections(self) -> list[Section]:
-        """Confusion matrix, figures by class and the worst mistakes, for a report."""
+        """Predictions, confusion matrix, figures by class and the worst mistakes, for a report."""
         drawing = draw_confusion(self.matrix.numpy(), self.classes)
         parts: list[Section] = [
+            Gallery("Predictions", self.examples(), "Spread evenly over the images."),
             Picture("Confusion matrix", drawing, "Rows are the true classes, columns the predicted ones."),
             per_class_table(self.matrix.numpy(), self.classes),
         ]
@@ -79,20 +85,25 @@ class Evaluation:
             parts.append(Gallery("Worst mistakes", mistakes, "Wrong, and most sure of it."))
         return parts
 
+    def examples(self, most: int = EXAMPLES) -> list[Item]:
+        """Images spread over all of them, with what they were taken for."""
+        step = max(1, -(-len(self.images) // most))
+        return [self._item(i) for i in range(0, len(self.images), step)]
+
     def worst_mistakes(self, most: int = MISTAKES) -> list[Item]:
         """Images whose wrong class got the highest probability."""
         labels = torch.tensor(self.images.labels)
         sure, predicted = self.probabilities.max(1)
         wrong = torch.nonzero(predicted != labels).flatten()
         order = wrong[sure[wrong].argsort(descending=True)][:most].tolist()
-        return [
-            Item(
-                read_image(self.images.paths[i]),
-                f"{self.classes[predicted[i]]} ({sure[i]:.0%}), is {self.classes[labels[i]]}",
-                False,
-            )
-            for i in order
-        ]
+        return [self._item(i) for i in order]
+
+    def _item(self, i: int) -> Item:
+        sure, predicted = self.probabilities[i].max(0)
+        right = int(predicted) == self.images.labels[i]
+        caption = f"{self.classes[int(predicted)]} ({sure:.0%})"
+        caption += "" if right else f", is {self.classes[self.images.labels[i]]}"
+        return Item(read_image(self.images.paths[i], min_px=_THUMBNAIL_PX), caption, right)
 
 
 def evaluate_classifier(
@@ -119,6 +130,7 @@ def evaluate_classifier(
     """
     if tuple(images.classes) != tuple(classifier.classes):
         raise ValueError(f"images of the classes {images.classes} for a classifier of {list(classifier.classes)}")
+    started = time.perf_counter()
     model = classifier.model.to(fabric.device)
     loader = evaluation_loader(
         images, px or classifier.px, classifier.mean, classifier.std, batch=batch, workers=workers
@@ -131,6 +143,7 @@ def evaluate_classifier(
         matrix=confusion_matrix(logits, labels),
         images=images,
         probabilities=logits.softmax(1),
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -171,6 +184,7 @@ def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation | Det
         ],
         sections=[
             *evaluation.sections(),
+            *timing_section(evaluation_time(evaluation.seconds, len(images))),
             Code("Configuration", to_yaml(config)),
             Facts("Environment", describe_environment(fabric.device)),
         ],

@@ -1,6 +1,7 @@
 """`fastitpn evaluate` for detection: COCO's figures of boxes and masks, class by class."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from fastitpn.data.images import read_image
 from fastitpn.data.segmentation_classes import distinct_colors
 from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.atomic import write_text
+from fastitpn.engine.detect_mistakes import Mistake, draw_mistakes, find_mistakes, worst
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.loaders import WORKERS_FROM_BATCHES, cache_mib, on_device
 from fastitpn.engine.loading import worker_errors
@@ -29,10 +31,12 @@ from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.reporting.detection_pictures import Thing, draw_things
 from fastitpn.reporting.detection_tables import KINDS, ap_table, class_table
 from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section, Table
+from fastitpn.reporting.sections import Code, Facts, Gallery, Grid, Picture, Section, Table
 from fastitpn.reporting.segmentation_pictures import side_by_side
 from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.timing import evaluation_time, timing_section
 from fastitpn.tasks.detect.detector import Detections
 from fastitpn.tasks.detect.scores import CocoScores, encode_masks
 
@@ -61,6 +65,8 @@ class DetectEvaluation:
         results: Everything that was found, in the format of COCO's results.
         num_images: How many images.
         examples: Some of them: truth and prediction side by side.
+        mistakes: What it was most sure of and is not there, and the largest things that it missed.
+        seconds: How long it took.
     """
 
     metrics: dict[str, float]
@@ -70,6 +76,8 @@ class DetectEvaluation:
     results: list[dict[str, Any]]
     num_images: int
     examples: list[Picture]
+    mistakes: list[Item]
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Figures as plain types."""
@@ -88,8 +96,14 @@ class DetectEvaluation:
         return [ap_table(self.metrics), class_table(self.class_metrics, self.class_counts)]
 
     def sections(self) -> list[Section]:
-        """The tables and the examples, for a report."""
-        return [*self.tables(), Grid("What is there, and what was found", self.examples, "Spread over the images.")]
+        """The examples, the tables and the worst mistakes, for a report."""
+        examples = Grid("What is there, and what was found", self.examples, "Spread over the images.")
+        caption = "What it was most sure of and is not there, and the largest things that it missed."
+        return [
+            examples,
+            *self.tables(),
+            *([Gallery("Worst mistakes", self.mistakes, caption)] if self.mistakes else []),
+        ]
 
 
 def main_figures(metrics: Mapping[str, float], note: str = "percent") -> "list[tuple[str, Value, str]]":
@@ -112,7 +126,7 @@ def evaluate_detector(
         detector: Of `load_detector`; its model moves to the device.
         images: With the classes of the network, as `detection_images(..., classes=those of the network)`.
         fabric: Where to compute.
-        min_score: Least score of what is drawn in the examples.
+        min_score: Least score of what is drawn in the examples, and of mistakes.
         workers: Processes that load images.
         progress: Show a bar, if this is a terminal.
     """
@@ -122,12 +136,18 @@ def evaluate_detector(
     )
     shown = set(range(0, len(images), max(1, -(-len(images) // EXAMPLES))))
     examples: list[Picture] = []
+    mistakes: list[Mistake] = []
+    names, paths = images.classes.names, images.paths
     scores = CocoScores(images.classes)
+    started = time.perf_counter()
     display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
     with worker_errors(), torch.inference_mode(), fabric.autocast(), display:
         for number, batch in enumerate(on_device(loader, fabric)):
             [found] = model.detect(batch["image"], batch["size"])
             scores.add(batch, [found])
+            mistakes = worst(
+                [*mistakes, *find_mistakes(paths[number], images.annotations(number), found, names, min_score)]
+            )
             if number in shown:
                 examples.append(_example(images, number, found, min_score))
             display.advance(number + 1)
@@ -140,6 +160,8 @@ def evaluate_detector(
         results=scores.results(),
         num_images=len(images),
         examples=examples,
+        seconds=time.perf_counter() - started,
+        mistakes=draw_mistakes(mistakes, names),
     )
 
 
@@ -209,6 +231,7 @@ def run_evaluate_detect(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -
         ],
         sections=[
             *evaluation.sections(),
+            *timing_section(evaluation_time(evaluation.seconds, len(images))),
             Code("Configuration", to_yaml(config)),
             Facts("Environment", describe_environment(fabric.device)),
         ],

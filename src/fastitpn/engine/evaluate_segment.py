@@ -1,11 +1,15 @@
 """`fastitpn evaluate` for segmentation: how good a network is, class by class, at the original size of the images."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -19,7 +23,6 @@ from fastitpn.data.images import read_image
 from fastitpn.data.segmentation import MaskedImages, MaskFolders, segmentation_images
 from fastitpn.data.segmentation_classes import IGNORE
 from fastitpn.data.segmentation_datasets import SegmentEvaluationDataset
-from fastitpn.data.segmentation_masks import MaskReader
 from fastitpn.data.segmentation_transforms import SegmentationEval
 from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.atomic import write_text
@@ -30,20 +33,21 @@ from fastitpn.engine.output import check_no_run, make_folder
 from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.engine.trained_segmenter import TrainedSegmenter, load_segmenter
+from fastitpn.reporting.charts import confusion_matrix as draw_confusion
 from fastitpn.reporting.environment import describe_environment
-from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Code, Facts, Gallery, Picture, Section
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
 from fastitpn.reporting.segmentation_pictures import overlay, side_by_side, with_legend
 from fastitpn.reporting.tables import iou_table, metrics_table, print_table
+from fastitpn.reporting.timing import evaluation_time, timing_section
 from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
 from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-EXAMPLES = 12
-"""Images with truth and prediction in a report."""
+EXAMPLES, WORST = 12, 6
+"""Images with truth and prediction in a report, spread over all and the worst ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +60,17 @@ class SegmentEvaluation:
         matrix: [classes, classes] counts of pixels; row is the true class, column the predicted one.
         num_images: How many images.
         examples: Some of them: image, truth and prediction side by side.
+        worst: Those with the lowest mean IoU, the same way.
+        seconds: How long it took.
     """
 
     metrics: dict[str, float]
     classes: list[str]
     matrix: Tensor
     num_images: int
-    examples: list[Item]
+    examples: list[Picture]
+    worst: list[Picture]
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Figures as plain types."""
@@ -76,14 +84,22 @@ class SegmentEvaluation:
         }
 
     def sections(self, segmenter: TrainedSegmenter) -> list[Section]:
-        """Figures by class, and the examples with what their colours mean, for a report."""
-        parts: list[Section] = [iou_table(self.matrix.numpy(), self.classes)]
-        if self.examples:
-            colors = list(zip(segmenter.classes.colors, self.classes, strict=True))
-            legend = with_legend(self.examples[0].image, colors, min_px=640)
-            parts.append(Picture("Colours", legend, "An image, its mask, and the prediction."))
-            parts.append(Gallery("Image, mask, prediction", self.examples, "Spread evenly over the images."))
-        return parts
+        """Examples with what their colours mean, figures by class, confusion and the worst images, for a report."""
+        colors = list(zip(segmenter.classes.colors, self.classes, strict=True))
+        legend = with_legend(Image.new("RGB", (320, 1)), colors)
+        counts = self.matrix.double().numpy()
+        percent = 100 * counts / counts.sum(1, keepdims=True).clip(min=1)
+        return [
+            Picture("Colours", legend),
+            Grid("Image, mask, prediction", self.examples, "Spread evenly over the images."),
+            iou_table(self.matrix.numpy(), self.classes),
+            Picture(
+                "Confusion matrix",
+                draw_confusion(percent, self.classes),
+                "Percent of the pixels of the true class, in rows, that were given to each class, in columns.",
+            ),
+            Grid("Worst images", self.worst, "With the lowest mean IoU: image, mask, prediction."),
+        ]
 
 
 def evaluate_segmenter(
@@ -109,7 +125,9 @@ def evaluate_segmenter(
     model = segmenter.model.to(fabric.device)
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     shown = set(range(0, len(images), max(1, -(-len(images) // EXAMPLES))))
-    examples: list[Item] = []
+    examples: list[Picture] = []
+    worst: list[tuple[float, int, NDArray[np.uint8]]] = []
+    started = time.perf_counter()
     loader = masked_loader(images, segmenter.mean, segmenter.std, workers=workers)
     display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
     with worker_errors(), fabric.autocast(), display:
@@ -117,8 +135,11 @@ def evaluate_segmenter(
             labels, _ = label_map(log_probabilities(model, image, views), *mask.shape)
             own = pixel_confusion(labels, mask, len(classes)).cpu()
             matrix += own
+            miou, found = segmentation_scores(own)["miou"], labels.cpu().numpy().astype(np.uint8)
             if number in shown:
-                examples.append(_example(images, number, labels, segmentation_scores(own)["miou"]))
+                examples.append(_example(images, number, found, miou))
+            if own.any():  # else all of its mask is to be ignored
+                worst = sorted([*worst, (miou, number, found)], key=lambda one: one[:2])[:WORST]
             display.advance(number + 1)
     return SegmentEvaluation(
         metrics=segmentation_scores(matrix),
@@ -126,6 +147,8 @@ def evaluate_segmenter(
         matrix=matrix,
         num_images=len(images),
         examples=examples,
+        seconds=time.perf_counter() - started,
+        worst=[_example(images, number, found, miou) for miou, number, found in worst],
     )
 
 
@@ -209,6 +232,7 @@ def run_evaluate_segment(config: EvaluateConfig, checkpoint: TrainedCheckpoint) 
         ],
         sections=[
             *evaluation.sections(segmenter),
+            *timing_section(evaluation_time(evaluation.seconds, len(images))),
             Code("Configuration", to_yaml(config)),
             Facts("Environment", describe_environment(fabric.device)),
         ],
@@ -217,10 +241,9 @@ def run_evaluate_segment(config: EvaluateConfig, checkpoint: TrainedCheckpoint) 
     return evaluation
 
 
-def _example(images: MaskedImages, number: int, labels: Tensor, miou: float) -> Item:
-    image, truth = read_image(images.images[number]), MaskReader.of(images.classes)(images.masks[number])
-    predicted = labels.cpu().numpy().copy()
-    predicted[truth == IGNORE] = IGNORE  # as it counts
+def _example(images: MaskedImages, number: int, labels: NDArray[np.uint8], miou: float) -> Picture:
+    image, truth = read_image(images.images[number]), images.labels(number)
+    predicted = np.where(truth == IGNORE, IGNORE, labels).astype(np.uint8)  # as it counts
     colors = images.classes.colors
     pictures = [image, overlay(image, truth, colors), overlay(image, predicted, colors)]
-    return Item(side_by_side(pictures), f"{images.images[number].name}: mIoU {miou:.0f} %")
+    return Picture(f"{images.images[number].name}: mIoU {miou:.0f} %", side_by_side(pictures))

@@ -15,6 +15,7 @@ from fastitpn.data.transforms import classify_train
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.classify_report import write_classify_report
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.ending_together import ending_together
 from fastitpn.engine.loaders import cache_mib, evaluation_loader, on_device, training_loader
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
@@ -28,6 +29,7 @@ from fastitpn.tasks.classify import ClassifyTask, MixSettings
 logger = logging.getLogger(__name__)
 
 
+@ending_together
 def run_classify(config: ClassifyConfig) -> Run:
     """Fine-tune a classifier, or continue an interrupted run of the same configuration.
 
@@ -38,7 +40,7 @@ def run_classify(config: ClassifyConfig) -> Run:
     check_readable([*train.paths, *val.paths])
     task = build_task(config, train.classes)
     px = task.description["px"]
-    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     run = prepare(config.out, to_dict(config), verb="finetune classify", rank=fabric.global_rank)
     transform = classify_train(
         px,

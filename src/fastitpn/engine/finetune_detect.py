@@ -14,6 +14,7 @@ from fastitpn.data.detection_transforms import DetectTrain
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.detect_report import write_detect_report
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.ending_together import ending_together
 from fastitpn.engine.evaluate_detect import detection_loader, folder_of_images
 from fastitpn.engine.loaders import cache_mib, on_device, training_loader
 from fastitpn.engine.loop import fit
@@ -36,10 +37,13 @@ _ANCHOR_SCALES, _REGIONS = (2.0, 8.0), (64, 512)
 """Of the R-CNNs, where none are given: in proportion to px, from the least to the most, which is published for 800."""
 _QUERIES, _LAYERS = 300, 6
 """Of dino, where none are given."""
+_MASKS, _MOST_POINTS = 100, 12544
+"""Of mask2former: queries where none are given; points as published, of small images one for each cell at 1/4."""
 _SMALL = 2
 """Images more than so many times as large as they are looked at are worth a word."""
 
 
+@ending_together
 def run_detect(config: DetectConfig) -> Run:
     """Fine-tune for detection, or continue an interrupted run of the same configuration.
 
@@ -58,7 +62,7 @@ def run_detect(config: DetectConfig) -> Run:
     task = build_task(config, train.classes)
     px, max_px = task.description["px"], task.description["max_px"]
     _say_if_small(train, px)
-    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     run = prepare(config.out, to_dict(config), verb="finetune detect", rank=fabric.global_rank)
     transform = DetectTrain(
         px=config.multi_scale or (px,),
@@ -130,6 +134,10 @@ def _detector_arguments(config: DetectConfig, name: str, px: int, arguments: dic
         layers = config.layers or _LAYERS
         return {"queries": config.queries or _QUERIES, "encoder_layers": layers, "decoder_layers": layers}
     dim = (ARCHITECTURES[name] | arguments).get("pyramid_dim", 256)
+    if config.detector == "mask2former":
+        both = {"encoder_layers": config.layers, "decoder_layers": config.layers} if config.layers else {}
+        points = min(_MOST_POINTS, (px // 4) ** 2)
+        return {"width": dim, "queries": config.queries or _MASKS, "points": points, **both}
     sizes = {
         "anchor_scale": config.anchor_scale or _in_proportion(px, *_ANCHOR_SCALES),
         "regions": config.regions or round(_in_proportion(px, *_REGIONS)),

@@ -14,6 +14,7 @@ from fastitpn.data.segmentation_datasets import SegmentDataset
 from fastitpn.data.segmentation_transforms import SegmentationTrain
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.ending_together import ending_together
 from fastitpn.engine.evaluate_segment import folders_of, masked_loader
 from fastitpn.engine.loaders import cache_mib, on_device, training_loader
 from fastitpn.engine.loop import fit
@@ -43,6 +44,7 @@ _WIDTH_OF_PYRAMID = 2
 """Channels inside of a head whose width is not given, as a multiple of the pyramid's."""
 
 
+@ending_together
 def run_segment(config: SegmentConfig) -> Run:
     """Fine-tune for segmentation, or continue an interrupted run of the same configuration.
 
@@ -51,7 +53,7 @@ def run_segment(config: SegmentConfig) -> Run:
     """
     train, val = segmentation_split(folders_of(config), config.val, val_ratio=config.val_ratio, seed=config.seed)
     task = build_task(config, train.classes)
-    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(task)
     run = prepare(config.out, to_dict(config), verb="finetune segment", rank=fabric.global_rank)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the step in hand is finished first."""
+"""Ctrl-C, SIGTERM and SIGUSR1 (a scheduler's warning): the step in hand is finished first."""
 
 import os
 import signal
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+"""Schedulers such as SLURM announce the end of a job's time by the last two."""
 REPEAT_S = 1.0
 """Programs that start others pass Ctrl-C on to them, so one key press can arrive twice."""
 
@@ -18,7 +20,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM only asks to stop; a second one interrupts at once.
+    """While entered, the first of `STOPPING` signals only asks to stop; a second one interrupts at once.
 
     In any thread but the main one, where Python delivers no signals, it does nothing.
     """
@@ -32,7 +34,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPPING:
                 self._handlers[number] = signal.signal(number, self._handle)
         return self
 

@@ -1,9 +1,10 @@
 """The loop: steps, what happens between them, and how a run ends."""
 
+import dataclasses
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fastitpn.engine import guard
+from fastitpn.engine.fully_sharded import whole
 from fastitpn.engine.interrupt import Stopped, StopRequest
 from fastitpn.engine.loading import MicroBatches, worker_errors
 from fastitpn.engine.memory import peak_memory_mib
@@ -32,7 +34,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
-Watch = Callable[[int], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Something that looks at the model while it learns, in the first process.
+
+    Attributes:
+        steps: After which steps.
+        look: Takes the step and the model, on its device; it must leave its weights as they are.
+    """
+
+    steps: Collection[int]
+    look: Callable[[int, nn.Module], None]
 
 
 def fit(
@@ -54,8 +68,7 @@ def fit(
         make_loader: Makes the loader of the run's batches from a given step on; its batch sampler is a `StepSampler`.
         evaluate: Gives the metrics of a model that is in eval mode on its device, without gradients and in the run's
             precision. It is called on every process; the figures of the first one count.
-        watch: Called by the first process after each step, with its number; the task is in training mode. It must leave
-            the weights as they are.
+        watch: Looks at the model now and then.
         run: Where everything is written.
 
     Raises:
@@ -125,8 +138,10 @@ class _Fit:
             images = sum(len(batch["index"]) for batch in step_batches) * self.fabric.world_size
             state.meter.add_time(images=images, seconds=time.perf_counter() - started, waited=waited)
             self._log_if_due()
-            if self.watch is not None and self.fabric.is_global_zero:
-                self.watch(state.step)
+            if self.watch is not None and state.step in self.watch.steps:
+                model = state.model_to_watch()
+                if self.fabric.is_global_zero:
+                    self.watch.look(state.step, model)
             if stopping:
                 raise Stopped
             self._evaluate_if_due()
@@ -151,6 +166,7 @@ class _Fit:
             error_if_nonfinite=False,
         )
         assert norm is not None
+        norm = whole(norm)
         figures, stopping = self._over_processes({**losses, "gradient_norm": norm})
         reason = guard.non_finite(figures)
         if reason is None:
@@ -228,7 +244,7 @@ class _Fit:
         due = state.step > 0 and settings.due(settings.evaluate_every, state.step)
         if self.evaluate is None or not due or state.evaluated_at == state.step:
             return
-        model = state.usable_model
+        model = state.model_to_evaluate()
         state.task.eval()
         with self.stop.at_once(self.alone), torch.no_grad(), self.fabric.autocast():
             metrics = {name: float(value) for name, value in self.evaluate(model).items()}
@@ -250,10 +266,14 @@ class _Fit:
         better = state.best is None or (value < state.best if "loss" in name else value > state.best)
         if better and value == value:  # nan is never best
             state.best, state.best_step = value, state.step
-            self.run.save_best({**state.content_for_use(), "config": self.run.config})
+            self._save_best()
+
+    def _save_best(self) -> None:
+        content = self.state.content_for_use(keep=self.run.is_writer)
+        self.run.save_best({**content, "config": self.run.config})
 
     def _save_last(self) -> None:
-        content = {**self.state.content_to_resume(), "config": self.run.config}
+        content = {**self.state.content_to_resume(keep=self.run.is_writer), "config": self.run.config}
         content["training"]["data"] = self._data()
         self.run.save_last(content)
 
@@ -266,8 +286,8 @@ class _Fit:
 
     def _finish(self) -> None:
         state = self.state
-        if self.run.best_checkpoint is None:
-            self.run.save_best({**state.content_for_use(), "config": self.run.config})
+        if self.fabric.broadcast(self.run.best_checkpoint is None):  # what the first process sees counts
+            self._save_best()
         rows = [row for row in self.run.history if row["split"] == "train"]
         metrics: dict[str, Any] = {"train_loss": rows[-1].get("loss")} if rows else {}
         metrics |= state.metrics

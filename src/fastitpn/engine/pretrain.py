@@ -15,6 +15,8 @@ from fastitpn.data.sources import FileSource, ImageSource, open_images
 from fastitpn.data.transforms import TwoViews
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.ending_together import ending_together
+from fastitpn.engine.fully_sharded import shards
 from fastitpn.engine.loaders import cache_mib, training_loader
 from fastitpn.engine.loop import fit
 from fastitpn.engine.pretrain_report import shown_batch, write_pretrain_report
@@ -40,6 +42,7 @@ from fastitpn.tasks.pretrain import PretrainTask
 logger = logging.getLogger(__name__)
 
 
+@ending_together
 def run_pretrain(config: PretrainConfig) -> Run:
     """Pre-train, or continue an interrupted run of the same configuration.
 
@@ -51,7 +54,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
         check_readable([images.path(index) for index in range(len(images))])
     task = build_task(config)
     dataset = build_dataset(config, images, task.teacher)
-    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     probe = build_probe(config, fabric)
     run = prepare(config.out, to_dict(config), verb="pretrain", rank=fabric.global_rank)
     every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
@@ -65,10 +68,12 @@ def run_pretrain(config: PretrainConfig) -> Run:
         if config.pictures:
             batch = shown_batch(dataset)
             folder = run.directory / SNAPSHOTS
-            watch = take_snapshots(folder, task, batch, steps=settings.steps, to_device=fabric.to_device)
+            watch = take_snapshots(folder, batch, steps=settings.steps, to_device=fabric.to_device)
         with cores_left_by(config.workers if ahead else 0):
             fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
     if fabric.is_global_zero:
+        if shards(fabric):
+            task = build_task(config)  # a whole one, which looks without the other processes
         write_pretrain_report(run, config, task, dataset, fabric)
     return Run(config.out)
 
@@ -174,6 +179,8 @@ def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], 
 def build_masks(config: PretrainConfig) -> BlockMasks | RandomMasks:
     """What draws the masks."""
     side, mask = config.px // PATCH, config.mask
+    if mask.ratio == 0:
+        return RandomMasks((side, side), 0)
     hidden = min(side * side - 1, max(1, round(mask.ratio * side * side)))
     if mask.kind == "random":
         return RandomMasks((side, side), hidden)

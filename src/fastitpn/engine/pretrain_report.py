@@ -12,6 +12,7 @@ from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.checkpoint import load_checkpoint
 from fastitpn.engine.probe import PROBE_METRIC
 from fastitpn.engine.run import Run
+from fastitpn.engine.setup import global_batch
 from fastitpn.engine.snapshots import SNAPSHOTS
 from fastitpn.models.acceleration import resolve_acceleration
 from fastitpn.models.cells import cells_to_map
@@ -20,6 +21,7 @@ from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import masked_rows, to_pictures
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.timing import timing_section, training_time
 from fastitpn.tasks.pretrain import PretrainTask
 from fastitpn.tasks.task import Batch
 
@@ -38,7 +40,11 @@ def write_pretrain_report(
     if config.pictures:
         sections.append(Picture("What student and teacher see", draw_views(run, config, task, dataset)))
         sections += _progress(run)
-    sections += [Code("Configuration", to_yaml(config)), Facts("Environment", describe_environment(fabric.device))]
+    sections += [
+        *timing_section(training_time(run.history, global_batch(config))),
+        Code("Configuration", to_yaml(config)),
+        Facts("Environment", describe_environment(fabric.device)),
+    ]
     summary = [
         ("final loss", run.metrics.get("train_loss"), f"{config.loss}, {config.loss_on} patches"),
         ("images", len(dataset), "without labels"),

@@ -17,7 +17,7 @@ class ProgressDisplay:
     Args:
         title: At the left of the bar.
         step: Steps that are done already.
-        steps: Steps of the whole run.
+        steps: Steps of the whole run; 0: nobody knows.
         enabled: False for all processes but the first.
     """
 
@@ -38,7 +38,7 @@ class ProgressDisplay:
             )
             # Refreshed by hand: a thread of its own would be there when the data workers are forked.
             self._bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
-            self._task = self._bar.add_task(title, total=steps, completed=step, figures="")
+            self._task = self._bar.add_task(title, total=steps or None, completed=step, figures="")
 
     def __enter__(self) -> Self:
         if self._bar is not None:

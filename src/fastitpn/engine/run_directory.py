@@ -26,6 +26,7 @@ IRRELEVANT = frozenset(
         "device",
         "devices",
         "nodes",
+        "strategy",
         "log_every",
         "checkpoint_every",
         "keep_checkpoints",

@@ -7,11 +7,13 @@ from fastitpn.data.segmentation import MaskedImages
 from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.evaluate_segment import evaluate_segmenter
 from fastitpn.engine.run import Run
+from fastitpn.engine.setup import global_batch
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.reporting.charts import curves, metric_title
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.timing import evaluation_time, timing_section, training_time
 from fastitpn.reporting.values import Value
 from fastitpn.tasks.segment.views import Views
 
@@ -29,6 +31,9 @@ def write_segment_report(run: Run, config: SegmentConfig, val: MaskedImages, fab
     sections: list[Section] = [
         Grid("Training", drawn),
         *evaluation.sections(segmenter),
+        *timing_section(
+            training_time(run.history, global_batch(config)), evaluation_time(evaluation.seconds, len(val))
+        ),
         Code("Configuration", to_yaml(config)),
         Facts("Environment", describe_environment(fabric.device)),
     ]

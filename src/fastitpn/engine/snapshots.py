@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from fastitpn.engine.loop import Watch
 from fastitpn.models.cells import cells_to_map
+from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.reporting.pca import pca_rgb
-from fastitpn.tasks.pretrain import PretrainTask
 
 SNAPSHOTS = "pictures"
 SHARES = (1 / 16, 1 / 4, 1)
@@ -23,33 +24,29 @@ def snapshot_steps(steps: int) -> list[int]:
     return sorted({1, *(max(1, round(share * steps)) for share in SHARES)})
 
 
-def take_snapshots(
-    folder: Path, task: PretrainTask, batch: dict[str, Tensor], *, steps: int, to_device: Callable[[Any], Any]
-) -> Callable[[int], None]:
-    """A function for `fit(watch=)` that draws the levels of a few images.
+def take_snapshots(folder: Path, batch: dict[str, Tensor], *, steps: int, to_device: Callable[[Any], Any]) -> Watch:
+    """What `fit(watch=)` takes to draw the student's levels of a few images.
 
     Args:
         folder: For the pictures.
-        task: Whose student is looked at.
         batch: The images.
         steps: Of the whole run.
         to_device: Brings a batch to the student.
     """
-    due = set(snapshot_steps(steps))
 
-    def watch(step: int) -> None:
-        if step not in due:
-            return
-        task.eval()
+    def look(step: int, model: nn.Module) -> None:
+        assert isinstance(model, MaskedModel)
+        training = model.training
+        model.eval()
         with torch.no_grad():
-            levels = task.trained_model.levels(to_device(batch["image"]))
-        task.train()
+            levels = model.levels(to_device(batch["image"]))
+        model.train(training)
         side = batch["image"].shape[-1] // 16
         folder.mkdir(exist_ok=True)
         sheet = _sheet([cells_to_map(level.float().cpu(), side, side, channels_last=True) for level in levels])
         sheet.save(folder / f"step-{step:08}.png")
 
-    return watch
+    return Watch(steps=snapshot_steps(steps), look=look)
 
 
 def _sheet(levels: list[Tensor]) -> Image.Image:

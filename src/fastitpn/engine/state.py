@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from fastitpn.engine.ema import moving_average
+from fastitpn.engine.fully_sharded import WholeModel, gathered, optimizer_parts, parts_of, shard, shards
 from fastitpn.engine.meter import Meter
 from fastitpn.engine.optimizer import adamw, parameter_groups
 from fastitpn.engine.settings import FitSettings
@@ -34,9 +35,17 @@ class TrainingState:
         self.scaler = getattr(self._precision, "scaler", None)
         """Gradient scaler of fp16 training, else None."""
         task.to(fabric.device)
+        self.ema = None
+        if settings.ema is not None:
+            self.ema = moving_average(task.trained_model, settings.ema, foreach=not shards(fabric))
+        self._whole = None
+        if shards(fabric):  # before the task is, for then it cannot be copied any more
+            self._whole = WholeModel(task.trained_model)
+            if self.ema is not None:
+                shard(self.ema.module, fabric.strategy.device_mesh)
+        self.model = fabric.setup_module(task)
         self.optimizer = adamw(_groups(task, settings), betas=settings.betas, fused=self.scaler is None)
-        self.model, self.wrapped_optimizer = fabric.setup(task, self.optimizer)
-        self.ema = moving_average(task.trained_model, settings.ema) if settings.ema is not None else None
+        self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
         if settings.grad_checkpointing:
             for module in task.trained_model.modules():
                 if hasattr(module, "set_grad_checkpointing"):
@@ -52,22 +61,34 @@ class TrainingState:
         self.meter = Meter()
 
     @property
-    def usable_model(self) -> nn.Module:
+    def _kept_model(self) -> nn.Module:
         """The model to evaluate and to keep: the moving average if there is one."""
         return self.task.trained_model if self.ema is None else self.ema.module
 
-    def content_for_use(self) -> dict[str, Any]:
-        """What a checkpoint needs for the model to be used."""
+    def model_to_evaluate(self) -> nn.Module:
+        """The moving average if there is one, whole; all processes must ask for it."""
+        return self._kept_model if self._whole is None else self._whole.like(self._kept_model)
+
+    def model_to_watch(self) -> nn.Module:
+        """The model that learns, whole; all processes must ask for it."""
+        model = self.task.trained_model
+        return model if self._whole is None else self._whole.like(model)
+
+    def content_for_use(self, keep: bool = True) -> dict[str, Any]:
+        """What a checkpoint needs for the model to be used; all processes must ask for it, and some `keep` it."""
+        return gathered(self._content_for_use(), keep)
+
+    def _content_for_use(self) -> dict[str, Any]:
         return {
             **self.task.describe(),
-            "weights": self.usable_model.state_dict(),
+            "weights": self._kept_model.state_dict(),
             "metrics": self.metrics,
             "step": self.step,
         }
 
-    def content_to_resume(self) -> dict[str, Any]:
-        """What a checkpoint needs for training to go on as if it had never stopped."""
-        content = self.content_for_use()
+    def content_to_resume(self, keep: bool = True) -> dict[str, Any]:
+        """What a checkpoint needs for training to go on as if it had never stopped; see `content_for_use`."""
+        content = self._content_for_use()
         weights = content["weights"]
         content["training"] = {
             "weights": weights if self.ema is None else self.task.trained_model.state_dict(),
@@ -81,17 +102,18 @@ class TrainingState:
             "best_step": self.best_step,
             "skipped_in_a_row": self.skipped_in_a_row,
         }
-        return content
+        return gathered(content, keep)
 
     def restore(self, content: Mapping[str, Any]) -> None:
         """Takes back what `content_to_resume` gave, once it was loaded."""
         training = content["training"]
-        self.task.trained_model.load_state_dict(training["weights"])
+        model = self.task.trained_model
+        model.load_state_dict(parts_of(training["weights"], model.state_dict()))
         if self.ema is not None:
-            self.ema.module.load_state_dict(training["ema"])
-        self.optimizer.load_state_dict(training["optimizer"])
+            self.ema.module.load_state_dict(parts_of(training["ema"], self.ema.module.state_dict()))
+        self.optimizer.load_state_dict(optimizer_parts(training["optimizer"], self.optimizer))
         self._precision.load_state_dict(training["precision"])
-        self.task.load_extra_state(training["task"])
+        self.task.load_extra_state(parts_of(training["task"], self.task.extra_state()))
         self.meter.load_state(training["meter"])
         self.step, self.metrics = content["step"], content["metrics"]
         self.evaluated_at = training["evaluated_at"]

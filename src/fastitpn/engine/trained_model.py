@@ -15,6 +15,7 @@ from fastitpn.config.masks import given_keys
 from fastitpn.engine.acceleration import AccelerationLike, choose_acceleration, trained_acceleration
 from fastitpn.engine.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.engine.run import CHECKPOINTS
+from fastitpn.engine.whole_folder import is_whole, read_whole
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
@@ -120,12 +121,15 @@ def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
     """Find and read a checkpoint.
 
     Args:
-        source: A checkpoint, or a run directory (its best checkpoint).
+        source: A checkpoint, or a run directory (its best checkpoint), or a folder of a whole model.
 
     Raises:
         InputError: There is none, it cannot be read, or it wants to run code.
     """
-    path = _find(Path(source).expanduser())
+    path = Path(source).expanduser()
+    if is_whole(path):
+        return TrainedCheckpoint(path=path, content=read_whole(path))
+    path = _find(path)
     return TrainedCheckpoint(path=path, content=_read(path))
 
 

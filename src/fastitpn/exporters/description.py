@@ -51,6 +51,11 @@ def describe(
         "std": list(subject.std),
         "classes": None if subject.classes is None else list(subject.classes),
     }
+    if subject.task == "detect":
+        about["boxes"] = "left, top, right, bottom, as shares of the picture's width and height; best first"
+        if "masks" in subject.network.outputs:
+            about["masks"] = "probabilities, inside of the boxes"
+        about["category_ids"] = None if subject.things is None else list(subject.things.ids)
     if subject.masks is not None:
         about["colors"] = [list(color) for color in subject.masks.colors]
     about["parity"] = parity.to_json()

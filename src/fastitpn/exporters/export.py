@@ -11,7 +11,7 @@ from fastitpn.errors import InputError
 from fastitpn.exporters.description import describe, write_json
 from fastitpn.exporters.folder import DESCRIPTION, new_folder
 from fastitpn.exporters.hub import write_hub
-from fastitpn.exporters.networks import Graph
+from fastitpn.exporters.networks import Detect, Graph
 from fastitpn.exporters.onnx_file import Runner, check_installed, open_onnx, quantise, write_onnx
 from fastitpn.exporters.parity import TOLERANCES, Parity, ParityError, compare
 from fastitpn.exporters.pictures import Pictures, find_pictures
@@ -92,6 +92,14 @@ def _shapes(config: ExportConfig, subject: Subject) -> Shapes:
         InputError: Its height and width cannot be left open.
     """
     fewest = 2
+    if isinstance(subject.network, Detect) and subject.network.one_by_one:
+        if config.format != "onnx" or config.dynamic != "off" or config.batch != 1:
+            raise InputError(
+                f"a {subject.head} looks at as many regions as it finds, so it is exported for one image at a time",
+                where="dynamic",
+                expected="format=onnx, one image of one size",
+                fix="format=onnx dynamic=off",
+            )
     if config.dynamic == "all":
         reason = None
         if not subject.backbone.acceleration.off:
@@ -160,6 +168,12 @@ def _report(config: ExportConfig, about: dict[str, Any], form: Form, parity: Par
         print(
             f"{quality['metric']}: {quality['file']:.2f} percent, the model {quality['model']:.2f} "
             f"(on {quality['images']})"
+        )
+    if about["task"] == "detect" and config.dynamic != "all":
+        height, width = about["px"]
+        print(
+            f"pictures of any shape are brought to {height} x {width} px: px= and width= choose it, and for dino "
+            "dynamic=all leaves it open"
         )
     files = ", ".join(sorted(path.name for path in config.out.iterdir()))
     print(f"written: {config.out} ({files})", flush=True)

@@ -1,9 +1,15 @@
-"""A folder that timm and transformers load: `config.json`, `model.safetensors` and a model card."""
+"""A folder that timm and transformers load: `config.json`, `model.safetensors` and a model card.
 
+Of a trained model it also has what this package needs to load all of it; timm takes the backbone of such a folder.
+"""
+
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save_file
@@ -11,57 +17,81 @@ from safetensors.torch import save_file
 import fastitpn
 from fastitpn.config.export import ExportConfig
 from fastitpn.engine.acceleration import trained_acceleration
+from fastitpn.engine.trained_model import open_checkpoint
+from fastitpn.engine.whole_folder import write_whole
 from fastitpn.errors import InputError
 from fastitpn.exporters.description import CROP_PCT, CROP_PCT_BELOW_PX, write_json
 from fastitpn.exporters.folder import new_folder
-from fastitpn.exporters.networks import Network, Segment
+from fastitpn.exporters.networks import Classify, Detect, Network, PyramidLevels, Segment, TrunkMap
 from fastitpn.exporters.onnx_file import Runner
-from fastitpn.exporters.parity import TOLERANCES, Parity, compare
+from fastitpn.exporters.parity import TOLERANCES, Parity, ParityError, compare
 from fastitpn.exporters.pictures import find_pictures
 from fastitpn.exporters.quality import measure_quality
 from fastitpn.exporters.shapes import PATCH, Shapes
 from fastitpn.exporters.subject import Subject
+from fastitpn.reporting.charts import metric_title
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _NOT_STORED = ("num_classes", "in_chans", "pyramid", "weight_init", "drop_rate", "drop_path_rate", "proj_drop_rate")
 """Arguments that timm and transformers pass themselves, that the name says, or that only training needs."""
+_KINDS = {
+    "classify": ("image classifier", "image-classification"),
+    "segment": ("segmentation network", "image-segmentation"),
+    "detect": ("detector", "object-detection"),
+}
+"""By task: in words, and as the hub calls it."""
+_IN_PERCENT = ("top", "miou", "mean_", "pixel_", "box_", "mask_")
 _SETTINGS = ("model", "px", "epochs", "steps", "batch", "lr", "weight_decay", "layer_decay", "seed")
 
 
 def write_hub(config: ExportConfig, subject: Subject) -> Path:
-    """Write the folder, load it with timm, and compare.
+    """Write the folder, load it with timm and, if it is whole, with this package, and compare.
 
     Raises:
-        InputError: Neither library has a class for such a model, or the folder is wrong.
-        ParityError: What timm loads is not the model.
+        InputError: The data or the folder is wrong, or timm has no name for this pyramid.
+        ParityError: What is loaded is not the model.
     """
+    pruned = subject.backbone.pyramid is not None and subject.backbone.pyramid.is_pruned
     network = subject.network
-    if isinstance(network, Segment):
+    if isinstance(network, Segment | Detect):
+        network = TrunkMap(subject.backbone) if pruned else PyramidLevels(subject.backbone)
+    elif isinstance(network, PyramidLevels) and pruned:
         raise InputError(
-            "timm and transformers have no class for a segmentation network on this backbone",
-            where="format",
-            expected="its backbone, or another format",
-            fix="part=pyramid, or format=onnx",
+            "the pyramid of this model was made without its finest levels, for which timm has no name",
+            where="part",
+            expected="whole or trunk",
+            fix="part=trunk",
         )
     pictures = find_pictures(config, subject)
     shapes = Shapes(size=subject.px)
     with new_folder(config.out) as folder:
-        classifies = subject.task == "classify"
+        left_out: tuple[str, ...] = () if isinstance(network, Classify) else ("head.",)
+        left_out += ("pyramid.",) if pruned else ()
         tensors = {
             name: value.detach().contiguous()
             for name, value in subject.backbone.state_dict().items()
-            if classifies or not name.startswith("head.")
+            if not name.startswith(left_out)
         }
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        if subject.is_whole:
+            content = {**subject.training, "acceleration": subject.backbone.acceleration.to_dict()}
+            write_whole(folder, content, tensors)
+            _check_whole(folder, content)
+        else:
+            save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         write_json(folder / CONFIG, hub_config(subject))
         run = _loaded(folder, network)
         parity = compare(network, run, pictures, shapes)
         parity.check(TOLERANCES["fp32"])
-        quality = measure_quality(subject, run, pictures, shapes) if config.data is not None else None
+        measured = config.data is not None and network is subject.network
+        quality = measure_quality(subject, run, pictures, shapes) if measured else None
         card = _card(config.out.resolve().name, subject, parity, quality)
         (folder / CARD).write_text(card, encoding="utf-8")
-    print(f"timm loads it: differs from the model by {parity.difference:.1e} relative (on {parity.pictures})")
-    print(f"written: {config.out} ({CARD}, {CONFIG}, {WEIGHTS})", flush=True)
+    what = "it" if network is subject.network else "its backbone"
+    print(f"timm loads {what}: differs from the model by {parity.difference:.1e} relative (on {parity.pictures})")
+    if subject.is_whole:
+        print(f"fastitpn loads all of it: fastitpn predict {shlex.quote(str(config.out))} IMAGES")
+    files = ", ".join(sorted(path.name for path in config.out.iterdir()))
+    print(f"written: {config.out} ({files})", flush=True)
     return config.out
 
 
@@ -70,7 +100,8 @@ def hub_config(subject: Subject) -> dict[str, Any]:
     backbone, arguments = subject.backbone, dict(subject.model["arguments"])
     num_classes = backbone.num_classes if subject.task == "classify" else 0
     height, width = subject.px
-    has_pyramid = backbone.pyramid is not None and not subject.model["name"].endswith("_fpn")
+    has_pyramid = backbone.pyramid is not None and not backbone.pyramid.is_pruned
+    has_pyramid = has_pyramid and not subject.model["name"].endswith("_fpn")
     acceleration = backbone.acceleration.to_dict()
     kept = {name: value for name, value in arguments.items() if name not in _NOT_STORED}
     kept |= {part: acceleration[part] for part in ("migration", "gathering") if acceleration[part] is not None}
@@ -98,6 +129,17 @@ def hub_config(subject: Subject) -> dict[str, Any]:
     return content
 
 
+def _check_whole(folder: Path, content: Mapping[str, Any]) -> None:
+    """Every tensor as it was.
+
+    Raises:
+        ParityError: Some are not.
+    """
+    found, expected = open_checkpoint(folder).content["weights"], content["weights"]
+    if found.keys() != expected.keys() or not all(torch.equal(found[name], expected[name]) for name in expected):
+        raise ParityError("the folder does not give back the tensors of the checkpoint, so nothing was written")
+
+
 def _loaded(folder: Path, network: Network) -> Runner:
     """What timm makes of a folder, run as the network is."""
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
@@ -108,12 +150,12 @@ def _loaded(folder: Path, network: Network) -> Runner:
 def _card(name: str, subject: Subject, parity: Parity, quality: dict[str, Any] | None) -> str:
     classifies = subject.task == "classify"
     about_a_head = subject.training.get("task") != "pretrain"
-    metrics = {} if about_a_head and not classifies else subject.training.get("metrics") or {}
+    metrics = {} if about_a_head and not subject.is_whole else subject.training.get("metrics") or {}
     figures: list[tuple[str, str, str]] = []
     if quality is not None:
         figures.append((_title(quality["metric"]), f"{quality['file']:.2f} %", quality["images"]))
     figures += [
-        (_title(key), f"{value:.2f} %" if key.startswith(("top", "m", "pixel")) else f"{value:.4g}", _on(subject))
+        (_title(key), f"{value:.2f} %" if key.startswith(_IN_PERCENT) else f"{value:.4g}", _on(subject))
         for key, value in metrics.items()
         if isinstance(value, int | float)
     ]
@@ -128,7 +170,9 @@ def _card(name: str, subject: Subject, parity: Parity, quality: dict[str, Any] |
             _front_matter(name, subject, quality, metrics), sort_keys=False, allow_unicode=True
         ),
         title=name,
-        sentence="A Fast-iTPN image classifier:" if classifies else "A Fast-iTPN backbone for features:",
+        sentence=f"A Fast-iTPN {_KINDS.get(subject.task, ('backbone for features', ''))[0]}:",
+        whole=subject.is_whole,
+        head=subject.head,
         model=subject.model["name"],
         millions=round(sum(p.numel() for p in subject.backbone.parameters()) / 1e6, 1),
         version=fastitpn.__version__,
@@ -149,8 +193,10 @@ def _front_matter(
     name: str, subject: Subject, quality: dict[str, Any] | None, metrics: dict[str, Any]
 ) -> dict[str, Any]:
     """What the hub reads of a card."""
-    task = "image-classification" if subject.task == "classify" else "image-feature-extraction"
+    task = _KINDS.get(subject.task, ("", "image-feature-extraction"))[1]
     content: dict[str, Any] = {"library_name": "timm", "pipeline_tag": task, "tags": [task, "timm", "transformers"]}
+    if subject.is_whole:
+        content["tags"].append("fastitpn")
     top1, on = (quality["file"], quality["images"]) if quality else (metrics.get("top1"), _on(subject))
     if subject.task == "classify" and top1 is not None:
         result = {
@@ -179,4 +225,4 @@ def _on(subject: Subject) -> str:
 
 
 def _title(metric: str) -> str:
-    return {"top1": "top-1", "top5": "top-5", "miou": "mean IoU"}.get(metric, metric.replace("_", " "))
+    return {"top1": "top-1", "top5": "top-5"}.get(metric) or metric_title(metric)

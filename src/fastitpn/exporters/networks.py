@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
+from fastitpn.tasks.detect.detector import Detector
+from fastitpn.tasks.detect.rcnn import RCNN
 from fastitpn.tasks.segment.model import Segmenter
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.float32}
@@ -53,15 +55,40 @@ class Segment(Network):
         return (self.model.log_probabilities(images),)
 
 
-class PyramidLevels(Network):
-    """The five levels of the pyramid, [B, C, H / s, W / s]; the strides 32 and 64 are rounded up."""
+class Detect(Network):
+    """The best detections of each image, the best one first.
 
-    outputs = tuple(f"p{stride}" for stride in STRIDES)
+    Boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n], classes int64 [B, n], and masks
+    [B, n, m, m], probabilities inside of the boxes.
+
+    Attributes:
+        one_by_one: n depends on what is in an image, so that there can be but one, and `torch.export` cannot follow.
+    """
+
+    def __init__(self, model: Detector):
+        super().__init__()
+        self.model = model
+        self.one_by_one = isinstance(model, RCNN)
+        self.outputs = ("boxes", "scores", "classes", "masks")[: 4 if model.has_masks else 3]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        return self.model.detect_whole(images)
+
+
+class PyramidLevels(Network):
+    """The levels of the pyramid, [B, C, H / s, W / s], all five but for a model that was made with fewer.
+
+    The strides 32 and 64 are rounded up.
+    """
+
     decides = False
 
     def __init__(self, model: FastITPN):
         super().__init__()
         self.model = model
+        assert model.pyramid is not None
+        self.outputs = tuple(f"p{stride}" for stride in STRIDES[model.pyramid.levels[0] :])
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
@@ -102,7 +129,8 @@ class Graph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """As the network."""
-        return tuple(output.float() for output in self.network(images.to(self.dtype)))
+        outputs = self.network(images.to(self.dtype))
+        return tuple(output.float() if output.is_floating_point() else output for output in outputs)
 
 
 class _AveragePool(nn.AdaptiveAvgPool2d):

@@ -1,6 +1,7 @@
 """ONNX: writing a graph, quantising it, and running it with onnxruntime."""
 
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import InputError
-from fastitpn.exporters.networks import Graph
+from fastitpn.exporters.networks import Detect, Graph
 from fastitpn.exporters.shapes import Shapes
 
 OPSET = 18
@@ -45,7 +46,10 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
     """Trace a graph and write it, without the paths of source files that PyTorch would put in it."""
     import onnx_ir
 
+    if isinstance(graph.network, Detect) and graph.network.one_by_one:
+        return _write_by_script(graph, shapes, path)
     program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
+    _leave_out_assertions(program.graph)
     model = torch.onnx.export(
         program,
         dynamo=True,
@@ -61,6 +65,28 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
         node.doc_string = None
     size = sum(parameter.nbytes for parameter in graph.parameters())
     model.save(str(path), external_data=size > _ONE_FILE_BYTES)
+
+
+def _write_by_script(graph: Graph, shapes: Shapes, path: Path) -> None:
+    """By the older exporter, which takes torchvision's detectors and their varying numbers of regions."""
+    import onnx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is old, and of each number that it takes as one: the parity decides
+        torch.onnx.export(
+            graph,
+            (torch.zeros(shapes.traced),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=list(graph.network.outputs),
+            dynamic_axes={name: {1: "detections"} for name in graph.network.outputs},
+        )
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.doc_string = ""
+    onnx.save(model, path)
 
 
 def quantise(source: Path, path: Path) -> None:
@@ -89,6 +115,14 @@ def open_onnx(path: Path) -> Runner:
         return [torch.from_numpy(output) for output in outputs]
 
     return run
+
+
+def _leave_out_assertions(graph: torch.fx.Graph) -> None:
+    """Those of transformers on shapes: ONNX has no such thing, and nothing else needs what they look at."""
+    for node in list(graph.nodes):
+        if node.op == "call_function" and str(node.target).startswith("aten._assert"):
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
 
 
 def _stable_sort() -> Any:

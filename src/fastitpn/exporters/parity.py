@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import FastITPNError
-from fastitpn.exporters.networks import Network
+from fastitpn.exporters.detection_parity import compare_detections
+from fastitpn.exporters.networks import Detect, Network
 from fastitpn.exporters.onnx_file import Runner
 from fastitpn.exporters.pictures import Pictures
 from fastitpn.exporters.shapes import Shapes
@@ -45,7 +46,8 @@ class Parity:
     Attributes:
         difference: The largest over all outputs, pictures, sizes and batches: of any number in an output, as a share
             of the largest one in it. nan if the file gives numbers that are none.
-        same: Share of the decisions that are the same, None for outputs that decide nothing.
+            Of detections: of a coordinate, as a share of the image, or of a score.
+        same: Share of the decisions that are the same, None for outputs that decide nothing. A detection is one.
         where: The size and batch of the largest difference.
         pictures: What it was measured on.
         sizes: Heights and widths.
@@ -108,12 +110,10 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
             for places in batches(len(pictures), batch):
                 images = images_of_size[places]
                 expected, found = network(images), run_or_raise(run, images, place)
-                difference = max(_difference(a, b) for a, b in zip(found, expected, strict=True))
+                difference, alike, number = _compare_batch(network, found, list(expected))
                 if not difference <= worst:
                     worst, where = difference, place
-                if network.decides:
-                    agree = found[0].argmax(1) == expected[0].argmax(1)
-                    same, decisions = same + int(agree.sum()), decisions + agree.numel()
+                same, decisions = same + alike, decisions + number
     return Parity(
         difference=worst,
         same=same / decisions if decisions else None,
@@ -122,6 +122,17 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
         sizes=shapes.sizes,
         batches=shapes.batches,
     )
+
+
+def _compare_batch(network: Network, found: list[Tensor], expected: list[Tensor]) -> tuple[float, int, int]:
+    """The largest difference, how many decisions are the same, and of how many."""
+    if isinstance(network, Detect):
+        return compare_detections(found, expected, TOLERANCES["fp32"].difference)
+    difference = max(_difference(a, b) for a, b in zip(found, expected, strict=True))
+    if not network.decides or found[0].shape != expected[0].shape:
+        return difference, 0, 0
+    agree = found[0].argmax(1) == expected[0].argmax(1)
+    return difference, int(agree.sum()), agree.numel()
 
 
 def batches(number: int, size: int) -> list[slice]:

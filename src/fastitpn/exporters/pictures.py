@@ -1,10 +1,12 @@
 """Real pictures to compare a file with its model on."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib.cbook
 import torch
@@ -13,9 +15,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from fastitpn.config.export import ExportConfig
+from fastitpn.data.detection import detection_images, find_coco
+from fastitpn.data.detection_annotations import DetectionImages
 from fastitpn.data.folders import labelled, list_images, unlabelled
 from fastitpn.data.images import read_image
 from fastitpn.data.segmentation import MaskFolders, segmentation_images
+from fastitpn.data.segmentation_masks import Labels
 from fastitpn.data.segmentation_transforms import SegmentationEval
 from fastitpn.data.transforms import classify_eval
 from fastitpn.errors import InputError
@@ -34,14 +39,16 @@ class Pictures:
         source: What they are, for people; no path.
         view: From a picture and a size to the model's input.
         labels: True class of each; None where it is not known.
-        masks: File of the true classes of its pixels, for each; None where they are not known.
+        masks: Reads the true classes of its pixels, for each; None where they are not known.
+    things: What is in all images of the data, and the place of each picture among them; None where it is not known.
     """
 
     images: list[Path] | list[Image.Image]
     source: str
     view: Callable[[Image.Image, tuple[int, int]], Tensor]
     labels: list[int] | None = None
-    masks: list[Path] | None = None
+    masks: Sequence[Callable[[], Labels]] | None = None
+    things: tuple[DetectionImages, list[int]] | None = None
     _cache: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -63,7 +70,7 @@ def find_pictures(config: ExportConfig, subject: Subject) -> Pictures:
     """
     fewest = max(_FEWEST, config.batch)
     if config.data is not None:
-        return _from(config.data, subject, config.limit, fewest, with_masks=True)
+        return _from(config.data, subject, config.limit, fewest, with_truth=True)
     for key in ("val", "data"):
         given = subject.training.get("config", {}).get(key)
         if given is not None and Path(given).exists():
@@ -72,31 +79,46 @@ def find_pictures(config: ExportConfig, subject: Subject) -> Pictures:
     return Pictures(images=_crops(max(config.limit, fewest)), source="crops of a photograph", view=_view(subject))
 
 
-def _from(data: Path, subject: Subject, limit: int, fewest: int, *, with_masks: bool = False) -> Pictures:
-    """The images of a folder, with their labels where it has those of the subject; masks take long to be checked."""
-    paths, labels, masks = _listed(data, subject, with_masks)
-    chosen = min(len(paths), limit)
-    places = [place * len(paths) // chosen for place in range(chosen)]  # spread evenly
+def _from(data: Path, subject: Subject, limit: int, fewest: int, *, with_truth: bool = False) -> Pictures:
+    """The images of a folder, with what is known of them where it is of the classes of the subject.
+
+    Masks and boxes take long to be checked, so those are there only if `with_truth`.
+    """
+    listed = _listed(data, subject, with_truth)
+    chosen = min(len(listed), limit)
+    places = [place * len(listed) // chosen for place in range(chosen)]  # spread evenly
     places = (places * fewest)[: max(chosen, fewest)]  # some come again where they are too few for a batch
-    return Pictures(
-        images=[paths[place] for place in places],
-        labels=None if labels is None else [labels[place] for place in places],
-        masks=None if masks is None else [masks[place] for place in places],
+    return replace(
+        listed,
+        images=_at(listed.images, places),
+        labels=None if listed.labels is None else _at(listed.labels, places),
+        masks=None if listed.masks is None else _at(listed.masks, places),
+        things=None if listed.things is None else (listed.things[0], places),
         source=f"{chosen} images of {data.resolve().name}",
-        view=_view(subject),
     )
 
 
-def _listed(data: Path, subject: Subject, with_masks: bool) -> tuple[list[Path], list[int] | None, list[Path] | None]:
-    """Images, and the true classes of each or of its pixels where they are known."""
+def _at(values: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    return [values[place] for place in places]
+
+
+def _listed(data: Path, subject: Subject, with_truth: bool) -> Pictures:
+    """All images, and what is known of them."""
+    about: dict[str, Any] = {"source": "", "view": _view(subject)}
     with suppress(InputError):  # without classes, or with those of something else, they are there to compare on
         if subject.task == "classify" and subject.classes is not None:
             images = labelled(_validation_part(data), subject.classes)
-            return images.paths, images.labels, None
-        if subject.task == "segment" and with_masks:
+            return Pictures(images=images.paths, labels=images.labels, **about)
+        if subject.task == "segment" and with_truth:
             masked = segmentation_images(MaskFolders(data=data), subject.masks)
-            return masked.images, None, masked.masks
-    return (unlabelled(data) if data.is_file() else list_images(_image_part(data))), None, None
+            masks = [partial(masked.labels, index) for index in range(len(masked))]
+            return Pictures(images=masked.images, masks=masks, **about)
+        if subject.things is not None and with_truth:
+            things = detection_images(data, classes=subject.things, with_masks=False)
+            return Pictures(images=things.paths, things=(things, []), **about)
+        if subject.task == "detect" and (pair := find_coco(data, "val") or find_coco(data, None)):
+            return Pictures(images=list_images(pair[1]), **about)
+    return Pictures(images=unlabelled(data) if data.is_file() else list_images(_image_part(data)), **about)
 
 
 def _view(subject: Subject) -> Callable[[Image.Image, tuple[int, int]], Tensor]:

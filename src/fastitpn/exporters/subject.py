@@ -7,20 +7,24 @@ from typing import Any
 
 from fastitpn.config.export import ExportConfig
 from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
+from fastitpn.data.detection_annotations import DetectionClasses
 from fastitpn.data.segmentation_classes import SegmentationClasses
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.run import CHECKPOINTS
 from fastitpn.engine.setup import check_model, start_from
+from fastitpn.engine.trained_detector import load_detector
 from fastitpn.engine.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.errors import InputError
-from fastitpn.exporters.networks import Classify, Network, PyramidLevels, Segment, TrunkMap
+from fastitpn.exporters.networks import Classify, Detect, Network, PyramidLevels, Segment, TrunkMap
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights_file import read_weights
 
 FEATURES = "features"
 """The task of a model that is exported without a head."""
+EXPORTED = ("dino", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn")
+"""Detectors that can be exported whole, the latter ones image by image in ONNX alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class Subject:
     """A model to export.
 
     Attributes:
-        task: `classify`, `segment`, or `FEATURES`.
+        task: `classify`, `segment`, `detect`, or `FEATURES`.
         network: What is exported, in evaluation mode, on the CPU.
         backbone: The part of it that is a `FastITPN`.
         model: Name and arguments of `create_model` for the backbone.
@@ -37,7 +41,8 @@ class Subject:
         std: Per channel, divided by.
         classes: Names, in the order of the outputs; None for features, and for published files.
         masks: Of a segmentation network: names, colours, and how its masks were numbered.
-        head: Of a segmentation network.
+        things: Of a detector: names, and their ids in the annotations of its training.
+        head: Of a segmentation network or a detector.
         training: What the checkpoint says of its training: `metrics`, `config`, `step`; empty for published files.
         source: The run or the file, in short.
     """
@@ -51,9 +56,15 @@ class Subject:
     std: tuple[float, ...]
     classes: tuple[str, ...] | None = None
     masks: SegmentationClasses | None = None
+    things: DetectionClasses | None = None
     head: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of a checkpoint of a task."""
+        return self.task != FEATURES and self.training.get("task") == self.task
 
 
 def load_subject(config: ExportConfig) -> Subject:
@@ -115,6 +126,42 @@ def _from_segmenter(config: ExportConfig, checkpoint: TrainedCheckpoint) -> Subj
     )
 
 
+def _from_detector(config: ExportConfig, checkpoint: TrainedCheckpoint) -> Subject:
+    trained = load_detector(checkpoint, config.acceleration)
+    model, detector = checkpoint.content["model"], checkpoint.content["detector"]["name"]
+    if detector not in EXPORTED and config.part in (None, "whole") and config.format != "hub":
+        raise InputError(
+            f"a {detector} cannot be exported whole yet",
+            where=checkpoint.path,
+            expected=f"its backbone alone, or one of the detectors {', '.join(EXPORTED)}",
+            fix="part=pyramid, or format=hub",
+        )
+    if config.part in (None, "whole") and config.precision not in ("fp32", "int8"):
+        raise InputError(
+            f"a detector cannot be exported in {config.precision}: which places it looks at closely hangs on small "
+            "differences",
+            where="precision",
+            expected="fp32 or int8",
+            fix="precision=fp32",
+        )
+    whole = Detect(trained.model)
+    network = _part(config.part or "whole", trained.model.backbone, whole, checkpoint.path)
+    return Subject(
+        task="detect" if network is whole else FEATURES,
+        network=network,
+        backbone=trained.model.backbone,
+        model={"name": model["name"], "arguments": {**model["arguments"], "pyramid": True, "global_pool": ""}},
+        px=_size(config, trained.px),
+        mean=trained.mean,
+        std=trained.std,
+        classes=trained.classes.names if network is whole else None,
+        things=trained.classes if network is whole else None,
+        head=detector,
+        training=checkpoint.content,
+        source=_short(checkpoint.path),
+    )
+
+
 def _from_pretraining(config: ExportConfig, checkpoint: TrainedCheckpoint) -> Subject:
     return _from_weights(config, checkpoint.path)
 
@@ -122,6 +169,7 @@ def _from_pretraining(config: ExportConfig, checkpoint: TrainedCheckpoint) -> Su
 _LOADERS: dict[str, Callable[[ExportConfig, TrainedCheckpoint], Subject]] = {
     "classify": _from_classifier,
     "segment": _from_segmenter,
+    "detect": _from_detector,
     "pretrain": _from_pretraining,
 }
 """By the task of a checkpoint."""

@@ -1,6 +1,6 @@
 """From a detector to the things in images."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
@@ -17,7 +17,7 @@ from fastitpn.errors import InputError
 from fastitpn.inference.detect_results import DetectedThing, Detections, ImageDetections
 from fastitpn.inference.inputs import read_inputs
 from fastitpn.inference.results import Skipped
-from fastitpn.inference.sources import ImageLike, Source
+from fastitpn.inference.sources import ImageLike, Source, only_source
 from fastitpn.tasks.detect.detector import Detector, Size
 from fastitpn.tasks.detect.scores import encode_masks
 
@@ -141,6 +141,16 @@ class DetectPredictor:
         with closing(inputs):
             for [(index, source, image)] in inputs:
                 yield image if isinstance(image, Skipped) else self._detect(source, index, image, min_score)
+
+    def prepare(self, image: ImageLike, min_score: float = MIN_SCORE) -> Callable[[], ImageDetections]:
+        """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        source = only_source(image)
+        sized = self._transform(source.read())
+        return lambda: self._detect(source, 0, sized, min_score)
 
     @torch.inference_mode()
     def _detect(self, source: Source, index: int, image: SizedImage, min_score: float) -> ImageDetections:

@@ -167,10 +167,9 @@ class Detections(Results[ImageDetections]):
         return path
 
     def __repr__(self) -> str:
-        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
         shown = "; ".join(result.summary() for result in self.results[:2])
         more = "; ..." if len(self) > 2 else ""
-        return f"Detections({len(self)} image{'s' * (len(self) != 1)}: {shown}{more}{skipped})"
+        return f"Detections({len(self)} image{'s' * (len(self) != 1)}: {shown}{more}{self._others()})"
 
 
 def _coco_fields(thing: DetectedThing) -> dict[str, Any]:

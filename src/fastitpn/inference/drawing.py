@@ -1,8 +1,9 @@
-"""A picture of one prediction: the image with its classes below."""
+"""A picture of one prediction: the image with its classes below, or in a corner of it."""
 
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +12,18 @@ from fastitpn.reporting.values import printable
 
 _PAPER, _INK, _BAR = "#ffffff", "#1c2024", "#cfe3f3"
 _MARGIN_PX = 6
+_SHADE, _TRACK, _LIGHT = (16, 18, 22, 176), (255, 255, 255, 38), "#f4f6f8"
+BLUE = (74, 144, 217)
+"""Of bars that stand for no class."""
+
+
+class Share(NamedTuple):
+    """A line of a panel: a name, how much of it, and its colour."""
+
+    name: str
+    share: float
+    """In [0, 1]"""
+    color: tuple[int, int, int] = BLUE
 
 
 def fitted(image: Image.Image, px: int) -> Image.Image:
@@ -42,6 +55,36 @@ def card(image: Image.Image, classes: Sequence[tuple[str, float]], *, px: int) -
         left = px - _MARGIN_PX - font.getlength(percent)
         draw.text((left, middle), percent, fill=_INK, font=font, anchor="lm")
         draw.text((_MARGIN_PX, middle), _cut(name, left - 2 * _MARGIN_PX, font), fill=_INK, font=font, anchor="lm")
+    return result
+
+
+def with_panel(picture: Image.Image, shares: Sequence[Share]) -> Image.Image:
+    """A picture with names in its upper left corner, each above a bar as long as its share.
+
+    Args:
+        picture: RGB.
+        shares: From top to bottom; as many are drawn as there is room for.
+    """
+    font = _font(max(11, min(30, max(picture.size) // 42)))
+    line_px, margin = round(1.75 * font.size), round(0.6 * font.size)
+    width = min(picture.width, round(13 * font.size))
+    shares = shares[: max(0, (picture.height - 2 * margin) // line_px)]
+    if not shares:
+        return picture
+    panel = Image.new("RGBA", (width, 2 * margin + line_px * len(shares)), _SHADE)
+    draw = ImageDraw.Draw(panel)
+    right, bar_px = width - margin, max(2, font.size // 6)
+    for line, (name, share, color) in enumerate(shares):
+        bottom = margin + (line + 1) * line_px - bar_px
+        percent = f"{100 * share:.0f} %"
+        room = right - margin - font.getlength(percent) - _MARGIN_PX
+        draw.text((margin, bottom - 3), _cut(name, room, font), fill=_LIGHT, font=font, anchor="ld")
+        draw.text((right, bottom - 3), percent, fill=_LIGHT, font=font, anchor="rd")
+        draw.rectangle((margin, bottom - bar_px, right, bottom), fill=_TRACK)
+        if (length := round(share * (right - margin))) > 0:
+            draw.rectangle((margin, bottom - bar_px, margin + length, bottom), fill=(*color, 255))
+    result = picture.copy()
+    result.paste(panel, (0, 0), panel)
     return result
 
 

@@ -1,6 +1,8 @@
-"""`fastitpn predict`: the classes of an image, or of all images in a folder."""
+"""`fastitpn predict`: the classes of an image or a video, or of all in a folder."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from fastitpn.config import PredictConfig
 from fastitpn.config.detections import DetectionsConfig
@@ -11,10 +13,12 @@ from fastitpn.engine.trained_model import check_unused, load_classifier, open_ch
 from fastitpn.inference.detect_results import Detections
 from fastitpn.inference.predict_detect import run_predict_detect
 from fastitpn.inference.predict_segment import run_predict_segment
+from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.predictor import Predictor
 from fastitpn.inference.results import SHEET_IMAGES, Classification, Predictions, none_readable, skipped_lines
 from fastitpn.inference.segment_results import Segmentations
-from fastitpn.inference.written_pictures import images_to_predict, place_in
+from fastitpn.inference.video_frames import classify_frames
+from fastitpn.inference.written_pictures import find_inputs, place_in
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
@@ -27,7 +31,8 @@ def run_predict(config: PredictConfig) -> Predictions | Segmentations | Detectio
     """Predict with a checkpoint of any task, see `run_predict_segment` and `run_predict_detect`.
 
     For a classifier, `predictions.jsonl` and `contact_sheet.png` are written, and the first rows printed. In a
-    folder, files that cannot be read are skipped and named. Only these two files are replaced in `out`.
+    folder, files that cannot be read are skipped and named. Only these two files are replaced in `out`. Of videos, see
+    `predict_videos`.
 
     Raises:
         InputError: The checkpoint or the source does not fit, or no image can be read.
@@ -40,9 +45,15 @@ def run_predict(config: PredictConfig) -> Predictions | Segmentations | Detectio
     check_unused(config, checkpoint, ViewsConfig, DetectionsConfig)
     classifier = load_classifier(checkpoint, config.acceleration)
     classifier = replace(classifier, px=config.px or classifier.px)
-    paths = images_to_predict(config.source, config.out, (SHEET,))
+    found = find_inputs(config.source, config.out, (SHEET, VIDEOS))
     make_folder(config.out)
     predictor = Predictor.of(classifier, device=config.device, precision=config.precision)
+    predictions = _predict_images(found.images, config, predictor) if found.images else Predictions(())
+    task = classify_frames(predictor, top_k=config.top_k, batch=config.batch)
+    return replace(predictions, videos=predict_videos(found.videos, config, task))
+
+
+def _predict_images(paths: Sequence[Path], config: PredictConfig, predictor: Predictor) -> Predictions:
     predictions = predictor(
         paths,
         config.top_k,

@@ -1,4 +1,8 @@
-"""`fastitpn predict` for detection: pictures with boxes and masks of an image, or of all images in a folder."""
+"""`fastitpn predict` for detection: pictures and videos with boxes and masks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from fastitpn.config import PredictConfig
 from fastitpn.config.masks import ViewsConfig
@@ -8,9 +12,11 @@ from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.errors import InputError
 from fastitpn.inference.detect_predictor import DetectPredictor
 from fastitpn.inference.detect_results import Detections
+from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.results import Skipped, none_readable, skipped_lines
 from fastitpn.inference.sources import source_root
-from fastitpn.inference.written_pictures import images_to_predict, picture_names, place_in, save_picture
+from fastitpn.inference.video_frames import detect_frames
+from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
@@ -22,7 +28,7 @@ _ROWS = 10
 def run_predict_detect(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Detections:
     """Predict, and write pictures/*.png, `predictions.jsonl`, `coco.json` and `contact_sheet.png`.
 
-    In a folder, files that cannot be read are skipped and named.
+    In a folder, files that cannot be read are skipped and named. Of videos, see `predict_videos`.
 
     Raises:
         InputError: The checkpoint or the source does not fit, or no image can be read.
@@ -31,10 +37,19 @@ def run_predict_detect(config: PredictConfig, checkpoint: TrainedCheckpoint) -> 
     if config.top_k != type(config).__dataclass_fields__["top_k"].default:
         raise InputError("top_k: of no use for a checkpoint of the task 'detect'", fix="leave it out")
     detector = load_detector(checkpoint, config.acceleration).at(config.px, config.max_px)
-    paths = images_to_predict(config.source, config.out, (SHEET, PICTURES))
+    found = find_inputs(config.source, config.out, (SHEET, PICTURES, VIDEOS))
     make_folder(config.out)
     predictor = DetectPredictor.of(detector, device=config.device, precision=config.precision)
-    names = picture_names(paths, config.source)
+    ids = detector.classes.ids
+    predictions = _predict_images(found.images, config, predictor, ids) if found.images else Detections(())
+    videos = predict_videos(found.videos, config, detect_frames(predictor, config.min_score))
+    return replace(predictions, videos=videos)
+
+
+def _predict_images(
+    paths: Sequence[Path], config: PredictConfig, predictor: DetectPredictor, category_ids: Sequence[int]
+) -> Detections:
+    names = output_names(paths, config.source)
     results, skipped = [], []
     stream = predictor.stream(
         paths,
@@ -54,7 +69,7 @@ def run_predict_detect(config: PredictConfig, checkpoint: TrainedCheckpoint) -> 
         raise none_readable(predictions.skipped, len(paths))
     predictions.to_json_lines(config.out / PREDICTIONS)
     root = source_root(config.source)
-    predictions.to_coco(config.out / COCO, category_ids=detector.classes.ids, root=root)
+    predictions.to_coco(config.out / COCO, category_ids=category_ids, root=root)
     save_picture(predictions.contact_sheet(), config.out / SHEET)
     _print(predictions, config)
     return predictions

@@ -1,6 +1,7 @@
-"""`fastitpn predict` for segmentation: index masks and overlays of an image, or of all images in a folder."""
+"""`fastitpn predict` for segmentation: index masks and overlays of images, and videos in the colours of the classes."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastitpn.config import PredictConfig
@@ -10,10 +11,12 @@ from fastitpn.engine.output import make_folder
 from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.errors import InputError
+from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.results import Skipped, none_readable, skipped_lines
 from fastitpn.inference.segment_predictor import SegmentPredictor
 from fastitpn.inference.segment_results import Segmentation, Segmentations
-from fastitpn.inference.written_pictures import images_to_predict, picture_names, place_in, save_picture
+from fastitpn.inference.video_frames import segment_frames
+from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
@@ -27,7 +30,7 @@ def run_predict_segment(config: PredictConfig, checkpoint: TrainedCheckpoint) ->
     """Predict, and write masks/*.png, overlays/*.png, `predictions.jsonl` and `contact_sheet.png`.
 
     In a folder, files that cannot be read are skipped and named. The labels in the results are read from the masks
-    when they are asked for, so that a folder may be as long as it likes.
+    when they are asked for, so that a folder may be as long as it likes. Of videos, see `predict_videos`.
 
     Raises:
         InputError: The checkpoint or the source does not fit, or no image can be read.
@@ -37,10 +40,16 @@ def run_predict_segment(config: PredictConfig, checkpoint: TrainedCheckpoint) ->
         raise InputError("top_k: of no use for a checkpoint of the task 'segment'", fix="leave it out")
     segmenter = load_segmenter(checkpoint, config.acceleration)
     views = views_of(config, segmenter, config.px)
-    paths = images_to_predict(config.source, config.out, (SHEET, MASKS, OVERLAYS))
+    found = find_inputs(config.source, config.out, (SHEET, MASKS, OVERLAYS, VIDEOS))
     make_folder(config.out)
     predictor = SegmentPredictor.of(segmenter, views, device=config.device, precision=config.precision)
-    names = picture_names(paths, config.source)
+    predictions = _predict_images(found.images, config, predictor) if found.images else Segmentations(())
+    videos = predict_videos(found.videos, config, segment_frames(predictor))
+    return dataclasses.replace(predictions, videos=videos)
+
+
+def _predict_images(paths: Sequence[Path], config: PredictConfig, predictor: SegmentPredictor) -> Segmentations:
+    names = output_names(paths, config.source)
     results, skipped = [], []
     on_error = "stop" if config.source.is_file() else "skip"
     for one in predictor.stream(paths, workers=config.workers, on_error=on_error, progress=len(paths) > 1):  # type: ignore[arg-type]

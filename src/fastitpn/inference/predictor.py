@@ -1,7 +1,7 @@
 """From a checkpoint to predictions."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from typing import Literal, Self
 
@@ -20,7 +20,7 @@ from fastitpn.inference.detect_predictor import DetectPredictor
 from fastitpn.inference.inputs import check_on_error, read_inputs
 from fastitpn.inference.results import Classification, Predictions, Skipped
 from fastitpn.inference.segment_predictor import SegmentPredictor
-from fastitpn.inference.sources import ImageLike, Source
+from fastitpn.inference.sources import ImageLike, Source, only_source
 
 _WORKERS_FROM_BATCHES = 2
 
@@ -126,6 +126,16 @@ class Predictor:
                         for (index, source, _), row in zip(readable, ranked, strict=True)
                     ]
         return Predictions(tuple(results), tuple(skipped))
+
+    def prepare(self, image: ImageLike, top_k: int = 5) -> Callable[[], Classification]:
+        """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        source = only_source(image)
+        pixels = self._transform(source.read()).unsqueeze(0)
+        return lambda: self._result(source, 0, *self._rank(pixels, top_k)[0])
 
     def _rank_fitting(self, pixels: Tensor, top_k: int) -> list[tuple[list[float], list[int]]]:
         """`_rank`, in parts that fit into memory."""

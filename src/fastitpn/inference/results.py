@@ -91,6 +91,25 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoPrediction:
+    """What was written of one video.
+
+    Attributes:
+        path: The video.
+        video: The same with what was found drawn in; MP4.
+        lines: JSON lines, one for each frame: `frame` (from 0), `time_s`, and what was found.
+        frames: How many there are.
+        problem: What ended the video before its time; None if nothing did.
+    """
+
+    path: Path
+    video: Path
+    lines: Path
+    frames: int
+    problem: str | None = None
+
+
 Result = TypeVar("Result", bound=JsonResult)
 
 
@@ -101,10 +120,12 @@ class Results(Sequence[Result]):
     Attributes:
         results: One for each image that could be read.
         skipped: The others; empty unless `on_error="skip"`.
+        videos: What `fastitpn predict` wrote of videos, which are not among the results.
     """
 
     results: tuple[Result, ...]
     skipped: tuple[Skipped, ...] = ()
+    videos: tuple[VideoPrediction, ...] = ()
 
     def __len__(self) -> int:
         return len(self.results)
@@ -120,6 +141,11 @@ class Results(Sequence[Result]):
 
     def __getitem__(self, key: int | slice) -> Result | Self:
         return type(self)(self.results[key]) if isinstance(key, slice) else self.results[key]
+
+    def _others(self) -> str:
+        """How much there is besides results, for `repr`."""
+        parts = ((self.skipped, "skipped"), (self.videos, f"video{'s' * (len(self.videos) != 1)}"))
+        return "".join(f"; {len(part)} {name}" for part, name in parts if part)
 
     def to_json_lines(self, path: str | os.PathLike[str]) -> Path:
         """Writes one line of JSON for each image; a file of that name is replaced when all is written.
@@ -143,8 +169,7 @@ class Predictions(Results[Classification]):
     def __repr__(self) -> str:
         shown = [f"{result.label} {result.score:.2f}" for result in self.results[:3]]
         shown += ["..."] if len(self) > len(shown) else []
-        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
-        return f"Predictions({len(self)} image{'s' * (len(self) != 1)}: {', '.join(shown)}{skipped})"
+        return f"Predictions({len(self)} image{'s' * (len(self) != 1)}: {', '.join(shown)}{self._others()})"
 
     def contact_sheet(self, *, columns: int = 8, px: int = 160, max_images: int = SHEET_IMAGES) -> Image.Image:
         """The first images with their likeliest class, in one picture.

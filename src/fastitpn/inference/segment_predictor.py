@@ -1,6 +1,6 @@
 """From a segmentation network to the class of each pixel."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Literal, Self
@@ -18,7 +18,7 @@ from fastitpn.engine.trained_segmenter import TrainedSegmenter
 from fastitpn.inference.inputs import read_inputs
 from fastitpn.inference.results import Skipped
 from fastitpn.inference.segment_results import ClassShare, Segmentation, Segmentations
-from fastitpn.inference.sources import ImageLike, Source
+from fastitpn.inference.sources import ImageLike, Source, only_source
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
 
@@ -132,6 +132,16 @@ class SegmentPredictor:
                     yield pixels
                 else:
                     yield self._segment(source, index, pixels, views or self.views)
+
+    def prepare(self, image: ImageLike) -> Callable[[], Segmentation]:
+        """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        source = only_source(image)
+        pixels = self._transform(source.read())
+        return lambda: self._segment(source, 0, pixels, self.views)
 
     @torch.inference_mode()
     def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:

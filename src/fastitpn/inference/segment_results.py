@@ -145,7 +145,6 @@ class Segmentations(Results[Segmentation]):
         return contact_sheet(items, columns, tile_px=px)
 
     def __repr__(self) -> str:
-        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
         shown = "; ".join(result.summary() for result in self.results[:2])
         more = "; ..." if len(self) > 2 else ""
-        return f"Segmentations({len(self)} image{'s' * (len(self) != 1)}: {shown}{more}{skipped})"
+        return f"Segmentations({len(self)} image{'s' * (len(self) != 1)}: {shown}{more}{self._others()})"

@@ -76,6 +76,18 @@ def collect_sources(images: ImageLike | Iterable[ImageLike]) -> list[Source]:
     return [source for place, item in enumerate(images) for source in _sources(item, f"images[{place}]")]
 
 
+def only_source(image: ImageLike) -> Source:
+    """The source of one image.
+
+    Raises:
+        InputError: It is none, or several.
+    """
+    found = collect_sources(image)
+    if len(found) > 1:
+        raise InputError(f"these are {len(found)} images", where=image, expected="one image")
+    return found[0]
+
+
 def _sources(item: Any, name: str) -> Iterator[Source]:
     if isinstance(item, str | os.PathLike):
         path = Path(item).expanduser()

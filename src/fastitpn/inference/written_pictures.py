@@ -1,41 +1,86 @@
-"""Pictures that predictions write, one for each image: their names, and that they are no images to predict later."""
+"""What there is to predict, the names of what is written of it, and that this is nothing to predict later."""
 
+import glob
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
+from fastitpn.data.videos import is_video, list_videos, video_library
 from fastitpn.engine.atomic import replacing
 from fastitpn.engine.output import make_folder
+from fastitpn.errors import InputError
 from fastitpn.inference.sources import collect_sources, source_root
 
 
-def images_to_predict(source: Path, out: Path, written: Sequence[str]) -> list[Path]:
-    """The images of a source; where `out` is inside of it, what an earlier call wrote is none of them.
+class Inputs(NamedTuple):
+    """What there is to predict."""
+
+    images: list[Path]
+    videos: list[Path]
+
+
+def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
+    """The images and videos of a source, numbers in their names in order: frame2 before frame10.
+
+    Where `out` is inside of the source, what an earlier call wrote is none of them.
 
     Args:
-        source: An image, a folder or a pattern.
+        source: An image, a video, a folder or a pattern.
         out: Where results go.
-        written: Files and folders of PNGs inside of `out`.
+        written: Files and folders of PNGs and MP4s inside of `out`.
 
     Raises:
-        InputError: There are no images.
+        InputError: There are none, or videos without the library to read them.
     """
-    found = [image.path for image in collect_sources(source) if image.path is not None]
     if source.is_file():
-        return found
+        return Inputs([], [source]) if is_video(source) else Inputs([source], [])
+    videos = _videos_of(source)
+    try:
+        images = [image.path for image in collect_sources(source) if image.path is not None]
+    except InputError:
+        if not videos:
+            raise
+        images = []
     places = [out.resolve() / name for name in written]
-    own = {*places, *(path for place in places for path in place.rglob("*.png"))}
-    return [path for path in found if path.resolve() not in own]
+    own = {*places, *(path for place in places for kind in ("*.png", "*.mp4") for path in place.rglob(kind))}
+    images, videos = (
+        sorted((path for path in paths if path.resolve() not in own), key=_natural) for paths in (images, videos)
+    )
+    found = Inputs(images, videos)
+    if not any(found):
+        raise InputError(
+            "all that is here was written by this command",
+            where=source,
+            expected="images or videos",
+            fix="give another folder",
+        )
+    if found.videos:
+        video_library(found.videos[0])
+    return found
 
 
-def picture_names(paths: Sequence[Path], source: Path) -> list[Path]:
-    """For each image the name of what is written of it: its place in the source, ending in .png."""
+def _videos_of(source: Path) -> list[Path]:
+    if source.is_dir():
+        return list_videos(source)
+    return [path for path in map(Path, glob.glob(str(source), recursive=True)) if is_video(path) and path.is_file()]
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """What to sort by, so that numbers are compared as numbers."""
+    parts = re.split(r"(\d+)", str(path))  # texts and numbers in turn
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
+def output_names(paths: Sequence[Path], source: Path, suffix: str = ".png") -> list[Path]:
+    """For each file the name of what is written of it: its place in the source, with another ending."""
     places = [place_in(source, path) for path in paths]
     counts = Counter(place.with_suffix("") for place in places)
     return [
-        place.with_suffix(".png") if counts[place.with_suffix("")] == 1 else place.with_name(f"{place.name}.png")
+        place.with_suffix(suffix) if counts[place.with_suffix("")] == 1 else place.with_name(f"{place.name}{suffix}")
         for place in places
     ]
 

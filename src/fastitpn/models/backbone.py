@@ -14,6 +14,7 @@ from fastitpn.models.gathering import Gathering
 from fastitpn.models.layers import Norm
 from fastitpn.models.migration import Migration
 from fastitpn.models.pyramid import STRIDES, Pyramid
+from fastitpn.models.recomputed import lists_in_parts
 from fastitpn.models.trunk import Trunk, chunks_pay
 
 
@@ -194,8 +195,12 @@ class FastITPN(Trunk):
         """[B, in_chans, H, W] to logits [B, num_classes]."""
         return self.forward_head(self.forward_features(x))
 
-    def pyramid_cells(self, stages: list[Tensor]) -> list[Tensor]:
+    def pyramid_cells(self, stages: list[Tensor], recomputed: bool | None = None) -> list[Tensor]:
         """The pyramid in cell order, from what `encode` returns.
+
+        Args:
+            stages: Of the trunk.
+            recomputed: Compute activations again in the backward pass; None: with gradient checkpointing.
 
         Returns:
             Strides 4, 8, 16, as far as not pruned: [B, N, 16, C], [B, N, 4, C], [B, N, 1, C].
@@ -206,6 +211,8 @@ class FastITPN(Trunk):
         pyramid = self.pyramid
         if pyramid is None:
             raise InputError("this model has no pyramid", fix="create_model(..., pyramid=True)")
+        if self.grad_checkpointing and torch.is_grad_enabled() and recomputed is None:
+            return lists_in_parts(lambda *part: self.pyramid_cells(list(part), recomputed=False), stages)
         f4, f8, x16 = stages
         x16 = (x16[:, 1:] if self.has_class_token else x16).unsqueeze(2)
         if chunks_pay(f4):

@@ -8,6 +8,7 @@ from timm.layers import DropPath, LayerNorm
 from torch import Tensor, fx, nn
 
 from fastitpn.models.linear import GeluMlp, Linear, SwiGLU, linear
+from fastitpn.models.recomputed import in_parts
 from fastitpn.models.relative_position import create_relative_position_bias
 
 fx.wrap("linear")
@@ -51,9 +52,14 @@ class CellBlock(nn.Module):
         self.mlp = GeluMlp(dim, hidden, Norm if sub_norm else None, device=device, dtype=dtype)
         self.drop_path = DropPath(drop_path) if drop_path > 0.0 else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., dim] to [..., dim]."""
-        return x + self.drop_path(self.mlp(self.norm(x)))
+    def forward(self, x: Tensor, recomputed: bool = False) -> Tensor:
+        """[..., dim] to [..., dim]; `recomputed` keeps no activations for the backward pass."""
+        if recomputed and not torch.jit.is_scripting():
+            return x + self.drop_path(in_parts(self._branch, [x]))  # DropPath is drawn for the whole batch
+        return x + self.drop_path(self._branch(x))
+
+    def _branch(self, x: Tensor) -> Tensor:
+        return self.mlp(self.norm(x))
 
 
 class CellMerge(nn.Module):

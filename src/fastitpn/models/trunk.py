@@ -231,11 +231,14 @@ class Trunk(nn.Module):
         outputs: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i < num_stages:
-                x = stage.merge(x)
+                if self.grad_checkpointing and not torch.jit.is_scripting():
+                    x = checkpoint(stage.merge, x)
+                else:
+                    x = stage.merge(x)
                 if i < 2:  # stage 3 has attention: `_attend`
                     for block in stage.blocks:
                         if self.grad_checkpointing and not torch.jit.is_scripting():
-                            x = checkpoint(block, x)
+                            x = block(x, recomputed=True)
                         else:
                             x = block(x)
                 outputs.append(x)
@@ -275,6 +278,9 @@ class Trunk(nn.Module):
         position_bias: Tensor | None = None
         if self.rel_pos_bias is not None:
             position_bias = self.rel_pos_bias()
+        return self._run_blocks(x, position_bias)
+
+    def _run_blocks(self, x: Tensor, position_bias: Tensor | None) -> Tensor:
         for block in self.stages[2].blocks:
             if self.grad_checkpointing and not torch.jit.is_scripting():
                 x = checkpoint(block, x, position_bias)
@@ -294,6 +300,45 @@ class Trunk(nn.Module):
             checkpointed=self.grad_checkpointing,
             recorder=recorder,
         )
+
+    @torch.jit.ignore
+    def embed_tokens(self, images: Tensor) -> Tensor:
+        """Stages 1-2: images to the tokens that stage 3 takes, with their positions, for a sequence of several images.
+
+        Args:
+            images: [B, in_chans, H, W].
+
+        Returns:
+            [B, N, D] in raster order, N = H/16 * W/16, without a class token. Join them, and call `attend_tokens`.
+
+        Raises:
+            InputError: H or W is no multiple of 16.
+        """
+        height, width = images.shape[-2] // PATCH, images.shape[-1] // PATCH
+        check_image_size(*images.shape[-2:])
+        tokens = self._encode_cells_in_cache(patchify(images))[2].squeeze(2)
+        return self._add_positions(tokens, height, width)[:, int(self.has_class_token) :]
+
+    @torch.jit.ignore
+    def attend_tokens(self, tokens: Tensor) -> Tensor:
+        """The blocks of stage 3 on a sequence of any length, such as template and search image of a tracker.
+
+        Args:
+            tokens: [B, L, D], positions added.
+
+        Returns:
+            [B, L, D]. For the tokens of one image that is what `encode` ends with.
+
+        Raises:
+            InputError: The model is accelerated or has relative positions, and both need the grid of one image.
+        """
+        if not self.acceleration.off or self._has_relative_positions():
+            raise InputError(
+                "a joined sequence of tokens has no grid, which acceleration and relative positions need",
+                expected="a plain model with absolute positions",
+                fix="model.set_acceleration('off'), create_model(..., relative_position=None)",
+            )
+        return self._run_blocks(tokens, None)
 
     @torch.jit.ignore
     @torch.no_grad()

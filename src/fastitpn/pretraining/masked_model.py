@@ -1,7 +1,7 @@
 """What all objectives share: a backbone that sees masked images, and a second prediction from deep in its trunk."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from fastitpn.models.cells import PATCH, patchify
 from fastitpn.models.initialization import initialize, initialize_table
 from fastitpn.models.layers import Norm
 from fastitpn.models.linear import Linear
+from fastitpn.models.recomputed import lists_in_parts
 from fastitpn.models.trunk import check_image_size
 
 AUXILIARY_DEPTH = 0.75
@@ -53,6 +54,7 @@ class Auxiliary(nn.Module):
         self.after = int(AUXILIARY_DEPTH * len(blocks))
         self.blocks = nn.Sequential(*(copy.deepcopy(blocks[-1]) for _ in range(AUXILIARY_BLOCKS)))
         self.predictor = Predictor(backbone.embed_dim, teacher_dim, mlp=mlp, device=device, dtype=dtype)
+        self.grad_checkpointing = False
         self._start: dict[str, Any] = {"init_values": backbone.init_values, "num_attention_blocks": len(blocks)}
 
     def reset_parameters(self) -> None:
@@ -60,9 +62,15 @@ class Auxiliary(nn.Module):
         initialize(self.blocks, "pretrain", **self._start)
         self.predictor.reset_parameters()
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute the blocks' activations again in the backward pass."""
+        self.grad_checkpointing = enable
+
     def forward(self, tokens: Tensor) -> Tensor:
         """[B, N, D] to [B, N, 1, teacher_dim]."""
-        return self.predictor(self.blocks(tokens)).unsqueeze(2)
+        for block in self.blocks:
+            tokens = checkpoint(block, tokens) if self.grad_checkpointing else block(tokens)
+        return self.predictor(tokens).unsqueeze(2)
 
 
 class MaskedModel(nn.Module):
@@ -144,7 +152,13 @@ class MaskedModel(nn.Module):
 
     def pyramid(self, stages: list[Tensor]) -> list[Tensor]:
         """Pyramid levels from the trunk's stages."""
-        return self.backbone.pyramid_cells(stages)
+        return self.backbone.pyramid_cells(stages, recomputed=False)  # `from_stages` sees to that
+
+    def from_stages(self, function: Callable[[list[Tensor]], list[Tensor]], stages: list[Tensor]) -> list[Tensor]:
+        """A function of the trunk's stages; with gradient checkpointing its activations are computed again."""
+        if self.backbone.grad_checkpointing and torch.is_grad_enabled():
+            return lists_in_parts(lambda *part: function(list(part)), stages)
+        return function(stages)
 
     def _encode_with_deep_tokens(
         self, images: Tensor, masked: Tensor | None, after: int

@@ -18,7 +18,7 @@ class RandomMasks:
     """Masks of `num_masked` patches drawn one by one.
 
     Raises:
-        InputError: `num_masked` is not between 1 and height * width - 1.
+        InputError: `num_masked` is not between 0 and height * width - 1.
     """
 
     grid: tuple[int, int]
@@ -27,7 +27,7 @@ class RandomMasks:
     """Patches to hide."""
 
     def __post_init__(self) -> None:
-        _check_count(self.grid, self.num_masked)
+        _check_count(self.grid, self.num_masked, least=0)
 
     def __call__(self, rng: random.Random) -> Tensor:
         """Draws a mask: bool [height * width], row-major, True = hidden."""
@@ -117,11 +117,11 @@ class BlockMasks:
         return 0
 
 
-def _check_count(grid: tuple[int, int], num_masked: int) -> None:
+def _check_count(grid: tuple[int, int], num_masked: int, *, least: int = 1) -> None:
     num_patches = math.prod(grid)
-    if not 1 <= num_masked < num_patches:
+    if not least <= num_masked < num_patches:
         raise InputError(
             f"{num_masked} masked patches do not fit a {grid[0]}x{grid[1]} grid",
-            expected=f"1 to {num_patches - 1} masked of {num_patches} patches",
+            expected=f"{least} to {num_patches - 1} masked of {num_patches} patches",
             fix="mask.ratio=0.4, or a larger px",
         )

@@ -100,8 +100,11 @@ class PretrainingModel(MaskedModel):
         return {"merged": self.predictor(self.predictor_hidden(self.norm(self._merge(stages)))).unsqueeze(2)}
 
     def _merge(self, stages: list[Tensor]) -> Tensor:
+        return self.from_stages(self._merge_levels, stages)[0]
+
+    def _merge_levels(self, stages: list[Tensor]) -> list[Tensor]:
         p4, p8, p16 = self.pyramid(stages)
-        return self.merge16(p16) + self.merge8(p8) + self.merge4(p4)
+        return [self.merge16(p16) + self.merge8(p8) + self.merge4(p4)]
 
     def forward(self, images: Tensor, masked: Tensor | None = None) -> Tensor:
         """Predict the teacher's tokens.
@@ -141,8 +144,10 @@ class PerLevelModel(MaskedModel):
 
     def main(self, stages: list[Tensor]) -> dict[str, Tensor]:
         """A prediction for every cell of every level, [B, N, cells, teacher_dim]."""
-        levels = zip(LEVELS, self.pyramid(stages), strict=True)
-        return {name: self.level_predictors[name](level) for name, level in levels}
+        return dict(zip(LEVELS, self.from_stages(self._predict_levels, stages), strict=True))
+
+    def _predict_levels(self, stages: list[Tensor]) -> list[Tensor]:
+        return [self.level_predictors[name](level) for name, level in zip(LEVELS, self.pyramid(stages), strict=True)]
 
     def forward(self, images: Tensor, masked: Tensor | None = None) -> dict[str, Tensor]:
         """See `predict`."""

@@ -1,7 +1,9 @@
 """Charts as SVG text: curves of one or several runs, confusion matrices, comparisons of arms."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,8 @@ from fastitpn.reporting.values import format_column, is_number, printable, short
 History = Iterable[Mapping[str, Any]]
 """Rows of a run's metrics.jsonl: `{"step": 10, "split": "train", "loss": 0.7, "lr": 1e-4, ...}`."""
 
-_POINTS = 400
-"""Points drawn per curve: more than a reader can see, few enough for a small file."""
+_POINTS, _POINTS_TO_ZOOM = 400, 1200
+"""Points drawn per curve: more than a reader can see, few enough for a small file; and those kept for zooming in."""
 
 _TITLES = {
     "lr": "learning rate",
@@ -27,7 +29,11 @@ _TITLES = {
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
     "grad_norm": "gradient norm",
+    "memory_mib": "memory, MiB",
+    "miou": "mean IoU",
 }
+_WORDS = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR"}
+"""Of metrics' names, with their capitals."""
 
 
 def metric_names(runs: Mapping[str, History]) -> list[str]:
@@ -41,7 +47,8 @@ def metric_names(runs: Mapping[str, History]) -> list[str]:
 
 def metric_title(metric: str) -> str:
     """The metric's name as a heading."""
-    title = _TITLES.get(metric, metric.replace("_", " "))
+    best, name = "best " * metric.startswith("best_"), metric.removeprefix("best_")
+    title = best + (_TITLES.get(name) or " ".join(_WORDS.get(word, word) for word in name.split("_")))
     return title[:1].upper() + title[1:]
 
 
@@ -50,6 +57,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
 
     A single run shows its splits in two colours; of several runs each has a colour, with training thin and
     validation bold. Training curves of many rows are drawn twice: every row faintly, and their running mean.
+    The element also carries its numbers, from which a report's script makes a chart to zoom and to read off.
 
     Args:
         runs: Label -> rows of metrics.jsonl. Rows without the metric, or with a non-finite one, are left out.
@@ -64,6 +72,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
         figure = Figure(figsize=(5.4, 3.1), layout="constrained")
         axes = figure.add_subplot()
         entries: list[tuple[Line2D, str]] = []
+        kept: list[dict[str, Any]] = []
         for number, (label, rows) in enumerate(runs.items()):
             series = {split: _series(rows, metric, split) for split in ("train", "val")}
             series = {split: points for split, points in series.items() if len(points[0])}
@@ -71,11 +80,14 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
                 single = len(runs) == 1
                 colour = PALETTE[("train", "val").index(split) if single else number % len(PALETTE)]
                 light = not single and split == "train" and "val" in series
-                line = _draw_curve(axes, steps, values, colour, dots=split == "val", light=light, smooth=metric != "lr")
+                smooth = _is_smoothed(values, metric, split == "val")
+                line = _draw_curve(axes, steps, values, colour, dots=split == "val", light=light, smooth=smooth)
                 names = {"train": "training", "val": "validation"}
                 entry = names[split] if single else printable(label)
                 if single or not light:
                     entries.append((line, entry))
+                name = entry if single or len(series) == 1 else f"{entry}, {names[split]}"
+                kept.append(_numbers(steps, values, metric, name=name, colour=colour, light=light, dots=split == "val"))
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -94,7 +106,11 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
             axes.text(0.5, 0.5, "no rows yet", transform=axes.transAxes, ha="center", color=MUTED)
         elif len(entries) > 1 or len(runs) > 1 or entries[0][1] == "validation":
             _legend(figure, entries)
-        return to_svg(figure, f"{title} against step")
+        svg = to_svg(figure, f"{title} against step")
+    if not entries:
+        return svg
+    content = json.dumps({"log": log, "series": kept}, ensure_ascii=False, separators=(",", ":"))
+    return svg.replace("<svg ", f'<svg data-curves="{escape(content)}" ', 1)
 
 
 def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, max_classes: int = 30) -> str:
@@ -195,6 +211,33 @@ def _series(rows: History, metric: str, split: str) -> tuple[NDArray[np.float64]
     return table[:, 0], table[:, 1]
 
 
+def _numbers(
+    steps: NDArray[np.float64],
+    values: NDArray[np.float64],
+    metric: str,
+    *,
+    name: str,
+    colour: str,
+    light: bool,
+    dots: bool,
+) -> dict[str, Any]:
+    """A curve as plain types: `values` is what is drawn in full, `rows` what is drawn faintly behind it."""
+    smooth = _is_smoothed(values, metric, dots)
+    x, rows = _thinned(steps, values, _POINTS_TO_ZOOM)
+    drawn = _thinned(steps, _running_mean(values, window=len(values) // 30), _POINTS_TO_ZOOM)[1] if smooth else rows
+    curve = {"name": name, "colour": colour, "light": light, "dots": dots, "x": _rounded(x), "values": _rounded(drawn)}
+    return curve | {"rows": _rounded(rows)} if smooth else curve
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    """Six significant digits, whole numbers without a point."""
+    return [int(value) if value == int(value) else float(f"{value:.6g}") for value in values.tolist()]
+
+
+def _is_smoothed(values: NDArray[np.float64], metric: str, dots: bool) -> bool:
+    return metric != "lr" and not dots and len(values) > 60
+
+
 def _draw_curve(
     axes: Axes,
     steps: NDArray[np.float64],
@@ -207,7 +250,7 @@ def _draw_curve(
 ) -> Line2D:
     """Draw one curve and return the line that stands for it in the legend."""
     width, opacity = (1.0, 0.45) if light else (1.8, 1.0)
-    if smooth and not dots and len(values) > 60:
+    if smooth:
         axes.plot(*_thinned(steps, values), color=colour, linewidth=0.8, alpha=0.22)
         values = _running_mean(values, window=len(values) // 30)
     steps, values = _thinned(steps, values)
@@ -216,11 +259,13 @@ def _draw_curve(
     return line
 
 
-def _thinned(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """At most about `_POINTS` points: means of neighbours, so that no peak is drawn that was not there."""
-    if len(values) <= _POINTS:
+def _thinned(
+    steps: NDArray[np.float64], values: NDArray[np.float64], points: int = _POINTS
+) -> tuple[NDArray[np.float64], ...]:
+    """At most so many points: means of neighbours, so that no peak is drawn that was not there."""
+    if len(values) <= points:
         return steps, values
-    groups = np.array_split(np.arange(len(values)), _POINTS)
+    groups = np.array_split(np.arange(len(values)), points)
     return np.array([steps[g].mean() for g in groups]), np.array([values[g].mean() for g in groups])
 
 

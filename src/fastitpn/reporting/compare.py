@@ -1,5 +1,6 @@
 """Runs side by side: their figures, their curves over each other, and where their settings differ."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,11 +80,19 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
             record.verb or None,
             record.config.get("model"),
             max((row["step"] for row in record.history if is_number(row.get("step"))), default=None),
+            _median(record.history, "images_per_s"),
+            _median(record.history, "memory_mib"),
             "yes" if record.complete else "not complete",
         ]
         for record in records
     ]
-    return Table("Runs", ("run", "command", "model", "steps", "complete"), rows)
+    columns = ("run", "command", "model", "steps", "images per second", "MiB", "complete")
+    return Table("Runs", columns, rows, caption="Speed and memory: medians over the rows of the log.")
+
+
+def _median(history: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [row[name] for row in history if is_number(row.get(name))]
+    return statistics.median(values) if values else None
 
 
 def _curve_names(records: Sequence[RunRecord]) -> list[str]:

@@ -18,9 +18,11 @@ from PIL import Image
 from fastitpn.reporting.sections import Section, Table
 from fastitpn.reporting.values import Value, format_column, format_value, is_number
 
+_SCRIPTS = ("report.js", "curves.js")
 _THUMBNAIL_PX = 320
 _PICTURE_PX = 1800
-_PNG_BYTES = 200_000
+_LEAST_PX = 640
+_PNG_BYTES, _THUMBNAIL_BYTES = 200_000, 40_000
 """Pictures whose PNG, quickly made, is larger than this are stored as JPEG."""
 
 
@@ -70,7 +72,8 @@ def render_report(
         if not isinstance(section, Section):
             raise TypeError(f"{type(section).__module__}.{type(section).__name__} is not a section of a report")
     template = resources.files("fastitpn.reporting").joinpath("report.html.j2").read_text(encoding="utf-8")
-    script = resources.files("fastitpn.reporting").joinpath("report.js").read_text(encoding="utf-8")
+    scripts = (resources.files("fastitpn.reporting").joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = "".join(scripts)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"embed": _embed, "value": format_value}
     return environment.from_string(template).render(
@@ -105,8 +108,8 @@ def _table(table: Table) -> tuple[list[tuple[str, bool]], list[list[dict[str, ob
     return heads, [list(row) for row in zip(*columns, strict=True)]
 
 
-def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX) -> Markup:
-    """A picture as an element of the page."""
+def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX, least_px: int = _LEAST_PX) -> Markup:
+    """A picture as an element of the page, which is never wider than its place but for `least_px`: then it scrolls."""
     if isinstance(image, str):
         # Never below 0.78 of its own size, where its text could no longer be read (it scrolls); above 1.6 it shouts.
         found = re.search(r'viewBox="0 0 ([\d.]+)', image)
@@ -119,11 +122,12 @@ def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX) -> M
         picture = picture.copy()
         picture.thumbnail((limit_px, limit_px))
     kind, data = "png", _encoded(picture, "PNG", compress_level=1)
-    if len(data) > _PNG_BYTES and picture.mode != "RGBA":
+    if len(data) > (_PNG_BYTES if limit_px == _PICTURE_PX else _THUMBNAIL_BYTES) and picture.mode != "RGBA":
         kind, data = "jpeg", _encoded(picture, "JPEG", quality=90, subsampling=0)
     else:
         data = _encoded(picture, "PNG", optimize=True)  # slow, so not for pictures that are stored as JPEG anyway
-    least = f' style="min-width:{min(picture.width, 640)}px"' if limit_px == _PICTURE_PX else ""
+    least_px = min(picture.width, least_px) if limit_px == _PICTURE_PX else 0
+    least = f' style="min-width:{least_px}px"' if least_px else ""
     return Markup(
         f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode()}" alt="{escape(alt)}"'
         f' width="{picture.width}" height="{picture.height}"{least}>'

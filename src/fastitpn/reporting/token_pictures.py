@@ -19,15 +19,24 @@ FEWEST_PX = 10
 
 
 def token_picture(image: Image.Image, trace: TokenTrace, *, title: str, notes: Sequence[str] = ()) -> Image.Image:
-    """One image as it is, the tokens that left it at each step, what these were matched with, and what was gathered.
-
-    Panels for which there is nothing to show are left out.
+    """`token_panels` in one picture.
 
     Args:
         image: As the model saw it, its size that of the trace's grid times the side of a patch.
         trace: Of this image alone, see `FastITPN.trace_tokens`.
         title: Such as the name of the file.
         notes: Lines below it, such as the model and its acceleration.
+
+    Raises:
+        ValueError: The trace is of several images.
+    """
+    return lay_out([Row(title, token_panels(image, trace), notes)])
+
+
+def token_panels(image: Image.Image, trace: TokenTrace) -> list[Panel]:
+    """One image as it is, the tokens that left it at each step, what these were matched with, and what was gathered.
+
+    Panels for which there is nothing to show are left out. The arguments are those of `token_picture`.
 
     Raises:
         ValueError: The trace is of several images.
@@ -44,7 +53,7 @@ def token_picture(image: Image.Image, trace: TokenTrace, *, title: str, notes: S
         panels.append(_match_panel(image, trace, side))
     if trace.windows != (1, 1):
         panels.append(_windows_panel(image, trace, side))
-    return lay_out([Row(title, panels, notes)])
+    return panels
 
 
 def count_left(trace: TokenTrace) -> list[tuple[int, int, int]]:

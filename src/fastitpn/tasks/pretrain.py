@@ -1,10 +1,10 @@
 """Masked feature modelling as a task."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastitpn.models.layer_ids import layer_id, num_layers
 from fastitpn.models.official_names import BACKBONE
@@ -115,6 +115,10 @@ class PretrainTask(Task):
     def layer_id(self, name: str) -> int:
         """Layer of a parameter (unused without layer decay)."""
         return layer_id(name.removeprefix(BACKBONE), self.depths)
+
+    def fixed_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of a teacher that is no moving average."""
+        return self.teacher.parameters() if self.teacher.fixed else ()
 
     def extra_state(self) -> dict[str, Any]:
         """The moving average, where the teacher is one, and what is known of its targets."""

@@ -33,6 +33,8 @@ class Task(nn.Module):
     def after_step(self, progress: float) -> None:
         """Called without gradients after each optimiser step that took place, such as for a moving-average teacher.
 
+        All processes call it. With `strategy=fsdp` parameters are DTensors here, of which each process has a part.
+
         Args:
             progress: Share of the run that is done, in (0, 1].
         """
@@ -65,6 +67,10 @@ class Task(nn.Module):
             figures: Means over the steps since the last line of the log.
         """
         return None
+
+    def fixed_parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters that never change, such as a fixed teacher's: no process needs to hear of them from others."""
+        return ()
 
     def extra_state(self) -> dict[str, Any]:
         """What must be kept to resume beyond `trained_model`: plain types and tensors."""

@@ -18,6 +18,7 @@ DETECTORS: dict[str, dict[str, Any]] = {
     "faster_rcnn": _RCNN,
     "cascade_mask_rcnn": {**_RCNN, "mask_width": 16},
     "dino": {"queries": 20, "denoising": 8, "encoder_layers": 1, "decoder_layers": 2, "ffn_ratio": 2},
+    "mask2former": {"width": 32, "queries": 10, "encoder_layers": 1, "decoder_layers": 2, "points": 256},
 }
 THINGS = (  # height, width, then label and box of each thing
     (64, 80, ((0, (4, 6, 34, 40)), (1, (40, 26, 74, 60)))),

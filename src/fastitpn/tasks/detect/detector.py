@@ -86,7 +86,7 @@ class Detector(nn.Module):
             for place, size, result in zip(places, own, self.canvas_detections(canvas, own), strict=True):
                 best = result["scores"] >= min_score
                 kept = {name: tensor[best] for name, tensor in result.items()}
-                found[place] = _resized(kept, size, (int(wanted[place][0]), int(wanted[place][1])))
+                found[place] = self.resized(kept, size, (int(wanted[place][0]), int(wanted[place][1])))
         return [found[place] for place in range(len(images))]
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
@@ -107,6 +107,15 @@ class Detector(nn.Module):
             sizes: Of the images.
         """
         raise NotImplementedError
+
+    def resized(self, found: Detections, own: Size, wanted: Size) -> Detections:
+        """Detections in an image's own pixels to those in another size of it, with masks bool [n, *wanted]."""
+        (own_height, own_width), (height, width) = own, wanted
+        scale = torch.tensor([width / own_width, height / own_height], device=found["boxes"].device).repeat(2)
+        result = {**found, "boxes": found["boxes"].float() * scale, "scores": found["scores"].float()}
+        if "masks" in found:
+            result["masks"] = paste_masks(found["masks"].float(), result["boxes"], wanted)
+        return result
 
 
 def pad_images(images: Sequence[Tensor]) -> tuple[Tensor, list[Size]]:
@@ -132,16 +141,6 @@ def _same_padding(images: Sequence[Tensor]) -> list[list[int]]:
         size = (_multiple(image.shape[-2]), _multiple(image.shape[-1]))
         groups.setdefault(size, []).append(place)
     return list(groups.values())
-
-
-def _resized(found: Detections, own: Size, wanted: Size) -> Detections:
-    """Detections in an image's own pixels to those in another size of it, with masks of that size."""
-    (own_height, own_width), (height, width) = own, wanted
-    scale = torch.tensor([width / own_width, height / own_height], device=found["boxes"].device).repeat(2)
-    result = {**found, "boxes": found["boxes"].float() * scale, "scores": found["scores"].float()}
-    if "masks" in found:
-        result["masks"] = paste_masks(found["masks"].float(), result["boxes"], wanted)
-    return result
 
 
 def paste_masks(probabilities: Tensor, boxes: Tensor, size: Size) -> Tensor:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 from torchvision.ops import box_convert
-from torchvision.ops.boxes import clip_boxes_to_image
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.detector import Detections, Detector, Size, Target
+from fastitpn.tasks.detect.dino_levels import as_numbers
 from fastitpn.tasks.detect.dino_network import DINONetwork, DINOSettings
 
 _LEVELS = 4
@@ -82,15 +82,31 @@ class DINO(Detector):
     def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
         """Of the images."""
         assert not self.training
-        logits, boxes = self.network(self.feature_maps(canvas)[:_LEVELS], sizes)
+        boxes, scores, labels = self._best(*self.network(self.feature_maps(canvas)[:_LEVELS], sizes))
+        return [
+            {"boxes": own * _scale(size, own), "scores": score, "labels": label}
+            for own, score, label, size in zip(boxes, scores, labels, sizes, strict=True)
+        ]
+
+    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of images that fill the canvas, in evaluation mode, in operations that can be traced.
+
+        Args:
+            canvas: [B, 3, H, W].
+
+        Returns:
+            Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n] and labels
+            int64 [B, n].
+        """
+        sizes = as_numbers(canvas.shape[-2:], canvas.device).expand(canvas.shape[0], 2)
+        return self._best(*self.network(self.feature_maps(canvas)[:_LEVELS], sizes))
+
+    def _best(self, logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What all queries [B, Q, classes], [B, Q, 4] found to boxes, scores and labels, as `detect_whole` has them."""
         num_classes = logits.shape[-1]
-        found = []
-        for own_logits, own_boxes, size in zip(logits, boxes, sizes, strict=True):
-            scores = own_logits.sigmoid().flatten()
-            best, place = scores.topk(min(self.detections, len(scores)))
-            pixels = _to_pixels(own_boxes[place // num_classes], size)
-            found.append({"boxes": pixels, "scores": best, "labels": place % num_classes})
-        return found
+        scores, place = logits.sigmoid().flatten(1).topk(min(self.detections, logits.shape[1] * num_classes), 1)
+        best = boxes.gather(1, (place // num_classes)[..., None].expand(-1, -1, 4))
+        return box_convert(best, "cxcywh", "xyxy").clamp(0, 1), scores, place % num_classes
 
 
 def _scale(size: Size, like: Tensor) -> Tensor:
@@ -101,8 +117,3 @@ def _scale(size: Size, like: Tensor) -> Tensor:
 def _to_normalised(boxes: Tensor, size: Size) -> Tensor:
     """Corners in pixels to centre, width and height, as shares of the image."""
     return box_convert(boxes / _scale(size, boxes), "xyxy", "cxcywh")
-
-
-def _to_pixels(boxes: Tensor, size: Size) -> Tensor:
-    """The inverse of `_to_normalised`, cut off at the edges of the image."""
-    return clip_boxes_to_image(box_convert(boxes, "cxcywh", "xyxy") * _scale(size, boxes), size)

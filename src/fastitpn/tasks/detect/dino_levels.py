@@ -30,10 +30,10 @@ class Levels:
     ratios: Tensor
 
     @classmethod
-    def of(cls, maps: Sequence[Tensor], strides: Sequence[int], sizes: Sequence[Size]) -> "Levels":
-        """Of maps [B, C, h, w] with these strides, of images of these sizes."""
+    def of(cls, maps: Sequence[Tensor], strides: Sequence[int], sizes: Sequence[Size] | Tensor) -> "Levels":
+        """Of maps [B, C, h, w] with these strides, of images of these sizes, as numbers or [B, 2]."""
         device = maps[0].device
-        width_height = torch.tensor(sizes, device=device, dtype=torch.float32).flip(-1)  # [B, 2]
+        width_height = torch.as_tensor(sizes, device=device, dtype=torch.float32).flip(-1)  # [B, 2]
         shapes = [(level.shape[-2], level.shape[-1]) for level in maps]
         centres, inside, ratios = [], [], []
         for (height, width), stride in zip(shapes, strides, strict=True):
@@ -41,7 +41,7 @@ class Levels:
             corners = torch.cartesian_prod(rows, columns).flip(-1).float()  # [h * w, 2], x and y in pixels
             centres.append((corners + stride / 2) / width_height[:, None])
             inside.append((corners < width_height[:, None]).all(-1))
-            ratios.append(width_height / (stride * torch.tensor([width, height], device=device)))
+            ratios.append(width_height / (stride * as_numbers((width, height), device)))
         return cls(
             shapes=shapes, centres=torch.cat(centres, 1), inside=torch.cat(inside, 1), ratios=torch.stack(ratios, 1)
         )
@@ -49,7 +49,7 @@ class Levels:
     @property
     def for_attention(self) -> dict[str, Any]:
         """The shapes, in the forms in which transformers' deformable attention takes them."""
-        shapes = torch.tensor(self.shapes, device=self.centres.device)
+        shapes = torch.stack([as_numbers(shape, self.centres.device) for shape in self.shapes])
         counts = shapes.prod(1)
         return {
             "spatial_shapes": shapes,
@@ -60,6 +60,11 @@ class Levels:
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """[B, N, C] to the parts of each level."""
         return x.split([height * width for height, width in self.shapes], 1)
+
+
+def as_numbers(sides: Sequence[int], device: torch.device) -> Tensor:
+    """int64 [n], counted: a number for `torch.tensor` would be a constant of a traced graph that leaves it open."""
+    return torch.stack([torch.ones(side, dtype=torch.int64, device=device).sum() for side in sides])
 
 
 def flatten_levels(maps: Sequence[Tensor]) -> list[Tensor]:

@@ -24,7 +24,7 @@ from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import (
 )
 
 from fastitpn.tasks.detect.detector import Size
-from fastitpn.tasks.detect.dino_levels import Levels, flatten_levels, sine_positions
+from fastitpn.tasks.detect.dino_levels import Levels, as_numbers, flatten_levels, sine_positions
 
 _HEAD_DIM = 32
 _POINTS = 4
@@ -101,7 +101,7 @@ class DINONetwork(RTDetrV2PreTrainedModel):
         self.settings = settings
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in settings.strides)
         self.level_embed = nn.Parameter(torch.randn(len(settings.strides), width))
-        self.encoder = DeformableDetrEncoder(settings.encoder_config())
+        self.encoder = _Encoder(settings.encoder_config())
         self.first_projection = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width))
         self.first_class_head = nn.Linear(width, num_classes)
         self.first_box_head = _box_head(width)
@@ -140,7 +140,7 @@ class DINONetwork(RTDetrV2PreTrainedModel):
             if method is not None:
                 return method(*([{"use_reentrant": False}] if enable else []))
 
-    def forward(self, maps: Sequence[Tensor], sizes: Sequence[Size]) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Sequence[Tensor], sizes: Sequence[Size] | Tensor) -> tuple[Tensor, Tensor]:
         """Of the last layer.
 
         Args:
@@ -194,12 +194,12 @@ class DINONetwork(RTDetrV2PreTrainedModel):
             parts["loss_denoising"] = sum((loss for key, loss in found.items() if "_dn_" in key), unused)
         return parts
 
-    def _encode(self, maps: Sequence[Tensor], sizes: Sequence[Size]) -> tuple[Tensor, Levels]:
+    def _encode(self, maps: Sequence[Tensor], sizes: Sequence[Size] | Tensor) -> tuple[Tensor, Levels]:
         """[B, N, C], all cells of all levels, having seen one another; zeros where there is no image."""
         levels = Levels.of(maps, self.settings.strides, sizes)
         tokens = [norm(level) for norm, level in zip(self.norms, flatten_levels(maps), strict=True)]
-        counts = torch.tensor([level.shape[1] for level in tokens], device=maps[0].device)
-        level_embed = self.level_embed.repeat_interleave(counts, 0)
+        own = zip(self.level_embed, tokens, strict=True)
+        level_embed = torch.cat([embed.expand(level.shape[1], -1) for embed, level in own])
         memory = self.encoder(
             inputs_embeds=torch.cat(tokens, 1),
             attention_mask=levels.inside,
@@ -253,6 +253,20 @@ class DINONetwork(RTDetrV2PreTrainedModel):
             if self.training or number == len(self.decoder_layers) - 1:
                 all_logits.append(self.class_heads[number](contents))
         return all_logits, all_boxes
+
+
+class _Encoder(DeformableDetrEncoder):
+    """As in transformers, but a graph that is traced through it may leave the sizes of the maps open."""
+
+    @staticmethod
+    def get_reference_points(spatial_shapes_list: list[Size], valid_ratios: Tensor, device: torch.device) -> Tensor:
+        """Where cells are on each level, [B, N, levels, 2], as shares of the map."""
+        points = []
+        for (height, width), ratio in zip(spatial_shapes_list, valid_ratios.unbind(1), strict=True):
+            rows, columns = (torch.arange(side, device=device) + 0.5 for side in (height, width))
+            corners = torch.cartesian_prod(rows, columns).flip(-1)  # [h * w, 2], x and y
+            points.append(corners / (ratio * as_numbers((width, height), device))[:, None])
+        return torch.cat(points, 1)[:, :, None] * valid_ratios[:, None]
 
 
 def _box_head(width: int) -> nn.Module:

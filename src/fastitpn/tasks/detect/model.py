@@ -32,15 +32,22 @@ def _dino(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
     return DINO(backbone, num_classes, **arguments)
 
 
+def _mask2former(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
+    from fastitpn.tasks.detect.mask2former import Mask2Former  # likewise
+
+    return Mask2Former(backbone, num_classes, **arguments)
+
+
 DETECTORS: dict[str, Callable[..., Detector]] = {
     "mask_rcnn": _mask_rcnn,
     "faster_rcnn": _faster_rcnn,
     "cascade_mask_rcnn": _cascade_mask_rcnn,
     "dino": _dino,
+    "mask2former": _mask2former,
 }
 """By the name that `detector=` takes."""
 
-WITH_MASKS = frozenset({"mask_rcnn", "cascade_mask_rcnn"})
+WITH_MASKS = frozenset({"mask_rcnn", "cascade_mask_rcnn", "mask2former"})
 """Detectors that learn and give masks."""
 
 

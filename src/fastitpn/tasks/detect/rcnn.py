@@ -123,6 +123,22 @@ class RCNN(Detector):
         results, _ = self.roi_heads(features, proposals, sizes)
         return [{**result, "labels": result["labels"] - 1} for result in results]
 
+    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, ...]:
+        """Of one image that fills the canvas, in evaluation mode, in operations that can be traced by TorchScript.
+
+        Args:
+            canvas: [1, 3, H, W].
+
+        Returns:
+            Best first: boxes [1, n, 4] (left, top, right, bottom, as shares of the image), scores [1, n], labels int64
+            [1, n] and, of a detector with masks, their probabilities [1, n, m, m] inside of the boxes.
+        """
+        height, width = canvas.shape[-2:]
+        [found] = self.canvas_detections(canvas, [(height, width)])
+        shares = found["boxes"] / found["boxes"].new_tensor([width, height, width, height])
+        rest = [found[name][None] for name in ("scores", "labels", "masks") if name in found]
+        return shares[None], *rest
+
 
 class LevelAnchors(AnchorGenerator):
     """Anchors in the middle of the cells of the pyramid.
@@ -160,12 +176,11 @@ class LevelPool(nn.Module):
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[Size]) -> Tensor:
         """[n, C, side, side], of all boxes of all images."""
-        counts = torch.tensor([len(own) for own in boxes], device=boxes[0].device)
-        images = torch.arange(len(boxes), device=boxes[0].device).repeat_interleave(counts)
-        rois = torch.cat((images[:, None].to(boxes[0]), torch.cat(boxes)), 1)
+        images = torch.cat([torch.full_like(own[:, :1], number) for number, own in enumerate(boxes)])
+        rois = torch.cat((images, torch.cat(boxes)), 1)
         levels = self.level_of(boxes)
         maps = [features[str(stride)] for stride in _ROI_STRIDES]
-        result = maps[0].new_zeros(len(rois), maps[0].shape[1], self.side, self.side)
+        result = maps[0].new_zeros(rois.shape[0], maps[0].shape[1], self.side, self.side)
         for number, (level, stride) in enumerate(zip(maps, _ROI_STRIDES, strict=True)):
             place = torch.where(levels == number)[0]
             regions = roi_align(level, rois[place], self.side, 1 / stride, sampling_ratio=2, aligned=True)

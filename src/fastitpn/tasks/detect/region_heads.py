@@ -126,7 +126,7 @@ class RegionHeads(RoIHeads):
         return deltas.repeat(1, self.num_classes) if len(self.stages) > 1 else deltas
 
     def _refined(self, deltas: Tensor, proposals: list[Tensor], shapes: Shapes) -> list[Tensor]:
-        counts = [len(regions) for regions in proposals]
+        counts = [regions.shape[0] for regions in proposals]  # `len` would be a constant of a traced graph
         boxes = self.box_coder.decode(deltas, proposals)[:, 0]
         return [clip_boxes_to_image(own, shape) for own, shape in zip(boxes.split(counts), shapes, strict=True)]
 

@@ -73,26 +73,36 @@ class Mask2FormerHead(SegmentationHead):
         return self.network(list(maps[:_LEVELS]))
 
     def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
-        """Cross entropy of the classes, binary cross entropy and dice of the masks, summed over the layers."""
+        """Those of `matched_losses`, one mask for each class."""
         labels = [mask.unique() for mask in masks]
         labels = [found[found != IGNORE].long() for found in labels]
-        targets = [(mask == found[:, None, None]).float() for mask, found in zip(masks, labels, strict=True)]
+        targets = [mask == found[:, None, None] for mask, found in zip(masks, labels, strict=True)]
+        parts = self.matched_losses(outputs, targets, labels)
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+    def matched_losses(self, outputs: Outputs, masks: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Cross entropy of the classes, binary cross entropy and dice of the masks, summed over the layers.
+
+        Args:
+            outputs: Of `forward`.
+            masks: Of each image, bool or 0 and 1 [n, H, W]; may overlap.
+            labels: Of each mask, int64 [n].
+        """
         predictions = [
             {"class_queries_logits": classes.float(), "masks_queries_logits": drawn.float()}
             for classes, drawn in zip(outputs["classes"], outputs["masks"], strict=True)
         ]
-        with torch.autocast(masks.device.type, enabled=False):
+        with torch.autocast(outputs["classes"][0].device.type, enabled=False):
             found = self.network.criterion(
                 **predictions[-1],
-                mask_labels=targets,
-                class_labels=labels,
+                mask_labels=[mask.float() for mask in masks],
+                class_labels=list(labels),
                 auxiliary_predictions=predictions[:-1],
             )
-        parts = {
+        return {
             name: weight * torch.stack([loss for key, loss in found.items() if key.startswith(name)]).sum()
             for name, weight in self.network.criterion.weight_dict.items()
         }
-        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def log_probabilities(self, outputs: Outputs) -> Tensor:
         """Of the last layer."""

@@ -1,0 +1,341 @@
+"""What integral pre-training is worth, and which of its choices matter: trunk, pyramid, objective, teacher, masks.
+
+    python -m benchmarks.pretraining_quality [seeds=0,1,2] [finetune_seeds=0,1,2] [stages=pretrain,finetune]
+        [arms=joint,...] [tasks=segment,classify] [schedules=short,long] [device=auto] [precision=auto]
+        [work=runs/pretraining-quality] [out=benchmarks/results/pretraining_quality.json]
+
+Small scale: `fastitpn_nano` at 128 px (64 tokens), 3,000 scenes without labels (`fastitpn.data.scenes`). The teacher is
+an ImageNet CNN that saw the scenes at 512 px: its features, stored once, have a cell for every 8x8 pixels of the
+student's. Each pre-training of a seed sees the same images in the same order. Then few labels: a linear head on the
+pyramid (segmentation), or on pooled tokens (classification), everything trained.
+
+A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
+first seed. The figures are those of the last step on other scenes, the test scenes. No glyph and no photograph of
+either is in a training or unlabelled scene; validation and test scenes share them. A seed changes the scenes, the split
+by glyph and every start value; a fine-tuning seed the order, the augmentation and the head.
+
+What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
+`seeds` and `stages`: the first seed's fine-tuning must come before the others'.
+"""
+
+import itertools
+import json
+import os
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import describe_machine
+from fastitpn.config import ClassifyConfig, PretrainConfig, SegmentConfig, build
+from fastitpn.config.pretrain import CacheFeaturesConfig
+from fastitpn.data.folders import labelled
+from fastitpn.data.scenes import SceneSet, build_scenes
+from fastitpn.data.segmentation import MaskFolders, segmentation_images
+from fastitpn.engine.atomic import write_text
+from fastitpn.engine.cache_features import run_cache_features
+from fastitpn.engine.demo import TEACHER, teacher_file
+from fastitpn.engine.devices import build_fabric
+from fastitpn.engine.evaluate import evaluate_classifier
+from fastitpn.engine.evaluate_segment import evaluate_segmenter
+from fastitpn.engine.finetune import run_classify
+from fastitpn.engine.finetune_segment import run_segment
+from fastitpn.engine.pretrain import run_pretrain
+from fastitpn.engine.run import Run
+from fastitpn.engine.trained_model import load_classifier
+from fastitpn.engine.trained_segmenter import load_segmenter
+from fastitpn.models.weights_file import read_weights
+from fastitpn.tasks.segment.views import Views
+
+Options = dict[str, str]
+
+PX, TEACHER_PX, SCENE_PX = 128, 512, (128, 160)
+UNLABELLED, SEGMENT_SCENES, PER_CLASS = 3000, (240, 600), (40, 160)
+VALIDATED = 4
+"""One in so many of the scenes that are not trained on is for choosing a learning rate, the others are the test."""
+LEARNING_RATES = (5e-4, 1e-3, 2e-3)
+PRETRAIN_STEPS = 400
+STEPS = {"classify": {"short": 60, "long": 180}, "segment": {"short": 180, "long": 540}}
+BATCHES = {"classify": 32, "segment": 16}
+EQUAL_COMPUTE = 1.25
+"""What a step of `joint` costs over one of `trunk`, about: `images_per_s` of the pre-trainings tells."""
+
+_CNN = {"mask": {"ratio": 0.25}, "loss_on": "all"}
+_EMA = {
+    "teacher": {"name": "ema", "whiten": True, "momentum_start": 0.99, "momentum": 0.999},
+    "predictor": "mlp",
+    "mask": {"kind": "random", "ratio": 0.4},
+    "loss_on": "all",
+    "color_jitter": 0.4,
+}
+PRETRAININGS: dict[str, dict[str, Any]] = {
+    "joint": _CNN | {"objective": "per_level"},
+    "merged": _CNN,
+    "trunk": _CNN | {"objective": "trunk"},
+    "trunk-equal-compute": _CNN | {"objective": "trunk", "steps": round(EQUAL_COMPUTE * PRETRAIN_STEPS)},
+    "ema": _EMA,
+    "mask-0": _CNN | {"mask": {"ratio": 0}},
+    "mask-40": _CNN | {"mask": {"ratio": 0.4}},
+    "mask-75": _CNN | {"mask": {"ratio": 0.75}},
+}
+ARMS: dict[str, tuple[str | None, bool]] = {
+    "scratch": (None, False),
+    "joint": ("joint", True),
+    "joint, fresh pyramid": ("joint", False),
+    "trunk": ("trunk", False),
+    "trunk, equal compute": ("trunk-equal-compute", False),
+    "merged": ("merged", True),
+    "ema": ("ema", True),
+    "mask 0": ("mask-0", True),
+    "mask 40": ("mask-40", True),
+    "mask 75": ("mask-75", True),
+}
+"""Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
+SEGMENT_ONLY = ("joint, fresh pyramid",)
+FIGURE = {"classify": "top1", "segment": "miou"}
+
+
+def read_scenes(seed: int, work: Path) -> SceneSet:
+    """The scenes of a seed; those to validate on are set apart from the test scenes by `set_apart`."""
+    return build_scenes(
+        work / "scenes",
+        forms=("unlabelled", "classify", "segment"),
+        unlabelled=UNLABELLED,
+        train_per_class=PER_CLASS[0],
+        val_per_class=PER_CLASS[1],
+        segment=SEGMENT_SCENES,
+        px=SCENE_PX,
+        seed=seed,
+    )
+
+
+def set_apart(scenes: SceneSet, work: Path) -> dict[str, dict[str, Path]]:
+    """Folders by task and by what they are for: "train", "val", "test". Files are linked, not copied."""
+    found = {}
+    for task in ("classify", "segment"):
+        found[task] = {part: work / "labelled" / f"{task}-{part}" for part in ("train", "val", "test")}
+        folder = scenes.directory / task
+        files = sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
+        order: dict[tuple[str, ...], int] = {}
+        for path in files:
+            name = path.relative_to(folder)
+            # classify/PART/CLASS/FILE, or segment/images|masks/PART/FILE
+            part, own = (name.parts[0], name.parts[1:]) if task == "classify" else (name.parts[1], name.parts[::2])
+            if part == "val":
+                number = order[own[:-1]] = order.get(own[:-1], -1) + 1
+                part = "test" if number % VALIDATED else "val"
+            target = found[task][part].joinpath(*own)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                os.link(path, target)
+        for extra in folder.glob("*.y*ml"):  # names of the classes
+            for path in found[task].values():
+                (path / extra.name).write_bytes(extra.read_bytes())
+    return found
+
+
+def store_features(scenes: SceneSet, work: Path, options: Options) -> str:
+    """The teacher of all pre-trainings but `ema`."""
+    config = build(
+        CacheFeaturesConfig,
+        {
+            "data": scenes.unlabelled,
+            "teacher": {"name": f"timm:{TEACHER}", "weights": teacher_file(), "px": TEACHER_PX},
+            "device": options.get("device", "auto"),
+            "out": work / "features",
+        },
+    )
+    return f"features:{run_cache_features(config)}"
+
+
+def pretrain(name: str, seed: int, scenes: SceneSet, work: Path, options: Options) -> Run:
+    """One of `PRETRAININGS`; an interrupted one goes on."""
+    out = work / "pretrain" / name
+    if (out / "result.json").is_file():
+        return Run(out)
+    keys: dict[str, Any] = {
+        "data": scenes.unlabelled,
+        "out": out,
+        "model": "fastitpn_nano",
+        "px": PX,
+        "steps": PRETRAIN_STEPS,
+        "warmup_steps": PRETRAIN_STEPS // 10,
+        "batch": 64,
+        "lr": 2e-3,
+        "drop_path": 0.0,
+        "pictures": False,
+        "seed": seed,
+        "checkpoint_every": 50,
+        **running(options),
+    }
+    own = PRETRAININGS[name]
+    if "teacher" not in own:
+        keys["teacher"] = {"name": store_features(scenes, work, options), "standardise": True}
+    return run_pretrain(build(PretrainConfig, {**keys, **own}))
+
+
+def running(options: Options) -> dict[str, Any]:
+    """What every training is given."""
+    return {
+        "device": options.get("device", "auto"),
+        "precision": options.get("precision", "auto"),
+        "workers": int(options.get("workers", 0)),
+    }
+
+
+def start_weights(arm: str, work: Path) -> dict[str, Any]:
+    """Keys of a fine-tuning's configuration that say where its weights come from."""
+    name, with_pyramid = ARMS[arm]
+    if name is None:
+        return {"scratch": True, "layer_decay": 1.0}  # the decay protects what was learnt before
+    run = Run(work / "pretrain" / name)
+    if with_pyramid:
+        return {"weights": run.directory}
+    file = run.directory / "trunk.pt"
+    if not file.exists():
+        tensors = read_weights(run.directory).tensors
+        torch.save({name: tensor for name, tensor in tensors.items() if not name.startswith("pyramid.")}, file)
+    return {"weights": file, "weights_strict": False}
+
+
+def finetune(
+    task: str, arm: str, schedule: str, lr: float, seed: int, data: dict[str, Path], work: Path, options: Options
+) -> dict[str, float]:
+    """Figures of the last step: "val" and "test"."""
+    steps = STEPS[task][schedule]
+    out = work / "finetune" / task / schedule / arm.replace(", ", "-").replace(" ", "-") / f"{lr:g}-{seed}"
+    stored = out / "figures.json"
+    if stored.is_file():
+        figures: dict[str, float] = json.loads(stored.read_text())
+        return figures
+    keys: dict[str, Any] = {
+        "data": data["train"],
+        "val": data["val"],
+        "out": out,
+        "model": "fastitpn_nano",
+        "px": PX,
+        "batch": BATCHES[task],
+        "steps": steps,
+        "warmup_steps": steps // 10,
+        "lr": lr,
+        "drop_path": 0.0,
+        "eval_every_epochs": 10_000,
+        "checkpoint_every": 10_000,
+        "seed": seed,
+        **running(options),
+        **start_weights(arm, work),
+    }
+    fabric = build_fabric(keys["device"], precision=keys["precision"])
+    last = out / "checkpoints" / "last.ckpt"
+    if task == "segment":
+        run = run_segment(build(SegmentConfig, {**keys, "head": "linear"}))
+        segmenter = load_segmenter(last)
+        images = segmentation_images(MaskFolders(data=data["test"]), segmenter.classes)
+        views = Views(px=segmenter.px, resize=segmenter.resize)
+        test = evaluate_segmenter(segmenter, images, fabric, views).metrics["miou"]
+    else:
+        plain = {"mixup": 0, "cutmix": 0, "rand_augment": None, "random_erasing": 0, "ema": None}
+        run = run_classify(build(ClassifyConfig, {**keys, **plain, "crop_scale": (0.35, 1.0)}))
+        classifier = load_classifier(last)
+        test = evaluate_classifier(classifier, labelled(data["test"], classifier.classes), fabric).metrics["top1"]
+    figures = {"val": round(run.metrics[FIGURE[task]], 2), "test": round(test, 2)}
+    write_text(stored, json.dumps(figures) + "\n")
+    for path in (out / "checkpoints").iterdir():  # hundreds of fine-tunings, 50 MB each
+        path.unlink()
+    return figures
+
+
+def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Iterator[dict[str, Any]]:
+    """All fine-tunings of a seed's pre-trainings, with the learning rates that the first seed chose."""
+    own = [int(word) for word in options.get("finetune_seeds", "0,1,2").split(",")]
+    parts = set_apart(read_scenes(seed, folder / str(seed)), folder / str(seed))
+    for schedule, task, arm in itertools.product(*(words(options, key) for key in ("schedules", "tasks", "arms"))):
+        if task == "classify" and arm in SEGMENT_ONLY:
+            continue
+        trials = {
+            lr: finetune(task, arm, schedule, lr, own[0], parts[task], folder / str(seed), options)["val"]
+            for lr in (LEARNING_RATES if seed == first_seed else ())
+        }
+        choice = folder / f"lr-{task}-{schedule}-{arm.replace(', ', '-').replace(' ', '-')}.json"
+        if trials:
+            write_text(choice, json.dumps({"chosen": max(trials, key=lambda lr: trials[lr]), "val": trials}) + "\n")
+        lr = json.loads(choice.read_text())["chosen"]
+        for finetune_seed in own:
+            figures = finetune(task, arm, schedule, lr, finetune_seed, parts[task], folder / str(seed), options)
+            row = {"task": task, "schedule": schedule, "arm": arm, "seed": seed, "finetune_seed": finetune_seed}
+            yield {**row, "lr": lr, **figures}
+
+
+def words(options: Options, key: str) -> list[str]:
+    """Of an option with several values."""
+    every = {"schedules": ["short", "long"], "tasks": ["segment", "classify"], "arms": list(ARMS)}[key]
+    return options[key].split(";" if key == "arms" else ",") if key in options else every
+
+
+def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By task, schedule and arm: mean of the test figures, and what they are above `scratch` and `joint`."""
+    groups: dict[tuple[str, str, str], dict[tuple[int, int], float]] = {}
+    for row in rows:
+        key = (row["task"], row["schedule"], row["arm"])
+        groups.setdefault(key, {})[row["seed"], row["finetune_seed"]] = row["test"]
+    found = []
+    for (task, schedule, arm), members in groups.items():
+        summary: dict[str, Any] = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
+        summary["test"] = round(statistics.mean(members.values()), 2)
+        for other in ("scratch", "joint"):
+            pairs = groups.get((task, schedule, other), {})
+            differences = [value - pairs[key] for key, value in members.items() if key in pairs]
+            if differences and other != arm:
+                summary[f"over {other}"] = {
+                    "mean": round(statistics.mean(differences), 2),
+                    "spread": [round(min(differences), 2), round(max(differences), 2)],
+                    "above_0": sum(difference > 0 for difference in differences),
+                }
+        found.append(summary)
+    return found
+
+
+def main() -> None:
+    """Do what is not done yet, print and store the figures."""
+    options = dict(word.split("=", 1) for word in sys.argv[1:])
+    folder = Path(options.get("work", "runs/pretraining-quality"))
+    seeds = [int(word) for word in options.get("seeds", "0,1,2").split(",")]
+    stages = options.get("stages", "pretrain,finetune").split(",")
+    names = {ARMS[arm][0] for arm in words(options, "arms")} - {None}
+    pretrainings = []
+    for seed in seeds if "pretrain" in stages else ():
+        work = folder / str(seed)
+        scenes = read_scenes(seed, work)
+        for name in (name for name in PRETRAININGS if name in names):
+            run = pretrain(name, seed, scenes, work, options)
+            rates = [row["images_per_s"] for row in run.history if row.get("images_per_s")]
+            pretrainings.append({"pretraining": name, "seed": seed, "images_per_s": round(statistics.median(rates), 1)})
+            print(json.dumps(pretrainings[-1]), flush=True)
+    rows = []
+    for seed in seeds if "finetune" in stages else ():
+        for row in rows_of(seed, int(options.get("first_seed", seeds[0])), folder, options):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    summary = summarise(rows)
+    for one in summary:
+        print(json.dumps(one))
+    if "out" in options:
+        hidden = ("work", "out", "device", "workers")
+        shown = " ".join(f"{key}={value}" for key, value in options.items() if key not in hidden)
+        result = {
+            "command": f"python -m benchmarks.pretraining_quality {shown}".strip(),
+            "scale": f"fastitpn_nano at {PX} px, {UNLABELLED} scenes without labels, {PRETRAIN_STEPS} steps of 64; "
+            f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels, few minutes",
+            **describe_machine(),
+            "summary": summary,
+            "pretrainings": pretrainings,
+            "rows": rows,
+        }
+        Path(options["out"]).write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""COCO's panoptic annotations as labels of pixels: PNGs whose colours are the ids of segments, and what these are."""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastitpn.data.detection_categories import read_categories, whole
+from fastitpn.data.detection_files import locate
+from fastitpn.data.detection_problems import OnError, Problem, stop_or_say
+from fastitpn.data.images import upright_size
+from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation_masks import Labels
+from fastitpn.errors import InputError
+
+_EXPECTED = "COCO's panoptic format: annotations with file_name and segments_info, and a PNG for each image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanopticImage:
+    """An image and its segments.
+
+    Attributes:
+        path: Of the image.
+        png: Of its segments: their ids are red + 256 green + 65536 blue; 0 is none.
+        names: Class of each segment by its id; None for a crowd, which is left out.
+    """
+
+    path: Path
+    png: Path
+    names: dict[int, str | None]
+
+
+class PanopticLabels:
+    """Labels of the pixels of images with segments; pixels of none, of a crowd or of no class are left out.
+
+    Args:
+        images: With their segments.
+        names: Of the classes.
+    """
+
+    def __init__(self, images: Sequence[PanopticImage], names: Sequence[str]) -> None:
+        label_of: dict[str | None, int] = {name: label for label, name in enumerate(names)}
+        segments = [(number, label_of.get(name, IGNORE)) for image in images for number, name in image.names.items()]
+        # In blocks of memory, which workers share, and not in objects, which each of them would copy.
+        self._pngs = np.array([os.fsencode(image.png) for image in images], dtype=np.bytes_)
+        self._first = np.cumsum([0, *(len(image.names) for image in images)])
+        self._ids = np.array([number for number, _ in segments], dtype=np.int64)
+        self._labels = np.array([label for _, label in segments], dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._pngs)
+
+    def __call__(self, index: int) -> Labels:
+        """Labels uint8 [H, W] of an image."""
+        own = slice(self._first[index], self._first[index + 1])
+        label_of = dict(zip(self._ids[own].tolist(), self._labels[own].tolist(), strict=True))
+        numbers, places = np.unique(read_segments(Path(os.fsdecode(self._pngs[index]))), return_inverse=True)
+        return np.array([label_of.get(number, IGNORE) for number in numbers.tolist()], dtype=np.uint8)[places]
+
+
+def read_segments(png: Path) -> NDArray[np.int32]:
+    """The id of the segment of each pixel, [H, W].
+
+    Raises:
+        InputError: The file is missing, damaged, or no picture in RGB.
+    """
+    try:
+        with Image.open(png) as image:
+            mode, pixels = image.mode, np.asarray(image)
+    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
+        raise InputError(f"cannot read these segments: {error}", where=png, expected=_EXPECTED) from error
+    if mode not in ("RGB", "RGBA"):
+        raise InputError(f"these segments are of mode {mode}, not RGB", where=png, expected=_EXPECTED)
+    return pixels[..., :3].astype(np.int32) @ np.array([1, 256, 256**2], dtype=np.int32)
+
+
+def find_panoptic(data: Path, part: str | None, images: Path | None = None) -> tuple[Path, Path] | None:
+    """The file of a part, and the folder of its images.
+
+    Args:
+        data: A file, which has no parts; or a folder with `panoptic_train2017.json` and `panoptic_val2017.json`, or
+            these in `annotations`, and the images in `train2017` and `val2017`, here or in `images`.
+        part: "train" or "val"; None for a file given as such.
+        images: Folder of the images; None finds it.
+
+    Returns:
+        None if the data has no such part.
+    """
+    if data.is_file():
+        if part is not None or not _is_panoptic(data):
+            return None
+        file, root = data, data.parent.parent if data.parent.name == "annotations" else data.parent
+    else:
+        inside = (*sorted(data.glob("panoptic_*.json")), *sorted(data.glob("annotations/panoptic_*.json")))
+        found = [path for path in inside if part is not None and path.stem.startswith(f"panoptic_{part}")]
+        if not found:
+            return None
+        file, root = found[0], data
+    name = file.stem.removeprefix("panoptic_")
+    folders = (root / name, root / "images" / name, root / "images")
+    return file, images or next((folder for folder in folders if folder.is_dir()), root)
+
+
+def _is_panoptic(file: Path) -> bool:
+    try:
+        return file.name.startswith("panoptic") or '"segments_info"' in file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def read_panoptic(file: Path, images: Path, *, on_error: OnError) -> tuple[list[PanopticImage], tuple[str, ...]]:
+    """Images with their segments, every one of which was checked, and the names of all categories.
+
+    Args:
+        file: In COCO's panoptic format; the PNGs lie beside it, or in the folder of its name without `.json`.
+        images: Folder of the images.
+        on_error: Stop with one error that lists what is wrong, or leave such images out and print how many.
+
+    Raises:
+        InputError: The file cannot be read, or things in it are wrong.
+    """
+    content = _load(file)
+    listed = [one for one in content["annotations"] if isinstance(one, dict)]
+    used = {whole(segment.get("category_id")) for one in listed for segment in _segments(one)}
+    classes, label_of = read_categories(content["categories"], file, used)
+    name_of = {number: classes.names[label] for number, label in label_of.items()}
+    file_names = {whole(image.get("id")): image.get("file_name") for image in content["images"]}
+    folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
+
+    def check(one: dict[str, Any]) -> PanopticImage | Problem:
+        number = whole(one.get("image_id"))
+        name, png = file_names.get(number), one.get("file_name")
+        about: dict[str, Any] = {"file": file, "image_id": number, "leaves_out": "image"}
+        if not isinstance(name, str) or not isinstance(png, str):
+            return Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)
+        found = PanopticImage(path=locate(name, images), png=folder / png, names=_names(one, name_of))
+        try:
+            size, segments = upright_size(found.path), read_segments(found.png)
+        except InputError as error:
+            return Problem(kind="file that cannot be read", what=f"{error.where}: {error.what}", **about)
+        if segments.shape != size[::-1]:
+            what = f"{png} is {segments.shape[1]}x{segments.shape[0]} px, {name} {size[0]}x{size[1]} px"
+            return Problem(kind="segments of another size", what=what, **about)
+        if unknown := sorted(set(np.unique(segments).tolist()) - {0, *found.names}):
+            what = f"{png} has the segments {unknown[:5]}, which segments_info lacks or gives no known category"
+            return Problem(kind="unknown segment", what=what, **about)
+        return found
+
+    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+        results = list(pool.map(check, listed))
+    stop_or_say([result for result in results if isinstance(result, Problem)], on_error)
+    return [result for result in results if isinstance(result, PanopticImage)], classes.names
+
+
+def check_names(images: Sequence[PanopticImage], names: Sequence[str]) -> None:
+    """Make sure that all segments are of these classes.
+
+    Raises:
+        InputError: Some are of others.
+    """
+    used = {name for image in images for name in image.names.values() if name is not None}
+    if unknown := sorted(used - set(names)):
+        raise InputError(
+            f"categories that are none of the classes: {', '.join(unknown[:10])}",
+            where=images[0].png.parent,
+            expected=f"some of {', '.join(names[:20])}",
+            fix="rename the categories, or classes=FILE with all names",
+        )
+
+
+def _segments(one: dict[str, Any]) -> list[dict[str, Any]]:
+    segments = one.get("segments_info")
+    return [segment for segment in segments if isinstance(segment, dict)] if isinstance(segments, list) else []
+
+
+def _names(one: dict[str, Any], name_of: dict[int, str]) -> dict[int, str | None]:
+    """Class of each segment by its id, without those of no known category."""
+    found: dict[int, str | None] = {}
+    for segment in _segments(one):
+        number, category = whole(segment.get("id")), whole(segment.get("category_id"))
+        if number is not None and category in name_of:
+            found[number] = None if segment.get("iscrowd") else name_of[category]
+    return found
+
+
+def _load(file: Path) -> dict[str, list[Any]]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read this file: {error}", where=file, expected=_EXPECTED, fix="check it") from error
+    lists = ("images", "annotations", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
+        raise InputError("this file lacks images, annotations or categories", where=file, expected=_EXPECTED)
+    return content

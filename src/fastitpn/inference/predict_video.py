@@ -1,0 +1,117 @@
+"""Videos in `fastitpn predict`: each becomes a video with what was found, and a file with a line for each frame."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from fastitpn.config import PredictConfig
+from fastitpn.data.videos import Frame, Video, open_video
+from fastitpn.engine.atomic import replacing
+from fastitpn.engine.output import make_folder
+from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.errors import InputError
+from fastitpn.inference.results import VideoPrediction
+from fastitpn.inference.video_frames import FrameTask
+from fastitpn.inference.video_writer import VideoWriter
+from fastitpn.inference.written_pictures import output_names, place_in
+from fastitpn.reporting.sections import Table
+from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.values import printable
+
+VIDEOS = "predicted_videos"
+_COMPLETE = "a complete video file"
+
+
+def predict_videos(paths: Sequence[Path], config: PredictConfig, task: FrameTask[Any]) -> tuple[VideoPrediction, ...]:
+    """Writes `predicted_videos/NAME.mp4` and `NAME.jsonl` for each video, and prints a table of them.
+
+    One frame after the other is read, so that a video may be as long as it likes. Of a damaged video, and where the
+    user stops it, the frames so far are kept.
+
+    Raises:
+        InputError: The video, given by itself, is damaged; or all of them are.
+    """
+    if not paths:
+        return ()
+    done: list[VideoPrediction] = []
+    rows: list[tuple[Any, ...]] = []
+    for path, name in zip(paths, output_names(paths, config.source, ".mp4"), strict=True):
+        started = time.perf_counter()
+        try:
+            one = _predict_video(path, config.out / VIDEOS / name, task)
+        except InputError as error:
+            if config.source.is_file() or error.where != path:
+                raise
+            print(printable(f"skipped: {path}: {error.what}"), file=sys.stderr)
+            continue
+        if one.problem:
+            _tell(one, alone=config.source.is_file())
+        done.append(one)
+        speed = one.frames / (time.perf_counter() - started)
+        rows.append((str(place_in(config.source, path)), one.frames, speed, str(one.video)))
+    if not done:
+        raise InputError(f"none of the {len(paths)} videos can be read", where=config.source, expected=_COMPLETE)
+    print_table(Table("Videos", ("video", "frames", "frames per s", "with what was found"), rows))
+    print(f"beside each of them, what was found in each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
+    return tuple(done)
+
+
+def _predict_video(path: Path, place: Path, task: FrameTask[Any]) -> VideoPrediction:
+    make_folder(place.parent)
+    lines = place.with_suffix(".jsonl")
+    with open_video(path) as video, replacing(place) as picture_file, replacing(lines) as line_file:
+        frames = 0
+        interrupted = False
+        with (
+            VideoWriter(picture_file, video.rate) as writer,
+            ProgressDisplay(f"predicting {path.name}", step=0, steps=video.num_frames) as display,
+        ):
+            try:
+                for batch in _batches(video, task.batch):
+                    results = task.predict([frame.image for frame in batch])
+                    for frame, result in zip(batch, results, strict=True):
+                        writer.write(task.draw(result), frame.time_s)
+                        _write_line(line_file, frame, task.describe(result))
+                        frames += 1
+                        display.advance(frames)
+            except KeyboardInterrupt:
+                interrupted = True
+        if not frames:
+            if interrupted:
+                raise KeyboardInterrupt
+            raise InputError(video.problem or "this video has no frames", where=path, expected=_COMPLETE)
+    if interrupted:
+        print(f"\nstopped after {frames} frames, which are kept: {place}", file=sys.stderr)
+        raise KeyboardInterrupt
+    return VideoPrediction(path=path, video=place, lines=lines, frames=frames, problem=video.problem)
+
+
+def _batches(video: Video, size: int) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    for frame in video:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _write_line(file: IO[bytes], frame: Frame, found: dict[str, Any]) -> None:
+    row = {"frame": frame.index, "time_s": round(frame.time_s, 6), **found}
+    file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def _tell(one: VideoPrediction, *, alone: bool) -> None:
+    """Says where a video is damaged.
+
+    Raises:
+        InputError: It is all that was asked for.
+    """
+    kept = f"the {one.frames} frames before are kept: {one.video}"
+    if alone:
+        raise InputError(one.problem or "", where=one.path, expected=_COMPLETE, fix=kept)
+    print(printable(f"{one.path}: {one.problem}; {kept}"), file=sys.stderr)

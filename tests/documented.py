@@ -1,0 +1,92 @@
+"""What README and docs tell a reader to type, found in their text and made small enough to be run in a test."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import timm
+import torch
+from tiny_runs import TRAINING, words
+from video_example import moving, write_video
+
+import fastitpn
+from fastitpn.cli.main import VERBS
+from fastitpn.cli.verb import Verb
+
+ROOT = Path(__file__).parents[1]
+WITHOUT_END = {("app",)}
+"""Verbs that only Ctrl-C ends."""
+
+
+def verb_of(command: str) -> tuple[Verb, list[str]]:
+    """Verb and arguments of a command line."""
+    _, *arguments = shlex.split(command)
+    verb = next(verb for verb in VERBS if tuple(arguments[: len(verb.words)]) == verb.words)
+    return verb, arguments[len(verb.words) :]
+
+
+def small(command: str) -> list[str]:
+    """A command with keys that make it small; the later of two keys wins."""
+    verb, arguments = verb_of(command)
+    keys: dict[str, object] = {}
+    if "steps" in verb.config.__dataclass_fields__:
+        keys = dict(TRAINING)
+        if any(word.startswith("weights=") for word in arguments):
+            keys.pop("model")  # that of the weights
+    else:
+        keys = {k: v for k, v in {"device": "cpu", "workers": 0}.items() if k in verb.config.__dataclass_fields__}
+    if verb.words == ("benchmark",):
+        keys |= {"px": 32, "rounds": 1, "peers": "test_vit"}
+        if any(word.startswith("model=") for word in arguments):
+            keys["model"] = TRAINING["model"]
+    if any(word.startswith("teacher=timm:") for word in arguments):
+        keys |= {"teacher": "timm:test_vit", "teacher_weights": "teacher.pth"}
+    return [*verb.words, *arguments, *words(**keys)]
+
+
+def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_scenes: Path) -> Path:
+    """Put everything into a folder that the commands of README and docs name, small.
+
+    Args:
+        folder: An empty one.
+        texts: The pages, for the published files of weights that they name.
+        scenes: The fixtures of these names.
+        segment_scenes: Images with masks.
+        detect_scenes: Images with COCO annotations.
+
+    Returns:
+        The folder.
+    """
+    shutil.copytree(scenes.unlabelled, folder / "photos")
+    shutil.copytree(scenes.unlabelled, folder / "new_photos")
+    shutil.copytree(scenes.train, folder / "flowers" / "train")
+    shutil.copytree(scenes.val, folder / "flowers" / "val")
+    shutil.copytree(segment_scenes, folder / "streets")
+    shutil.copytree(detect_scenes, folder / "animals")
+    write_video(folder / "clip.mp4", moving(4))
+    write_voc(folder / "voc", sorted(scenes.unlabelled.iterdir())[:3])
+    for name in set(re.findall(r"\bfast_itpn_\w+\.pt\b", texts)):
+        write_published(folder / name, name.split("_")[2])
+    torch.save(timm.create_model("test_vit").state_dict(), folder / "teacher.pth")
+    return folder
+
+
+def write_published(file: Path, size: str) -> None:
+    """A file of pre-trained weights with the published names, all zero."""
+    model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, weight_init="skip")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    torch.save({"module": fastitpn.to_official_names(model.half().state_dict())}, file)
+
+
+def write_voc(folder: Path, pictures: list[Path]) -> None:
+    """A Pascal VOC data set of one box in each picture."""
+    (folder / "JPEGImages").mkdir(parents=True)
+    (folder / "Annotations").mkdir()
+    box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>30</ymax></bndbox>"
+    for path in pictures:
+        shutil.copy(path, folder / "JPEGImages")
+        text = f"<annotation><filename>{path.name}</filename><object><name>dog</name>{box}</object></annotation>"
+        (folder / "Annotations" / f"{path.stem}.xml").write_text(text)
