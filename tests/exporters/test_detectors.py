@@ -104,8 +104,8 @@ def test_torch_export_with_acceleration(dino, tmp_path):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("detector", ["mask_rcnn", "cascade_mask_rcnn"])
-def test_a_detector_of_torchvision_image_by_image(detector, detector_run, detect_scenes, tmp_path):
+@pytest.mark.parametrize(("detector", "acceleration"), [("mask_rcnn", "fast"), ("cascade_mask_rcnn", "off")])
+def test_a_detector_of_torchvision_image_by_image(detector, acceleration, detector_run, detect_scenes, tmp_path):
     checkpoint = torch.load(detector_run.best_checkpoint, weights_only=True)
     if detector != "mask_rcnn":
         torch.manual_seed(0)
@@ -114,15 +114,14 @@ def test_a_detector_of_torchvision_image_by_image(detector, detector_run, detect
             torch.nn.init.normal_(predictor.cls_score.weight, std=0.5)
         checkpoint |= {"detector": {**checkpoint["detector"], "name": detector}, "weights": model.state_dict()}
     torch.save(checkpoint, tmp_path / "a.ckpt")
-    out = fastitpn.export(
-        "onnx", tmp_path / "a.ckpt", dynamic="off", px=64, limit=4, data=detect_scenes, out=tmp_path / "a"
-    )
+    keys = {"dynamic": "off", "px": 64, "limit": 4, "data": detect_scenes, "acceleration": acceleration}
+    out = fastitpn.export("onnx", tmp_path / "a.ckpt", out=tmp_path / "a", **keys)
     it = about(out)
     assert it["outputs"] == ["boxes", "scores", "classes", "masks"]
     assert it["parity"]["same_decisions"] >= 0.999
     assert it["quality"]["file"] == pytest.approx(it["quality"]["model"], abs=1e-3)
     assert b"site-packages" not in (out / "model.onnx").read_bytes()
-    model, run = load_detector(tmp_path / "a.ckpt").model, open_onnx(out / "model.onnx")
+    model, run = load_detector(tmp_path / "a.ckpt", acceleration).model, open_onnx(out / "model.onnx")
     counts = set()
     for scale in (0.1, 1, 3):
         images = scale * torch.randn(1, 3, 64, 64)

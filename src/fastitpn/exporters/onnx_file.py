@@ -1,5 +1,7 @@
 """ONNX: writing a graph, quantising it, and running it with onnxruntime."""
 
+import contextlib
+import io
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -71,8 +73,9 @@ def _write_by_script(graph: Graph, shapes: Shapes, path: Path) -> None:
     """By the older exporter, which takes torchvision's detectors and their varying numbers of regions."""
     import onnx
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints the graph where it fails
         warnings.simplefilter("ignore")  # that it is old, and of each number that it takes as one: the parity decides
+        torch.onnx.register_custom_op_symbolic("aten::argsort", _stable_argsort, OPSET)
         torch.onnx.export(
             graph,
             (torch.zeros(shapes.traced),),
@@ -115,6 +118,13 @@ def open_onnx(path: Path) -> Runner:
         return [torch.from_numpy(output) for output in outputs]
 
     return run
+
+
+def _stable_argsort(g: Any, values: Any, *arguments: Any) -> Any:
+    """The same for the older exporter; `arguments` are `stable`, if it is given, dim and descending."""
+    dim, descending = (int(argument.node().t("value")) for argument in arguments[-2:])
+    size = g.op("Gather", g.op("Shape", values), g.op("Constant", value_t=torch.tensor([dim])))
+    return g.op("TopK", values, size, axis_i=dim, largest_i=descending, sorted_i=1, outputs=2)[1]
 
 
 def _leave_out_assertions(graph: torch.fx.Graph) -> None:
