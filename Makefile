@@ -1,4 +1,4 @@
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -14,6 +14,9 @@ check: .venv/dev.stamp  ## Lint, types, tests
 bench: .venv/dev.stamp  ## Speed against the literal reference
 	$(BIN)/python -m benchmarks.inference
 
+docs: .venv/dev.stamp  ## Build the documentation: open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -26,4 +29,4 @@ bench: .venv/dev.stamp  ## Speed against the literal reference
 	touch $@ .venv/demo.stamp
 
 clean:
-	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv runs build dist site .pytest_cache .mypy_cache .ruff_cache

@@ -40,7 +40,9 @@ def small(command: str) -> list[str]:
         keys |= {"px": 32, "rounds": 1, "peers": "test_vit"}
         if any(word.startswith("model=") for word in arguments):
             keys["model"] = TRAINING["model"]
-    if any(word.startswith("teacher=timm:") for word in arguments):
+    recipes = [Path(word.removeprefix("recipe=")) for word in arguments if word.startswith("recipe=")]
+    taught = [word for word in arguments if word.startswith("teacher=")] or [file.read_text() for file in recipes]
+    if any("timm:" in text for text in taught):
         keys |= {"teacher": "timm:test_vit", "teacher_weights": "teacher.pth"}
     return [*verb.words, *arguments, *words(**keys)]
 
