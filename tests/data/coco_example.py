@@ -18,7 +18,7 @@ def content() -> Content:
 
     def thing(number: int, image: int, category: int, box: list[float], **more: Any) -> dict[str, Any]:
         known = {"id": number, "image_id": image, "category_id": category, "bbox": box, "iscrowd": 0}
-        return known | {"segmentation": POLYGON, "area": 96.0} | more
+        return known | {"segmentation": [list(POLYGON[0])], "area": 96.0} | more
 
     crowd = {"size": [HEIGHT, WIDTH], "counts": [0, HEIGHT * 2, HEIGHT * (WIDTH - 2)]}
     return {
