@@ -95,6 +95,7 @@ class Fellows:
         store = _store()
         if store is None:
             return
+        _end_by_ourselves()
         text = str(error) if isinstance(error, FastITPNError) else f"{type(error).__name__}: {error}"
         rank, code = torch.distributed.get_rank(), getattr(error, "exit_code", 1)
         message = json.dumps({"rank": rank, "text": text, "exit_code": code})
@@ -127,8 +128,20 @@ def _failure() -> dict[str, Any] | None:
         return None
     failure: dict[str, Any] = json.loads(store.get(FAILURE))
     if failure["rank"] != torch.distributed.get_rank():
+        _end_by_ourselves()
         store.add(READERS, 1)
     return failure
+
+
+def _end_by_ourselves() -> None:
+    """Calls off Lightning's watch over the processes it started.
+
+    It would kill this one where it stands as soon as one of them has ended: no message, and another exit code.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            watch: Any = thread
+            watch._child_processes = []  # it ends when it finds none
 
 
 def _store() -> Any:
