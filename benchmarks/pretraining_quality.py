@@ -1,7 +1,7 @@
 """What integral pre-training is worth, and which of its choices matter: trunk, pyramid, objective, teacher, masks.
 
     python -m benchmarks.pretraining_quality [seeds=0,1,2] [finetune_seeds=0,1,2] [stages=pretrain,finetune]
-        [arms=joint,...] [tasks=segment,classify] [schedules=short,long] [device=auto] [precision=auto]
+        [arms=joint,...] [tasks=segment,classify] [schedules=short,long,equal-time] [device=auto] [precision=auto]
         [work=runs/pretraining-quality] [out=benchmarks/results/pretraining_quality.json]
 
 Small scale: `fastitpn_nano` at 128 px (64 tokens), 3,000 scenes without labels (`fastitpn.data.scenes`). The teacher is
@@ -10,9 +10,11 @@ student's. Each pre-training of a seed sees the same images in the same order. T
 pyramid (segmentation), or on pooled tokens (classification), everything trained.
 
 A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
-first seed. The figures are those of the last step on other scenes, the test scenes. No glyph and no photograph of
-either is in a training or unlabelled scene; validation and test scenes share them. A seed changes the scenes, the split
-by glyph and every start value; a fine-tuning seed the order, the augmentation and the head.
+first seed. `ABLATIONS` take the one of `joint`, and one fine-tuning seed. So does `scratch` on the schedule
+`equal-time`, which takes as long as `joint` and its short fine-tuning together, with the rate of its long one. The
+figures are those of the last step on other scenes, the test scenes. No glyph and no photograph of either is in a
+training or unlabelled scene; validation and test scenes share them. A seed changes the scenes, the split by glyph and
+every start value; a fine-tuning seed the order, the augmentation and the head.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
 `seeds` and `stages`: the first seed's fine-tuning must come before the others'.
@@ -53,14 +55,19 @@ from fastitpn.tasks.segment.views import Views
 Options = dict[str, str]
 
 PX, TEACHER_PX, SCENE_PX = 128, 512, (128, 160)
+TEACHER_DIMS = 256
+"""Main components of the teacher's 1280 standardised features."""
 UNLABELLED, SEGMENT_SCENES, PER_CLASS = 3000, (240, 600), (40, 160)
 VALIDATED = 4
 """One in so many of the scenes that are not trained on is for choosing a learning rate, the others are the test."""
 LEARNING_RATES = (5e-4, 1e-3, 2e-3)
 PRETRAIN_STEPS = 400
-STEPS = {"classify": {"short": 60, "long": 180}, "segment": {"short": 180, "long": 540}}
+STEPS = {
+    "classify": {"short": 60, "long": 180, "equal-time": 1000},
+    "segment": {"short": 180, "long": 540, "equal-time": 2000},
+}
 BATCHES = {"classify": 32, "segment": 16}
-EQUAL_COMPUTE = 1.25
+EQUAL_COMPUTE = 2.1
 """What a step of `joint` costs over one of `trunk`, about: `images_per_s` of the pre-trainings tells."""
 
 _CNN = {"mask": {"ratio": 0.25}, "loss_on": "all"}
@@ -95,6 +102,9 @@ ARMS: dict[str, tuple[str | None, bool]] = {
 }
 """Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
 SEGMENT_ONLY = ("joint, fresh pyramid",)
+ABLATIONS = ("merged", "ema", "mask 0", "mask 40", "mask 75")
+RATE_OF = {"equal-time": "long"}
+"""The schedule whose learning rate another one takes."""
 FIGURE = {"classify": "top1", "segment": "miou"}
 
 
@@ -144,6 +154,7 @@ def store_features(scenes: SceneSet, work: Path, options: Options) -> str:
         {
             "data": scenes.unlabelled,
             "teacher": {"name": f"timm:{TEACHER}", "weights": teacher_file(), "px": TEACHER_PX},
+            "dims": TEACHER_DIMS,
             "device": options.get("device", "auto"),
             "out": work / "features",
         },
@@ -173,7 +184,7 @@ def pretrain(name: str, seed: int, scenes: SceneSet, work: Path, options: Option
     }
     own = PRETRAININGS[name]
     if "teacher" not in own:
-        keys["teacher"] = {"name": store_features(scenes, work, options), "standardise": True}
+        keys["teacher"] = store_features(scenes, work, options)
     return run_pretrain(build(PretrainConfig, {**keys, **own}))
 
 
@@ -206,7 +217,7 @@ def finetune(
 ) -> dict[str, float]:
     """Figures of the last step: "val" and "test"."""
     steps = STEPS[task][schedule]
-    out = work / "finetune" / task / schedule / arm.replace(", ", "-").replace(" ", "-") / f"{lr:g}-{seed}"
+    out = work / "finetune" / task / schedule / short(arm) / f"{lr:g}-{seed}"
     stored = out / "figures.json"
     if stored.is_file():
         figures: dict[str, float] = json.loads(stored.read_text())
@@ -250,33 +261,40 @@ def finetune(
 
 def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Iterator[dict[str, Any]]:
     """All fine-tunings of a seed's pre-trainings, with the learning rates that the first seed chose."""
-    own = [int(word) for word in options.get("finetune_seeds", "0,1,2").split(",")]
+    every = [int(word) for word in options.get("finetune_seeds", "0,1,2").split(",")]
     parts = set_apart(read_scenes(seed, folder / str(seed)), folder / str(seed))
     for schedule, task, arm in itertools.product(*(words(options, key) for key in ("schedules", "tasks", "arms"))):
-        if task == "classify" and arm in SEGMENT_ONLY:
+        if (task == "classify" and arm in SEGMENT_ONLY) or (schedule in RATE_OF and arm != "scratch"):
             continue
-        trials = {
-            lr: finetune(task, arm, schedule, lr, own[0], parts[task], folder / str(seed), options)["val"]
-            for lr in (LEARNING_RATES if seed == first_seed else ())
-        }
-        choice = folder / f"lr-{task}-{schedule}-{arm.replace(', ', '-').replace(' ', '-')}.json"
-        if trials:
+        choice = (
+            folder / f"lr-{task}-{RATE_OF.get(schedule, schedule)}-{short('joint' if arm in ABLATIONS else arm)}.json"
+        )
+        if seed == first_seed and schedule not in RATE_OF and arm not in ABLATIONS:
+            trials = {
+                lr: finetune(task, arm, schedule, lr, every[0], parts[task], folder / str(seed), options)["val"]
+                for lr in LEARNING_RATES
+            }
             write_text(choice, json.dumps({"chosen": max(trials, key=lambda lr: trials[lr]), "val": trials}) + "\n")
         lr = json.loads(choice.read_text())["chosen"]
-        for finetune_seed in own:
+        for finetune_seed in every[:1] if arm in ABLATIONS or schedule in RATE_OF else every:
             figures = finetune(task, arm, schedule, lr, finetune_seed, parts[task], folder / str(seed), options)
             row = {"task": task, "schedule": schedule, "arm": arm, "seed": seed, "finetune_seed": finetune_seed}
             yield {**row, "lr": lr, **figures}
 
 
+def short(arm: str) -> str:
+    """An arm's name in a file's."""
+    return arm.replace(", ", "-").replace(" ", "-")
+
+
 def words(options: Options, key: str) -> list[str]:
     """Of an option with several values."""
-    every = {"schedules": ["short", "long"], "tasks": ["segment", "classify"], "arms": list(ARMS)}[key]
+    every = {"schedules": ["short", "long", "equal-time"], "tasks": ["segment", "classify"], "arms": list(ARMS)}[key]
     return options[key].split(";" if key == "arms" else ",") if key in options else every
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By task, schedule and arm: mean of the test figures, and what they are above `scratch` and `joint`."""
+    """By task, schedule and arm: mean of the test figures, and what they are above `scratch` and `joint` (equal time: above the short one)."""
     groups: dict[tuple[str, str, str], dict[tuple[int, int], float]] = {}
     for row in rows:
         key = (row["task"], row["schedule"], row["arm"])
@@ -286,7 +304,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         summary: dict[str, Any] = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
         summary["test"] = round(statistics.mean(members.values()), 2)
         for other in ("scratch", "joint"):
-            pairs = groups.get((task, schedule, other), {})
+            pairs = groups.get((task, "short" if schedule in RATE_OF else schedule, other), {})
             differences = [value - pairs[key] for key, value in members.items() if key in pairs]
             if differences and other != arm:
                 summary[f"over {other}"] = {

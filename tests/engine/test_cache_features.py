@@ -1,5 +1,6 @@
 """`fastitpn pretrain cache-features`, and pre-training with what it stored."""
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -10,8 +11,10 @@ import fastitpn
 from fastitpn.config import PretrainConfig, build
 from fastitpn.data.feature_shards import read_index, shard_path
 from fastitpn.data.folders import unlabelled
+from fastitpn.engine.cache_features import COMPONENTS
 from fastitpn.engine.pretrain import build_dataset, build_task
 from fastitpn.errors import InputError
+from fastitpn.pretraining.components import Components
 
 KEYS = {"device": "cpu", "workers": 0, "batch": 5}
 
@@ -84,3 +87,50 @@ def test_other_teachers_have_nothing_to_store(scenes, tmp_path, name):
 def test_the_folder_of_a_run_is_left_alone(scenes, pretrained_run, teacher):
     with pytest.raises(InputError, match="out is the directory of a run"):
         fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, out=pretrained_run.directory, **KEYS)
+
+
+def test_the_main_components_are_nearly_the_same_target(scenes, teacher, tmp_path):
+    """Of standardised features: cosines among them are nearly what they were among all."""
+    whole = fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, out=tmp_path / "whole", **KEYS)
+    main = fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, dims=24, out=tmp_path / "main", **KEYS)
+    assert (read_index(main).dim, read_index(main).components_of) == (24, 64)
+    features, kept = (
+        torch.from_numpy(np.load(shard_path(folder, 0))).float().flatten(0, 1) for folder in (whole, main)
+    )
+    components = Components.from_state_dict(torch.load(main / COMPONENTS, weights_only=True))
+    torch.testing.assert_close(components(features), kept, atol=0.05, rtol=0.01)
+    standard = (features - features.mean(0)) / features.std(0)
+    share = kept.var(0).sum() / standard.var(0).sum()
+    assert 0.75 < share < 1
+    assert share == pytest.approx(components.kept, abs=0.02)
+    cosines = [
+        torch.nn.functional.normalize(x, dim=1) @ torch.nn.functional.normalize(x, dim=1).T for x in (standard, kept)
+    ]
+    assert torch.corrcoef(torch.stack([x.flatten() for x in cosines]))[0, 1] > 0.95
+
+
+def test_components_are_found_once(scenes, teacher, tmp_path, monkeypatch):
+    """An interrupted command goes on with those that the first files were projected on."""
+    monkeypatch.setattr("fastitpn.engine.cache_features.images_per_shard", lambda side, dim: 5)
+    keys = {"data": scenes.unlabelled, "teacher": teacher, "dims": 8, "out": tmp_path / "features", **KEYS}
+    stored = fastitpn.cache_features(**keys)
+    before = [shard_path(stored, shard).read_bytes() for shard in range(3)]
+    shard_path(stored, 1).unlink()
+    monkeypatch.setattr(Components, "of", None)
+    fastitpn.cache_features(**keys)
+    assert [shard_path(stored, shard).read_bytes() for shard in range(3)] == before
+    with pytest.raises(InputError, match="features of other images or of another teacher"):
+        fastitpn.cache_features(**{**keys, "dims": 9})
+
+
+def test_a_run_learns_from_components(scenes, teacher, tmp_path):
+    stored = fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, dims=8, out=tmp_path / "main", **KEYS)
+    keys = {**TRAINING, "px": 64, "objective": "per_level"}
+    assert fastitpn.pretrain(
+        data=scenes.unlabelled, teacher=f"features:{stored}", out=tmp_path / "run", **keys
+    ).complete
+
+
+def test_more_components_than_there_are(scenes, teacher, tmp_path):
+    with pytest.raises(InputError, match=r"no 64 components.*\n.*\n.*fewer than their width, 64\n.*dims=32"):
+        fastitpn.cache_features(data=scenes.unlabelled, teacher=teacher, dims=64, out=tmp_path / "features", **KEYS)

@@ -165,6 +165,8 @@ class CacheFeaturesConfig(DeviceConfig):
     data: Path
     """Images, as for pretrain."""
     teacher: StoredTeacherConfig
+    dims: Count | None = None
+    """Keep so many principal components of the standardised features: smaller files, faster steps; none keeps all."""
     batch: Count = 64
     """Images in one batch."""
     out: Path = Path("runs/features")

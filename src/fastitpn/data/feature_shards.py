@@ -40,6 +40,8 @@ class FeatureIndex:
     """Images in each file but the last."""
     images: tuple[str, ...]
     """Names of the images, in their order."""
+    components_of: int | None = None
+    """Width of the features of which these are the main components; None if they are as the teacher gave them."""
 
     @property
     def num_shards(self) -> int:

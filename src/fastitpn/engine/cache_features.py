@@ -1,8 +1,9 @@
 """`fastitpn pretrain cache-features`: a teacher's features of whole images, written once for many pre-trainings."""
 
-import logging
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from rich.console import Console
@@ -21,12 +22,19 @@ from fastitpn.data.feature_shards import (
 from fastitpn.data.readable import check_readable
 from fastitpn.data.sources import FileSource, ImageSource, open_images
 from fastitpn.data.transforms import whole_image
+from fastitpn.engine.atomic import replacing
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.output import check_no_run, make_folder
 from fastitpn.errors import InputError
+from fastitpn.pretraining.components import Components
 from fastitpn.pretraining.timm_teacher import TimmTeacher
 
-logger = logging.getLogger(__name__)
+Number = TypeVar("Number")
+
+COMPONENTS = "components.pt"
+"""In the folder: on what its features were projected."""
+SAMPLED_IMAGES, SAMPLED_FEATURES = 1000, 64
+"""The components are found on so many images at most, and about so many features of each."""
 
 
 def run_cache_features(config: CacheFeaturesConfig) -> Path:
@@ -56,21 +64,30 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
         px=config.teacher.px,
         projection=config.teacher.projection,
     )
+    dims = config.dims
+    if dims is not None and dims >= teacher.dim:
+        raise InputError(
+            f"the teacher's features have no {dims} components to choose from",
+            where="dims",
+            expected=f"fewer than their width, {teacher.dim}",
+            fix=f"dims={teacher.dim // 2}, or leave it out",
+        )
     check_no_run(config.out, "features")
     make_folder(config.out)
+    dim = dims or teacher.dim
     index = FeatureIndex(
         teacher=name,
         px=teacher.px,
         side=teacher.grid,
-        dim=teacher.dim,
-        per_shard=images_per_shard(teacher.grid, teacher.dim),
+        dim=dim,
+        per_shard=images_per_shard(teacher.grid, dim),
         images=tuple(images.name(number) for number in range(len(images))),
+        components_of=dims and teacher.dim,
     )
     write_index(config.out, index)
-    size_mib = 2 * len(images) * teacher.grid**2 * teacher.dim / 2**20
+    size_mib = 2 * len(images) * teacher.grid**2 * dim / 2**20
     print(
-        f"{len(images)} images, {teacher.grid}x{teacher.grid} features of width {teacher.dim}: {size_mib:.0f} MiB",
-        flush=True,
+        f"{len(images)} images, {teacher.grid}x{teacher.grid} features of width {dim}: {size_mib:.0f} MiB", flush=True
     )
     _write_shards(config, index, images, teacher)
     print(f"done; pre-train with data={config.data} teacher=features:{config.out}", flush=True)
@@ -82,15 +99,47 @@ def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: Imag
     teacher.to(fabric.device)
     todo = [shard for shard in range(index.num_shards) if not shard_path(config.out, shard).is_file()]
     dataset = EvaluationDataset(images, whole_image(teacher.px, mean=teacher.mean, std=teacher.std))
-    console = Console(stderr=True)
-    for shard in track(todo, "storing features", console=console, disable=not sys.stderr.isatty()):
-        begin = shard * index.per_shard
-        numbers = range(begin, min(begin + index.per_shard, len(images)))
+
+    def features(numbers: Sequence[int]) -> Iterator[Tensor]:
         loader = torch.utils.data.DataLoader(
             dataset, batch_size=config.batch, sampler=numbers, num_workers=config.workers, collate_fn=collate
         )
-        features: list[Tensor] = []
-        with torch.inference_mode(), fabric.autocast():
-            for batch in loader:
-                features.append(teacher.features(batch["image"].to(fabric.device)).float().cpu())
-        write_shard(config.out, shard, torch.cat(features))
+        for batch in loader:
+            with torch.inference_mode(), fabric.autocast():
+                found = teacher.features(batch["image"].to(fabric.device))
+            yield found.float().cpu()
+
+    components = None
+    if todo and index.components_of is not None:
+        components = _components(config.out, index, features)
+    for shard in _shown(todo, "storing features"):
+        begin = shard * index.per_shard
+        found = features(range(begin, min(begin + index.per_shard, len(images))))
+        write_shard(config.out, shard, torch.cat([components(one) if components else one for one in found]))
+
+
+def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[int]], Iterator[Tensor]]) -> Components:
+    """What all files of a folder are projected on: found once, on images spread evenly over the data."""
+    path = folder / COMPONENTS
+    if path.is_file():
+        return Components.from_state_dict(torch.load(path, weights_only=True))
+    count = min(len(index.images), SAMPLED_IMAGES)
+    numbers = torch.linspace(0, len(index.images) - 1, count).round().long().tolist()
+    batches = [numbers[start : start + 64] for start in range(0, count, 64)]
+    step = -(-(index.side**2) // SAMPLED_FEATURES) | 1  # odd: not always the same columns of a map
+    sample = [
+        one[:, ::step].flatten(0, 1) for batch in _shown(batches, "finding the components") for one in features(batch)
+    ]
+    components = Components.of(torch.cat(sample), index.dim)
+    with replacing(path) as file:
+        torch.save(components.state_dict(), file)
+    print(
+        f"{index.dim} of {index.components_of} components, found on {count} images, "
+        f"have {100 * components.kept:.0f}% of the variance",
+        flush=True,
+    )
+    return components
+
+
+def _shown(numbers: Sequence[Number], what: str) -> Iterable[Number]:
+    return track(numbers, what, console=Console(stderr=True), disable=not sys.stderr.isatty())
