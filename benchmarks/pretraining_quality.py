@@ -294,7 +294,7 @@ def words(options: Options, key: str) -> list[str]:
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By task, schedule and arm: mean of the test figures, and what they are above `scratch` and `joint` (equal time: above the short one)."""
+    """Mean test figures of every arm, and what they are above `scratch` and `joint`; equal time: its short ones."""
     groups: dict[tuple[str, str, str], dict[tuple[int, int], float]] = {}
     for row in rows:
         key = (row["task"], row["schedule"], row["arm"])
