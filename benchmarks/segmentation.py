@@ -240,7 +240,7 @@ def main() -> None:
         result = {
             "command": f"python -m benchmarks.segmentation {shown}",
             "scale": f"fastitpn_nano at {options.get('px', '128')} px, head {options.get('head', 'linear')}, "
-            f"{counts[0]} scenes to train on for {options.get('epochs', '40')} epochs, {counts[1]} to validate on, "
+            f"{counts[0]} scenes to train on for {options.get('epochs', '25')} epochs, {counts[1]} to validate on, "
             f"background and {CLASSES} classes",
             **describe_machine(),
             "summary": summary,
