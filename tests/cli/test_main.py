@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 import tomllib
@@ -161,3 +162,9 @@ def test_an_interrupt_from_outside_ends_with_130():
 def test_the_console_script_is_the_entry():
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     assert tomllib.loads(pyproject.read_text())["project"]["scripts"]["fastitpn"] == "fastitpn.cli.main:entry"
+
+
+def test_the_package_is_a_command_too():
+    words = [sys.executable, "-m", "fastitpn", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "src"})
+    assert (done.returncode, done.stdout.split()[-1]) == (0, fastitpn.__version__)
