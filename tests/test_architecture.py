@@ -46,6 +46,7 @@ MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference
         "benchmarking",
         "application",
     },
+    "__main__": {"cli"},
 }
 MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "fastitpn", *sys.stdlib_module_names}
 MEANINGLESS = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
