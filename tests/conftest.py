@@ -70,6 +70,28 @@ def segment_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def panoptic_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few real pictures with segments of three classes of things and two of stuff, as COCO has them; read only."""
+    from fastitpn.data.scenes import build_scenes
+
+    folder = tmp_path_factory.mktemp("panoptic_scenes") / "data"
+    build_scenes(folder, forms=("panoptic",), panoptic=(10, 5), classes=4, px=(64, 80))
+    return folder / "panoptic"
+
+
+@pytest.fixture(scope="session")
+def panoptic_run(panoptic_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A short fine-tuning for panoptic segmentation; read only."""
+    from tiny_runs import PANOPTIC
+
+    import fastitpn
+
+    out = tmp_path_factory.mktemp("runs") / "panoptic"
+    keys = {**PANOPTIC, "weights": pretrained_run.directory, "lr": 2e-3, "steps": 6}
+    return fastitpn.finetune("segment", data=panoptic_scenes, out=out, **keys)
+
+
+@pytest.fixture(scope="session")
 def detect_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few real pictures with boxes and masks of three classes, in COCO's format; read only."""
     from fastitpn.data.scenes import build_scenes

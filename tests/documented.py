@@ -3,16 +3,19 @@
 import re
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 
 import timm
 import torch
+from PIL import Image
 from tiny_runs import TRAINING, words
 from video_example import moving, write_video
 
 import fastitpn
 from fastitpn.cli.main import VERBS
 from fastitpn.cli.verb import Verb
+from fastitpn.data.scenes import build_scenes
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_END = {("app",)}
@@ -66,6 +69,9 @@ def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_s
     shutil.copytree(scenes.val, folder / "flowers" / "val")
     shutil.copytree(segment_scenes, folder / "streets")
     shutil.copytree(detect_scenes, folder / "animals")
+    with tempfile.TemporaryDirectory() as made:
+        build_scenes(Path(made) / "scenes", forms=("panoptic",), panoptic=(6, 3), classes=4, px=(40, 72))
+        shutil.copytree(Path(made) / "scenes" / "panoptic", folder / "coco")
     write_video(folder / "clip.mp4", moving(4))
     write_voc(folder / "voc", sorted(scenes.unlabelled.iterdir())[:3])
     for name in set(re.findall(r"\bfast_itpn_\w+\.pt\b", texts)):
@@ -84,11 +90,15 @@ def write_published(file: Path, size: str) -> None:
 
 
 def write_voc(folder: Path, pictures: list[Path]) -> None:
-    """A Pascal VOC data set of one box in each picture."""
-    (folder / "JPEGImages").mkdir(parents=True)
-    (folder / "Annotations").mkdir()
+    """A Pascal VOC data set of one box in each picture, with its mask."""
+    for name in ("JPEGImages", "Annotations", "SegmentationObject"):
+        (folder / name).mkdir(parents=True)
     box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>30</ymax></bndbox>"
     for path in pictures:
         shutil.copy(path, folder / "JPEGImages")
         text = f"<annotation><filename>{path.name}</filename><object><name>dog</name>{box}</object></annotation>"
         (folder / "Annotations" / f"{path.stem}.xml").write_text(text)
+        with Image.open(path) as picture:
+            mask = Image.new("L", picture.size)
+        mask.paste(1, (3, 4, 19, 28))
+        mask.save(folder / "SegmentationObject" / f"{path.stem}.png")

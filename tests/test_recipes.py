@@ -125,6 +125,32 @@ def test_published_pre_training(size, side, hidden, drop_path, epochs):
     assert "not known: we have not run it" in header(recipe)["time"]
 
 
+@pytest.mark.parametrize(
+    ("name", "detector", "epochs", "lr", "layer_decay", "drop_path"),
+    [
+        ("large_mask_rcnn_1x", "mask_rcnn", 12, 2e-4, 0.95, 0.2),
+        ("base_mask_rcnn_3x", "mask_rcnn", 36, 1.5e-4, 0.90, 0.3),
+        ("base_cascade_3x", "cascade_mask_rcnn", 36, 1e-4, 0.90, 0.2),
+        ("base_dino_1x", "dino", 12, 1e-4, 0.90, 0.2),
+    ],
+)
+def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path):
+    recipe = ROOT / "recipes" / f"detect_coco_{name}.yaml"
+    config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
+    assert (config.model, config.detector) == (f"fastitpn_{name.split('_')[0]}", detector)
+    assert (config.px, config.max_px, config.multi_scale) == (800, 1333, tuple(range(480, 801, 32)))
+    assert (config.epochs, config.schedule, config.warmup_steps) == (epochs, "step", 500)
+    assert (config.lr, config.layer_decay, config.drop_path) == (lr, layer_decay, drop_path)
+    assert (config.hflip, config.jitter, config.photometric) == (0.5, None, False)
+    if detector == "dino":  # its own publication's, where iTPN's is not public
+        assert (config.weight_decay, config.clip_grad, config.queries, config.layers) == (1e-4, 0.1, 900, 6)
+    else:
+        assert (config.weight_decay, config.betas) == (0.05, (0.9, 0.999))
+    assert config.devices * config.nodes * config.batch * config.accumulate == (16 if detector == "dino" else 64)
+    assert "not known: we have not run it" in header(recipe)["time"]
+    assert "not known" in header(recipe)["figure"]
+
+
 @pytest.mark.parametrize(("size", "decay"), [("base", 0.90), ("large", 0.95)])
 def test_published_segmentation(size, decay):
     recipe = ROOT / "recipes" / f"segment_ade20k_{size}.yaml"

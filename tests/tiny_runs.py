@@ -24,6 +24,18 @@ TRAINING: dict[str, Any] = {
 }
 """Keys of all trainings."""
 
+PANOPTIC: dict[str, Any] = {
+    **TRAINING,
+    "panoptic": True,
+    "head": "mask2former",
+    "head_width": 32,
+    "queries": 12,
+    "px": 64,
+    "scale_range": (1, 1),
+    "photometric": False,
+}
+"""Those of a panoptic segmentation."""
+
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fastitpn.__file__).parents[1])}
 """Of processes that are to use this very package."""

@@ -43,6 +43,14 @@ def missing_image(data):
     return data / "train" / "000001.jpg", "image 2"
 
 
+def of_no_image(data):
+    return change(data, "train", lambda c: c["annotations"][2].update(image_id=4711)), "there is no image 4711"
+
+
+def image_twice(data):
+    return change(data, "train", lambda c: c["images"][5].update(id=5)), "its id is that of 000004.jpg and of"
+
+
 def twice(data):
     return change(data, "train", lambda c: c["annotations"][1].update(id=1)), "annotation 1"
 
@@ -59,7 +67,10 @@ def damaged_image(data):
     return path, "cannot read this image"
 
 
-@pytest.mark.parametrize("spoil", [unknown_category, outside, no_size, missing_image, twice, cut, damaged_image])
+SKIPPED = (unknown_category, outside, no_size, of_no_image, image_twice, missing_image, damaged_image)
+
+
+@pytest.mark.parametrize("spoil", [*SKIPPED, twice, cut])
 def test_bad_input_ends_with_one_message(data, spoil, tmp_path, capsys):
     path, what = spoil(data)
     assert main(["finetune", "detect", *words(data=data, out=tmp_path / "out", **TRAINING)]) == 2
@@ -70,6 +81,26 @@ def test_bad_input_ends_with_one_message(data, spoil, tmp_path, capsys):
     assert str(path) in parts[2]
     assert what in parts[1] + parts[2]
     assert not (tmp_path / "out").exists()
+
+
+def test_skipped_it_is_counted_and_all_epochs_end(data, tmp_path, capsys):
+    for spoil in SKIPPED:
+        spoil(data)
+    keys = {**TRAINING, "data": data, "out": tmp_path / "run", "detector": "faster_rcnn", "on_error": "skip"}
+    assert main(["finetune", "detect", *words(**{**keys, "steps": 6}, scratch="true")]) == 0
+    log = (tmp_path / "run" / "log.txt").read_text()
+    [counts] = re.findall("on_error=skip: (.*)", log)
+    assert counts in capsys.readouterr().out
+    for kind in (
+        "1 x unknown category",
+        "1 x box outside of its image",
+        "1 x box of no size",
+        "x annotation of a missing image",
+        "1 x duplicate image id",
+        "1 x missing image file",
+        "1 x image that cannot be read",
+    ):
+        assert kind in counts
 
 
 def test_a_folder_without_annotations(scenes, tmp_path, capsys):

@@ -4,14 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
 
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.data.detection import detection_images, detection_split
 from fastitpn.data.detection_converters import Converted
+from fastitpn.data.detection_masks import unpack_masks
 from fastitpn.errors import InputError
 
 
@@ -99,6 +102,92 @@ def test_voc_beside_the_images(voc, tmp_path):
     assert (len(train), len(val)) == (1, 1)
     assert train.annotations(0).boxes.tolist() == [[0, 0, 30, 20], [10, 5, 20, 10]]
     assert convert(flat / "train", tmp_path / "one").files == (tmp_path / "one" / "annotations.json",)
+
+
+class TestVocMasks:
+    """PNGs of the folder SegmentationObject: 0 is nothing, 255 void, any other number a thing."""
+
+    @pytest.fixture
+    def numbers(self, voc) -> NDArray[np.uint8]:
+        """Of the image `a`: its dog has number 1 and a void rim; its car is difficult, so it is void."""
+        numbers = np.full((20, 30), 255, np.uint8)
+        numbers[1:19, 1:29] = 1
+        numbers[5:10, 10:20] = 255
+        return numbers
+
+    def paint(self, voc: Path, name: str, numbers: NDArray[np.uint8]) -> Path:
+        path = voc / "SegmentationObject" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        image = Image.fromarray(numbers)
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
+        image.save(path)
+        return path
+
+    def test_they_are_those_of_the_boxes(self, voc, numbers, tmp_path):
+        self.paint(voc, "a", numbers)
+        small = np.zeros((20, 30), np.uint8)
+        small[5:10, 4:9] = 1
+        self.paint(voc, "c", small)
+        written = convert(voc, tmp_path / "out")
+        assert (written.num_annotations, written.num_masks) == (3, 3)
+        train, val = detection_split(tmp_path / "out", with_masks=True)
+        things = train.annotations(0)
+        dog, car = unpack_masks(things.masks, 20, 30).numpy()
+        assert np.array_equal(dog, numbers == 1)
+        assert (car.sum(), car[5:10, 10:20].sum()) == (50, 50)  # its box
+        assert things.area.tolist() == [18 * 28 - 50, 50]
+        assert things.boxes.tolist() == [[0, 0, 30, 20], [10, 5, 20, 10]]
+        assert np.array_equal(unpack_masks(val.annotations(0).masks, 20, 30)[0].numpy(), small == 1)
+
+    def test_numbers_in_any_order(self, voc, tmp_path):
+        """By overlap; and where that says nothing, the n-th object has the number n."""
+        boxes = [(1, 1, 10, 10), (11, 1, 20, 20), (21, 1, 30, 20), (21, 1, 30, 20)]
+        voc_file(voc / "Annotations" / "a.xml", *(voc_object("dog", *box) for box in boxes))
+        numbers = np.zeros((20, 30), np.uint8)
+        numbers[0:10, 0:10], numbers[0:20, 10:20] = 7, 1
+        numbers[0:20:2, 20:30], numbers[1:20:2, 20:30] = 4, 3
+        self.paint(voc, "a", numbers)
+        [file] = convert(voc, tmp_path / "out", with_masks=True).files  # c of the other part has none
+        masks = unpack_masks(detection_images(file).annotations(0).masks, 20, 30).numpy()
+        for mask, number in zip(masks, (7, 1, 3, 4), strict=True):
+            assert np.array_equal(mask, numbers == number)
+
+    def test_images_without_them(self, voc, numbers, tmp_path):
+        """Which VOC has more of: all, or only those with masks, or boxes alone."""
+        self.paint(voc, "a", numbers)
+        counts = {}
+        for masks in (None, True, False):
+            written = convert(voc, tmp_path / str(masks), with_masks=masks)
+            counts[masks] = (written.num_images, written.num_annotations, written.num_masks)
+        assert counts == {None: (3, 3, 2), True: (2, 2, 2), False: (3, 3, 0)}  # b has nothing in it
+        with pytest.raises(InputError, match="no annotation of this file has a mask"):
+            detection_split(tmp_path / "None", with_masks=True)
+        (voc / "SegmentationObject" / "a.png").unlink()
+        with pytest.raises(InputError, match="in no image of this folder every thing has a mask"):
+            convert(voc, tmp_path / "out", with_masks=True)
+
+    @pytest.mark.parametrize(
+        ("spoil", "kind"),
+        [
+            (lambda path: path.write_text("text"), "masks that cannot be read"),
+            (lambda path: Image.new("RGB", (30, 20)).save(path), "masks that cannot be read"),
+            (lambda path: Image.new("L", (20, 30)).save(path), "masks of another size"),
+            (lambda path: Image.new("L", (30, 20), 3).save(path), "mask of no object"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, voc, tmp_path, spoil, kind):
+        voc_file(voc / "Annotations" / "a.xml", voc_object("dog", 1, 1, 3, 3))
+        path = self.paint(voc, "a", np.zeros((20, 30), np.uint8))
+        spoil(path)
+        with pytest.raises(InputError, match=f"1 x {kind}") as caught:
+            convert(voc, tmp_path / "out")
+        assert str(path) in caught.value.where
+        written = convert(voc, tmp_path / "out", on_error="skip")
+        assert written.num_images == (3 if "no object" in kind else 2)
+
+    def test_lists_of_segmentation_alone(self, voc, tmp_path):
+        (voc / "ImageSets" / "Main").rename(voc / "ImageSets" / "Segmentation")
+        assert convert(voc, tmp_path / "out").num_images == 3
 
 
 @pytest.mark.parametrize("copy", [False, True])
@@ -222,8 +311,10 @@ def test_folders_that_are_wrong(tmp_path, setup, what):
 
 def test_the_command(yolo, tmp_path, capsys):
     assert main(["data", "convert", f"data={yolo}", f"out={tmp_path / 'out'}"]) == 0
-    assert "done: 4 images, 3 boxes of 2 classes in annotations_train.json, annotations_val.json" in (
-        capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "done: 4 images, 3 boxes of 2 classes, 1 with masks, in annotations_train.json, annotations_val.json" in said
+    assert "with_masks=true takes only images in which all have one" in said
+    assert main(["data", "convert", f"data={yolo}", "with_masks=false", f"out={tmp_path / 'out'}"]) == 0
+    assert "done: 4 images, 3 boxes of 2 classes in annotations_train.json, a" in capsys.readouterr().out
     assert main(["data", "convert", f"data={yolo}", "form=voc", f"out={tmp_path / 'out'}"]) == 2
     assert "no XML files of Pascal VOC in this folder" in capsys.readouterr().err

@@ -127,6 +127,21 @@ def test_flips_happen_as_often_as_asked(scene):
     assert 30 <= flipped <= 70
 
 
+def test_photometric_distortion_changes_colours_alone(scene):
+    changed = 0
+    for seed in range(20):
+        samples = []
+        for photometric in (False, True):
+            torch.manual_seed(seed)
+            samples.append(DetectTrain(square_px=64, photometric=photometric, **NORMAL)(*scene))
+        plain, other = samples
+        changed += not torch.equal(plain["image"], other["image"])
+        assert other["image"].min() >= 0
+        assert other["image"].max() <= 1
+        assert all(torch.equal(plain[key], other[key]) for key in ("boxes", "labels", "masks"))
+    assert changed >= 10
+
+
 def test_crowds_are_no_targets(scene):
     image, things = scene
     sample = VIEWS["fitted"](image, of(BOXES, things.masks, crowd=[False, True, False]))

@@ -23,6 +23,7 @@ SMALL = {
     "forms": FORMS,
     "detect": (10, 6),
     "segment": (6, 4),
+    "panoptic": (5, 3),
     "seed": 5,
 }
 CLASSES = ("mammal", "produce", "building")
@@ -60,6 +61,8 @@ class TestFiles:
             "detect/val": 6,
             "segment/train": 6,
             "segment/val": 4,
+            "panoptic/train": 5,
+            "panoptic/val": 3,
         }
         assert len(list(scenes.unlabelled.glob("*.jpg"))) == 24
         for folder in (scenes.train, scenes.val):
@@ -76,11 +79,11 @@ class TestFiles:
 
     def test_no_two_scenes_are_alike(self, scenes):
         digests = [digest for name, digest in _digests(scenes.directory).items() if name.endswith(".jpg")]
-        assert len(set(digests)) == len(digests) == 68
+        assert len(set(digests)) == len(digests) == 76
 
     def test_contact_sheet_has_a_row_per_folder(self, scenes):
         sheet = draw_contact_sheet(scenes, per_row=4, cell_px=50)
-        assert sheet.size == (4 * 54, 11 * 68)
+        assert sheet.size == (4 * 54, 13 * 68)
         cell = np.asarray(sheet)[14:54, 0:40]
         assert cell.std() > 10
 
@@ -160,7 +163,7 @@ class TestDeterminism:
 class TestAllOrNothing:
     def test_an_interrupted_build_leaves_nothing(self, tmp_path):
         def interrupt(done: int, total: int) -> None:
-            assert total == 68
+            assert total == 76
             if done == 30:
                 raise KeyboardInterrupt
 
@@ -320,7 +323,7 @@ class TestRefusals:
             ({"classes": 1}, "2 to 10"),
             ({"px": (128, 64)}, "shortest, longest side"),
             ({"px": (8, 64)}, "at least 32"),
-            ({"forms": ("classify", "panoptic")}, "one or more of"),
+            ({"forms": ("classify", "video")}, "one or more of"),
             ({"forms": ()}, "one or more of"),
             ({"unlabelled": 0}, "at least 1"),
             ({"detect": (10, 0)}, "at least 1"),

@@ -143,3 +143,19 @@ def test_evaluation_sees_the_whole_image(mask):
     image = SegmentationEval(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))(picture(mask))
     assert image.shape == (3, 50, 70)
     assert image.min() == -1
+
+
+def test_codes_of_segments_stay_what_they_are(mask):
+    """As many things as an image may have: no number is rounded."""
+    codes = mask.astype(np.int32)
+    codes[mask == 3] += 256 * 40_000
+    codes[mask == IGNORE] += 256 * 65_000
+    view = transform(px=48, scale_range=(0.3, 3.0))
+    for seed in range(10):
+        with seeded(seed):
+            _, labels = view(picture(mask), mask)
+        with seeded(seed):
+            _, found = view(picture(mask), codes)
+        assert found.dtype == torch.int32
+        assert set(found.unique().tolist()) <= {*np.unique(codes).tolist(), IGNORE}
+        assert torch.equal((found & 255).to(torch.uint8), labels)

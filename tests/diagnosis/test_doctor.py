@@ -179,6 +179,25 @@ def test_coco_annotations(check, detect_scenes, tmp_path):
     assert (by_file[gone], by_file[bad]) == ("missing image file", "image that cannot be read")
     assert by_file[copied] == "same image in several parts"
     assert kinds(found.problems).count("unreadable image") == 0  # said once
+    assert "image that is not listed" not in kinds(found.notes)
+
+
+def test_images_that_no_file_of_annotations_lists(check, detect_scenes, tmp_path, capsys):
+    data = shutil.copytree(detect_scenes, tmp_path / "animals")
+    forgotten = data / "train" / "more" / "forgotten.png"
+    forgotten.parent.mkdir()
+    Image.new("RGB", (20, 20)).save(forgotten)
+    file = data / "annotations_val.json"
+    content = json.loads(file.read_text())
+    left = content["images"].pop()
+    content["images"].append(content["images"][0] | {"id": 999})  # listed twice is listed
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] != left["id"]]
+    file.write_text(json.dumps(content))
+    found = check(data)
+    unlisted = [finding for finding in found.notes if finding.kind == "image that is not listed"]
+    assert [finding.files for finding in unlisted] == [(forgotten,), (data / "val" / left["file_name"],)]
+    assert unlisted[0].what == "it is not in annotations_train.json, annotations_val.json"
+    assert f"{forgotten}: image that is not listed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

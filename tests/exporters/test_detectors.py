@@ -18,12 +18,16 @@ from fastitpn.inference.detect_predictor import DetectPredictor
 from fastitpn.tasks.detect.model import create_detector
 
 SMALL = {"queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2, "detections": 10}
+SHORT = {"depths": (1, 1, 2)}
+"""Every part of a trunk, with few of the operations that exporters take one by one."""
+FEW = {"proposals": 100, "detections": 20}
 
 
 @pytest.fixture(scope="module")
 def dino(detector_run, tmp_path_factory):
     """A checkpoint of a small detector; its first weights, a little more decided."""
     checkpoint = torch.load(detector_run.best_checkpoint, weights_only=True)
+    checkpoint["model"]["arguments"] |= SHORT
     checkpoint["detector"] = {"name": "dino", "arguments": SMALL}
     torch.manual_seed(0)
     model = create_detector(checkpoint["model"], checkpoint["detector"], len(checkpoint["classes"]))
@@ -38,7 +42,7 @@ def dino(detector_run, tmp_path_factory):
 def dino_onnx(dino, detect_scenes, tmp_path_factory):
     """Of any size and number of images, measured on its data."""
     out = tmp_path_factory.mktemp("export") / "dino"
-    return fastitpn.export("onnx", dino, dynamic="all", px=64, data=detect_scenes, out=out)
+    return fastitpn.export("onnx", dino, dynamic="all", px=64, data=detect_scenes, limit=4, out=out)
 
 
 def about(folder) -> dict:
@@ -107,12 +111,14 @@ def test_torch_export_with_acceleration(dino, tmp_path):
 @pytest.mark.parametrize(("detector", "acceleration"), [("mask_rcnn", "fast"), ("cascade_mask_rcnn", "off")])
 def test_a_detector_of_torchvision_image_by_image(detector, acceleration, detector_run, detect_scenes, tmp_path):
     checkpoint = torch.load(detector_run.best_checkpoint, weights_only=True)
+    checkpoint["detector"] = {"name": detector, "arguments": {**checkpoint["detector"]["arguments"], **FEW}}
     if detector != "mask_rcnn":
         torch.manual_seed(0)
-        model = create_detector(checkpoint["model"], {**checkpoint["detector"], "name": detector}, 3)
+        checkpoint["model"]["arguments"] |= SHORT
+        model = create_detector(checkpoint["model"], checkpoint["detector"], 3)
         for predictor in model.roi_heads.box_predictors:
             torch.nn.init.normal_(predictor.cls_score.weight, std=0.5)
-        checkpoint |= {"detector": {**checkpoint["detector"], "name": detector}, "weights": model.state_dict()}
+        checkpoint["weights"] = model.state_dict()
     torch.save(checkpoint, tmp_path / "a.ckpt")
     keys = {"dynamic": "off", "px": 64, "limit": 4, "data": detect_scenes, "acceleration": acceleration}
     out = fastitpn.export("onnx", tmp_path / "a.ckpt", out=tmp_path / "a", **keys)

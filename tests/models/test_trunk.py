@@ -127,3 +127,38 @@ def test_checkpointing_recomputes() -> None:
     model.set_grad_checkpointing()
     model(torch.randn(1, 3, 64, 64)).sum().backward()
     assert sorted(calls) == ["attention", "attention", "cell", "cell"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("class_token", [False, True])
+def test_the_two_halves_of_the_trunk_are_the_trunk(class_token: bool, path: str) -> None:
+    model, x = small_model(class_token=class_token), torch.randn(2, 3, 64, 96)
+    tokens = model.embed_tokens(x)
+    assert tokens.shape == (2, 24, 64)
+    if class_token:
+        first = (model.cls_token + model.pos_embed[:, :1]).expand(2, -1, -1)
+        tokens = torch.cat((first, tokens), dim=1)
+    assert torch.equal(model.attend_tokens(tokens), model.encode(x)[2])
+
+
+@torch.no_grad()
+def test_tokens_of_several_images_attend_to_one_another() -> None:
+    model, one, other = small_model(), torch.randn(1, 3, 32, 32), torch.randn(1, 3, 64, 48)
+    parts = [model.embed_tokens(one), model.embed_tokens(other)]
+    joined = model.attend_tokens(torch.cat(parts, dim=1))
+    assert joined.shape == (1, 4 + 12, 64)
+    assert not torch.allclose(joined[:, :4], model.attend_tokens(parts[0]))
+    turned = model.attend_tokens(torch.cat(parts[::-1], dim=1))  # positions are in the tokens: their order is nothing
+    torch.testing.assert_close(turned, torch.cat((joined[:, 4:], joined[:, :4]), dim=1))
+
+
+def test_a_joined_sequence_has_no_grid() -> None:
+    tokens = torch.zeros(1, 20, 64)
+    model = small_model()
+    model.set_acceleration("fast")
+    with pytest.raises(InputError, match=r"no grid.*\n.*plain model.*\n.*set_acceleration\('off'\)"):
+        model.attend_tokens(tokens)
+    with pytest.raises(InputError, match="no grid"):
+        small_model(relative_position="own", class_token=True).attend_tokens(tokens)
+    with pytest.raises(InputError, match="to 64x64"):
+        model.embed_tokens(torch.zeros(1, 3, 60, 64))

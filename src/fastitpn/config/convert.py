@@ -17,6 +17,8 @@ class DataConvertConfig(Config):
     """Folder of a Pascal VOC or YOLO data set."""
     form: Literal["voc", "yolo"] | None = None
     """What data is in; none finds it."""
+    with_masks: bool | None = None
+    """Take only images in which every thing has a mask (true), or boxes alone (false); none takes all there is."""
     copy: bool = False
     """Copy the images to out; else the files there name them where they are."""
     on_error: Literal["stop", "skip"] = "stop"

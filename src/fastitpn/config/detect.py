@@ -53,6 +53,8 @@ class DetectConfig(TrainingConfig):
     """Shorter sides to draw from while training, such as 480,640,800; none takes px alone."""
     jitter: Scales | None = None
     """Large-scale jitter instead: smallest and largest random scale, then a square of px is cut out or padded."""
+    photometric: bool = False
+    """Distort brightness, contrast, saturation and hue; the published recipes do not."""
     scratch: bool = False
     """Start from random weights on purpose; else a run without weights is warned about."""
     weights_strict: bool = True

@@ -17,7 +17,8 @@ class DoctorConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("data",)
 
     data: Path
-    """Folder or file, as for pretrain and finetune: images, class folders, images with masks, COCO annotations."""
+    """Folder or file, as for pretrain and finetune: images, class folders, images with masks, COCO annotations (with
+    task=segment their masks), COCO panoptic annotations."""
     val: Path | None = None
     """Data to validate on, of the same form; none takes a part of data, if it has one."""
     task: Literal["pretrain", "classify", "segment", "detect"] | None = None

@@ -74,8 +74,14 @@ def to_dict(config: Config) -> dict[str, Any]:
 def to_yaml(config: Config) -> str:
     """The configuration as a recipe: all keys, so that it says the same when a default changes."""
     header = f"# Every key of the run. To repeat it: fastitpn {config._command} recipe=THIS_FILE\n"
-    keys: str = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, default_flow_style=None)
-    return header + keys
+    return header + "".join(_line(key, value) for key, value in to_dict(config).items())
+
+
+def _line(key: str, value: Any) -> str:
+    """A key and its value in YAML; all keys at once would be one mapping in {...} if none held a list or a mapping."""
+    flow = None if isinstance(value, list | dict) else False
+    text: str = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=flow)
+    return text
 
 
 def to_command(config: Config) -> str:

@@ -36,6 +36,8 @@ class SegmentConfig(MasksConfig, TrainingConfig):
     """What makes classes of the pyramid: linear is light, upernet slower, mask2former the slowest."""
     head_width: Count | None = None
     """Channels inside of upernet (none: twice the pyramid's; published: 768) or mask2former (none: the pyramid's)."""
+    panoptic: bool = False
+    """Learn each thing for itself, and stuff, from COCO's panoptic annotations; head=mask2former."""
     queries: Count = 100
     """Masks that mask2former makes of an image at most."""
     features: Literal["pyramid", "pyramid_and_trunk"] = "pyramid"
@@ -91,6 +93,8 @@ class SegmentConfig(MasksConfig, TrainingConfig):
             result.append(f"head_width: expected none for head=linear, which has no width, got {self.head_width}")
         if self.head == "mask2former" and (self.head_width or 32) % 32:
             result.append(f"head_width: expected a multiple of 32 for head=mask2former, got {self.head_width}")
+        if self.panoptic and self.head != "mask2former":
+            result.append(f"head: expected mask2former for panoptic=true, got {self.head}")
         if self.freeze and self.weights is None:
             result.append("freeze: expected false without weights, since random features are worth nothing, got true")
         if self.scratch and self.weights is not None:

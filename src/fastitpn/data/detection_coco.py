@@ -79,6 +79,16 @@ def scan_coco(
     )
 
 
+def listed_files(file: Path, images: Path) -> list[Path]:
+    """Where the images of a file are or should be, whether or not they can be used.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    names = [image.get("file_name") for image in _load(file)["images"] if isinstance(image, dict)]
+    return [locate(name, images) for name in names if isinstance(name, str) and name]
+
+
 def _load(file: Path) -> dict[str, list[Any]]:
     fix = "write or copy the file again"
     try:

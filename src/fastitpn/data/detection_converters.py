@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,24 +27,29 @@ class Converted:
         classes: Names in the order of their categories, whose ids count from 1.
         num_images: In all files.
         num_annotations: In all files.
+        num_masks: Of those that have one.
     """
 
     files: tuple[Path, ...]
     classes: tuple[str, ...]
     num_images: int
     num_annotations: int
+    num_masks: int
 
 
-def read_source(data: Path, *, form: Form | None = None, on_error: OnError = "stop") -> Source:
+def read_source(
+    data: Path, *, form: Form | None = None, masks: bool | None = None, on_error: OnError = "stop"
+) -> Source:
     """The images, boxes and outlines of a data set.
 
     Args:
         data: Folder, see `LAYOUT`.
         form: Of the data; None finds it.
+        masks: True takes only the images in which every thing has a mask, False takes boxes alone, None all there is.
         on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
 
     Raises:
-        InputError: The data is of another form, something in it is wrong, or no box is left.
+        InputError: The data is of another form, something in it is wrong, or no box or mask is left.
     """
     if not data.is_dir():
         raise InputError("there is no such folder", where=data, expected=LAYOUT, fix="check the path")
@@ -54,7 +59,7 @@ def read_source(data: Path, *, form: Form | None = None, on_error: OnError = "st
     if not any(image.things for images in source.parts.values() for image in images):
         what = "no boxes in this folder" if not source.problems else "no boxes are left"
         raise InputError(what, where=data, expected=LAYOUT, fix="check the path, and what is listed above")
-    return source
+    return source if masks is None else _only_with_masks(source, data) if masks else _without_masks(source)
 
 
 def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> Converted:
@@ -78,7 +83,30 @@ def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> 
         classes=source.names,
         num_images=len(images),
         num_annotations=sum(len(image.things) for image in images),
+        num_masks=sum(thing.has_mask for image in images for thing in image.things),
     )
+
+
+def _only_with_masks(source: Source, data: Path) -> Source:
+    parts = {
+        part: [image for image in images if all(thing.has_mask for thing in image.things)]
+        for part, images in source.parts.items()
+    }
+    if not any(image.things for images in parts.values() for image in images):
+        what = "in no image of this folder every thing has a mask"
+        raise InputError(what, where=data, expected=LAYOUT, fix="leave with_masks=true out, for boxes alone")
+    return replace(source, parts=parts)
+
+
+def _without_masks(source: Source) -> Source:
+    parts = {
+        part: [
+            replace(image, things=tuple(replace(thing, polygons=(), mask=None) for thing in image.things))
+            for image in images
+        ]
+        for part, images in source.parts.items()
+    }
+    return replace(source, parts=parts)
 
 
 def _form_of(data: Path) -> Form:

@@ -18,14 +18,21 @@ class Thing:
     Attributes:
         name: Of its class.
         box: Left, top, right, bottom in pixels, within the image.
-        polygons: Its outline, [x0, y0, x1, y1, ...] in pixels each; empty if only its box is known.
+        polygons: Its outline, [x0, y0, x1, y1, ...] in pixels each; empty if it is not known.
+        mask: Or its mask, packed as by `pack_mask`; None if it is not known.
         crowd: It is no target, and no detection of it is wrong.
     """
 
     name: str
     box: Box
     polygons: tuple[tuple[float, ...], ...] = ()
+    mask: bytes | None = None
     crowd: bool = False
+
+    @property
+    def has_mask(self) -> bool:
+        """More than its box is known."""
+        return self.mask is not None or bool(self.polygons)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +107,11 @@ def as_coco(
             annotation |= {"category_id": category[thing.name], "iscrowd": int(thing.crowd)}
             left, top, right, bottom = thing.box
             annotation |= {"bbox": [left, top, right - left, bottom - top], "area": (right - left) * (bottom - top)}
-            if thing.polygons:
+            if thing.mask is not None:
+                annotation["segmentation"] = {"size": [height, width], "counts": thing.mask.decode("ascii")}
+            elif thing.polygons:
                 annotation["segmentation"] = [list(polygon) for polygon in thing.polygons]
+            if thing.has_mask:
                 annotation["area"] = mask_area(pack_mask(annotation["segmentation"], height, width), height, width)
             annotations.append(annotation)
     categories = [{"id": number, "name": name} for name, number in category.items()]

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from fastitpn.data.datasets import Sample
 from fastitpn.data.detection_annotations import Annotations
 from fastitpn.data.detection_masks import unpack_masks
+from fastitpn.data.photometric import distort_colors
 
 _SMALLEST_PX = 1.0
 """Boxes whose sides are shorter than this when all is done are no targets."""
@@ -36,7 +37,7 @@ def shorter_side_size(height: int, width: int, px: int, max_px: int) -> tuple[in
 
 @dataclass(frozen=True, kw_only=True)
 class DetectTrain:
-    """The training view: the whole image in one of several sizes, or large-scale jitter; then a random flip.
+    """The training view: the whole image in one of several sizes, or large-scale jitter; then a flip, and colours.
 
     Large-scale jitter scales an image that would just fit into a square by a random factor, takes a random part of it
     where it became larger than the square, and fills the square up at the right and bottom. Only the part is scaled,
@@ -52,6 +53,7 @@ class DetectTrain:
         square_px: Side of the square for large-scale jitter; None leaves images whole, by `px` and `max_px`.
         scale_range: Smallest and largest factor of the jitter; (1, 1) fits images into the square.
         hflip: Probability of a left-right flip.
+        photometric: Distort brightness, contrast, saturation and hue, each in half of the images.
     """
 
     mean: Sequence[float]
@@ -61,6 +63,7 @@ class DetectTrain:
     square_px: int | None = None
     scale_range: tuple[float, float] = (0.1, 2.0)
     hflip: float = 0.5
+    photometric: bool = False
 
     def __call__(self, image: Image.Image, annotations: Annotations) -> Sample:
         """An RGB image and what is in it to a sample.
@@ -71,6 +74,7 @@ class DetectTrain:
         """
         geometry = self._draw(image.height, image.width)
         pixels = _resize(F.crop(F.pil_to_tensor(image), *geometry.part), geometry, antialias=True)
+        pixels = distort_colors(pixels) if self.photometric else pixels
         pixels = _normalised(pixels, self.mean, self.std)
         canvas = (image.height, image.width)
         things = (~annotations.crowd).nonzero()[:, 0]

@@ -1,15 +1,18 @@
-"""Reads Pascal VOC: one XML file for each image, with the corners of its boxes."""
+"""Reads Pascal VOC: one XML file for each image, with the corners of its boxes, and perhaps a PNG of masks."""
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from fastitpn.data.detection_sources import Source, SourceImage, Thing
+from fastitpn.data.detection_voc_masks import read_masks
 from fastitpn.errors import InputError
 
 LAYOUT = (
-    "FOLDER/Annotations/a.xml, FOLDER/JPEGImages/a.jpg and FOLDER/ImageSets/Main/train.txt and val.txt; "
+    "FOLDER/Annotations/a.xml, FOLDER/JPEGImages/a.jpg, perhaps FOLDER/SegmentationObject/a.png, and "
+    "FOLDER/ImageSets/Main/train.txt and val.txt; "
     "or XML files beside their images, in FOLDER or in its folders train and valid"
 )
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -25,7 +28,7 @@ def read_voc(data: Path) -> Source:
     """The images of each part; classes are in alphabetical order.
 
     Corners count from 1 and belong to the box, as in the original. Things marked as difficult become crowds, which
-    are no targets and at which no detection is wrong.
+    are no targets and at which no detection is wrong; their masks are void in the original, so theirs is their box.
 
     Raises:
         InputError: There are no XML files.
@@ -46,7 +49,8 @@ def read_voc(data: Path) -> Source:
 def _files(data: Path) -> Iterator[tuple[str, Path]]:
     """Parts and XML files."""
     annotations = data / "Annotations"
-    lists = sorted((data / "ImageSets" / "Main").glob("*.txt"))
+    kinds = ("Main", "Segmentation")
+    lists = next((found for kind in kinds if (found := sorted((data / "ImageSets" / kind).glob("*.txt")))), [])
     by_name = {file.stem: file for file in lists}
     if "train" not in by_name and "trainval" in by_name:
         by_name["train"] = by_name["trainval"]
@@ -82,8 +86,22 @@ def _image(file: Path, data: Path, source: Source) -> SourceImage | None:
         what = f"{path.name} is {size[1]}x{size[0]} px, the boxes are for {declared[1]:g}x{declared[0]:g} px"
         source.note("image of another size", what, file, image=True)
         return None
-    things = (_thing(found, size, f"object {place}", file, source) for place, found in enumerate(root.iter("object")))
-    return SourceImage(path=path, size=size, things=tuple(thing for thing in things if thing is not None))
+    read = (_thing(found, size, f"object {place}", file, source) for place, found in enumerate(root.iter("object")))
+    things = [thing for thing in read if thing is not None]
+    masks = data / "SegmentationObject" / f"{file.stem}.png"
+    if masks.is_file():
+        packed = read_masks(masks, size, [thing.box for thing in things], source)
+        if packed is None:
+            return None
+        things = [_masked(thing, mask) for thing, mask in zip(things, packed, strict=True)]
+    return SourceImage(path=path, size=size, things=tuple(things))
+
+
+def _masked(thing: Thing, mask: bytes | None) -> Thing:
+    if mask is None and thing.crowd:
+        left, top, right, bottom = thing.box
+        return replace(thing, polygons=((left, top, right, top, right, bottom, left, bottom),))
+    return replace(thing, mask=mask)
 
 
 def _thing(found: ElementTree.Element, size: tuple[int, int], where: str, file: Path, source: Source) -> Thing | None:

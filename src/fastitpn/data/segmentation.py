@@ -10,12 +10,14 @@ import numpy as np
 
 from fastitpn.data.detection_annotations import DetectionImages
 from fastitpn.data.folders import list_images
+from fastitpn.data.panoptic_codes import Codes
 from fastitpn.data.segmentation_classes import SegmentationClasses, distinct_colors, find_classes
 from fastitpn.data.segmentation_coco import CocoLabels, coco_images, coco_split, is_coco
 from fastitpn.data.segmentation_masks import Labels, MaskReader, check_pairs
 from fastitpn.data.segmentation_panoptic import (
     PanopticImage,
     PanopticLabels,
+    PanopticScan,
     check_names,
     find_panoptic,
     read_panoptic,
@@ -54,6 +56,11 @@ class MaskedImages:
         """Labels uint8 [H, W] of an image."""
         return self.masks(index) if callable(self.masks) else MaskReader.of(self.classes)(self.masks[index])
 
+    def codes(self, index: int) -> Codes:
+        """Codes of the segments, int32 [H, W], of an image of a panoptic data set."""
+        assert isinstance(self.masks, PanopticLabels)
+        return self.masks.codes(index)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskFolders:
@@ -67,6 +74,7 @@ class MaskFolders:
         ignore_index: Number in the masks of pixels to leave out; None takes the file's, else 255.
         reduce_zero_label: Number 0 is no class and 1 the first; None takes the file's, else false.
         on_error: Stop at pairs that cannot be used, or skip them.
+        panoptic: Segments are wanted, and not classes of pixels alone.
     """
 
     data: Path
@@ -76,6 +84,7 @@ class MaskFolders:
     ignore_index: int | None = None
     reduce_zero_label: bool | None = None
     on_error: Literal["stop", "skip"] = "stop"
+    panoptic: bool = False
 
     @property
     def in_coco(self) -> bool:
@@ -125,6 +134,8 @@ def segmentation_split(
     classes = folders.read_classes()
     if folders.find_panoptic("train", "") is not None:
         return _panoptic_split(folders, val, classes, val_ratio, seed)
+    if folders.panoptic:
+        raise _no_segments(folders.data)
     if folders.in_coco:
         train_images, val_images, classes = coco_split(
             folders.data,
@@ -168,8 +179,10 @@ def segmentation_images(folders: MaskFolders, classes: SegmentationClasses | Non
     if classes is not None:
         own = _as_trained(own, classes, folders)
     if (files := folders.find_panoptic("val", "")) is not None:
-        panoptic, names = read_panoptic(*files, on_error=folders.on_error)
-        return _of_panoptic(panoptic, own if own.names else _named(own, names))
+        found_segments = read_panoptic(*files, on_error=folders.on_error)
+        return _of_panoptic(found_segments.images, _named(own, found_segments, folders))
+    if own.panoptic or folders.panoptic:
+        raise _no_segments(folders.data)
     if folders.in_coco:
         found, own = coco_images(folders.data, own, images=folders.images_of_coco, on_error=folders.on_error)
         return _of_coco(found, own)
@@ -202,12 +215,26 @@ def _of_panoptic(images: list[PanopticImage], classes: SegmentationClasses) -> M
     if not images:
         raise InputError("no images are left", expected="images with segments", fix="correct the files above")
     check_names(images, classes.names)
-    masks = PanopticLabels(images, classes.names)
+    masks = PanopticLabels(images, classes.names, classes.things or ())
     return MaskedImages(images=[image.path for image in images], masks=masks, classes=classes)
 
 
-def _named(classes: SegmentationClasses, names: tuple[str, ...]) -> SegmentationClasses:
-    return replace(classes, names=names, colors=distinct_colors(names))
+def _named(classes: SegmentationClasses, found: PanopticScan, folders: MaskFolders) -> SegmentationClasses:
+    """The classes with the names of a file, if they have none, and its things, if segments are wanted."""
+    if not classes.names:
+        classes = replace(classes, names=found.names, colors=distinct_colors(found.names))
+    if folders.panoptic and not classes.panoptic:
+        classes = replace(classes, things=tuple(name for name in classes.names if name in found.things))
+    return classes
+
+
+def _no_segments(data: Path) -> InputError:
+    return InputError(
+        "there are no panoptic annotations in this data",
+        where=data,
+        expected="panoptic_train2017.json as COCO has it, with its PNGs, or such a file",
+        fix="finetune segment without panoptic=true for classes of pixels; finetune detect for things alone",
+    )
 
 
 def _panoptic_split(
@@ -215,12 +242,12 @@ def _panoptic_split(
 ) -> tuple[MaskedImages, MaskedImages]:
     files = folders.find_panoptic("train", "")
     assert files is not None
-    train, names = read_panoptic(*files, on_error=folders.on_error)
-    classes = classes if classes.names else _named(classes, names)
+    found = read_panoptic(*files, on_error=folders.on_error)
+    train, classes = found.images, _named(classes, found, folders)
     other = replace(folders, data=val or folders.data)
     val_files = other.find_panoptic("val") if val is None else other.find_panoptic("val", "")
     if val_files is not None:
-        held_out, _ = read_panoptic(*val_files, on_error=folders.on_error)
+        held_out = read_panoptic(*val_files, on_error=folders.on_error).images
     elif val is None:
         train, held_out = _hold_out(train, val_ratio, seed, folders.data)
     else:
@@ -266,9 +293,8 @@ def _as_trained(own: SegmentationClasses, trained: SegmentationClasses, folders:
         )
     ignore, reduce = folders.ignore_index, folders.reduce_zero_label
     numbering = own if own.names else trained
-    return SegmentationClasses(
-        names=trained.names,
-        colors=trained.colors,
+    return replace(
+        trained,
         ignore_index=numbering.ignore_index if ignore is None else ignore,
         reduce_zero_label=numbering.reduce_zero_label if reduce is None else reduce,
     )

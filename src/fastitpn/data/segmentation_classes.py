@@ -33,12 +33,24 @@ class SegmentationClasses:
         colors: For drawing, one for each name.
         ignore_index: Number in the files of pixels to leave out.
         reduce_zero_label: Number 0 in the files is no class (left out), and 1 is the first one.
+        things: Those of which each is told from the others, in a panoptic segmentation; None for a semantic one.
     """
 
     names: tuple[str, ...] = ()
     colors: tuple[Color, ...] = ()
     ignore_index: int = IGNORE
     reduce_zero_label: bool = False
+    things: tuple[str, ...] | None = None
+
+    @property
+    def panoptic(self) -> bool:
+        """Whether segments are meant, and not classes of pixels alone."""
+        return self.things is not None
+
+    @property
+    def counted(self) -> tuple[bool, ...]:
+        """Of each class, whether it is of things."""
+        return tuple(name in (self.things or ()) for name in self.names)
 
     def numbered(self, count: int) -> "SegmentationClasses":
         """These, or if they have no names, `count` classes with their number in the files as name."""

@@ -11,13 +11,17 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from fastitpn.data.datasets import DecodedImages, Sample, SeededDataset
+from fastitpn.data.panoptic_codes import Codes
 from fastitpn.data.segmentation import MaskedImages
 from fastitpn.data.segmentation_masks import Labels, MaskReader
+from fastitpn.data.segmentation_panoptic import PanopticLabels
 from fastitpn.data.segmentation_transforms import SegmentationEval, SegmentationTrain
 
 
 class SegmentDataset(SeededDataset):
     """Samples {image [3, px, px], mask uint8 [px, px], index} by key (epoch, index).
+
+    Of a panoptic data set the mask is int32: the codes of its segments, see `panoptic_codes`.
 
     Args:
         images: Images and masks.
@@ -41,6 +45,8 @@ class SegmentDataset(SeededDataset):
 
 class SegmentEvaluationDataset(Dataset[Sample]):
     """Samples {image [3, H, W], mask uint8 [H, W], index} by plain index, each in its own size.
+
+    Of a panoptic data set the mask is int32: the codes of its segments, see `panoptic_codes`.
 
     Args:
         images: Images and masks.
@@ -72,7 +78,9 @@ class _MaskFiles:
         return self._reader(os.fsdecode(self._names[index]))
 
 
-def _labels_of(images: MaskedImages) -> Callable[[int], Labels]:
-    """Labels by index, without the other things that workers need no copy of."""
+def _labels_of(images: MaskedImages) -> Callable[[int], Labels | Codes]:
+    """Labels or codes by index, without the other things that workers need no copy of."""
     masks = images.masks
+    if images.classes.panoptic and isinstance(masks, PanopticLabels):
+        return masks.codes
     return masks if callable(masks) else _MaskFiles(masks, MaskReader.of(images.classes))

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from fastitpn.data.detection_categories import read_categories, whole
 from fastitpn.data.detection_files import locate
 from fastitpn.data.detection_problems import OnError, Problem, stop_or_say
 from fastitpn.data.images import upright_size
+from fastitpn.data.panoptic_codes import LABEL_BITS, Codes, crowd_code, ids_of_colors, thing_code
 from fastitpn.data.segmentation_classes import IGNORE
 from fastitpn.data.segmentation_masks import Labels
 from fastitpn.errors import InputError
@@ -30,40 +31,78 @@ class PanopticImage:
     Attributes:
         path: Of the image.
         png: Of its segments: their ids are red + 256 green + 65536 blue; 0 is none.
-        names: Class of each segment by its id; None for a crowd, which is left out.
+        names: Class of each segment by its id.
+        crowds: Ids of those that are crowds.
     """
 
     path: Path
     png: Path
-    names: dict[int, str | None]
+    names: dict[int, str]
+    crowds: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanopticScan:
+    """What a file of panoptic annotations has.
+
+    Attributes:
+        images: Those with which nothing is wrong.
+        names: Of all categories.
+        things: Those of which each is counted, and not only their pixels.
+        problems: What is wrong.
+        left_out: Images for which something is wrong, as far as they are there.
+        without_segments: Images that have none.
+    """
+
+    images: list[PanopticImage]
+    names: tuple[str, ...]
+    things: tuple[str, ...]
+    problems: list[Problem]
+    left_out: list[Path]
+    without_segments: int
 
 
 class PanopticLabels:
-    """Labels of the pixels of images with segments; pixels of none, of a crowd or of no class are left out.
+    """Labels or codes of the pixels of images with segments; pixels of none, of a crowd or of no class are left out.
 
     Args:
         images: With their segments.
         names: Of the classes.
+        things: Those that are counted, for the codes.
     """
 
-    def __init__(self, images: Sequence[PanopticImage], names: Sequence[str]) -> None:
-        label_of: dict[str | None, int] = {name: label for label, name in enumerate(names)}
-        segments = [(number, label_of.get(name, IGNORE)) for image in images for number, name in image.names.items()]
+    def __init__(self, images: Sequence[PanopticImage], names: Sequence[str], things: Collection[str] = ()) -> None:
+        label_of = {name: label for label, name in enumerate(names)}
+        codes = [code for image in images for code in _codes(image, label_of, things)]
         # In blocks of memory, which workers share, and not in objects, which each of them would copy.
         self._pngs = np.array([os.fsencode(image.png) for image in images], dtype=np.bytes_)
         self._first = np.cumsum([0, *(len(image.names) for image in images)])
-        self._ids = np.array([number for number, _ in segments], dtype=np.int64)
-        self._labels = np.array([label for _, label in segments], dtype=np.uint8)
+        self._ids = np.array([number for image in images for number in image.names], dtype=np.int64)
+        self._of_ids = np.array(codes, dtype=np.int32)
 
     def __len__(self) -> int:
         return len(self._pngs)
 
     def __call__(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
+        return (self.codes(index) & LABEL_BITS).astype(np.uint8)
+
+    def codes(self, index: int) -> Codes:
+        """Codes int32 [H, W] of an image, see `panoptic_codes`."""
         own = slice(self._first[index], self._first[index + 1])
-        label_of = dict(zip(self._ids[own].tolist(), self._labels[own].tolist(), strict=True))
+        code_of = dict(zip(self._ids[own].tolist(), self._of_ids[own].tolist(), strict=True))
         numbers, places = np.unique(read_segments(Path(os.fsdecode(self._pngs[index]))), return_inverse=True)
-        return np.array([label_of.get(number, IGNORE) for number in numbers.tolist()], dtype=np.uint8)[places]
+        return np.array([code_of.get(number, IGNORE) for number in numbers.tolist()], dtype=np.int32)[places]
+
+
+def _codes(image: PanopticImage, label_of: dict[str, int], things: Collection[str]) -> Iterator[int]:
+    """Of each segment of an image."""
+    for place, (number, name) in enumerate(image.names.items(), start=1):
+        label = label_of.get(name, IGNORE)
+        if number in image.crowds or label == IGNORE:
+            yield crowd_code(label) if label != IGNORE else IGNORE
+        else:
+            yield thing_code(label, place) if name in things else label
 
 
 def read_segments(png: Path) -> NDArray[np.int32]:
@@ -76,10 +115,13 @@ def read_segments(png: Path) -> NDArray[np.int32]:
         with Image.open(png) as image:
             mode, pixels = image.mode, np.asarray(image)
     except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
-        raise InputError(f"cannot read these segments: {error}", where=png, expected=_EXPECTED) from error
+        what = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"
+        )
+        raise InputError(what, where=png, expected=_EXPECTED) from error
     if mode not in ("RGB", "RGBA"):
         raise InputError(f"these segments are of mode {mode}, not RGB", where=png, expected=_EXPECTED)
-    return pixels[..., :3].astype(np.int32) @ np.array([1, 256, 256**2], dtype=np.int32)
+    return ids_of_colors(pixels[..., :3])
 
 
 def find_panoptic(data: Path, part: str | None, images: Path | None = None) -> tuple[Path, Path] | None:
@@ -116,48 +158,84 @@ def _is_panoptic(file: Path) -> bool:
         return False
 
 
-def read_panoptic(file: Path, images: Path, *, on_error: OnError) -> tuple[list[PanopticImage], tuple[str, ...]]:
-    """Images with their segments, every one of which was checked, and the names of all categories.
+def scan_panoptic(file: Path, images: Path) -> PanopticScan:
+    """Reads a file, its PNGs and its images, and checks every segment.
 
     Args:
         file: In COCO's panoptic format; the PNGs lie beside it, or in the folder of its name without `.json`.
         images: Folder of the images.
-        on_error: Stop with one error that lists what is wrong, or leave such images out and print how many.
 
     Raises:
-        InputError: The file cannot be read, or things in it are wrong.
+        InputError: The file cannot be read, or its categories are wrong.
     """
     content = _load(file)
     listed = [one for one in content["annotations"] if isinstance(one, dict)]
     used = {whole(segment.get("category_id")) for one in listed for segment in _segments(one)}
     classes, label_of = read_categories(content["categories"], file, used)
     name_of = {number: classes.names[label] for number, label in label_of.items()}
-    file_names = {whole(image.get("id")): image.get("file_name") for image in content["images"]}
+    counted = {whole(one["id"]) for one in content["categories"] if one.get("isthing")}
+    file_names = {whole(one.get("id")): one.get("file_name") for one in content["images"] if isinstance(one, dict)}
     folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
 
-    def check(one: dict[str, Any]) -> PanopticImage | Problem:
+    def check(one: dict[str, Any]) -> PanopticImage | list[Problem]:
         number = whole(one.get("image_id"))
         name, png = file_names.get(number), one.get("file_name")
         about: dict[str, Any] = {"file": file, "image_id": number, "leaves_out": "image"}
         if not isinstance(name, str) or not isinstance(png, str):
-            return Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)
-        found = PanopticImage(path=locate(name, images), png=folder / png, names=_names(one, name_of))
+            return [Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)]
+        found = PanopticImage(path=locate(name, images), png=folder / png, **_named(one, name_of))
         try:
             size, segments = upright_size(found.path), read_segments(found.png)
         except InputError as error:
-            return Problem(kind="file that cannot be read", what=f"{error.where}: {error.what}", **about)
+            return [Problem(kind="file that cannot be read", what=f"{error.where}: {error.what}", **about)]
+        about["file"] = found.png
         if segments.shape != size[::-1]:
             what = f"{png} is {segments.shape[1]}x{segments.shape[0]} px, {name} {size[0]}x{size[1]} px"
-            return Problem(kind="segments of another size", what=what, **about)
-        if unknown := sorted(set(np.unique(segments).tolist()) - {0, *found.names}):
-            what = f"{png} has the segments {unknown[:5]}, which segments_info lacks or gives no known category"
-            return Problem(kind="unknown segment", what=what, **about)
-        return found
+            return [Problem(kind="segments of another size", what=what, **about)]
+        listed_ids = {whole(segment.get("id")): segment for segment in _segments(one)}
+        problems = []
+        for unknown in sorted(set(np.unique(segments).tolist()) - {0, *found.names}):
+            about["segment_id"] = unknown
+            if unknown in listed_ids:
+                what = f"its category {listed_ids[unknown].get('category_id')} is none of the categories"
+                problems.append(Problem(kind="unknown category", what=what, **about))
+            else:
+                what = f"{int((segments == unknown).sum())} pixels of it, and segments_info has no such id"
+                problems.append(Problem(kind="unknown segment", what=what, **about))
+        return problems or found
 
     with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
         results = list(pool.map(check, listed))
-    stop_or_say([result for result in results if isinstance(result, Problem)], on_error)
-    return [result for result in results if isinstance(result, PanopticImage)], classes.names
+    named = (
+        file_names.get(whole(one.get("image_id")))
+        for one, result in zip(listed, results, strict=True)
+        if isinstance(result, list)
+    )
+    left_out = {locate(name, images) for name in named if isinstance(name, str)}
+    return PanopticScan(
+        images=[result for result in results if isinstance(result, PanopticImage)],
+        names=classes.names,
+        things=tuple(name for number, name in sorted(name_of.items()) if number in counted),
+        problems=[problem for result in results if isinstance(result, list) for problem in result],
+        left_out=sorted(filter(Path.is_file, left_out)),
+        without_segments=len(set(file_names) - {whole(one.get("image_id")) for one in listed}),
+    )
+
+
+def read_panoptic(file: Path, images: Path, *, on_error: OnError) -> PanopticScan:
+    """What `scan_panoptic` finds, if nothing is wrong.
+
+    Args:
+        file: See there.
+        images: See there.
+        on_error: Stop with one error that lists what is wrong, or leave such images out and print how many.
+
+    Raises:
+        InputError: The file cannot be read, or things in it are wrong.
+    """
+    found = scan_panoptic(file, images)
+    stop_or_say(found.problems, on_error, _EXPECTED)
+    return found
 
 
 def check_names(images: Sequence[PanopticImage], names: Sequence[str]) -> None:
@@ -166,7 +244,7 @@ def check_names(images: Sequence[PanopticImage], names: Sequence[str]) -> None:
     Raises:
         InputError: Some are of others.
     """
-    used = {name for image in images for name in image.names.values() if name is not None}
+    used = {name for image in images for number, name in image.names.items() if number not in image.crowds}
     if unknown := sorted(used - set(names)):
         raise InputError(
             f"categories that are none of the classes: {', '.join(unknown[:10])}",
@@ -181,14 +259,12 @@ def _segments(one: dict[str, Any]) -> list[dict[str, Any]]:
     return [segment for segment in segments if isinstance(segment, dict)] if isinstance(segments, list) else []
 
 
-def _names(one: dict[str, Any], name_of: dict[int, str]) -> dict[int, str | None]:
-    """Class of each segment by its id, without those of no known category."""
-    found: dict[int, str | None] = {}
-    for segment in _segments(one):
-        number, category = whole(segment.get("id")), whole(segment.get("category_id"))
-        if number is not None and category in name_of:
-            found[number] = None if segment.get("iscrowd") else name_of[category]
-    return found
+def _named(one: dict[str, Any], name_of: dict[int, str]) -> dict[str, Any]:
+    """`names` and `crowds` of an image, without segments of no known category."""
+    segments = [(whole(segment.get("id")), segment) for segment in _segments(one)]
+    known = [(number, segment, whole(segment.get("category_id"))) for number, segment in segments if number is not None]
+    names = {number: name_of[category] for number, _, category in known if category in name_of}
+    return {"names": names, "crowds": frozenset(number for number, segment, _ in known if segment.get("iscrowd"))}
 
 
 def _load(file: Path) -> dict[str, list[Any]]:

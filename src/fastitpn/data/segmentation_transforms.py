@@ -10,6 +10,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from fastitpn.data.panoptic_codes import LABEL_BITS, Codes
+from fastitpn.data.photometric import distort_colors
 from fastitpn.data.segmentation_classes import IGNORE
 from fastitpn.data.segmentation_masks import Labels
 
@@ -59,8 +61,8 @@ class SegmentationTrain:
     hflip: float = 0.5
     photometric: bool = True
 
-    def __call__(self, image: Image.Image, mask: Labels) -> tuple[Tensor, Tensor]:
-        """An RGB image and its labels [height, width] to float32 [3, px, px] and uint8 [px, px]."""
+    def __call__(self, image: Image.Image, mask: Labels | Codes) -> tuple[Tensor, Tensor]:
+        """An RGB image and its labels or codes [height, width] to float32 [3, px, px] and [px, px] of their type."""
         pixels = tv_tensors.Image(F.pil_to_tensor(image))
         labels = tv_tensors.Mask(torch.from_numpy(mask))
         height, width = mask.shape
@@ -73,7 +75,7 @@ class SegmentationTrain:
         if torch.rand(()) < self.hflip:
             pixels, labels = F.horizontal_flip(pixels), F.horizontal_flip(labels)
         if self.photometric:
-            pixels = _distort(pixels)
+            pixels = distort_colors(pixels)
         pixels = _normalised(pixels, self.mean, self.std)
         padding = [0, 0, self.px - size[1], self.px - size[0]]  # left, top, right, bottom
         padded = F.pad(pixels, padding, fill=0), F.pad(labels, padding, fill=IGNORE)
@@ -89,7 +91,7 @@ class SegmentationTrain:
             top = int(torch.randint(height - crop_height + 1, ()))
             left = int(torch.randint(width - crop_width + 1, ()))
             counts = torch.bincount(
-                labels[top : top + crop_height, left : left + crop_width].reshape(-1).as_subclass(Tensor),
+                labels[top : top + crop_height, left : left + crop_width].reshape(-1).as_subclass(Tensor) & LABEL_BITS,
                 minlength=IGNORE + 1,
             )[:IGNORE]
             if counts.max() <= self.max_class_ratio * counts.sum() and counts.sum() > 0:
@@ -120,23 +122,6 @@ class SegmentationEval:
 
 def _normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     return F.normalize(F.to_dtype(pixels, torch.float32, scale=True), list(mean), list(std))
-
-
-def _distort(pixels: Tensor) -> Tensor:
-    """Brightness, contrast, saturation and hue, each with probability 1/2; contrast before or after the last two."""
-    contrast_first = bool(torch.rand(()) < 0.5)
-    jitters = [
-        (F.adjust_brightness, 0.875, 1.125),
-        (F.adjust_contrast, 0.5, 1.5),
-        (F.adjust_saturation, 0.5, 1.5),
-        (F.adjust_hue, -0.05, 0.05),
-    ]
-    if not contrast_first:
-        jitters.append(jitters.pop(1))
-    for adjust, low, high in jitters:
-        if torch.rand(()) < 0.5:
-            pixels = adjust(pixels, _uniform(low, high))
-    return pixels
 
 
 def _uniform(low: float, high: float) -> float:

@@ -1,24 +1,22 @@
 """Which form a data set has, and what is in it; nothing stops at the first thing that is wrong."""
 
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastitpn.config.doctor import DoctorConfig
 from fastitpn.data.detection import LAYOUT, DetectionImages, find_coco, scan_coco
 from fastitpn.data.folders import list_images
 from fastitpn.data.images import EXTENSIONS
 from fastitpn.data.lists import read_list, read_table
-from fastitpn.data.segmentation import MaskFolders, masked_pairs
-from fastitpn.data.segmentation_classes import IGNORE
-from fastitpn.data.segmentation_masks import MaskReader, read_pair
+from fastitpn.data.segmentation import MaskFolders
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
+from fastitpn.diagnosis.masks import open_masks, panoptic_parts
+from fastitpn.diagnosis.unlisted import find_unlisted
 from fastitpn.errors import InputError
 
+_PARTS = ("train", "val")
 _VAL_NAMES = ("val", "valid", "validation", "test")
 _IMAGES, _MASKS = ("images",), ("masks", "annotations", "labels")
 _LARGEST_SMALL, _LARGEST_MEDIUM = 32**2, 96**2
@@ -39,12 +37,14 @@ def open_dataset(config: DoctorConfig) -> DataSet:
     if task == "detect":
         return _boxes(config)
     if task == "segment":
-        return _masks(config)
+        return open_masks(config)
     return _class_folders(config) if task == "classify" else _images(config)
 
 
 def _task_of(config: DoctorConfig) -> str:
     data = config.data
+    if _is_panoptic(config):
+        return "segment"
     if data.is_file():
         suffix = data.suffix.lower()
         return {".json": "detect", ".csv": "classify"}.get(suffix, "pretrain")
@@ -55,6 +55,12 @@ def _task_of(config: DoctorConfig) -> str:
     part = next(iter(_parts(config).values()))
     folders = [folder for folder in _folders(part) if _has_images(folder)]
     return "classify" if len(folders) > 1 and not _loose_images(part) else "pretrain"
+
+
+def _is_panoptic(config: DoctorConfig) -> bool:
+    """Whether there are panoptic annotations, and none of things alone for the same parts."""
+    found = panoptic_parts(MaskFolders(data=config.data, images=config.images, masks=config.masks), config.val)
+    return bool(found) and (config.data.is_file() or not any(find_coco(config.data, part) for part in _PARTS))
 
 
 def _has_annotations(config: DoctorConfig) -> bool:
@@ -115,53 +121,6 @@ def _class_folders(config: DoctorConfig) -> DataSet:
     return DataSet(form="class folders", entries=entries, counts=counts, findings=findings)
 
 
-def _masks(config: DoctorConfig) -> DataSet:
-    folders = MaskFolders(
-        data=config.data,
-        images=config.images,
-        masks=config.masks,
-        classes=config.classes,
-        ignore_index=config.ignore_index,
-        reduce_zero_label=config.reduce_zero_label,
-    )
-    classes = folders.read_classes()
-    reader = MaskReader.of(classes)
-    entries: list[Entry] = []
-    findings: list[Finding] = []
-    pixels: dict[str, NDArray[np.int64]] = {}
-
-    def count(pair: tuple[Path, Path | None]) -> NDArray[np.int64] | InputError:
-        try:
-            return np.bincount(read_pair(*pair, reader).ravel(), minlength=256)
-        except InputError as error:
-            return error
-
-    for part, pairs in masked_pairs(folders, config.val).items():
-        pixels[part] = np.zeros(256, np.int64)
-        entries += [Entry(path=image, part=part) for image, _ in pairs]
-        with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-            for (image, mask), result in zip(pairs, pool.map(count, pairs), strict=True):
-                if isinstance(result, InputError):
-                    kind = "image without a mask" if mask is None else "mask that cannot be used"
-                    files = (image,) if mask is None else (mask, image)
-                    findings.append(Finding(kind=kind, what=result.what, files=files, part=part))
-                else:
-                    pixels[part] += result
-                    if result[IGNORE] == result.sum():
-                        what = "every pixel is left out"
-                        findings.append(Finding(kind="empty mask", what=what, files=(mask or image,), part=part))
-    present = np.flatnonzero(np.sum([of_part[:IGNORE] for of_part in pixels.values()], axis=0))
-    names = classes.numbered(int(present.max(initial=-1)) + 1).names
-    counts = {name: {part: int(of_part[i]) for part, of_part in pixels.items()} for i, name in enumerate(names)}
-    findings += check_classes(counts, list(pixels), "pixels")
-    facts = {
-        part: {"pixels left out": f"{of_part[IGNORE] / max(1, of_part.sum()):.1%}"} for part, of_part in pixels.items()
-    }
-    return DataSet(
-        form="images with masks", entries=entries, unit="pixels", counts=counts, findings=findings, facts=facts
-    )
-
-
 def _boxes(config: DoctorConfig) -> DataSet:
     data, images = config.data, config.images
     train = find_coco(data, "train", images) or find_coco(data, None, images)
@@ -189,21 +148,12 @@ def _boxes(config: DoctorConfig) -> DataSet:
         left_out = {problem.file for problem in found.problems if problem.leaves_out == "image"} - {pair[0]}
         files = sorted({*found.paths, *filter(Path.is_file, left_out)})
         entries += [Entry(path=path, part=part) for path in files]
-        findings += [
-            Finding(
-                kind=problem.kind,
-                what=problem.what,
-                files=(problem.file,),
-                part=part,
-                image_id=problem.image_id,
-                annotation_id=problem.annotation_id,
-            )
-            for problem in found.problems
-        ]
+        findings += [Finding.of(problem, part) for problem in found.problems]
         numbers = np.bincount(found.labels.numpy(), minlength=len(found.classes))
         for name, number in zip(found.classes.names, numbers.tolist(), strict=True):
             counts.setdefault(name, Counter())[part] = number
         facts[part] = _box_facts(found)
+    findings += find_unlisted([pair for pair in pairs.values() if pair])
     findings += check_classes(counts, list(pairs), "annotations")
     return DataSet(
         form="COCO annotations", entries=entries, unit="annotations", counts=counts, findings=findings, facts=facts

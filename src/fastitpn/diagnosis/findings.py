@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-Form = Literal["images", "class folders", "images with masks", "COCO annotations"]
+from fastitpn.data.detection_problems import Problem
+
+Form = Literal["images", "class folders", "images with masks", "COCO annotations", "COCO masks", "COCO panoptic"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,7 @@ class Finding:
         problem: Whether it should be mended before a training; a note only deserves a look.
         image_id: Of the image in a file of annotations, if it has one.
         annotation_id: Of the annotation, if it is about one.
+        segment_id: Of the segment of a panoptic annotation, if it is about one.
     """
 
     kind: str
@@ -29,9 +32,23 @@ class Finding:
     problem: bool = True
     image_id: int | None = None
     annotation_id: int | None = None
+    segment_id: int | None = None
+
+    @classmethod
+    def of(cls, problem: Problem, part: str) -> "Finding":
+        """From what was found in annotations."""
+        return cls(
+            kind=problem.kind,
+            what=problem.what,
+            files=(problem.file,),
+            part=part,
+            image_id=problem.image_id,
+            annotation_id=problem.annotation_id,
+            segment_id=problem.segment_id,
+        )
 
     def __str__(self) -> str:
-        ids = (("annotation", self.annotation_id), ("image", self.image_id))
+        ids = (("annotation", self.annotation_id), ("segment", self.segment_id), ("image", self.image_id))
         place = [*map(str, self.files[:1]), *(f"{name} {number}" for name, number in ids if number is not None)]
         return ": ".join([*([", ".join(place)] if place else []), self.kind, self.what])
 

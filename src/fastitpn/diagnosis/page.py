@@ -95,11 +95,19 @@ def _finding_sections(findings: Sequence[Finding]) -> list[Section]:
     if items:
         sections.append(Gallery("Odd images", items, f"Up to {_PER_KIND} of each kind."))
     rows = [
-        (finding.kind, finding.part, finding.image_id, finding.annotation_id, finding.what, _names(finding))
+        (
+            finding.kind,
+            finding.part,
+            finding.image_id,
+            finding.annotation_id,
+            finding.segment_id,
+            finding.what,
+            _names(finding),
+        )
         for finding in findings[:_LISTED]
     ]
     caption = f"The first {_LISTED} of {len(findings)}; all are in findings.jsonl." if len(findings) > _LISTED else ""
-    columns = ("kind", "part", "image id", "annotation id", "what", "files")
+    columns = ("kind", "part", "image id", "annotation id", "segment id", "what", "files")
     empty = [place for place in range(len(columns)) if all(row[place] in (None, "") for row in rows)]
     kept = [place for place in range(len(columns)) if place not in empty]
     table = [[row[place] for place in kept] for row in rows]

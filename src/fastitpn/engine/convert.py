@@ -12,10 +12,14 @@ def run_convert(config: DataConvertConfig) -> Converted:
         InputError: The data or the folder do not fit.
     """
     check_no_run(config.out, "coco")
-    source = read_source(config.data, form=config.form, on_error=config.on_error)
+    source = read_source(config.data, form=config.form, masks=config.with_masks, on_error=config.on_error)
     make_folder(config.out)
     written = write_coco(source, config.data, config.out, copy=config.copy)
     counts = f"{written.num_images} images, {written.num_annotations} boxes of {len(written.classes)} classes"
+    if written.num_masks:
+        counts += f", {written.num_masks} with masks,"
     names = ", ".join(file.name for file in written.files)
     print(f"done: {counts} in {names}; fine-tune with data={config.out}", flush=True)
+    if 0 < written.num_masks < written.num_annotations:
+        print("detectors with masks need one for every box: with_masks=true takes only images in which all have one")
     return written

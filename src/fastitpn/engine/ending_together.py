@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -32,6 +33,11 @@ LEAVE_WITHIN_S = 5.0
 """How long a process that heard of it has before it is ended where it stands, such as in an exchange."""
 BROKEN = re.compile(r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe", re.IGNORECASE)
 """In the errors of an exchange whose other side is gone."""
+WITHOUT_A_WORD = (
+    "another process of the run ended without a word\n"
+    "  where:    its own output says more, if it was not killed for want of memory\n"
+    "  fix:      the same command again, which goes on from the last checkpoint"
+)
 
 
 def ending_together(run: Callable[[Config], Result]) -> Callable[[Config], Result]:
@@ -58,6 +64,7 @@ class Fellows:
     def __init__(self) -> None:
         self._left = threading.Event()
         self._heard: OtherProcessError | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
         self._thread = threading.Thread(target=self._listen, daemon=True, name="fastitpn-fellows")
 
     def __enter__(self) -> Self:
@@ -85,17 +92,12 @@ class Fellows:
             return
         if self._heard is not None:
             raise self._heard from None
-        raise TrainingError(
-            "another process of the run ended without a word\n"
-            "  where:    its own output says more, if it was not killed for want of memory\n"
-            "  fix:      the same command again, which goes on from the last checkpoint"
-        ) from error
+        raise TrainingError(WITHOUT_A_WORD) from error
 
     def _tell(self, error: Exception) -> None:
         store = _store()
         if store is None:
             return
-        _end_by_ourselves()
         text = str(error) if isinstance(error, FastITPNError) else f"{type(error).__name__}: {error}"
         rank, code = torch.distributed.get_rank(), getattr(error, "exit_code", 1)
         message = json.dumps({"rank": rank, "text": text, "exit_code": code})
@@ -109,16 +111,38 @@ class Fellows:
     def _listen(self) -> None:
         failure = None
         while failure is None and not self._left.wait(LOOK_EVERY_S):
+            self._watch()
             try:
                 failure = _failure()
             except (RuntimeError, ValueError):  # the first process, which keeps the store, is gone
                 return
+            if failure is None and any(child.poll() for child in self._children):
+                self._left.wait(LEAVE_WITHIN_S)
+                for child in self._children:  # those that wait for the one that is gone
+                    child.kill()
+                self._leave(TrainingError(WITHOUT_A_WORD), within_s=0)
+                return
         if failure is None or failure["rank"] == torch.distributed.get_rank():
             return
         self._heard = OtherProcessError(**failure)
-        if not self._left.wait(LEAVE_WITHIN_S):
-            print(self._heard, file=sys.stderr, flush=True)
-            os._exit(self._heard.exit_code)  # nothing else ends an exchange that waits
+        self._leave(self._heard)
+
+    def _watch(self) -> None:
+        """Takes over Lightning's watch of the processes that this one started.
+
+        When one of them has ended, it would kill this one where it stands: without a message, with another exit code.
+        """
+        for thread in threading.enumerate():
+            if thread.name == "child-process-observer":
+                observer: Any = thread
+                self._children += observer._child_processes
+                observer._child_processes = []  # it ends when it finds none
+
+    def _leave(self, error: FastITPNError, within_s: float = LEAVE_WITHIN_S) -> None:
+        """Ends this process where it stands, if it does not end by itself."""
+        if not self._left.wait(within_s):
+            print(error, file=sys.stderr, flush=True)
+            os._exit(error.exit_code)  # nothing else ends an exchange that waits
 
 
 def _failure() -> dict[str, Any] | None:
@@ -128,20 +152,8 @@ def _failure() -> dict[str, Any] | None:
         return None
     failure: dict[str, Any] = json.loads(store.get(FAILURE))
     if failure["rank"] != torch.distributed.get_rank():
-        _end_by_ourselves()
         store.add(READERS, 1)
     return failure
-
-
-def _end_by_ourselves() -> None:
-    """Calls off Lightning's watch over the processes it started.
-
-    It would kill this one where it stands as soon as one of them has ended: no message, and another exit code.
-    """
-    for thread in threading.enumerate():
-        if thread.name == "child-process-observer":
-            watch: Any = thread
-            watch._child_processes = []  # it ends when it finds none
 
 
 def _store() -> Any:

@@ -19,6 +19,7 @@ from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.atomic import write_text
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.evaluate_detect import DetectEvaluation, run_evaluate_detect
+from fastitpn.engine.evaluate_panoptic import PanopticEvaluation
 from fastitpn.engine.evaluate_segment import SegmentEvaluation, run_evaluate_segment
 from fastitpn.engine.loaders import evaluation_loader, on_device
 from fastitpn.engine.loading import worker_errors
@@ -147,7 +148,7 @@ def evaluate_classifier(
     )
 
 
-def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation | DetectEvaluation:
+def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation | PanopticEvaluation | DetectEvaluation:
     """Evaluate a checkpoint of any task on its data, print the figures and write them to `out`.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,32 +10,30 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fastitpn.config import to_yaml
 from fastitpn.config.detections import DetectionsConfig
 from fastitpn.config.masks import ViewsConfig
 from fastitpn.config.runs import EvaluateConfig
 from fastitpn.config.segment import SegmentConfig
-from fastitpn.data.datasets import collate
 from fastitpn.data.images import read_image
 from fastitpn.data.segmentation import MaskedImages, MaskFolders, segmentation_images
 from fastitpn.data.segmentation_classes import IGNORE
-from fastitpn.data.segmentation_datasets import SegmentEvaluationDataset
-from fastitpn.data.segmentation_transforms import SegmentationEval
 from fastitpn.engine.acceleration import acceleration_figure
 from fastitpn.engine.atomic import write_text
 from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.loaders import WORKERS_FROM_BATCHES, cache_mib
+from fastitpn.engine.evaluate_panoptic import PanopticEvaluation, evaluate_panoptic
+from fastitpn.engine.loaders import masked_loader, one_by_one
 from fastitpn.engine.loading import worker_errors
 from fastitpn.engine.output import check_no_run, make_folder
 from fastitpn.engine.progress import ProgressDisplay
 from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.engine.trained_segmenter import TrainedSegmenter, load_segmenter
+from fastitpn.errors import InputError
 from fastitpn.reporting.charts import confusion_matrix as draw_confusion
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section, Table
 from fastitpn.reporting.segmentation_pictures import overlay, side_by_side, with_legend
 from fastitpn.reporting.tables import iou_table, metrics_table, print_table
 from fastitpn.reporting.timing import evaluation_time, timing_section
@@ -72,9 +69,14 @@ class SegmentEvaluation:
     worst: list[Picture]
     seconds: float = 0.0
 
+    @property
+    def table(self) -> Table:
+        """Figures by class."""
+        return iou_table(self.matrix.numpy(), self.classes)
+
     def to_json(self) -> dict[str, Any]:
         """Figures as plain types."""
-        rows = iou_table(self.matrix.numpy(), self.classes)
+        rows = self.table
         return {
             "metrics": self.metrics,
             "num_images": self.num_images,
@@ -92,7 +94,7 @@ class SegmentEvaluation:
         return [
             Picture("Colours", legend),
             Grid("Image, mask, prediction", self.examples, "Spread evenly over the images."),
-            iou_table(self.matrix.numpy(), self.classes),
+            self.table,
             Picture(
                 "Confusion matrix",
                 draw_confusion(percent, self.classes),
@@ -152,33 +154,19 @@ def evaluate_segmenter(
     )
 
 
-def masked_loader(
-    images: MaskedImages, mean: tuple[float, ...], std: tuple[float, ...], *, workers: int
-) -> DataLoader[Any]:
-    """Images and masks one by one in their order and their own size, nothing random."""
-    dataset = SegmentEvaluationDataset(images, SegmentationEval(mean=mean, std=std), cache_mib=cache_mib(workers))
-    return DataLoader(
-        dataset,
-        batch_size=1,
-        num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,
-        collate_fn=collate,
-        generator=torch.Generator(),  # else making an iterator draws from the run's
-    )
-
-
-def one_by_one(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[tuple[Tensor, Tensor]]:
-    """Images [3, H, W] and masks [H, W] of a loader, on the device."""
-    for batch in loader:
-        moved = fabric.to_device(batch)
-        yield moved["image"][0], moved["mask"][0]
-
-
 def views_of(config: ViewsConfig, segmenter: TrainedSegmenter, px: int | None = None) -> Views:
     """How the keys of a command ask to look at images; what they leave open is as in the training.
 
     Raises:
-        InputError: The stride is longer than a window.
+        InputError: The stride is longer than a window, or a panoptic network is to look more than once.
     """
+    if segmenter.classes.panoptic and (config.inference == "slide" or config.flip or len(config.scales) > 1):
+        raise InputError(
+            "inference=slide, scales and flip: of no use for a panoptic network, which looks once at the whole image",
+            where=segmenter.path,
+            expected="px and resize alone",
+            fix="leave them out",
+        )
     return Views(
         px=px or segmenter.px,
         resize=segmenter.resize if config.resize is None else config.resize,
@@ -203,7 +191,23 @@ def folders_of(config: EvaluateConfig | SegmentConfig) -> MaskFolders:
     )
 
 
-def run_evaluate_segment(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> SegmentEvaluation:
+def evaluate_masks(
+    segmenter: TrainedSegmenter,
+    images: MaskedImages,
+    fabric: "Fabric",
+    views: Views,
+    *,
+    workers: int = 0,
+    progress: bool = False,
+) -> SegmentEvaluation | PanopticEvaluation:
+    """`evaluate_panoptic` for a panoptic network, `evaluate_segmenter` for others."""
+    evaluate = evaluate_panoptic if segmenter.classes.panoptic else evaluate_segmenter
+    return evaluate(segmenter, images, fabric, views, workers=workers, progress=progress)
+
+
+def run_evaluate_segment(
+    config: EvaluateConfig, checkpoint: TrainedCheckpoint
+) -> SegmentEvaluation | PanopticEvaluation:
     """Evaluate a checkpoint on a folder, print the figures and write them to `out`.
 
     Raises:
@@ -216,8 +220,8 @@ def run_evaluate_segment(config: EvaluateConfig, checkpoint: TrainedCheckpoint) 
     images = segmentation_images(folders_of(config), segmenter.classes)
     make_folder(config.out)
     fabric = build_fabric(config.device, precision=config.precision)
-    evaluation = evaluate_segmenter(segmenter, images, fabric, views, workers=config.workers, progress=True)
-    print_table(iou_table(evaluation.matrix.numpy(), evaluation.classes))
+    evaluation = evaluate_masks(segmenter, images, fabric, views, workers=config.workers, progress=True)
+    print_table(evaluation.table)
     print_table(metrics_table(evaluation.metrics))
     acceleration = segmenter.model.backbone.acceleration
     figures = {**evaluation.to_json(), "acceleration": acceleration.to_dict()}

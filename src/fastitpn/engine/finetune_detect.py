@@ -10,6 +10,7 @@ from torch import nn
 from fastitpn.config import DetectConfig, to_dict
 from fastitpn.data.detection import DetectionClasses, DetectionImages, detection_split
 from fastitpn.data.detection_datasets import DetectDataset, collate_detect
+from fastitpn.data.detection_problems import count_kinds
 from fastitpn.data.detection_transforms import DetectTrain
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.detect_report import write_detect_report
@@ -72,6 +73,7 @@ def run_detect(config: DetectConfig) -> Run:
         square_px=px if config.jitter else None,
         scale_range=config.jitter or (1.0, 1.0),
         hflip=config.hflip,
+        photometric=config.photometric,
     )
     dataset = DetectDataset(train, transform, seed=config.seed, cache_mib=cache_mib(config.workers))
     val_loader = detection_loader(val, px, max_px, config.mean, config.std, batch=config.batch, workers=config.workers)
@@ -90,6 +92,9 @@ def run_detect(config: DetectConfig) -> Run:
     )
     if not run.complete:
         logger.info("%s images to train, %s to validate, %s classes", len(train), len(val), len(train.classes))
+        problems = list(dict.fromkeys([*train.problems, *val.problems]))
+        if problems:
+            logger.info("on_error=skip: %s", count_kinds(problems))
         steps = total_steps(config, len(train))
         loader = training_loader(dataset, config, fabric, steps, to_batch=collate_detect)
         fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)

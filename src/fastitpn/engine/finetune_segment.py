@@ -1,4 +1,4 @@
-"""`fastitpn finetune segment`: from images with masks to a network that gives each pixel a class."""
+"""`fastitpn finetune segment`: from images with masks to a network that gives each pixel a class, or a segment."""
 
 import logging
 import math
@@ -15,8 +15,8 @@ from fastitpn.data.segmentation_transforms import SegmentationTrain
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.ending_together import ending_together
-from fastitpn.engine.evaluate_segment import folders_of, masked_loader
-from fastitpn.engine.loaders import cache_mib, on_device, training_loader
+from fastitpn.engine.evaluate_segment import folders_of
+from fastitpn.engine.loaders import cache_mib, masked_loader, on_device, training_loader
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
@@ -51,7 +51,8 @@ def run_segment(config: SegmentConfig) -> Run:
     Raises:
         InputError: The data, the weights or the folder of the run do not fit.
     """
-    train, val = segmentation_split(folders_of(config), config.val, val_ratio=config.val_ratio, seed=config.seed)
+    folders = replace(folders_of(config), panoptic=config.panoptic)
+    train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
     task = build_task(config, train.classes)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
@@ -80,7 +81,7 @@ def run_segment(config: SegmentConfig) -> Run:
         layer_decay=config.layer_decay,
         ema=config.ema,
         evaluate_every=max(1, math.ceil(config.eval_every_epochs * len(train) / global_batch(config))),
-        best_metric="miou",
+        best_metric="pq" if config.panoptic else "miou",
     )
     if not run.complete:
         counts = f"{len(train)} images to train, {len(val)} to validate, {len(train.classes.names)} classes"
@@ -115,7 +116,8 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTa
         "head": head,
         "classes": list(classes.names),
         "colors": [list(color) for color in classes.colors],
-        "masks": {"ignore_index": classes.ignore_index, "reduce_zero_label": classes.reduce_zero_label},
+        "masks": {"ignore_index": classes.ignore_index, "reduce_zero_label": classes.reduce_zero_label}
+        | ({"things": list(classes.things)} if classes.things is not None else {}),
         "normalisation": {"mean": list(config.mean), "std": list(config.std)},
         "px": px,
         "resize": config.resize,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fastitpn.config import SegmentConfig, to_yaml
 from fastitpn.data.segmentation import MaskedImages
 from fastitpn.engine.acceleration import acceleration_figure
-from fastitpn.engine.evaluate_segment import evaluate_segmenter
+from fastitpn.engine.evaluate_segment import evaluate_masks
 from fastitpn.engine.run import Run
 from fastitpn.engine.setup import global_batch
 from fastitpn.engine.trained_segmenter import load_segmenter
@@ -26,8 +26,9 @@ def write_segment_report(run: Run, config: SegmentConfig, val: MaskedImages, fab
     assert run.best_checkpoint is not None
     segmenter = load_segmenter(run.best_checkpoint)
     views = Views(px=segmenter.px, resize=segmenter.resize)
-    evaluation = evaluate_segmenter(segmenter, val, fabric, views, workers=config.workers)
-    drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in ("loss", "miou", "lr")]
+    evaluation = evaluate_masks(segmenter, val, fabric, views, workers=config.workers)
+    main, second = ("pq", "rq") if config.panoptic else ("miou", "pixel_accuracy")
+    drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in ("loss", main, "lr")]
     sections: list[Section] = [
         Grid("Training", drawn),
         *evaluation.sections(segmenter),
@@ -38,8 +39,8 @@ def write_segment_report(run: Run, config: SegmentConfig, val: MaskedImages, fab
         Facts("Environment", describe_environment(fabric.device)),
     ]
     summary: list[tuple[str, Value, str]] = [
-        ("mean IoU", round(evaluation.metrics["miou"], 1), f"percent, best checkpoint, {len(val)} images"),
-        ("pixel accuracy", round(evaluation.metrics["pixel_accuracy"], 1), "percent"),
+        (metric_title(main), round(evaluation.metrics[main], 1), f"percent, best checkpoint, {len(val)} images"),
+        (metric_title(second), round(evaluation.metrics[second], 1), "percent"),
         ("classes", len(evaluation.classes), ""),
         ("head", config.head, ""),
         ("started from", config.weights.name if config.weights else "random weights", ""),

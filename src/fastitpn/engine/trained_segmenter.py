@@ -57,13 +57,14 @@ def load_segmenter(
         "the weights of the model and the head that are stored beside them",
     )
     model.backbone.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))
+    things = content["masks"].get("things")
     return TrainedSegmenter(
         path=path,
         model=model,
         classes=SegmentationClasses(
             names=tuple(content["classes"]),
             colors=tuple((color[0], color[1], color[2]) for color in content["colors"]),
-            **content["masks"],
+            **{**content["masks"], "things": None if things is None else tuple(things)},
         ),
         px=content["px"],
         resize=content["resize"],

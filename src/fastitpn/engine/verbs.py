@@ -20,6 +20,7 @@ from fastitpn.config import (
 from fastitpn.data.detection_converters import Converted
 from fastitpn.engine.evaluate import Evaluation, run_evaluate
 from fastitpn.engine.evaluate_detect import DetectEvaluation
+from fastitpn.engine.evaluate_panoptic import PanopticEvaluation
 from fastitpn.engine.evaluate_segment import SegmentEvaluation
 from fastitpn.engine.run import Run
 from fastitpn.errors import InputError
@@ -135,7 +136,7 @@ def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> Run:
 
 def evaluate(
     checkpoint: str | os.PathLike[str], data: str | os.PathLike[str], **keys: Any
-) -> Evaluation | SegmentEvaluation | DetectEvaluation:
+) -> Evaluation | SegmentEvaluation | PanopticEvaluation | DetectEvaluation:
     """Measure a trained model on labelled images, or on images with masks or boxes, as its checkpoint says.
 
     Args:

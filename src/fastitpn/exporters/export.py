@@ -71,11 +71,11 @@ def run_export(config: ExportConfig) -> Path:
     form = FORMS[config.format]
     with new_folder(config.out) as folder:
         file = folder / form.file
-        parity = _written(form, file, subject, pictures, shapes, config.precision)
+        parity, run = _written(form, file, subject, pictures, shapes, config.precision)
         figures: dict[str, Any] = {}
         if config.precision == "int8":
-            parity, figures["int8"] = _quantised(form, file, subject, pictures, shapes)
-        figures["quality"] = measure_quality(subject, form.open(file), pictures, shapes)
+            parity, run, figures["int8"] = _quantised(form, file, subject, pictures, shapes)
+        figures["quality"] = measure_quality(subject, run, pictures, shapes)
         about = describe(config, subject, shapes, file.name, parity, figures)
         write_json(folder / DESCRIPTION, about)
         if config.format == "onnx":
@@ -122,8 +122,10 @@ def _shapes(config: ExportConfig, subject: Subject) -> Shapes:
     return Shapes(size=subject.px, dynamic=config.dynamic, batch=config.batch, fewest_patches=fewest)
 
 
-def _written(form: Form, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes, precision: str) -> Parity:
-    """Write a file and let it through, or raise."""
+def _written(
+    form: Form, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes, precision: str
+) -> tuple[Parity, Runner]:
+    """Write a file, open it and let it through, or raise."""
     graph = Graph(subject.network, precision)
     try:
         form.write(graph, shapes, file)
@@ -136,12 +138,12 @@ def _written(form: Form, file: Path, subject: Subject, pictures: Pictures, shape
         ) from error
     parity = compare(subject.network, run, pictures, shapes)
     parity.check(TOLERANCES["fp32" if precision == "int8" else precision])
-    return parity
+    return parity, run
 
 
 def _quantised(
     form: Form, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes
-) -> tuple[Parity, dict[str, Any]]:
+) -> tuple[Parity, Runner, dict[str, Any]]:
     """Put a quantised file in the place of one that was let through, and measure what that costs and brings."""
     exact = file.with_name("exact.onnx")
     file.rename(exact)
@@ -153,7 +155,7 @@ def _quantised(
         "speed_up": speed_up((run, before), images),
     }
     exact.unlink()
-    return compare(subject.network, run, pictures, shapes), figures
+    return compare(subject.network, run, pictures, shapes), run, figures
 
 
 def _report(config: ExportConfig, about: dict[str, Any], form: Form, parity: Parity) -> None:

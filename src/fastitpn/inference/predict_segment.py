@@ -1,4 +1,4 @@
-"""`fastitpn predict` for segmentation: index masks and overlays of images, and videos in the colours of the classes."""
+"""`fastitpn predict` for segmentation: masks and overlays of images, and videos in the colours of the classes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,10 +11,12 @@ from fastitpn.engine.output import make_folder
 from fastitpn.engine.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.errors import InputError
+from fastitpn.inference.panoptic_results import PanopticSegmentation, write_coco_panoptic
 from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.results import Skipped, none_readable, skipped_lines
 from fastitpn.inference.segment_predictor import SegmentPredictor
 from fastitpn.inference.segment_results import Segmentation, Segmentations
+from fastitpn.inference.sources import source_root
 from fastitpn.inference.video_frames import segment_frames
 from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture
 from fastitpn.reporting.sections import Table
@@ -22,12 +24,16 @@ from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
 
 PREDICTIONS, SHEET, MASKS, OVERLAYS = "predictions.jsonl", "contact_sheet.png", "masks", "overlays"
+PANOPTIC = "panoptic"
+"""Folder of the PNGs of segments, and with `.json` the file that goes with them."""
 _ROWS = 10
 _OVERLAY_PX = 2048
 
 
 def run_predict_segment(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Segmentations:
     """Predict, and write masks/*.png, overlays/*.png, `predictions.jsonl` and `contact_sheet.png`.
+
+    Of a panoptic network panoptic/*.png and `panoptic.json` take the place of the masks.
 
     In a folder, files that cannot be read are skipped and named. The labels in the results are read from the masks
     when they are asked for, so that a folder may be as long as it likes. Of videos, see `predict_videos`.
@@ -40,7 +46,7 @@ def run_predict_segment(config: PredictConfig, checkpoint: TrainedCheckpoint) ->
         raise InputError("top_k: of no use for a checkpoint of the task 'segment'", fix="leave it out")
     segmenter = load_segmenter(checkpoint, config.acceleration)
     views = views_of(config, segmenter, config.px)
-    found = find_inputs(config.source, config.out, (SHEET, MASKS, OVERLAYS, VIDEOS))
+    found = find_inputs(config.source, config.out, (SHEET, MASKS, PANOPTIC, OVERLAYS, VIDEOS))
     make_folder(config.out)
     predictor = SegmentPredictor.of(segmenter, views, device=config.device, precision=config.precision)
     predictions = _predict_images(found.images, config, predictor) if found.images else Segmentations(())
@@ -61,6 +67,9 @@ def _predict_images(paths: Sequence[Path], config: PredictConfig, predictor: Seg
     if not predictions:
         raise none_readable(predictions.skipped, len(paths))
     predictions.to_json_lines(config.out / PREDICTIONS)
+    if segments := [one for one in predictions if isinstance(one, PanopticSegmentation)]:
+        pngs = config.out / PANOPTIC
+        write_coco_panoptic(segments, pngs.with_suffix(".json"), pngs=pngs, root=source_root(config.source))
     save_picture(predictions.contact_sheet(), config.out / SHEET)
     _print(predictions, config)
     return predictions
@@ -68,7 +77,7 @@ def _predict_images(paths: Sequence[Path], config: PredictConfig, predictor: Seg
 
 def _write(one: Segmentation, out: Path, name: Path) -> Segmentation:
     """The same, with its labels on the disk."""
-    mask = out / MASKS / name
+    mask = out / (PANOPTIC if isinstance(one, PanopticSegmentation) else MASKS) / name
     save_picture(one.index_image(), mask)
     save_picture(one.draw(_OVERLAY_PX), out / OVERLAYS / name)
     return dataclasses.replace(one, mask=mask)
@@ -81,7 +90,10 @@ def _print(predictions: Segmentations, config: PredictConfig) -> None:
         if one.path is not None
     ]
     more = f"and {len(predictions) - _ROWS} more" if len(predictions) > _ROWS else ""
+    panoptic = isinstance(predictions[0], PanopticSegmentation)
     print_table(Table("Predictions", ("image", "px", "largest classes"), rows, caption=more))
     for line in skipped_lines(predictions.skipped):
         print(printable(line))
-    print(f"masks: {config.out / MASKS}, overlays: {config.out / OVERLAYS}, shares: {config.out / PREDICTIONS}")
+    masks, lines = ("segments", "what they are") if panoptic else ("masks", "shares")
+    place = config.out / (PANOPTIC if panoptic else MASKS)
+    print(f"{masks}: {place}, overlays: {config.out / OVERLAYS}, {lines}: {config.out / PREDICTIONS}")

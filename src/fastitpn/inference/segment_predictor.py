@@ -1,4 +1,4 @@
-"""From a segmentation network to the class of each pixel."""
+"""From a segmentation network to the class of each pixel, or from a panoptic one to its segment."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -16,17 +16,19 @@ from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.fitting import FittingBatch
 from fastitpn.engine.trained_segmenter import TrainedSegmenter
 from fastitpn.inference.inputs import read_inputs
+from fastitpn.inference.panoptic_results import PanopticSegmentation, class_shares
 from fastitpn.inference.results import Skipped
 from fastitpn.inference.segment_results import ClassShare, Segmentation, Segmentations
 from fastitpn.inference.sources import ImageLike, Source, only_source
 from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.panoptic import find_segments
 from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
 
 _WORKERS_FROM_IMAGES = 8
 
 
 class SegmentPredictor:
-    """Gives each pixel of images a class. `fastitpn.load` makes one from a checkpoint.
+    """Gives each pixel of images a class, a panoptic network a segment. `fastitpn.load` makes one from a checkpoint.
 
     Args:
         model: The network; it is moved to the device and set to evaluation.
@@ -99,7 +101,7 @@ class SegmentPredictor:
             progress: Show a bar, if this is a terminal.
 
         Returns:
-            One result for each image, in their order.
+            One result for each image, in their order; of a panoptic network each is a `PanopticSegmentation`.
 
         Raises:
             InputError: Something given is not an image (in any case), or an image cannot be read.
@@ -146,6 +148,8 @@ class SegmentPredictor:
     @torch.inference_mode()
     def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:
         height, width = pixels.shape[-2:]
+        if self._classes.panoptic:
+            return self._panoptic(source, index, pixels, views)
         with self._fabric.autocast():
             scores = self._scores(pixels.to(self.device), views)
             labels, sure = (part.cpu().numpy() for part in label_map(scores, height, width))
@@ -157,6 +161,22 @@ class SegmentPredictor:
             found=self._found(labels, sure),
             mask=labels,
             source=source,
+        )
+
+    def _panoptic(self, source: Source, index: int, pixels: Tensor, views: Views) -> PanopticSegmentation:
+        height, width = pixels.shape[-2:]
+        image, counted = pixels.to(self.device), self._classes.counted
+        with self._fabric.autocast():
+            codes, segments = self._fitting(lambda _: find_segments(self._model, image, views, counted), 1)
+        return PanopticSegmentation(
+            index=index,
+            path=source.path,
+            size=(width, height),
+            classes=self._classes,
+            found=class_shares(segments, self.classes, height * width),
+            mask=codes,
+            source=source,
+            segments=tuple(segments),
         )
 
     def _scores(self, pixels: Tensor, views: Views) -> Tensor:

@@ -57,7 +57,7 @@ class Segmentation:
     size: tuple[int, int]
     classes: SegmentationClasses
     found: tuple[ClassShare, ...]
-    mask: NDArray[np.uint8] | Path = field(repr=False, compare=False)
+    mask: NDArray[np.integer] | Path = field(repr=False, compare=False)
     source: Source = field(repr=False, compare=False)
 
     @functools.cached_property
@@ -68,7 +68,7 @@ class Segmentation:
             InputError: They were written to a file that is gone.
         """
         if not isinstance(self.mask, Path):
-            return self.mask
+            return self.mask.astype(np.uint8, copy=False)
         return (read_index_mask(self.mask) - int(self.classes.reduce_zero_label)).astype(np.uint8)
 
     def index_image(self) -> Image.Image:

@@ -11,6 +11,7 @@ from PIL import Image
 from fastitpn.inference.detect_predictor import DetectPredictor
 from fastitpn.inference.detect_results import ImageDetections
 from fastitpn.inference.drawing import Share, fitted, with_panel
+from fastitpn.inference.panoptic_results import PanopticSegmentation
 from fastitpn.inference.predictor import Predictor
 from fastitpn.inference.results import Classification, JsonResult
 from fastitpn.inference.segment_predictor import SegmentPredictor
@@ -57,7 +58,7 @@ def classify_frames(predictor: Predictor, *, top_k: int, batch: int) -> FrameTas
 
 
 def segment_frames(predictor: SegmentPredictor) -> FrameTask[Segmentation]:
-    """The colours of the classes over each frame, and the largest ones in a corner."""
+    """The colours of classes or segments over each frame, and the largest classes in a corner."""
 
     def draw(one: Segmentation) -> Image.Image:
         shares = [Share(c.name, c.share, one.classes.colors[c.label]) for c in one.found[:_MOST_NAMED]]
@@ -65,6 +66,10 @@ def segment_frames(predictor: SegmentPredictor) -> FrameTask[Segmentation]:
 
     def describe(one: Segmentation) -> dict[str, Any]:
         row = _describe(one)
+        if isinstance(one, PanopticSegmentation):
+            for entry, segment in zip(row["segments_info"], one.segments, strict=True):
+                entry["mask"] = _run_lengths(one.codes == segment.code)
+            return row
         for entry, found in zip(row["classes"], one.found, strict=True):
             entry["mask"] = _run_lengths(one.labels == found.label)
         return row

@@ -31,8 +31,11 @@ _TITLES = {
     "grad_norm": "gradient norm",
     "memory_mib": "memory, MiB",
     "miou": "mean IoU",
+    "pq": "panoptic quality (PQ)",
+    "sq": "quality of segmentation (SQ)",
+    "rq": "quality of recognition (RQ)",
 }
-_WORDS = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR"}
+_WORDS = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR", "pq": "PQ", "sq": "SQ", "rq": "RQ"}
 """Of metrics' names, with their capitals."""
 
 

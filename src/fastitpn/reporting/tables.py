@@ -56,6 +56,30 @@ def per_class_table(matrix: ArrayLike, class_names: Sequence[str], title: str = 
     return Table(title, columns, rows, bars=("accuracy", "precision"))
 
 
+def panoptic_table(scores: ArrayLike, matches: ArrayLike, class_names: Sequence[str], counted: Sequence[bool]) -> Table:
+    """One row per class, the worst first.
+
+    Args:
+        scores: [classes, 3] PQ, SQ and RQ in [0, 1]; nan for a class that is neither there nor found.
+        matches: [classes, 4] sum of IoU, matches, misses and false alarms.
+        class_names: One per row.
+        counted: Of each class, whether it is of things.
+
+    Returns:
+        Columns: class, kind, segments, PQ, SQ, RQ, missed, false alarms.
+    """
+    rows: list[tuple[object, ...]] = []
+    for name, thing, qualities, counts in zip(
+        class_names, counted, np.asarray(scores), np.asarray(matches), strict=True
+    ):
+        _, hits, missed, wrong = (int(number) for number in counts)
+        there = [None if np.isnan(quality) else float(quality) for quality in qualities]
+        rows.append((name, "thing" if thing else "stuff", hits + missed, *there, missed, wrong))
+    rows.sort(key=lambda row: (row[3] is None, row[3] or 0.0))
+    columns = ("class", "kind", "segments", "PQ", "SQ", "RQ", "missed", "false alarms")
+    return Table("Panoptic quality by class", columns, rows, bars=("PQ",))
+
+
 def iou_table(matrix: ArrayLike, class_names: Sequence[str], title: str = "IoU by class") -> Table:
     """One row per class, the worst first.
 

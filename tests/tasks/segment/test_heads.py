@@ -154,3 +154,32 @@ class TestMask2Former:
         assert swapped["loss"] > 10
         labels = head.log_probabilities({"classes": [classes], "masks": [drawn]}).argmax(1)
         assert torch.equal(labels[0].to(torch.uint8), masks[0, ::4, ::4])
+
+
+class TestCodesOfSegments:
+    """What mask2former learns of a panoptic mask."""
+
+    def test_each_thing_is_a_mask(self, monkeypatch):
+        head = build("mask2former").train()
+        seen = {}
+        monkeypatch.setattr(
+            head,
+            "matched_losses",
+            lambda _, masks, labels: seen.update(masks=masks, labels=labels) or {"a": masks[0].sum()},
+        )
+        codes = torch.full((1, 64, 96), IGNORE, dtype=torch.int32)
+        codes[0, :8], codes[0, 8:16], codes[0, 16:20], codes[0, 20:24] = 2, 1 + 256, 1 + 512, IGNORE + 256
+        head.losses({}, codes)
+        assert seen["labels"][0].tolist() == [2, 1, 1]
+        assert seen["masks"][0].sum((1, 2)).tolist() == [8 * 96, 8 * 96, 4 * 96]
+
+    def test_of_stuff_alone_it_is_as_before(self):
+        head = build("mask2former").eval()
+        with torch.no_grad():
+            outputs = head(maps())
+            labels = torch.randint(0, 5, (2, 64, 96), generator=torch.Generator().manual_seed(3))
+            losses = []
+            for dtype in (torch.uint8, torch.int32):
+                torch.manual_seed(5)  # the losses look at random points
+                losses.append(head.losses(outputs, labels.to(dtype))["loss"])
+        torch.testing.assert_close(*losses, rtol=0, atol=0)

@@ -121,7 +121,7 @@ def test_views_are_averaged_as_probabilities(image):
 def test_the_label_map_is_the_argmax_of_resized_scores_in_strips(size, monkeypatch):
     scores = torch.randn(5, 16, 24, generator=torch.Generator().manual_seed(1)).log_softmax(0)
     resized = F.interpolate(scores[None], size=size, mode="bilinear")[0]
-    monkeypatch.setattr(module, "_MOST_SCORES", 5 * size[1] * 7)  # seven rows at a time
+    monkeypatch.setattr(module, "MOST_SCORES", 5 * size[1] * 7)  # seven rows at a time
     labels, sure = label_map(scores, *size)
     best, expected = resized.max(0)
     assert (labels == expected).float().mean() > 0.9999

@@ -14,7 +14,7 @@ from fastitpn.data.scenes.sources import Pool, describe_sources, split_pools
 from fastitpn.data.scenes.studio import Studio
 from fastitpn.errors import InputError
 
-FORMS = ("unlabelled", "classify", "detect", "segment")
+FORMS = ("unlabelled", "classify", "detect", "segment", "panoptic")
 _RECORD = "scenes.json"
 _FORMAT = "fastitpn-scenes-2"  # a change of what the same parameters give needs another number
 
@@ -62,6 +62,7 @@ def build_scenes(
     forms: Sequence[str] = ("unlabelled", "classify"),
     detect: tuple[int, int] = (300, 100),
     segment: tuple[int, int] = (300, 100),
+    panoptic: tuple[int, int] = (300, 100),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> SceneSet:
@@ -80,6 +81,7 @@ def build_scenes(
         forms: Which of `FORMS` to write.
         detect: Numbers of training and validation scenes with boxes and masks in COCO's format.
         segment: Numbers of training and validation scenes with an index mask (0 = background).
+        panoptic: Numbers of training and validation scenes with segments in COCO's panoptic format.
         seed: Of the split by glyph, and of the scenes.
         progress: Called after each scene with the number of scenes done and of all scenes.
 
@@ -94,6 +96,7 @@ def build_scenes(
         "classify": (train_per_class, val_per_class),
         "detect": tuple(detect),
         "segment": tuple(segment),
+        "panoptic": tuple(panoptic),
     }
     _check(classes, px, forms, numbers)
     parameters |= {form: list(numbers[form]) for form in FORMS if form in forms}
@@ -135,8 +138,8 @@ def _write(
         elif form == "classify":
             write.write_classify(studio, folder, split, classes, count // len(classes), done)
         else:
-            writer = write.write_detect if form == "detect" else write.write_segment
-            writer(studio, folder, split, classes, count, done)
+            writers = {"detect": write.write_detect, "segment": write.write_segment, "panoptic": write.write_panoptic}
+            writers[form](studio, folder, split, classes, count, done)
         used[f"{form}/{split}"] = {
             "glyphs": sorted(studio.glyphs_used),
             "photographs": sorted(studio.photographs_used),

@@ -1,4 +1,4 @@
-"""The forms in which scenes are written: plain images, a folder per class, COCO JSON, index masks."""
+"""The forms in which scenes are written: plain images, a folder per class, COCO JSON, index masks, panoptic PNGs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastitpn.data.panoptic_codes import colors_of_ids
 from fastitpn.data.scenes.compose import Scene
 from fastitpn.data.scenes.labels import CLASSES
 from fastitpn.data.scenes.studio import Studio
@@ -67,6 +68,51 @@ def write_segment(studio: Studio, folder: Path, split: str, classes: Sequence[st
         done()
     names = dict(enumerate(("background", *classes)))
     (folder / "segment" / "classes.yaml").write_text(yaml.safe_dump({"names": names}, sort_keys=False))
+
+
+def write_panoptic(studio: Studio, folder: Path, split: str, classes: Sequence[str], count: int, done: Done) -> None:
+    """Writes `panoptic/{split}/000000.jpg`, `panoptic/annotations/panoptic_{split}.json` and its PNGs, as COCO does.
+
+    The background is stuff, and so is the last class: all of it in a scene is one segment.
+    """
+    pngs = folder / "panoptic" / "annotations" / f"panoptic_{split}"
+    _make(folder / "panoptic" / split)
+    _make(pngs)
+    names = ("background", *classes)
+    images: list[dict] = []
+    annotations: list[dict] = []
+    for index, scene in enumerate(studio.several(classes, count, things=(1, 6))):
+        file = f"{index:06}.jpg"
+        _save(scene, folder / "panoptic" / split / file)
+        images.append({"id": index + 1, "file_name": file, "width": scene.image.width, "height": scene.image.height})
+        labels = [0, *(classes.index(glyph.label) + 1 for glyph in scene.glyphs)]
+        # As in COCO, ids are any numbers but 0, and take more than one channel.
+        ids = [1 + (label if label in (0, len(classes)) else 300 * place) for place, label in enumerate(labels)]
+        segments = np.array(ids, np.int32)[scene.instances]
+        annotations.append(
+            {
+                "image_id": index + 1,
+                "file_name": f"{index:06}.png",
+                "segments_info": [
+                    {"id": number, "category_id": label + 1, "iscrowd": 0, **_area_and_box(segments == number)}
+                    for number, label in dict(zip(ids, labels, strict=True)).items()
+                    if (segments == number).any()
+                ],
+            }
+        )
+        Image.fromarray(colors_of_ids(segments)).save(pngs / f"{index:06}.png")
+        done()
+    categories = [
+        {"id": number, "name": name, "isthing": int(name not in (names[0], names[-1]))}
+        for number, name in enumerate(names, start=1)
+    ]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    pngs.with_suffix(".json").write_text(json.dumps(content))
+
+
+def _area_and_box(mask: NDArray[np.bool_]) -> dict:
+    described = describe_mask(mask)
+    return {name: described[name] for name in ("area", "bbox")}
 
 
 def describe_mask(mask: NDArray[np.bool_]) -> dict:

@@ -1,1 +1,1 @@
-"""Semantic segmentation: heads on the pyramid, their losses, inference on images of any size, and figures."""
+"""Semantic and panoptic segmentation: heads on the pyramid, losses, inference on images of any size, figures."""

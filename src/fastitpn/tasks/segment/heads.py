@@ -38,7 +38,7 @@ class SegmentationHead(nn.Module):
 
         Args:
             outputs: Of `forward`.
-            masks: uint8 [B, H, W], `IGNORE` where there is nothing to learn.
+            masks: uint8 [B, H, W], `IGNORE` where there is nothing to learn; for mask2former also codes of segments.
         """
         raise NotImplementedError
 

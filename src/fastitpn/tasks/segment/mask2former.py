@@ -13,6 +13,7 @@ from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerTransformerModule,
 )
 
+from fastitpn.data.panoptic_codes import LABEL_BITS
 from fastitpn.data.segmentation_classes import IGNORE
 from fastitpn.tasks.segment.heads import Outputs, SegmentationHead
 
@@ -24,9 +25,9 @@ _LEAST_PROBABILITY = 1e-6
 class Mask2FormerHead(SegmentationHead):
     """Pixel decoder with deformable attention, masked-attention decoder, and losses on matched masks.
 
-    A semantic mask is learnt as one mask for each class in it; pixels that are left out belong to none of them. The
-    probability of a class at a pixel is the sum over queries of mask probability times class probability, as
-    published, here divided by its sum over the classes.
+    A semantic mask is learnt as one mask for each class in it, a panoptic one as one for each thing and each kind of
+    stuff; pixels that are left out belong to none of them. The probability of a class at a pixel is the sum over
+    queries of mask probability times class probability, as published, here divided by its sum over the classes.
 
     Args:
         channels: Of each level; the first four are used.
@@ -73,11 +74,11 @@ class Mask2FormerHead(SegmentationHead):
         return self.network(list(maps[:_LEVELS]))
 
     def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
-        """Those of `matched_losses`, one mask for each class."""
-        labels = [mask.unique() for mask in masks]
-        labels = [found[found != IGNORE].long() for found in labels]
-        targets = [mask == found[:, None, None] for mask, found in zip(masks, labels, strict=True)]
-        parts = self.matched_losses(outputs, targets, labels)
+        """Those of `matched_losses`, one mask for each class, or where there are codes for each segment."""
+        codes = [mask.unique() for mask in masks]
+        codes = [found[(found & LABEL_BITS) != IGNORE] for found in codes]
+        targets = [mask == found[:, None, None] for mask, found in zip(masks, codes, strict=True)]
+        parts = self.matched_losses(outputs, targets, [(found & LABEL_BITS).long() for found in codes])
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def matched_losses(self, outputs: Outputs, masks: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from fastitpn.data.panoptic_codes import LABEL_BITS
 from fastitpn.data.segmentation_classes import IGNORE
 
 
@@ -11,9 +12,10 @@ def pixel_confusion(predicted: Tensor, labels: Tensor, num_classes: int) -> Tens
 
     Args:
         predicted: Labels, of any shape.
-        labels: True ones, of the same shape; those that are `IGNORE` do not count.
+        labels: True ones, of the same shape, or codes of segments; those that are `IGNORE` do not count.
         num_classes: Classes.
     """
+    labels = labels & LABEL_BITS
     counted = labels != IGNORE
     pairs = labels[counted].long() * num_classes + predicted[counted].long()
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)

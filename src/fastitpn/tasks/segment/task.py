@@ -1,4 +1,4 @@
-"""Semantic segmentation as a task."""
+"""Semantic and panoptic segmentation as a task."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -10,6 +10,8 @@ from fastitpn.models.layer_ids import layer_id, num_layers
 from fastitpn.models.official_names import BACKBONE
 from fastitpn.tasks.segment.heads import Outputs
 from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.panoptic import count_matches
+from fastitpn.tasks.segment.panoptic_scores import panoptic_scores
 from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
 from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
 from fastitpn.tasks.task import Batch, Task
@@ -34,7 +36,7 @@ class SegmentTask(Task):
         self._run: Callable[[Tensor], Outputs] = model.forward
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses of a micro-batch {image [B, 3, H, W], mask [B, H, W]}."""
+        """The losses of a micro-batch {image [B, 3, H, W], mask [B, H, W], of labels or of codes of segments}."""
         return self.trained_model.head.losses(self._run(batch["image"]), batch["mask"])
 
     def compile_model(self) -> None:
@@ -42,8 +44,12 @@ class SegmentTask(Task):
         self._run = torch.compile(self.trained_model.forward)
 
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
-        """Mean IoU, mean accuracy and pixel accuracy in percent, at the original size of each image."""
-        return segmentation_scores(confusion(batches, cast(Segmenter, model), self.views, self.num_classes))
+        """Figures in percent, at the original size of each image: of segments if they are learnt, else of pixels."""
+        network = cast(Segmenter, model)
+        if (things := self.description.get("masks", {}).get("things")) is not None:
+            counted = [name in things for name in self.description["classes"]]
+            return panoptic_scores(count_matches(batches, network, self.views, counted), counted)
+        return segmentation_scores(confusion(batches, network, self.views, self.num_classes))
 
     @property
     def num_classes(self) -> int:

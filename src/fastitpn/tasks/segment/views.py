@@ -18,7 +18,7 @@ _CELL = 4
 """Stride of what a head gives."""
 _WINDOWS_FROM = 4
 """`auto` looks at images of more than this many windows through windows."""
-_MOST_SCORES = 2**25
+MOST_SCORES = 2**25
 """Scores that are held at the original size at a time."""
 
 
@@ -117,15 +117,15 @@ def label_map(scores: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """
     labels = torch.empty(height, width, dtype=torch.uint8, device=scores.device)
     sure = torch.empty(height, width, dtype=torch.float32, device=scores.device)
-    rows = max(1, _MOST_SCORES // (scores.shape[0] * width))
+    rows = max(1, MOST_SCORES // (scores.shape[0] * width))
     for first in range(0, height, rows):
         last = min(height, first + rows)
-        best, place = _resized_rows(scores, first, last, height, width).max(0)
+        best, place = resized_rows(scores, first, last, height, width).max(0)
         labels[first:last], sure[first:last] = place.to(torch.uint8), best.exp()
     return labels, sure
 
 
-def _resized_rows(scores: Tensor, first: int, last: int, height: int, width: int) -> Tensor:
+def resized_rows(scores: Tensor, first: int, last: int, height: int, width: int) -> Tensor:
     """Some rows of `interpolate(scores, (height, width), mode="bilinear")`: [classes, last - first, width]."""
     h = scores.shape[-2]
     at = ((torch.arange(first, last, device=scores.device) + 0.5) * (h / height) - 0.5).clamp(min=0)

@@ -1,0 +1,37 @@
+"""The pages of the command line's verbs, from the same dataclasses as `--help`."""
+
+import html
+import itertools
+
+from fastitpn.cli.main import VERBS
+from fastitpn.cli.verb import Verb
+from fastitpn.config import Field, fields_of, usage
+from fastitpn.config.fields import REQUIRED
+from fastitpn.config.values import short_type, show
+
+
+def verbs() -> dict[str, list[Verb]]:
+    """First words of the verbs, in the order of `fastitpn --help`, to the verbs that begin with them."""
+    groups: dict[str, list[Verb]] = {}
+    for verb in VERBS:
+        groups.setdefault(verb.words[0], []).append(verb)
+    return groups
+
+
+def page(name: str, group: list[Verb]) -> str:
+    """Every verb with its sentence, an example, and its keys in groups."""
+    parts = [f"# fastitpn {name}", "What `--help` prints, to read and to search."]
+    for verb in sorted(group, key=lambda verb: len(verb.words)):
+        if len(group) > 1:
+            parts.append(f"## {' '.join(verb.words)}")
+        parts += [verb.sentence, f"```text\n{usage(verb.config)}\n```", f"For example: `{verb.example}`"]
+        for title, keys in itertools.groupby(fields_of(verb.config).values(), key=lambda field: field.group):
+            parts += [f'<p class="keys-title">{title}</p>', "\n".join(map(_key, keys))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _key(field: Field) -> str:
+    """A term with its description, which breaks well on a phone."""
+    default = "required" if field.default is REQUIRED else f"default `{show(field.default)}`"
+    kind = html.escape(short_type(field.annotation))
+    return f"`{field.key}` <small>{kind}; {default}</small>\n:   {html.escape(field.sentence)}\n"

@@ -1,0 +1,242 @@
+"""Parts of pages that are written down elsewhere: figures in benchmarks/results, limits in the README, an example."""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import fastitpn
+from fastitpn.models.registry import ARCHITECTURES
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def limits() -> str:
+    """The README's section, its code marks and all."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Honest limits\n(.*?)(?=^## )", text, re.M | re.S)
+    assert section, "README.md has no section 'Honest limits'"
+    return section[1].strip()
+
+
+def models() -> str:
+    """A table of the registered sizes, with the published figures from the README's."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = []
+    for name, arguments in ARCHITECTURES.items():
+        model = fastitpn.create_model(name, pyramid=True, num_classes=0, device="meta")
+        count, pyramid = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model, model.pyramid))
+        depths = " + ".join(map(str, arguments.get("depths", (3, 3, 24))))
+        dim = model.embed_dim
+        published = re.search(rf"^\| `{name}` \|.*?\| ([\d.]+ %) \(published\) \|", readme, re.M)
+        rows.append(
+            (
+                f"`{name}`",
+                f"{count - pyramid:.1f}&nbsp;M",
+                f"{pyramid:.1f}&nbsp;M",
+                model.default_cfg["input_size"][1],
+                depths,
+                f"{dim // 4}, {dim // 2}, {dim}",
+                published[1] if published else "",
+            )
+        )
+    head = ("model", "trunk", "pyramid", "native px", "blocks of stages 1, 2, 3", "channels at 1/4, 1/8, 1/16")
+    return table((*head, "published top-1"), rows)
+
+
+def recipes() -> str:
+    """A table of the shipped recipes, from their headers."""
+    rows = []
+    for file in sorted((ROOT / "recipes").glob("*.yaml")):
+        lines = re.match(r"(#.*\n)+", file.read_text(encoding="utf-8"))
+        assert lines, f"{file.name} has no header"
+        title = re.split(r"\n#   \w+ +", lines[0])[0].replace("\n#", "").lstrip("# ").strip()
+        facts = dict(re.findall(r"^#   (\w+) +(\S.*)$", lines[0], re.M))
+        rows.append((f"`{file.name}`", title, facts["hardware"]))
+    return table(("recipe", "what it does", "hardware"), rows)
+
+
+def tracker_encoder() -> str:
+    """The class of the example, as it is."""
+    text = (ROOT / "examples" / "tracker_encoder.py").read_text(encoding="utf-8")
+    [found] = [node for node in ast.parse(text).body if getattr(node, "name", "") == "TrackerEncoder"]
+    return f"```python\n{ast.get_source_segment(text, found)}\n```"
+
+
+def figures() -> str:
+    """Every stored result of a benchmark: what was run, where, and what came of it."""
+    parts = []
+    order = list(SECTIONS)
+    for file in sorted(RESULTS.glob("*.json"), key=lambda f: (order.index(f.stem) if f.stem in order else 99, f.stem)):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        title, make = SECTIONS.get(file.stem, (file.stem.replace("_", " ").capitalize(), _any_rows))
+        machine = {**result, **result.get("environment", {})}
+        words = ", ".join(f"{name} {machine[name]}" for name in ("torch", "timm", "fastitpn") if name in machine)
+        threads = f"{machine['threads']} thread{'' if str(machine['threads']) == '1' else 's'}"
+        computer = machine.get("gpu") or f"{machine['processor']}, {threads}"
+        source = f"`{result['command']}`<br>{computer}; {words}; {machine['date']}"
+        scale = "; ".join(str(result[name]) for name in ("scale", "steps") if isinstance(result.get(name), str))
+        parts.append(
+            "\n\n".join(
+                [
+                    f"## {title}",
+                    *([f"{scale}."] if scale else []),
+                    make(result),
+                    f"<small>{source}. Stored in `benchmarks/results/{file.name}`.</small>",
+                ]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}x"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}" if round(value, 1) else "0.0"
+
+
+def _acceleration(result: dict[str, Any]) -> str:
+    names = [name for name in result["accelerations"] if name != "off"]
+    cells = {(r["model"], r["px"], r["batch"], r["acceleration"]): r for r in result["rows"]}
+    rows = []
+    for model, px, batch in dict.fromkeys(key[:3] for key in cells):
+        found = [cells.get((model, px, batch, name)) for name in names]
+        rows.append((f"`{model}`", f"{px},&nbsp;{batch}", *(_times(r["ratio"]) if r else "" for r in found)))
+    words = "Speed against the plain model, in turns within one run: images per second over the plain model's."
+    return f"{words}\n\n{table(('model', 'px, batch', *names), rows)}"
+
+
+def _acceleration_quality(result: dict[str, Any]) -> str:
+    def change(row: dict[str, Any], kind: str) -> str:
+        return _mean_change({"mean": row[f"{kind}_change"], "spread": row[f"{kind}_spread"]})
+
+    metric = {"classify": "top-1", "segment": "mean IoU"}
+    rows = [
+        (metric.get(row["task"], row["task"]), row["arm"], change(row, "trained"), change(row, "untrained"))
+        for row in result["summary"]
+        if row["arm"] != "off"
+    ]
+    words = "Points gained or lost against the plain model: mean of the seeds, and their range."
+    return f"{words}\n\n{table(('figure', 'acceleration', 'trained with it', 'only switched on'), rows)}"
+
+
+def _inference(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"`{row['model']}`",
+            f"{row['px']},&nbsp;{row['batch']}",
+            _times(row["fastitpn_ratio"]),
+            _times(row["without_onednn_linear_ratio"]),
+        )
+        for row in result["rows"]
+    ]
+    words = "The plain model against a literal rendering of the published code, in turns within one run."
+    return f"{words}\n\n{table(('model', 'px, batch', 'speed', 'without oneDNN matrix products'), rows)}"
+
+
+def _pretraining(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"`{row['model']}`",
+            _times(row["fastitpn_ratio"]),
+            _times(row["checkpointed_ratio"]),
+            _times(row["fastitpn_memory_ratio"]),
+            _times(row["checkpointed_memory_ratio"]),
+        )
+        for row in result["rows"]
+    ]
+    head = ("model", "speed", "with `grad_checkpointing`", "peak memory", "with `grad_checkpointing`")
+    return f"Training steps against a literal rendering of the published code.\n\n{table(head, rows)}"
+
+
+def _demo(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            name,
+            f"{'+' if name.startswith('gain') else ''}{figure['mean']:.1f}",
+            " to ".join(f"{value:.1f}" for value in figure["spread"]),
+        )
+        for name, figure in result["summary"].items()
+    ]
+    return f"Top-1 in per cent over {len(result['rows'])} seeds.\n\n{table(('arm', 'mean', 'range'), rows)}"
+
+
+def _arms(result: dict[str, Any]) -> str:
+    """Of trainings that are compared: what every arm reached, and what one has over another."""
+    tables = []
+    for part, first, cell in (("arms", "arm", _mean), ("gains", "difference", _mean_change)):
+        found = result["summary"][part]
+        names = [name for name in dict.fromkeys(n for figures in found.values() for n in figures) if name in POINTS]
+        rows = [
+            (title, *(cell(figures[name]) if name in figures else "" for name in names))
+            for title, figures in found.items()
+        ]
+        tables.append(table((first, *map(POINTS.__getitem__, names)), rows))
+    return "\n\n".join(["In points: mean of the seeds, and their range.", *tables])
+
+
+def _mean(figure: dict[str, Any]) -> str:
+    low, high = figure["spread"]
+    return f"{figure['mean']:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _mean_change(figure: dict[str, Any]) -> str:
+    low, high = figure["spread"]
+    return f"{_signed(figure['mean'])} ({_signed(low)} to {_signed(high)})"
+
+
+def _any_rows(result: dict[str, Any]) -> str:
+    """Whatever plain figures the summary has, or else the rows."""
+    found = result.get("summary") or result.get("rows") or []
+    if isinstance(found, dict):
+        found = [
+            {"": name, **(value if isinstance(value, dict) else {"value": value})} for name, value in found.items()
+        ]
+    names = list(dict.fromkeys(name for row in found for name in row))
+    rows = [[_cell(row.get(name, "")) for name in names] for row in found]
+    return table([name.replace("_", " ") for name in names], rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, list):
+        return " to ".join(map(_cell, value))
+    if isinstance(value, dict) and "spread" in value:
+        return f"{_cell(value['mean'])} ({_cell(value['spread'])})"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
+    return str(value)
+
+
+POINTS = {
+    "miou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "box_ap": "box AP",
+    "box_ap75": "box AP75",
+    "mask_ap": "mask AP",
+    "mask_ap75": "mask AP75",
+}
+"""Figures of trainings, and how they are called."""
+
+SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "demo": ("Pre-training against scratch, the demo", _demo),
+    "segmentation": ("Pre-training against scratch, segmentation", _arms),
+    "detection": ("Pre-training against scratch, detection", _arms),
+    "acceleration": ("Speed of the acceleration", _acceleration),
+    "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
+    "inference": ("Speed of the plain model", _inference),
+    "pretraining": ("Speed and memory of pre-training", _pretraining),
+}
+"""The order of the page, and how each result is shown; others come last, with `_any_rows`."""

@@ -1,0 +1,114 @@
+"""From the masks that Mask2Former draws to segments that do not overlap."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from fastitpn.data.panoptic_codes import Codes, Segment, thing_code
+from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.panoptic_scores import Matches, match_segments
+from fastitpn.tasks.segment.views import MOST_SCORES, Views, resized_rows
+from fastitpn.tasks.task import Batch
+
+_LEAST_SCORE = 0.8
+"""Masks whose class is less sure than this are not looked at, as published."""
+_LEAST_VISIBLE = 0.8
+"""Masks that surer ones hide more of than the rest are no segments, as published."""
+
+
+@torch.no_grad()
+def find_segments(
+    model: Segmenter, image: Tensor, views: Views, counted: Sequence[bool]
+) -> tuple[Codes, list[Segment]]:
+    """The segments of one image, as published: each pixel goes to the mask of the highest score there.
+
+    Args:
+        model: With the head of Mask2Former, in evaluation mode.
+        image: [3, H, W], normalised, in its own size, on the model's device.
+        views: Its size; the image is looked at as a whole.
+        counted: Of each class, whether it is of things.
+
+    Returns:
+        Codes int32 [H, W] on the CPU, see `data.panoptic_codes`, and the segments, the largest first.
+    """
+    height, width = image.shape[-2:]
+    resized = transforms.resize(image[None], list(views.sizes(height, width)[0]), antialias=True)
+    outputs = model(resized)
+    scores, labels = outputs["classes"][-1][0].float().softmax(-1).max(-1)  # [queries]
+    kept = ((labels != len(counted)) & (scores >= _LEAST_SCORE)).nonzero().flatten()
+    scores, labels = scores[kept], labels[kept].tolist()
+    place, areas = _shared_out(outputs["masks"][-1][0, kept].float(), scores, height, width)
+    return _as_codes(place, areas, labels, scores.tolist(), counted)
+
+
+def _shared_out(masks: Tensor, scores: Tensor, height: int, width: int) -> tuple[Tensor, list[int]]:
+    """Each pixel to one mask.
+
+    Args:
+        masks: Logits [n, h, w].
+        scores: [n].
+        height: Of the image.
+        width: Of the image.
+
+    Returns:
+        Places [height, width] of masks, -1 where none is; and the pixels of each, 0 if too much of it is hidden.
+    """
+    place = torch.full((height, width), -1, dtype=torch.int32, device=masks.device)
+    if not len(masks):
+        return place.cpu(), []
+    won = torch.zeros(len(masks), dtype=torch.int64, device=masks.device)
+    whole = torch.zeros_like(won)
+    rows = max(1, MOST_SCORES // (len(masks) * width))
+    for first in range(0, height, rows):
+        last = min(height, first + rows)
+        inside = resized_rows(masks, first, last, height, width).sigmoid()  # [n, last - first, width]
+        best = (inside * scores[:, None, None]).argmax(0)
+        won += best.flatten().bincount(minlength=len(masks))
+        whole += (inside >= 0.5).sum((1, 2))
+        drawn = inside.gather(0, best[None])[0] >= 0.5
+        place[first:last] = torch.where(drawn, best.int(), place[first:last])
+    visible = won >= _LEAST_VISIBLE * whole
+    areas = (place[place >= 0].bincount(minlength=len(masks)) * visible).tolist()
+    return place.cpu(), areas
+
+
+def _as_codes(
+    place: Tensor, areas: Sequence[int], labels: Sequence[int], scores: Sequence[float], counted: Sequence[bool]
+) -> tuple[Codes, list[Segment]]:
+    """Masks of one kind of stuff become one segment; things are numbered, the largest first."""
+    code_of = np.full(len(areas) + 1, IGNORE, dtype=np.int32)  # the last one is that of no mask, -1
+    found: dict[int, Segment] = {}
+    for query in sorted(range(len(areas)), key=lambda one: -areas[one]):
+        if not areas[query]:
+            continue
+        label = labels[query]
+        code = thing_code(label, len(found) + 1) if counted[label] else label
+        before = found.get(code)
+        found[code] = Segment(
+            code=code,
+            score=max(scores[query], before.score if before else 0.0),
+            area=areas[query] + (before.area if before else 0),
+        )
+        code_of[query] = code
+    return code_of[place.numpy()], sorted(found.values(), key=lambda one: -one.area)
+
+
+def count_matches(batches: Iterable[Batch], model: Segmenter, views: Views, counted: Sequence[bool]) -> Matches:
+    """What is found against what is true, over all images.
+
+    Args:
+        batches: {image [B, 3, H, W], mask [B, H, W] of codes} in their own size, on the model's device.
+        model: In evaluation mode.
+        views: How to look at the images.
+        counted: Of each class, whether it is of things.
+    """
+    total = np.zeros((len(counted), 4))
+    for batch in batches:
+        for image, mask in zip(batch["image"], batch["mask"], strict=True):
+            codes, _ = find_segments(model, image, views, counted)
+            total += match_segments(codes, mask.cpu().numpy(), len(counted))
+    return total

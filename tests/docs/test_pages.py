@@ -1,0 +1,231 @@
+"""What the documentation tells a reader to type works: commands, Python and YAML, on small data with small settings."""
+
+import contextlib
+import io
+import re
+import runpy
+import shlex
+import shutil
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from documented import ROOT, fill_folder, small, verb_of
+from tiny_runs import TRAINING
+
+import fastitpn
+from fastitpn.cli.main import main
+from fastitpn.config import parse
+
+DOCS = ROOT / "docs"
+LANGUAGES = {"sh", "python", "yaml", "text"}
+LAUNCHER = re.compile(r"^(?:torchrun|srun) .*?(?:-m )?fastitpn ")
+SLOW = ("fastitpn benchmark ", "fastitpn export runs/flowers ")
+"""What leaves nothing for other commands: where the README has it too, it is run by the README's tests alone."""
+WIDTH = 80
+"""Characters of a line that fit beside both menus."""
+BLOCK = re.compile(
+    r"^(?P<indent> *)(?:<!-- checked, not run: (?P<reason>[^\n]+) -->\n *)?"
+    r"```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^(?P=indent)```$",
+    re.M | re.S,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced part of a page; `reason` says why it is checked only."""
+
+    page: str
+    language: str
+    title: str | None
+    reason: str | None
+    body: str
+
+    @property
+    def commands(self) -> list[str]:
+        """One each, also where it goes over several lines."""
+        joined = re.sub(r"\\\n *", "", self.body)
+        return [line for line in joined.splitlines() if line] if self.language == "sh" else []
+
+
+def pages() -> list[str]:
+    """Of the site, in the order of its navigation, which is the order to run them in: later ones use earlier runs."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    return re.findall(r": (\S+\.md)$", text, re.M)
+
+
+def blocks(page: str) -> list[Block]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = []
+    for match in BLOCK.finditer(text):
+        body = re.sub(rf"^{match['indent']}", "", match["body"], flags=re.M)
+        found.append(Block(page, match["language"], match["title"], match["reason"], body))
+    assert len(re.findall(r"^ *```", text, re.M)) == 2 * len(found), f"{page}: a block that is not understood"
+    return found
+
+
+PAGES = pages()
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+TEXTS = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in PAGES)
+COMMANDS = sorted({command for block in BLOCKS for command in block.commands})
+
+
+def test_every_page_is_in_the_navigation():
+    written = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert sorted(PAGES) == sorted(written)
+
+
+def test_lines_fit():
+    assert [line for block in BLOCKS for line in block.body.splitlines() if len(line) > WIDTH] == []
+
+
+def test_every_block_says_what_it_is():
+    assert {block.language for block in BLOCKS} <= LANGUAGES, "python, sh, yaml, or text for what is not run"
+    assert not [block for block in BLOCKS if block.reason and block.language != "sh"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_right(command, monkeypatch):
+    monkeypatch.chdir(ROOT)  # where recipes/ is
+    if command.startswith("fastitpn "):
+        check(command)
+    elif LAUNCHER.match(command):
+        check(LAUNCHER.sub("fastitpn ", command))
+    elif command.startswith("pip install "):
+        check_install(command)
+    else:
+        program, script, *_ = shlex.split(command)
+        assert program == "python", f"neither run nor checked: {command}"
+        assert (ROOT / script).is_file()
+
+
+def check(command: str) -> None:
+    """Parses a command; in place of a recipe that is not there yet, of a run or shown by a page, stands its data."""
+    verb, arguments = verb_of(command)
+    written = [word for word in arguments if word.startswith("recipe=") and not Path(word.partition("=")[2]).is_file()]
+    parse(verb.config, ["data=photos" if word in written else word for word in arguments])
+
+
+def check_install(command: str) -> None:
+    """The extras exist."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    [package] = shlex.split(command)[2:]
+    name, _, extra = package.partition("[")
+    assert name == "fastitpn"
+    assert not extra or extra.rstrip("]") in extras, f"no extra {extra}"
+
+
+def test_commands_within_sentences_exist():
+    for words in re.findall(r"`(fastitpn [^`\n]+)`", TEXTS):
+        if not words.startswith("fastitpn VERB"):
+            verb_of(words.split("|")[0])
+    for command in set(re.findall(r"`(pip install [^`\n]+)`", TEXTS)):
+        if " -e " not in command:
+            check_install(command)
+
+
+@pytest.fixture(scope="module")
+def folder(scenes, segment_scenes, detect_scenes, tmp_path_factory) -> Path:
+    """A folder with everything that the pages name, small."""
+    folder = tmp_path_factory.mktemp("docs")
+    fill_folder(folder, TEXTS, scenes, segment_scenes, detect_scenes)
+    shutil.copytree(folder / "voc", folder / "VOC2012")
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    return folder
+
+
+@pytest.mark.timeout(900)
+def test_pages_run_one_after_the_other(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    make_trainings_small(monkeypatch)
+    done: set[str] = set()
+    for page in PAGES:
+        names: dict[str, Any] = {}
+        for block in blocks(page):
+            if block.title:
+                Path(block.title).write_text(block.body, encoding="utf-8")
+        for block in blocks(page):
+            if block.language == "python":
+                run_python(block, names)
+            elif block.language == "yaml":
+                assert yaml.safe_load(block.body), f"{page}: {block.body}"
+            elif block.reason is None:
+                for command in block.commands:
+                    if (command in done and not trains(command)) or is_run_for_readme(command):
+                        continue
+                    done.add(command)
+                    capsys.readouterr()
+                    assert run(command) == 0, f"{page}: {command}\n{capsys.readouterr().err}"
+
+
+def trains(command: str) -> bool:
+    """Typed again, it goes on with its run, or finds that complete."""
+    command = LAUNCHER.sub("fastitpn ", command)
+    return command.startswith("fastitpn ") and "steps" in verb_of(command)[0].config.__dataclass_fields__
+
+
+def is_run_for_readme(command: str) -> bool:
+    return command.startswith(SLOW) and command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def run(command: str) -> int:
+    if command.startswith("pip "):
+        return 0  # checked above
+    if command.startswith("python "):
+        _, script, *arguments = shlex.split(command)
+        runpy.run_path(script)["main"](*arguments)
+        return 0
+    alone = ["devices=1", "nodes=1"] if trains(command) else []
+    return main([*small(LAUNCHER.sub("fastitpn ", command)), *alone])
+
+
+def run_python(block: Block, names: dict[str, Any]) -> None:
+    """Names last for a page; a comment below a line says what that line prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block.body, block.page, "exec"), names)
+    for shown in re.findall(r"^print\(.*\)$\n# (.+)$", block.body, re.M):
+        assert shown in printed.getvalue().splitlines(), f"{block.page}: {printed.getvalue()}"
+
+
+def make_trainings_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in Python; commands are made small one by one."""
+    pretrain, finetune = fastitpn.pretrain, fastitpn.finetune
+    weighted = {key: value for key, value in TRAINING.items() if key != "model"}
+    monkeypatch.setattr(fastitpn, "pretrain", lambda **given: pretrain(**given, **TRAINING), raising=False)
+    monkeypatch.setattr(fastitpn, "finetune", lambda task, **given: finetune(task, **given, **weighted), raising=False)
+
+
+def test_a_run_folder_has_the_files_that_are_listed(classifier_run):
+    text = (DOCS / "reference" / "run_folder.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([\w./]+)` \|", text, re.M)
+    assert len(listed) > 5
+    assert [name for name in listed if not (classifier_run.directory / name).is_file()] == []
+
+
+def test_files_it_names_exist():
+    named = set(re.findall(r"`((?:docs|recipes|benchmarks|tests|examples|src)/[\w./-]+)`", TEXTS))
+    code = set(re.findall(r"`((?:models|pretraining|tasks|engine)/[\w./-]+)`", TEXTS))
+    missing = [name for name in named if not (ROOT / name).exists()]
+    missing += [name for name in code if not (ROOT / "src" / "fastitpn" / name).exists()]
+    assert named
+    assert code
+    assert missing == []
+
+
+def test_classes_and_functions_of_the_explanation_are_in_their_files():
+    text = (DOCS / "explanation" / "method.md").read_text(encoding="utf-8")
+    found = re.findall(r"`((?:models|pretraining)/\w+\.py)` `(\w+)`", text)
+    assert len(found) > 3
+    for file, name in found:
+        assert re.search(rf"^class {name}\b", (ROOT / "src" / "fastitpn" / file).read_text(encoding="utf-8"), re.M)
+
+
+def test_no_private_place_is_named():
+    assert not re.findall(r"(?:^|[\s(`])/(?:home|root|work|tmp|Users)/", TEXTS)
+    assert sys.prefix not in TEXTS
