@@ -21,18 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.machine import describe_machine
-from fastitpn.config import DemoConfig, DetectConfig, build
+from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
+from fastitpn.config import DetectConfig, build
 from fastitpn.data.scenes import build_scenes
-from fastitpn.engine.demo import pretrain_config, teacher_file
 from fastitpn.engine.finetune_detect import run_detect
-from fastitpn.engine.pretrain import run_pretrain
 from fastitpn.engine.run import Run
-from fastitpn.models.weights_file import read_weights
-
-Options = dict[str, str]
 
 BATCH = 8
 CLASSES, SCENE_PX = 10, (160, 224)
@@ -81,23 +75,6 @@ def arm_config(arm: str, seed: int, data: Path, weights: Path, options: Options,
         "workers": int(options.get("workers", 2)),
     }
     return build(DetectConfig, {**keys, **own})
-
-
-def without_pyramid(weights: Path, file: Path) -> Path:
-    """The same weights but for the pyramid, which then starts fresh."""
-    tensors = read_weights(weights).tensors
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({name: tensor for name, tensor in tensors.items() if not name.startswith("pyramid.")}, file)
-    return file
-
-
-def pretrained(seed: int, options: Options, work: Path) -> Path:
-    """The pre-training of a seed: as given, else as the demo's."""
-    if "weights" in options:
-        return Path(options["weights"].replace("{seed}", str(seed)))
-    config = build(DemoConfig, {"out": work / str(seed), "seed": seed, "device": options.get("device", "auto")})
-    scenes = build_scenes(config.out / "unlabelled", forms=("unlabelled",), seed=seed)
-    return run_pretrain(pretrain_config(config, scenes, teacher_file())).directory
 
 
 def measure(arm: str, seed: int, config: DetectConfig) -> dict[str, Any]:
@@ -151,11 +128,6 @@ def _mean_and_spread(values: list[float]) -> Mapping[str, Any]:
     }
 
 
-def _short(value: str) -> str:
-    """An absolute path by its end, which says more than where it lies on one machine."""
-    return "/".join(Path(value).parts[-4:]) if Path(value).is_absolute() else value
-
-
 def main() -> None:
     """Train what is not trained yet, print and store the figures."""
     options = dict(word.split("=", 1) for word in sys.argv[1:])
@@ -176,10 +148,9 @@ def main() -> None:
     summary = summarise(rows)
     print(json.dumps(summary, indent=1))
     if "out" in options:
-        shown = " ".join(f"{key}={_short(value)}" for key, value in options.items() if key not in ("work", "out"))
         px, epochs = options.get("px", "160"), options.get("epochs", "12")
         result = {
-            "command": f"python -m benchmarks.detection {shown}",
+            "command": f"python -m benchmarks.detection {as_typed(options)}",
             "scale": f"fastitpn_nano at {px} px, {counts[0]} scenes to train on for {epochs} epochs, "
             f"{counts[1]} to validate on, {CLASSES} classes",
             **describe_machine(),

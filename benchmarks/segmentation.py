@@ -27,24 +27,20 @@ import torch
 import yaml
 
 from benchmarks.machine import describe_machine
+from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.timing import Contestant, stopwatch_for, take_turns
-from fastitpn.config import DemoConfig, SegmentConfig, build, to_yaml
+from fastitpn.config import SegmentConfig, build, to_yaml
 from fastitpn.data.scenes import build_scenes
 from fastitpn.data.segmentation import MaskFolders, segmentation_images
 from fastitpn.engine.atomic import write_text
-from fastitpn.engine.demo import pretrain_config, teacher_file
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.evaluate_segment import evaluate_segmenter
 from fastitpn.engine.finetune_segment import run_segment
-from fastitpn.engine.pretrain import run_pretrain
 from fastitpn.engine.run import Run
 from fastitpn.engine.trained_segmenter import load_segmenter
 from fastitpn.models.acceleration import PRESETS
-from fastitpn.models.weights_file import read_weights
 from fastitpn.tasks.segment.views import Views
-
-Options = dict[str, str]
 
 BATCH, TIMED_BATCH, ROUNDS = 16, 8, 40
 CLASSES, SCENE_PX = 6, (128, 192)
@@ -102,23 +98,6 @@ def arm_config(arm: str, seed: int, data: Path, weights: Path, options: Options,
         "workers": int(options.get("workers", 0)),
     }
     return build(SegmentConfig, {**keys, **HEADS[head], **own})
-
-
-def without_pyramid(weights: Path, file: Path) -> Path:
-    """The same weights but for the pyramid, which then starts fresh."""
-    tensors = read_weights(weights).tensors
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({name: tensor for name, tensor in tensors.items() if not name.startswith("pyramid.")}, file)
-    return file
-
-
-def pretrained(seed: int, options: Options, work: Path) -> Path:
-    """The pre-training of a seed: as given, else as the demo's."""
-    if "weights" in options:
-        return Path(options["weights"].replace("{seed}", str(seed)))
-    config = build(DemoConfig, {"out": work / str(seed), "seed": seed, "device": options.get("device", "auto")})
-    scenes = build_scenes(config.out / "unlabelled", forms=("unlabelled",), seed=seed)
-    return run_pretrain(pretrain_config(config, scenes, teacher_file())).directory
 
 
 def measure(arm: str, seed: int, config: SegmentConfig) -> dict[str, Any]:
@@ -213,11 +192,6 @@ def mean_and_spread(values: Iterable[float]) -> dict[str, Any]:
     }
 
 
-def _short(value: str) -> str:
-    """An absolute path by its end, which says more than where it lies on one machine."""
-    return "/".join(Path(value).parts[-4:]) if Path(value).is_absolute() else value
-
-
 def main() -> None:
     """Train what is not trained yet, print and store the figures."""
     options = dict(word.split("=", 1) for word in sys.argv[1:])
@@ -236,9 +210,8 @@ def main() -> None:
     summary = summarise(rows)
     print(json.dumps(summary, indent=1))
     if "out" in options:
-        shown = " ".join(f"{key}={_short(value)}" for key, value in options.items() if key not in ("work", "out"))
         result = {
-            "command": f"python -m benchmarks.segmentation {shown}",
+            "command": f"python -m benchmarks.segmentation {as_typed(options)}",
             "scale": f"fastitpn_nano at {options.get('px', '128')} px, head {options.get('head', 'linear')}, "
             f"{counts[0]} scenes to train on for {options.get('epochs', '25')} epochs, {counts[1]} to validate on, "
             f"background and {CLASSES} classes",
