@@ -1,20 +1,21 @@
 """What integral pre-training is worth, and which of its choices matter: trunk, pyramid, objective, teacher, masks.
 
     python -m benchmarks.pretraining_quality [seeds=0,1,2] [finetune_seeds=0,1,2] [stages=pretrain,finetune]
-        [arms=joint,...] [tasks=segment,classify] [schedules=short,long,equal-time] [device=auto] [precision=auto]
-        [work=runs/pretraining-quality] [out=benchmarks/results/pretraining_quality.json]
+        [arms=joint;...] [tasks=segment,classify] [schedules=short,long,frozen,equal-time] [device=auto]
+        [precision=auto] [work=runs/pretraining-quality] [out=benchmarks/results/pretraining_quality.json]
 
 Small scale: `fastitpn_nano` at 128 px (64 tokens), 3,000 scenes without labels (`fastitpn.data.scenes`). The teacher is
 an ImageNet CNN that saw the scenes at 512 px: its features, stored once, have a cell for every 8x8 pixels of the
 student's. Each pre-training of a seed sees the same images in the same order. Then few labels: a linear head on the
-pyramid (segmentation), or on pooled tokens (classification), everything trained.
+pyramid (segmentation), or on pooled tokens (classification), everything trained; but on the schedule `frozen` pyramid
+and head alone, as many steps as on the short one.
 
 A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
 first seed. `ABLATIONS` take the one of `joint`, and one fine-tuning seed. So does `scratch` on the schedule
-`equal-time`, which takes as long as `joint` and its short fine-tuning together, with the rate of its long one. The
-figures are those of the last step on other scenes, the test scenes. No glyph and no photograph of either is in a
-training or unlabelled scene; validation and test scenes share them. A seed changes the scenes, the split by glyph and
-every start value; a fine-tuning seed the order, the augmentation and the head.
+`equal-time`, which takes as long as `joint` and its short fine-tuning together, with the rate of its long one; `frozen`
+takes that of the short one. The figures are those of the last step on other scenes, the test scenes. No glyph and no
+photograph of either is in a training or unlabelled scene; validation and test scenes share them. A seed changes the
+scenes, the split by glyph and every start value; a fine-tuning seed the order, the augmentation and the head.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
 `seeds` and `stages`: the first seed's fine-tuning must come before the others'.
@@ -64,7 +65,7 @@ LEARNING_RATES = (5e-4, 1e-3, 2e-3)
 PRETRAIN_STEPS = 400
 STEPS = {
     "classify": {"short": 60, "long": 180, "equal-time": 1000},
-    "segment": {"short": 180, "long": 540, "equal-time": 2000},
+    "segment": {"short": 180, "long": 540, "frozen": 180, "equal-time": 2000},
 }
 BATCHES = {"classify": 32, "segment": 16}
 EQUAL_COMPUTE = 2.1
@@ -80,6 +81,7 @@ _EMA = {
 }
 PRETRAININGS: dict[str, dict[str, Any]] = {
     "joint": _CNN | {"objective": "per_level"},
+    "joint-16-first": _CNN | {"objective": "per_level", "level_weights": (0.25, 0.25, 1.0)},
     "merged": _CNN,
     "trunk": _CNN | {"objective": "trunk"},
     "trunk-equal-compute": _CNN | {"objective": "trunk", "steps": round(EQUAL_COMPUTE * PRETRAIN_STEPS)},
@@ -92,6 +94,7 @@ ARMS: dict[str, tuple[str | None, bool]] = {
     "scratch": (None, False),
     "joint": ("joint", True),
     "joint, fresh pyramid": ("joint", False),
+    "joint, stride 16 first": ("joint-16-first", True),
     "trunk": ("trunk", False),
     "trunk, equal compute": ("trunk-equal-compute", False),
     "merged": ("merged", True),
@@ -102,9 +105,13 @@ ARMS: dict[str, tuple[str | None, bool]] = {
 }
 """Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
 SEGMENT_ONLY = ("joint, fresh pyramid",)
-ABLATIONS = ("merged", "ema", "mask 0", "mask 40", "mask 75")
-RATE_OF = {"equal-time": "long"}
+ABLATIONS = ("joint, stride 16 first", "merged", "ema", "mask 0", "mask 40", "mask 75")
+RATE_OF = {"equal-time": "long", "frozen": "short"}
 """The schedule whose learning rate another one takes."""
+ARMS_OF = {"equal-time": ("scratch",), "frozen": ("joint", "joint, fresh pyramid", "trunk")}
+"""Of schedules that are for some arms alone."""
+FROZEN = 1e-4
+"""Layer-wise decay with which the last block learns 10,000 times slower than the pyramid, and others less still."""
 FIGURE = {"classify": "top1", "segment": "miou"}
 
 
@@ -238,6 +245,7 @@ def finetune(
         "seed": seed,
         **running(options),
         **start_weights(arm, work),
+        **({"layer_decay": FROZEN} if schedule == "frozen" else {}),
     }
     fabric = build_fabric(keys["device"], precision=keys["precision"])
     last = out / "checkpoints" / "last.ckpt"
@@ -264,7 +272,9 @@ def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Itera
     every = [int(word) for word in options.get("finetune_seeds", "0,1,2").split(",")]
     parts = set_apart(read_scenes(seed, folder / str(seed)), folder / str(seed))
     for schedule, task, arm in itertools.product(*(words(options, key) for key in ("schedules", "tasks", "arms"))):
-        if (task == "classify" and arm in SEGMENT_ONLY) or (schedule in RATE_OF and arm != "scratch"):
+        if schedule not in STEPS[task] or arm not in ARMS_OF.get(schedule, ARMS):
+            continue
+        if task == "classify" and arm in SEGMENT_ONLY:
             continue
         choice = (
             folder / f"lr-{task}-{RATE_OF.get(schedule, schedule)}-{short('joint' if arm in ABLATIONS else arm)}.json"
@@ -276,7 +286,7 @@ def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Itera
             }
             write_text(choice, json.dumps({"chosen": max(trials, key=lambda lr: trials[lr]), "val": trials}) + "\n")
         lr = json.loads(choice.read_text())["chosen"]
-        for finetune_seed in every[:1] if arm in ABLATIONS or schedule in RATE_OF else every:
+        for finetune_seed in every[:1] if arm in ABLATIONS or schedule == "equal-time" else every:
             figures = finetune(task, arm, schedule, lr, finetune_seed, parts[task], folder / str(seed), options)
             row = {"task": task, "schedule": schedule, "arm": arm, "seed": seed, "finetune_seed": finetune_seed}
             yield {**row, "lr": lr, **figures}
@@ -289,7 +299,11 @@ def short(arm: str) -> str:
 
 def words(options: Options, key: str) -> list[str]:
     """Of an option with several values."""
-    every = {"schedules": ["short", "long", "equal-time"], "tasks": ["segment", "classify"], "arms": list(ARMS)}[key]
+    every = {
+        "schedules": ["short", "long", "frozen", "equal-time"],
+        "tasks": ["segment", "classify"],
+        "arms": list(ARMS),
+    }[key]
     return options[key].split(";" if key == "arms" else ",") if key in options else every
 
 
@@ -304,7 +318,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         summary: dict[str, Any] = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
         summary["test"] = round(statistics.mean(members.values()), 2)
         for other in ("scratch", "joint"):
-            pairs = groups.get((task, "short" if schedule in RATE_OF else schedule, other), {})
+            pairs = groups.get((task, "short" if schedule == "equal-time" else schedule, other), {})
             differences = [value - pairs[key] for key, value in members.items() if key in pairs]
             if differences and other != arm:
                 summary[f"over {other}"] = {

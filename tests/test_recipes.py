@@ -129,6 +129,7 @@ def test_published_pre_training(size, side, hidden, drop_path, epochs):
     ("name", "detector", "epochs", "lr", "layer_decay", "drop_path"),
     [
         ("large_mask_rcnn_1x", "mask_rcnn", 12, 2e-4, 0.95, 0.2),
+        ("base_mask_rcnn_1x", "mask_rcnn", 12, 2e-4, 0.90, 0.05),
         ("base_mask_rcnn_3x", "mask_rcnn", 36, 1.5e-4, 0.90, 0.3),
         ("base_cascade_3x", "cascade_mask_rcnn", 36, 1e-4, 0.90, 0.2),
         ("base_dino_1x", "dino", 12, 1e-4, 0.90, 0.2),

@@ -186,6 +186,16 @@ def _arms(result: dict[str, Any]) -> str:
     return "\n\n".join(["In points: mean of the seeds, and their range.", *tables])
 
 
+def _detection(result: dict[str, Any]) -> str:
+    """The arms, on both sets of scenes."""
+    words = {"known": "New scenes of the things that are trained on", "unseen": "Things that no training scene has"}
+    parts = []
+    for name, title in words.items():
+        own = {part: {arm: found[name] for arm, found in result["summary"][part].items()} for part in ("arms", "gains")}
+        parts.append(f"**{title}.** {_arms({'summary': own})}")
+    return "\n\n".join(parts)
+
+
 def _mean(figure: dict[str, Any]) -> str:
     low, high = figure["spread"]
     return f"{figure['mean']:.1f} ({low:.1f} to {high:.1f})"
@@ -233,7 +243,7 @@ POINTS = {
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "demo": ("Pre-training against scratch, the demo", _demo),
     "segmentation": ("Pre-training against scratch, segmentation", _arms),
-    "detection": ("Pre-training against scratch, detection", _arms),
+    "detection": ("Pre-training against scratch, detection", _detection),
     "acceleration": ("Speed of the acceleration", _acceleration),
     "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
     "inference": ("Speed of the plain model", _inference),

@@ -9,16 +9,32 @@ import torch
 from benchmarks import detection
 
 
+def test_scenes_are_in_one_part_alone(tmp_path) -> None:
+    every = {
+        "images": [{"id": number} for number in range(5)],
+        "annotations": [{"id": number, "image_id": number % 5} for number in range(12)],
+        "categories": ["kept"],
+    }
+    (tmp_path / "annotations_train.json").write_text(json.dumps(every))
+    files = detection.set_apart(tmp_path, 2)
+    train, known = (json.loads(files[name].read_text()) for name in ("train", "known"))
+    assert [image["id"] for image in train["images"]] == [0, 1, 2]
+    assert [image["id"] for image in known["images"]] == [3, 4]
+    assert {one["image_id"] for one in known["annotations"]} == {3, 4}
+    assert len(train["annotations"]) + len(known["annotations"]) == 12
+    assert train["categories"] == known["categories"] == ["kept"]
+
+
 def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:
     """And in the place of their run."""
-    weights = pretrained_run.directory
-    configs = {
-        arm: detection.arm_config(arm, 0, tmp_path, weights, {"px": "32"}, tmp_path / "work") for arm in detection.ARMS
-    }
+    weights, options = pretrained_run.directory, {"px": "32"}
+    files = {"train": tmp_path / "train.json", "known": tmp_path / "known.json"}
+    configs = {arm: detection.arm_config(arm, 0, files, weights, options, tmp_path / "work") for arm in detection.ARMS}
     plain = vars(configs[detection.PRETRAINED])
     for arm, config in configs.items():
         different = {key for key, value in vars(config).items() if value != plain[key]} - {"out", "weights"}
-        assert different == set(detection.ARMS[arm])
+        own = detection.ARMS[arm]
+        assert different == {key for key in own | detection.ARMS[detection.PRETRAINED] if own.get(key) != plain[key]}
     trunk = torch.load(configs[detection.FRESH].weights, weights_only=True)
     assert any(name.startswith("stages.") for name in trunk)
     assert not any(name.startswith("pyramid.") for name in trunk)
@@ -26,14 +42,17 @@ def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:
 
 def test_gains_are_differences_of_the_same_seed() -> None:
     rows = [
-        {"arm": arm, "seed": seed, "first_box_ap": 0.0, "training_minutes": 1.0}
-        | {name: value + 10 * seed for name in detection.FIGURES}
+        {"arm": arm, "seed": seed, "training_minutes": 1.0}
+        | {part: {name: value + 10 * seed for name in detection.FIGURES} for part in detection.SETS}
         for seed in (0, 1)
         for arm, value in ((detection.PRETRAINED, 5.0 + seed), (detection.SCRATCH, 2.0))
     ]
     summary = detection.summarise(rows)
-    assert summary["arms"][detection.SCRATCH]["box_ap"] == {"mean": 7.0, "spread": [2.0, 12.0], "seeds": 2}
-    assert summary["gains"]["pre-trained over scratch"]["mask_ap75"] == {"mean": 3.5, "spread": [3.0, 4.0], "seeds": 2}
+    scratch = summary["arms"][detection.SCRATCH]
+    assert scratch["unseen"]["box_ap"] == {"mean": 7.0, "spread": [2.0, 12.0], "seeds": 2}
+    assert scratch["training_minutes"]["mean"] == 1.0
+    gain = summary["gains"]["pre-trained over scratch"]["known"]["mask_ap75"]
+    assert gain == {"mean": 3.5, "spread": [3.0, 4.0], "seeds": 2}
     assert set(summary["gains"]) == {"pre-trained over scratch"}
 
 
@@ -48,6 +67,7 @@ def test_what_is_stored_and_that_it_is_not_done_twice(
     first = json.loads(out.read_text())
     assert [row["arm"] for row in first["rows"]] == ["pre-trained", "fresh-pyramid"]
     assert first["rows"][0]["steps"] == 2
+    assert set(first["rows"][0]["unseen"]) == set(detection.FIGURES)
     assert first["command"].startswith("python -m benchmarks.detection weights=")
     assert set(first["summary"]["gains"]) == {"pre-trained over fresh pyramid"}
     monkeypatch.setattr(detection, "run_detect", lambda config: pytest.fail("it is done"))

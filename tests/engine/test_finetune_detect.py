@@ -56,7 +56,7 @@ class TestRun:
         saved = load_checkpoint(detector_run.best_checkpoint)
         assert (saved["task"], saved["classes"], saved["category_ids"]) == ("detect", list(NAMES), [1, 2, 3])
         assert (saved["px"], saved["max_px"], saved["acceleration"]["name"]) == (32, 53, "off")
-        sizes = {"anchor_scale": 2.0, "regions": 64, "box_width": 256, "mask_width": 64}
+        sizes = {"anchor_scale": 4.0, "regions": 64, "proposals": 200, "box_width": 256, "mask_width": 64}
         assert saved["detector"] == {"name": "mask_rcnn", "arguments": sizes}
         assert "training" not in saved
 

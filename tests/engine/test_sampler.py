@@ -34,6 +34,40 @@ def test_processes_and_micro_batches_share_the_same_global_batch():
         assert [four[rank][2 * step] + four[rank][2 * step + 1] for step in range(5)] == two[rank]
 
 
+class TestKinds:
+    """37 samples, some upright: a batch is of one kind, but for those at the ends of epochs."""
+
+    UPRIGHT = tuple(index % 3 == 0 for index in range(37))
+
+    def test_every_epoch_has_every_sample_once(self):
+        keys = [key for batch in StepSampler(37, 4, 37, seed=0, kinds=self.UPRIGHT) for key in batch]
+        epochs = [[index for epoch, index in keys if epoch == number] for number in range(4)]
+        assert [sorted(epoch) for epoch in epochs] == [list(range(37))] * 4
+        assert epochs[0] != epochs[1]
+
+    @pytest.mark.parametrize("world_size", [1, 2])
+    def test_batches_are_of_one_kind(self, world_size):
+        batches = [
+            batch
+            for rank in range(world_size)
+            for batch in StepSampler(37, 4, 37, 0, 0, rank, world_size, accumulate=2, kinds=self.UPRIGHT)
+        ]
+        mixed = [batch for batch in batches if len({self.UPRIGHT[index] for _, index in batch}) > 1]
+        epochs = max(epoch for batch in batches for epoch, _ in batch) + 1
+        assert len(mixed) <= 3 * epochs < len(batches) / 2
+        # the same batches without kinds are mixed nearly always
+        plain = list(StepSampler(37, 4, 37, 0))
+        assert sum(len({self.UPRIGHT[index] for _, index in batch}) > 1 for batch in plain) > len(plain) / 2
+
+    @pytest.mark.parametrize("start_step", [3, 9, 20])
+    def test_any_step_can_be_the_first(self, start_step):
+        whole = list(StepSampler(37, 4, 25, seed=1, kinds=self.UPRIGHT))
+        assert list(StepSampler(37, 4, 25, 1, start_step, kinds=self.UPRIGHT)) == whole[start_step:]
+
+    def test_one_kind_changes_nothing(self):
+        assert list(StepSampler(37, 4, 25, 1, kinds=[0] * 37)) == list(StepSampler(37, 4, 25, 1))
+
+
 def test_a_batch_larger_than_the_data_spans_epochs():
     (batch,) = StepSampler(3, 8, 1, seed=0)
     assert [epoch for epoch, _ in batch] == [0, 0, 0, 1, 1, 1, 2, 2]

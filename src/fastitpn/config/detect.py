@@ -38,7 +38,7 @@ class DetectConfig(TrainingConfig):
     detector: Literal["mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "dino", "mask2former"] = "mask_rcnn"
     """What finds things on the pyramid; mask_rcnn, cascade_mask_rcnn and mask2former need masks, and give them."""
     anchor_scale: Positive | None = None
-    """Side of the R-CNNs' anchors in strides of their level; none takes px / 100, from 2 to 8 (published: 8 at 800)."""
+    """Side of the R-CNNs' anchors in strides of their level; none takes px / 100, from 4 to 8 (published: 8 at 800)."""
     regions: Count | None = None
     """Regions of an image that the R-CNNs learn from; none takes 0.64 px, from 64 to 512 (published: 512 at 800)."""
     queries: Count | None = None

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _LONGEST = 5 / 3
 """Longest side of an image over `px`, as in COCO's usual 800 x 1333."""
 _PUBLISHED_PX = 800
-_ANCHOR_SCALES, _REGIONS = (2.0, 8.0), (64, 512)
+_ANCHOR_SCALES, _REGIONS, _PROPOSALS = (4.0, 8.0), (64, 512), (200, 1000)
 """Of the R-CNNs, where none are given: in proportion to px, from the least to the most, which is published for 800."""
 _QUERIES, _LAYERS = 300, 6
 """Of dino, where none are given."""
@@ -96,7 +96,9 @@ def run_detect(config: DetectConfig) -> Run:
         if problems:
             logger.info("on_error=skip: %s", count_kinds(problems))
         steps = total_steps(config, len(train))
-        loader = training_loader(dataset, config, fabric, steps, to_batch=collate_detect)
+        # A batch is as wide as its widest image and as high as its highest; jitter makes squares of all.
+        upright = None if config.jitter else [height > width for height, width in train.sizes]
+        loader = training_loader(dataset, config, fabric, steps, to_batch=collate_detect, kinds=upright)
         fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
     if fabric.is_global_zero:
         write_detect_report(run, config, val, fabric)
@@ -146,6 +148,7 @@ def _detector_arguments(config: DetectConfig, name: str, px: int, arguments: dic
     sizes = {
         "anchor_scale": config.anchor_scale or _in_proportion(px, *_ANCHOR_SCALES),
         "regions": config.regions or round(_in_proportion(px, *_REGIONS)),
+        "proposals": round(_in_proportion(px, *_PROPOSALS)),
         "box_width": 4 * dim,
     }
     return {**sizes, "mask_width": dim} if config.detector in WITH_MASKS else sizes

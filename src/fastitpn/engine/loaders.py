@@ -32,8 +32,18 @@ def training_loader(
     steps: int,
     *,
     to_batch: Callable[[list[Sample]], dict[str, Any]] = collate,
+    kinds: Sequence[int] | None = None,
 ) -> Callable[[int], DataLoader[Any]]:
-    """A function that makes the loader of a run from a given step on; `to_batch` makes a batch of samples."""
+    """A function that makes the loader of a run from a given step on.
+
+    Args:
+        dataset: What it loads.
+        config: Of the run.
+        fabric: Of the run.
+        steps: Of the whole run.
+        to_batch: Makes a batch of samples.
+        kinds: As in `StepSampler`.
+    """
 
     def make(start_step: int) -> DataLoader[Any]:
         sampler = StepSampler(
@@ -46,6 +56,7 @@ def training_loader(
             fabric.world_size,
             accumulate=config.accumulate,
             group_sizes=dataset.images.source.group_sizes,
+            kinds=kinds,
         )
         return DataLoader(
             dataset,

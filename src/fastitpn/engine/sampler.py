@@ -1,6 +1,7 @@
 """Which samples each step sees: a function of (seed, step), so that any step can be the first one."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -30,6 +31,9 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         accumulate: Micro-batches a step.
         group_sizes: Numbers of samples that lie together, in their order, such as in a shard. An epoch then goes
             through the groups in random order, `GROUPS_AT_ONCE` at a time, and shuffles the samples of those.
+        kinds: Number of the kind of each sample, such as its orientation. Samples that follow each other then change
+            places so that micro-batches are of one kind, but for a few at the ends of an epoch; what a step learns from
+            depends on `batch`.
 
     Raises:
         InputError: There are no samples.
@@ -47,6 +51,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         *,
         accumulate: int = 1,
         group_sizes: Sequence[int] | None = None,
+        kinds: Sequence[int] | None = None,
     ):
         if num_samples < 1:
             raise InputError("the data set has no samples to train on", expected="at least one", fix="data=FOLDER")
@@ -59,6 +64,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         self.accumulate = accumulate
         self.global_batch = batch * accumulate * world_size
         self._groups = None if group_sizes is None else np.split(np.arange(num_samples), np.cumsum(group_sizes)[:-1])
+        self._kinds = None if kinds is None else np.asarray(kinds)
         self._epoch = -1
         self._permutation = np.empty(0, dtype=np.int64)
 
@@ -80,7 +86,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         epoch, place = divmod(position, self.num_samples)
         if epoch != self._epoch:  # positions only grow, so one permutation at a time is enough
             self._epoch = epoch
-            self._permutation = self._order(np.random.default_rng((self.seed, epoch)))
+            self._permutation = self._by_kind(self._order(np.random.default_rng((self.seed, epoch))), epoch)
         return epoch, int(self._permutation[place])
 
     def _order(self, rng: np.random.Generator) -> np.ndarray:
@@ -91,3 +97,18 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         return np.concatenate(
             [rng.permutation(np.concatenate([self._groups[i] for i in window])) for window in windows]
         )
+
+    def _by_kind(self, order: np.ndarray, epoch: int) -> np.ndarray:
+        """The same samples in micro-batches of one kind: each appears where the last of its samples was."""
+        if self._kinds is None:
+            return order
+        begun = -epoch * self.num_samples % self.batch  # places of a micro-batch that the epoch before has begun
+        result: list[int] = list(order[:begun])
+        waiting: dict[int, list[int]] = {kind: [] for kind in np.unique(self._kinds)}
+        for index in order[begun:]:
+            queue = waiting[self._kinds[index]]
+            queue.append(index)
+            if len(queue) == self.batch:
+                result += queue
+                queue.clear()
+        return np.array([*result, *chain.from_iterable(waiting.values())])
