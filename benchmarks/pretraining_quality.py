@@ -4,6 +4,8 @@
         [arms=joint;...] [tasks=segment,classify] [schedules=short,long,frozen,equal-time] [device=auto]
         [precision=auto] [work=runs/pretraining-quality] [out=benchmarks/results/pretraining_quality.json]
 
+`joint` is pre-trained level by level (`per_level`), `merged` with the published objective; both have a pyramid.
+
 Small scale: `fastitpn_nano` at 128 px (64 tokens), 3,000 scenes without labels (`fastitpn.data.scenes`). The teacher is
 an ImageNet CNN that saw the scenes at 512 px: its features, stored once, have a cell for every 8x8 pixels of the
 student's. Each pre-training of a seed sees the same images in the same order. Then few labels: a linear head on the
@@ -98,17 +100,21 @@ ARMS: dict[str, tuple[str | None, bool]] = {
     "trunk": ("trunk", False),
     "trunk, equal compute": ("trunk-equal-compute", False),
     "merged": ("merged", True),
+    "merged, fresh pyramid": ("merged", False),
     "ema": ("ema", True),
     "mask 0": ("mask-0", True),
     "mask 40": ("mask-40", True),
     "mask 75": ("mask-75", True),
 }
 """Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
-SEGMENT_ONLY = ("joint, fresh pyramid",)
-ABLATIONS = ("joint, stride 16 first", "merged", "ema", "mask 0", "mask 40", "mask 75")
+SEGMENT_ONLY = ("joint, fresh pyramid", "merged, fresh pyramid")
+ABLATIONS = ("joint, stride 16 first", "ema", "mask 0", "mask 40", "mask 75")
 RATE_OF = {"equal-time": "long", "frozen": "short"}
 """The schedule whose learning rate another one takes."""
-ARMS_OF = {"equal-time": ("scratch",), "frozen": ("joint", "joint, fresh pyramid", "trunk")}
+ARMS_OF = {
+    "equal-time": ("scratch",),
+    "frozen": ("joint", "joint, fresh pyramid", "merged", "merged, fresh pyramid", "trunk"),
+}
 """Of schedules that are for some arms alone."""
 FROZEN = 1e-4
 """Layer-wise decay with which the last block learns 10,000 times slower than the pyramid, and others less still."""
@@ -308,7 +314,10 @@ def words(options: Options, key: str) -> list[str]:
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean test figures of every arm, and what they are above `scratch` and `joint`; equal time: its short ones."""
+    """Mean test figures of every arm, and what they are above `scratch`, `joint` and the same trunk's fresh pyramid.
+
+    Equal time is compared with the short ones.
+    """
     groups: dict[tuple[str, str, str], dict[tuple[int, int], float]] = {}
     for row in rows:
         key = (row["task"], row["schedule"], row["arm"])
@@ -317,11 +326,11 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (task, schedule, arm), members in groups.items():
         summary: dict[str, Any] = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
         summary["test"] = round(statistics.mean(members.values()), 2)
-        for other in ("scratch", "joint"):
+        for title, other in (("scratch",) * 2, ("joint",) * 2, ("fresh pyramid", f"{arm}, fresh pyramid")):
             pairs = groups.get((task, "short" if schedule == "equal-time" else schedule, other), {})
             differences = [value - pairs[key] for key, value in members.items() if key in pairs]
             if differences and other != arm:
-                summary[f"over {other}"] = {
+                summary[f"over {title}"] = {
                     "mean": round(statistics.mean(differences), 2),
                     "spread": [round(min(differences), 2), round(max(differences), 2)],
                     "above_0": sum(difference > 0 for difference in differences),

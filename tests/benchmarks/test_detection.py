@@ -66,7 +66,7 @@ def test_what_is_stored_and_that_it_is_not_done_twice(
     detection.main()
     first = json.loads(out.read_text())
     assert [row["arm"] for row in first["rows"]] == ["pre-trained", "fresh-pyramid"]
-    assert first["rows"][0]["steps"] == 2
+    assert first["rows"][0]["steps"] == 4
     assert set(first["rows"][0]["unseen"]) == set(detection.FIGURES)
     assert first["command"].startswith("python -m benchmarks.detection weights=")
     assert set(first["summary"]["gains"]) == {"pre-trained over fresh pyramid"}

@@ -29,23 +29,23 @@ def test_from_scenes_to_figures_and_not_twice(
     small: None, monkeypatch: pytest.MonkeyPatch, tmp_path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, work = tmp_path / "figures.json", tmp_path / "work"
-    arms = "arms=scratch;joint;joint, fresh pyramid;merged"
+    arms = "arms=scratch;joint;joint, fresh pyramid;ema"
     words = [f"work={work}", f"out={out}", "seeds=0", "finetune_seeds=0,1", arms, "schedules=short,frozen"]
     monkeypatch.setattr(sys, "argv", ["", *words, "device=cpu"])
     quality.main()
     stored = json.loads(out.read_text())
-    assert [row["pretraining"] for row in stored["pretrainings"]] == ["joint", "merged"]
+    assert [row["pretraining"] for row in stored["pretrainings"]] == ["joint", "ema"]
     counts = {(row["task"], row["schedule"], row["arm"]): row["runs"] for row in stored["summary"]}
     assert counts == {
         ("segment", "short", "scratch"): 2,
         ("segment", "short", "joint"): 2,
         ("segment", "short", "joint, fresh pyramid"): 2,
-        ("segment", "short", "merged"): 1,
+        ("segment", "short", "ema"): 1,
         ("segment", "frozen", "joint"): 2,
         ("segment", "frozen", "joint, fresh pyramid"): 2,
         ("classify", "short", "scratch"): 2,
         ("classify", "short", "joint"): 2,
-        ("classify", "short", "merged"): 1,
+        ("classify", "short", "ema"): 1,
     }
     assert all(0 <= row["val"] <= 100 and 0 <= row["test"] <= 100 for row in stored["rows"])
     choice = json.loads((work / "lr-segment-short-joint.json").read_text())
@@ -75,11 +75,13 @@ def test_gains_are_differences_of_the_same_seeds() -> None:
             ("short", "scratch", 20.0),
             ("equal-time", "scratch", 26.0),
             ("short", "joint", 24.0 + seed),
+            ("short", "joint, fresh pyramid", 25.0),
         )
     ]
     joint, later = (
         next(row for row in quality.summarise(rows) if (row["schedule"], row["arm"]) == key)
         for key in (("short", "joint"), ("equal-time", "scratch"))
     )
+    assert joint["over fresh pyramid"] == {"mean": -0.5, "spread": [-1.0, 0.0], "above_0": 0}
     assert joint["over scratch"] == {"mean": 4.5, "spread": [4.0, 5.0], "above_0": 2}
     assert later["over joint"] == {"mean": 1.5, "spread": [1.0, 2.0], "above_0": 2}
