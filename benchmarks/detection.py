@@ -1,6 +1,6 @@
 """What pre-training is worth to detection, and what the acceleration costs it: Mask R-CNN on composed scenes.
 
-    python -m benchmarks.detection [weights=runs/bench-demo/{seed}/pretrain] [seeds=0,1,2] [arms=pre-trained,...]
+    python -m benchmarks.detection [weights=runs/pretrain-{seed}] [seeds=0,1,2] [arms=pre-trained,...]
         [epochs=12] [lr=1e-3] [train=1000] [val=200] [px=160] [device=auto] [precision=auto] [workers=2]
         [work=runs/bench-detection] [out=benchmarks/results/detection.json]
 
@@ -8,10 +8,10 @@ Scenes in COCO's format with masks: 10 classes, 160 to 176 px, up to six things 
 evaluated on two sets of `val` scenes. `known` are other scenes of the glyphs and photographs that are trained on: what
 one finds whose cameras and products stay the same. `unseen` has other glyphs on other photographs, of the same classes:
 a fox where there were a wolf and a dog. `weights` is a pre-training of the same seed, so that it has not seen those
-either; without it `fastitpn_nano` is pre-trained as the demo does. Every arm trains for the same steps over the same
-images in the same order. The figures are those of the last step, not of the best: nothing is chosen on the images that
-are validated on. `dino` is there to see that it learns: six epochs, its first evaluation is compared with its last, for
-the first seed alone.
+either; without it `fastitpn_nano` is pre-trained first (`benchmarks.starts`). Every arm trains for the same steps over
+the same images in the same order. The figures are those of the last step, not of the best: nothing is chosen on the
+images that are validated on. `dino` is there to see that it learns: six epochs, its first evaluation is compared with
+its last, for the first seed alone.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped.
 """
@@ -44,7 +44,7 @@ PRETRAINED, SCRATCH, FRESH, BALANCED, DINO = "pre-trained", "scratch", "fresh-py
 _RCNN: dict[str, Any] = {"regions": REGIONS}
 ARMS: dict[str, dict[str, Any]] = {
     PRETRAINED: _RCNN,
-    SCRATCH: _RCNN | {"scratch": True, "layer_decay": 1.0},  # the decay protects what was learnt before
+    SCRATCH: _RCNN | {"scratch": True},
     FRESH: _RCNN | {"weights_strict": False},
     BALANCED: _RCNN | {"acceleration": "balanced"},
     DINO: {"detector": "dino", "queries": 100, "layers": 3, "clip_grad": 0.1, "lr": 3e-4, "epochs": 6},
@@ -90,7 +90,7 @@ def arm_config(
         "epochs": epochs,
         "warmup_epochs": epochs / 20,
         "lr": float(options.get("lr", 1e-3)),
-        "layer_decay": 0.9,
+        "layer_decay": 1.0,  # the same for all, those from nothing among them
         "drop_path": 0.0,
         "eval_every_epochs": epochs / EVALUATIONS,
         "checkpoint_every": 100,

@@ -32,17 +32,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.machine import describe_machine
+from benchmarks.starts import (
+    PX,
+    SCENE_PX,
+    TEACHER_DIMS,
+    TEACHER_PX,
+    UNLABELLED,
+    Options,
+    pretraining_keys,
+    running,
+    store_features,
+    without_pyramid,
+)
 from fastitpn.config import ClassifyConfig, PretrainConfig, SegmentConfig, build
-from fastitpn.config.pretrain import CacheFeaturesConfig
 from fastitpn.data.folders import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.data.segmentation import MaskFolders, segmentation_images
 from fastitpn.engine.atomic import write_text
-from fastitpn.engine.cache_features import run_cache_features
-from fastitpn.engine.demo import TEACHER, teacher_file
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.evaluate import evaluate_classifier
 from fastitpn.engine.evaluate_segment import evaluate_segmenter
@@ -52,15 +59,9 @@ from fastitpn.engine.pretrain import run_pretrain
 from fastitpn.engine.run import Run
 from fastitpn.engine.trained_model import load_classifier
 from fastitpn.engine.trained_segmenter import load_segmenter
-from fastitpn.models.weights_file import read_weights
 from fastitpn.tasks.segment.views import Views
 
-Options = dict[str, str]
-
-PX, TEACHER_PX, SCENE_PX = 128, 512, (128, 160)
-TEACHER_DIMS = 256
-"""Main components of the teacher's 1280 standardised features."""
-UNLABELLED, SEGMENT_SCENES, PER_CLASS = 3000, (240, 600), (40, 160)
+SEGMENT_SCENES, PER_CLASS = (240, 600), (40, 160)
 VALIDATED = 4
 """One in so many of the scenes that are not trained on is for choosing a learning rate, the others are the test."""
 LEARNING_RATES = (5e-4, 1e-3, 2e-3)
@@ -160,54 +161,23 @@ def set_apart(scenes: SceneSet, work: Path) -> dict[str, dict[str, Path]]:
     return found
 
 
-def store_features(scenes: SceneSet, work: Path, options: Options) -> str:
-    """The teacher of all pre-trainings but `ema`."""
-    config = build(
-        CacheFeaturesConfig,
-        {
-            "data": scenes.unlabelled,
-            "teacher": {"name": f"timm:{TEACHER}", "weights": teacher_file(), "px": TEACHER_PX},
-            "dims": TEACHER_DIMS,
-            "device": options.get("device", "auto"),
-            "out": work / "features",
-        },
-    )
-    return f"features:{run_cache_features(config)}"
-
-
 def pretrain(name: str, seed: int, scenes: SceneSet, work: Path, options: Options) -> Run:
     """One of `PRETRAININGS`; an interrupted one goes on."""
     out = work / "pretrain" / name
     if (out / "result.json").is_file():
         return Run(out)
-    keys: dict[str, Any] = {
-        "data": scenes.unlabelled,
-        "out": out,
-        "model": "fastitpn_nano",
+    keys = {
+        **pretraining_keys(scenes.unlabelled, out, seed, options),
         "px": PX,
         "steps": PRETRAIN_STEPS,
         "warmup_steps": PRETRAIN_STEPS // 10,
-        "batch": 64,
-        "lr": 2e-3,
-        "drop_path": 0.0,
-        "pictures": False,
-        "seed": seed,
-        "checkpoint_every": 50,
-        **running(options),
     }
     own = PRETRAININGS[name]
     if "teacher" not in own:
-        keys["teacher"] = store_features(scenes, work, options)
+        keys["teacher"] = store_features(
+            scenes.unlabelled, work / "features", options, px=TEACHER_PX, dims=TEACHER_DIMS
+        )
     return run_pretrain(build(PretrainConfig, {**keys, **own}))
-
-
-def running(options: Options) -> dict[str, Any]:
-    """What every training is given."""
-    return {
-        "device": options.get("device", "auto"),
-        "precision": options.get("precision", "auto"),
-        "workers": int(options.get("workers", 0)),
-    }
 
 
 def start_weights(arm: str, work: Path) -> dict[str, Any]:
@@ -219,10 +189,7 @@ def start_weights(arm: str, work: Path) -> dict[str, Any]:
     if with_pyramid:
         return {"weights": run.directory}
     file = run.directory / "trunk.pt"
-    if not file.exists():
-        tensors = read_weights(run.directory).tensors
-        torch.save({name: tensor for name, tensor in tensors.items() if not name.startswith("pyramid.")}, file)
-    return {"weights": file, "weights_strict": False}
+    return {"weights": file if file.exists() else without_pyramid(run.directory, file), "weights_strict": False}
 
 
 def finetune(

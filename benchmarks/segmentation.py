@@ -6,9 +6,9 @@
 
 Scenes with index masks: background and 6 classes, 128 to 192 px, up to six things each (`fastitpn.data.scenes`); no
 glyph and no photograph of a validation scene is in any other. `weights` is a pre-training of the same seed, so that it
-has not seen them either; without it `fastitpn_nano` is pre-trained as the demo does. Every arm trains over the same
-images in the same order. The figures are those of the last step, not of the best: nothing is chosen on the images that
-are validated on. `head` is `linear` or `upernet`, which is made small here.
+has not seen them either; without it `fastitpn_nano` is pre-trained first (`benchmarks.starts`). Every arm trains over
+the same images in the same order. The figures are those of the last step, not of the best: nothing is chosen on the
+images that are validated on. `head` is `linear` or `upernet`, which is made small here.
 
 Every trained arm is also run with each acceleration, whichever it was trained with: mean IoU over the same scenes, and
 images per second of one forward pass in which the accelerations take turns.
