@@ -1,7 +1,7 @@
 """What pre-training is worth to detection, and what the acceleration costs it: Mask R-CNN on composed scenes.
 
     python -m benchmarks.detection [weights=runs/pretrain-{seed}] [seeds=0,1,2] [arms=pre-trained,...]
-        [epochs=12] [lr=1e-3] [train=1000] [val=200] [px=160] [device=auto] [precision=auto] [workers=2]
+        [epochs=6] [lr=1e-3] [train=1000] [val=200] [px=160] [device=auto] [precision=auto] [workers=2]
         [work=runs/bench-detection] [out=benchmarks/results/detection.json]
 
 Scenes in COCO's format with masks: 10 classes, 160 to 176 px, up to six things each (`fastitpn.data.scenes`). They are
@@ -9,9 +9,9 @@ evaluated on two sets of `val` scenes. `known` are other scenes of the glyphs an
 one finds whose cameras and products stay the same. `unseen` has other glyphs on other photographs, of the same classes:
 a fox where there were a wolf and a dog. `weights` is a pre-training of the same seed, so that it has not seen those
 either; without it `fastitpn_nano` is pre-trained first (`benchmarks.starts`). Every arm trains for the same steps over
-the same images in the same order. The figures are those of the last step, not of the best: nothing is chosen on the
-images that are validated on. `dino` is there to see that it learns: six epochs, its first evaluation is compared with
-its last, for the first seed alone.
+the same images in the same order, but those of `TIMES`, which train longer. The figures are those of the last step, not
+of the best: nothing is chosen on the images that are validated on. `dino` is there to see that it learns: six epochs,
+its first evaluation is compared with its last, for the first seed alone.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped.
 """
@@ -41,18 +41,25 @@ EVALUATIONS = 4
 SETS = ("known", "unseen")
 FIGURES = ("box_ap", "box_ap50", "box_ap75", "mask_ap", "mask_ap50", "mask_ap75")
 PRETRAINED, SCRATCH, FRESH, BALANCED, DINO = "pre-trained", "scratch", "fresh-pyramid", "balanced", "dino"
+PRETRAINED_2X, SCRATCH_2X = "pre-trained-2x", "scratch-2x"
 _RCNN: dict[str, Any] = {"regions": REGIONS}
 ARMS: dict[str, dict[str, Any]] = {
     PRETRAINED: _RCNN,
     SCRATCH: _RCNN | {"scratch": True},
     FRESH: _RCNN | {"weights_strict": False},
     BALANCED: _RCNN | {"acceleration": "balanced"},
+    PRETRAINED_2X: _RCNN,
+    SCRATCH_2X: _RCNN | {"scratch": True},
     DINO: {"detector": "dino", "queries": 100, "layers": 3, "clip_grad": 0.1, "lr": 3e-4, "epochs": 6},
 }
+TIMES = {PRETRAINED_2X: 2, SCRATCH_2X: 2}
+"""So many times the epochs of the others."""
 GAINS = {
     "pre-trained over scratch": (PRETRAINED, SCRATCH),
     "pre-trained over fresh pyramid": (PRETRAINED, FRESH),
     "balanced over plain": (BALANCED, PRETRAINED),
+    "pre-trained over scratch, both 2x": (PRETRAINED_2X, SCRATCH_2X),
+    "pre-trained over scratch 2x": (PRETRAINED, SCRATCH_2X),
 }
 
 
@@ -72,12 +79,12 @@ def set_apart(folder: Path, known: int) -> dict[str, Path]:
 def arm_config(
     arm: str, seed: int, files: dict[str, Path], weights: Path, options: Options, work: Path
 ) -> DetectConfig:
-    """What an arm trains: all is equal but `ARMS`, and where the weights come from."""
-    epochs = float(options.get("epochs", 12))
+    """What an arm trains: all is equal but `ARMS` and `TIMES`, and where the weights come from."""
+    epochs = float(options.get("epochs", 6)) * TIMES.get(arm, 1)
     own = dict(ARMS[arm])
     if arm == FRESH:
         own["weights"] = without_pyramid(weights, work / str(seed) / "trunk.pt")
-    elif arm != SCRATCH:
+    elif not own.get("scratch"):
         own["weights"] = weights
     keys = {
         "data": files["train"],
@@ -198,7 +205,7 @@ def main() -> None:
     summary = summarise(rows)
     print(json.dumps(summary, indent=1))
     if "out" in options:
-        px, epochs = options.get("px", "160"), options.get("epochs", "12")
+        px, epochs = options.get("px", "160"), options.get("epochs", "6")
         result = {
             "command": f"python -m benchmarks.detection {as_typed(options)}",
             "scale": f"fastitpn_nano at {px} px, {train} scenes to train on for {epochs} epochs, "
