@@ -13,11 +13,12 @@ pyramid (segmentation), or on pooled tokens (classification), everything trained
 and head alone, as many steps as on the short one.
 
 A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
-first seed. `ABLATIONS` take the one of `joint`, and one fine-tuning seed. So does `scratch` on the schedule
-`equal-time`, which takes as long as `joint` and its short fine-tuning together, with the rate of its long one; `frozen`
-takes that of the short one. The figures are those of the last step on other scenes, the test scenes. No glyph and no
-photograph of either is in a training or unlabelled scene; validation and test scenes share them. A seed changes the
-scenes, the split by glyph and every start value; a fine-tuning seed the order, the augmentation and the head.
+first seed. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning seed. One seed has
+`scratch` on the schedule `equal-time` too, which takes as long as `joint` and its short fine-tuning together, with the
+rate of its long one; `frozen` takes that of the short one. The figures are those of the last step on other scenes, the
+test scenes. No glyph and no photograph of either is in a training or unlabelled scene; validation and test scenes share
+them. A seed changes the scenes, the split by glyph and every start value; a fine-tuning seed the order, the
+augmentation and the head.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
 `seeds` and `stages`: the first seed's fine-tuning must come before the others'.
@@ -113,6 +114,7 @@ ABLATIONS = ("joint, stride 16 first", "ema", "mask 0", "mask 40", "mask 75")
 RATE_OF = {"equal-time": "long", "frozen": "short"}
 """The schedule whose learning rate another one takes."""
 ARMS_OF = {
+    "long": tuple(arm for arm in ARMS if arm not in ABLATIONS),
     "equal-time": ("scratch",),
     "frozen": ("joint", "joint, fresh pyramid", "merged", "merged, fresh pyramid", "trunk"),
 }
@@ -281,9 +283,10 @@ def words(options: Options, key: str) -> list[str]:
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean test figures of every arm, and what they are above `scratch`, `joint` and the same trunk's fresh pyramid.
+    """Mean test figures of every arm, and what they are above others.
 
-    Equal time is compared with the short ones.
+    Those are `scratch`, `joint` and the same trunk's fresh pyramid on the same schedule, and for short ones also
+    `scratch` on the long one. Equal time is compared with short ones.
     """
     groups: dict[tuple[str, str, str], dict[tuple[int, int], float]] = {}
     for row in rows:
@@ -293,11 +296,17 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (task, schedule, arm), members in groups.items():
         summary: dict[str, Any] = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
         summary["test"] = round(statistics.mean(members.values()), 2)
-        for title, other in (("scratch",) * 2, ("joint",) * 2, ("fresh pyramid", f"{arm}, fresh pyramid")):
-            pairs = groups.get((task, "short" if schedule == "equal-time" else schedule, other), {})
+        same = "short" if schedule == "equal-time" else schedule
+        for title, other, theirs in (
+            ("over scratch", "scratch", same),
+            ("over scratch, long", "scratch", "long" if schedule == "short" else None),
+            ("over joint", "joint", same),
+            ("over fresh pyramid", f"{arm}, fresh pyramid", same),
+        ):
+            pairs = groups.get((task, theirs, other), {}) if theirs else {}
             differences = [value - pairs[key] for key, value in members.items() if key in pairs]
-            if differences and other != arm:
-                summary[f"over {title}"] = {
+            if differences and (other != arm or theirs != schedule):
+                summary[title] = {
                     "mean": round(statistics.mean(differences), 2),
                     "spread": [round(min(differences), 2), round(max(differences), 2)],
                     "above_0": sum(difference > 0 for difference in differences),

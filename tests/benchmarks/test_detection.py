@@ -35,7 +35,9 @@ def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:
         different = {key for key, value in vars(config).items() if value != plain[key]} - {"out", "weights"}
         own = detection.ARMS[arm]
         longer = {"epochs", "warmup_epochs", "eval_every_epochs"} if arm in detection.TIMES else set()
-        assert different - longer == {key for key in own | detection.ARMS[detection.PRETRAINED] if own.get(key) != plain[key]}
+        assert different - longer == {
+            key for key in own | detection.ARMS[detection.PRETRAINED] if own.get(key) != plain[key]
+        }
     assert configs[detection.SCRATCH_2X].epochs == 2 * configs[detection.SCRATCH].epochs
     trunk = torch.load(configs[detection.FRESH].weights, weights_only=True)
     assert any(name.startswith("stages.") for name in trunk)

@@ -30,7 +30,7 @@ def test_from_scenes_to_figures_and_not_twice(
 ) -> None:
     out, work = tmp_path / "figures.json", tmp_path / "work"
     arms = "arms=scratch;joint;joint, fresh pyramid;ema"
-    words = [f"work={work}", f"out={out}", "seeds=0", "finetune_seeds=0,1", arms, "schedules=short,frozen"]
+    words = [f"work={work}", f"out={out}", "seeds=0", "finetune_seeds=0,1", arms, "schedules=short,long,frozen"]
     monkeypatch.setattr(sys, "argv", ["", *words, "device=cpu"])
     quality.main()
     stored = json.loads(out.read_text())
@@ -41,11 +41,16 @@ def test_from_scenes_to_figures_and_not_twice(
         ("segment", "short", "joint"): 2,
         ("segment", "short", "joint, fresh pyramid"): 2,
         ("segment", "short", "ema"): 1,
+        ("segment", "long", "scratch"): 2,
+        ("segment", "long", "joint"): 2,
+        ("segment", "long", "joint, fresh pyramid"): 2,
         ("segment", "frozen", "joint"): 2,
         ("segment", "frozen", "joint, fresh pyramid"): 2,
         ("classify", "short", "scratch"): 2,
         ("classify", "short", "joint"): 2,
         ("classify", "short", "ema"): 1,
+        ("classify", "long", "scratch"): 2,
+        ("classify", "long", "joint"): 2,
     }
     assert all(0 <= row["val"] <= 100 and 0 <= row["test"] <= 100 for row in stored["rows"])
     choice = json.loads((work / "lr-segment-short-joint.json").read_text())
@@ -73,6 +78,7 @@ def test_gains_are_differences_of_the_same_seeds() -> None:
         for seed in (0, 1)
         for schedule, arm, value in (
             ("short", "scratch", 20.0),
+            ("long", "scratch", 23.0),
             ("equal-time", "scratch", 26.0),
             ("short", "joint", 24.0 + seed),
             ("short", "joint, fresh pyramid", 25.0),
@@ -84,4 +90,5 @@ def test_gains_are_differences_of_the_same_seeds() -> None:
     )
     assert joint["over fresh pyramid"] == {"mean": -0.5, "spread": [-1.0, 0.0], "above_0": 0}
     assert joint["over scratch"] == {"mean": 4.5, "spread": [4.0, 5.0], "above_0": 2}
+    assert joint["over scratch, long"] == {"mean": 1.5, "spread": [1.0, 2.0], "above_0": 2}
     assert later["over joint"] == {"mean": 1.5, "spread": [1.0, 2.0], "above_0": 2}
