@@ -196,6 +196,25 @@ def _detection(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _pretraining_quality(result: dict[str, Any]) -> str:
+    """A table for each task and schedule: what every arm reached on the test scenes, and what it has over others."""
+    tasks = {"segment": "Segmentation, mean IoU", "classify": "Classification, top-1"}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["summary"]:
+        groups.setdefault((row["task"], row["schedule"]), []).append(row)
+    parts = ["Figures of the test scenes: the mean of all runs; differences in points, with their range."]
+    for (task, schedule), found in groups.items():
+        names = [name for name in OVER if any(name in row for row in found)]
+        rows = [
+            (row["arm"], row["runs"], f"{row['test']:.1f}", *(_mean_change(row[n]) if n in row else "" for n in names))
+            for row in found
+        ]
+        parts.append(
+            f"**{tasks[task]}, {schedule.replace('-', ' ')}**\n\n{table(('arm', 'runs', 'test', *names), rows)}"
+        )
+    return "\n\n".join(parts)
+
+
 def _mean(figure: dict[str, Any]) -> str:
     low, high = figure["spread"]
     return f"{figure['mean']:.1f} ({low:.1f} to {high:.1f})"
@@ -230,6 +249,9 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+OVER = ("over scratch", "over scratch, long", "over joint", "over fresh pyramid")
+"""What an arm of a pre-training is compared with."""
+
 POINTS = {
     "miou": "mean IoU",
     "pixel_accuracy": "pixel accuracy",
@@ -242,6 +264,7 @@ POINTS = {
 
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "demo": ("Pre-training against scratch, the demo", _demo),
+    "pretraining_quality": ("What pre-training is worth, and which of its choices matter", _pretraining_quality),
     "segmentation": ("Pre-training against scratch, segmentation", _arms),
     "detection": ("Pre-training against scratch, detection", _detection),
     "acceleration": ("Speed of the acceleration", _acceleration),
