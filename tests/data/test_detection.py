@@ -83,8 +83,12 @@ def test_one_file_is_split_by_the_seed(tmp_path, detect_scenes, file, images):
 def test_files_by_name(tmp_path):
     make(tmp_path, "one/first.json", "photos")
     make(tmp_path, "two/second.json", "two/pictures")
-    with pytest.raises(InputError, match="3 x missing image file"):
+    with pytest.raises(InputError, match="none of the 3 images of this file is there") as caught:
         detection_images(tmp_path / "one" / "first.json")
+    assert "images=FOLDER" in caught.value.fix
+    with pytest.raises(InputError, match="there is no such folder") as caught:
+        detection_images(tmp_path / "one" / "first.json", images=tmp_path / "nowhere")
+    assert caught.value.where == tmp_path / "nowhere"
     train = detection_images(tmp_path / "one" / "first.json", images=tmp_path / "photos")
     assert {path.parent for path in train.paths} == {tmp_path / "photos"}
     shutil.copytree(tmp_path / "two" / "pictures", tmp_path / "photos", dirs_exist_ok=True)
@@ -118,7 +122,8 @@ def test_problems_of_both_parts_come_at_once(tmp_path, capsys):
     assert "val/6.png: image 6: this image file does not exist" in caught.value.where
     train, val = detection_split(tmp_path, on_error="skip")
     assert (len(train), len(val)) == (2, 2)
-    assert "2 images are left out (1 x image that cannot be read, 1 x missing image file)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 images and 3 annotations are left out (1 x image that cannot be read, 1 x missing image file)" in said
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,11 @@ def test_what_is_wrong_stops_or_is_left_out(tmp_path, capsys, change):
     assert f"1 x {kind}" in said
     assert where in said
     assert (len(images), images.num_annotations) == (num_images, num_annotations)
+    listed = json.loads(file.read_text())
+    lost = (len(listed["images"]) - num_images, len(listed["annotations"]) - num_annotations)
+    assert images.left_out == images.select([]).left_out == lost
+    for count, name in zip(lost, ("image", "annotation"), strict=True):
+        assert (f"{count} {name}s" in said) == (count > 0)
     assert images.problems[0].kind == kind
     assert len(images.problems) == (2 if change == "image twice" else 1)  # there, no image 6 is left
 
@@ -295,7 +300,7 @@ def test_all_problems_are_counted_and_the_first_are_listed(tmp_path):
     [
         (json.dumps(content())[:500], "this JSON file ends in the middle: it was cut off"),
         (json.dumps(content(), indent=1)[:500], "this JSON file ends in the middle: it was cut off"),
-        ("", "this JSON file ends in the middle"),
+        ("", "this file is empty"),
         ('{"images": [], oh}', "this is not JSON"),
         ("[]", "this file has no list images, no list annotations, no list categories"),
         ('{"images": [], "categories": []}', "this file has no list annotations"),

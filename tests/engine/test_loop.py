@@ -242,6 +242,14 @@ def test_a_loss_as_best_metric_is_better_when_lower(tmp_path):
     assert run.metrics["best_loss"] == min(row["loss"] for row in run.history if row["split"] == "val")
 
 
+def test_of_equally_good_ones_the_later_is_the_best(tmp_path, monkeypatch):
+    monkeypatch.setattr(TinyTask, "evaluate", lambda *_: {"top1": 0.0})
+    run = train(tmp_path / "run")
+    rows = [row["step"] for row in run.history if row["split"] == "val"]
+    assert len(rows) > 1
+    assert run.metrics["best_step"] == load_checkpoint(run.best_checkpoint)["step"] == rows[-1]
+
+
 def test_a_best_metric_that_is_not_measured(tmp_path):
     with pytest.raises(ValueError, match="best_metric 'map' is none of the evaluation's figures: top1, loss"):
         train(tmp_path / "run", with_changes(best_metric="map"))

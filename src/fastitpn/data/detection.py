@@ -24,6 +24,7 @@ __all__ = [
     "detection_images",
     "detection_split",
     "find_coco",
+    "left_out_of",
     "read_coco",
     "scan_coco",
 ]
@@ -75,11 +76,23 @@ def detection_split(
         val_pair = val_pair or find_coco(val, None, images) or _nothing(val)
     train = scan_coco(*train_pair, with_masks=with_masks)
     if val_pair is None:
-        stop_or_say(train.problems, on_error)
+        stop_or_say(train.problems, on_error, left_out=train.left_out)
         return _hold_out(_not_empty(train), val_ratio, seed)
     held_out = scan_coco(*val_pair, with_masks=with_masks, classes=train.classes)
-    stop_or_say([*train.problems, *held_out.problems], on_error)
+    problems, left_out = left_out_of(train, held_out)
+    stop_or_say(problems, on_error, left_out=left_out)
     return _not_empty(train), _not_empty(held_out)
+
+
+def left_out_of(*parts: DetectionImages) -> tuple[list[Problem], tuple[int, int]]:
+    """What is wrong in parts of the data, and how many images and annotations are not used because of that.
+
+    Args:
+        parts: Those of one file have the same problems, which are counted once.
+    """
+    of_files = {part.path: part for part in parts}.values()
+    images, annotations = (sum(part.left_out[place] for part in of_files) for place in (0, 1))
+    return [problem for part in of_files for problem in part.problems], (images, annotations)
 
 
 def detection_images(
@@ -120,6 +133,10 @@ def find_coco(data: Path, part: str | None, images: Path | None = None) -> tuple
     Raises:
         InputError: The data is missing, or has several files for the part.
     """
+    if images is not None and not images.is_dir():
+        raise InputError(
+            "there is no such folder", where=images, expected="the folder of the images", fix="check images="
+        )
     if not data.exists():
         raise InputError("there is no such file or folder", where=data, expected=LAYOUT, fix="check the path")
     if data.is_file():

@@ -83,12 +83,14 @@ class DetectionImages:
         annotations: Of each image.
         with_masks: Whether every annotation has a mask.
         problems: What was wrong in `file` and its images, all left out here.
+        left_out: How many images and annotations of `file` are not here because of that.
 
     Attributes:
         path: The file.
         classes: Of the labels.
         has_masks: Whether `annotations` gives masks.
         problems: As given.
+        left_out: As given.
     """
 
     def __init__(
@@ -102,12 +104,14 @@ class DetectionImages:
         *,
         with_masks: bool,
         problems: Sequence[Problem] = (),
+        left_out: tuple[int, int] = (0, 0),
     ) -> None:
         things = [thing for of_image in annotations for thing in of_image]
         self.path = file
         self.classes = classes
         self.has_masks = with_masks
         self.problems = tuple(problems)
+        self.left_out = left_out
         self._names = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
         self._image_ids = np.array(image_ids, dtype=np.int64)
         self._sizes = np.array(sizes, dtype=np.int64).reshape(-1, 2)
@@ -184,6 +188,7 @@ class DetectionImages:
             [self._things(index) for index in indices],
             with_masks=self.has_masks,
             problems=self.problems,
+            left_out=self.left_out,
         )
 
     def _things(self, index: int) -> list[Annotation]:

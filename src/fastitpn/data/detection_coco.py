@@ -37,7 +37,7 @@ def read_coco(
         InputError: The file cannot be read, has no masks at all where they are needed, or things in it are wrong.
     """
     found = scan_coco(file, images, with_masks=with_masks, classes=classes)
-    stop_or_say(found.problems, on_error)
+    stop_or_say(found.problems, on_error, left_out=found.left_out)
     return found
 
 
@@ -65,8 +65,10 @@ def scan_coco(
     own, label_of = read_categories(content["categories"], file, used, classes)
     reader = _Reader(file=file, label_of=label_of, with_masks=with_masks)
     entries = reader.entries(content["images"], images)
+    _check_folder(entries, file, images)
     by_image = reader.annotations(things, {entry.id: entry for entry in entries})
     kept = [entry for entry in entries if entry.usable]
+    num_things = sum(len(by_image.get(entry.id, ())) for entry in kept)
     return DetectionImages(
         file,
         own,
@@ -76,7 +78,19 @@ def scan_coco(
         [by_image.get(entry.id, []) for entry in kept],
         with_masks=with_masks,
         problems=reader.problems,
+        left_out=(len(content["images"]) - len(kept), len(things) - num_things),
     )
+
+
+def _check_folder(entries: Sequence[Entry], file: Path, images: Path) -> None:
+    """Raises if not one image is there: then they are in another folder, and nothing is wrong with each of them."""
+    if entries and not any(entry.path.exists() for entry in entries):
+        raise InputError(
+            f"none of the {len(entries)} images of this file is there, the first would be {entries[0].path}",
+            where=file,
+            expected=f"its images in {images}",
+            fix="images=FOLDER, the one that the file names in it begin at; or put the images back",
+        )
 
 
 def listed_files(file: Path, images: Path) -> list[Path]:
@@ -94,6 +108,8 @@ def _load(file: Path) -> dict[str, list[Any]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
+        if not error.doc.strip():
+            raise InputError("this file is empty", where=file, expected=_EXPECTED, fix=fix) from error
         rest = error.doc[error.pos :].strip()
         cut = not rest or (error.msg.startswith("Unterminated") and "\n" not in rest)
         what = "this JSON file ends in the middle: it was cut off" if cut else f"this is not JSON: {error.msg}"

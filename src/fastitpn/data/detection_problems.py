@@ -11,7 +11,10 @@ from fastitpn.errors import InputError
 OnError = Literal["stop", "skip"]
 
 _MOST_LISTED = 20
-_EXPECTED = "COCO's format: boxes [left, top, width, height] inside of images that exist, of known categories"
+_EXPECTED = (
+    "images that are there, can be read and have the size that is written down; things of known categories, whose "
+    "boxes (and masks, where they are needed) are within them"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +50,20 @@ def count_kinds(problems: Sequence[Problem]) -> str:
     return ", ".join(f"{count} x {kind}" for kind, count in Counter(p.kind for p in problems).most_common())
 
 
-def stop_or_say(problems: Sequence[Problem], on_error: OnError, expected: str = _EXPECTED) -> None:
+def stop_or_say(
+    problems: Sequence[Problem],
+    on_error: OnError,
+    expected: str = _EXPECTED,
+    left_out: tuple[int, int] | None = None,
+) -> None:
     """Stops at problems with one error that lists the first of them, or prints how many are left out and which.
 
     Args:
         problems: All there are.
         on_error: What to do.
         expected: What the error says was.
+        left_out: How many images and annotations are not used because of them; None counts those of the problems. An
+            image takes its annotations with it.
 
     Raises:
         InputError: There are any, and `on_error` is "stop".
@@ -62,7 +72,7 @@ def stop_or_say(problems: Sequence[Problem], on_error: OnError, expected: str = 
         return
     lines = [str(problem) for problem in problems[:_MOST_LISTED]]
     if len(problems) > _MOST_LISTED:
-        lines.append(f"... and {len(problems) - _MOST_LISTED} more")
+        lines.append(f"... and {len(problems) - _MOST_LISTED} more (fastitpn doctor lists all)")
     if on_error == "stop":
         raise InputError(
             f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in the annotations and images: "
@@ -71,14 +81,23 @@ def stop_or_say(problems: Sequence[Problem], on_error: OnError, expected: str = 
             expected=expected,
             fix="correct these; or leave them out: on_error=skip",
         )
-    left_out = {
-        (p.leaves_out, p.file, p.image_id, p.leaves_out == "image" or number) for number, p in enumerate(problems)
-    }
-    counts = Counter(kind for kind, *_ in left_out)
-    parts = [f"{counts[kind]} {kind}s" for kind in ("image", "annotation") if counts[kind]]
-    done = [f"{' and '.join(parts)} are left out"] if parts else []
-    if counts["nothing"]:
-        done.append(f"{counts['nothing']} boxes are cut off at the edges of their images")
-    print(f"{'; '.join(done)} ({count_kinds(problems)}):", flush=True)
+    print(f"{describe_left_out(problems, left_out)}:", flush=True)
     for line in lines:
         print(f"  {line}", flush=True)
+
+
+def describe_left_out(problems: Sequence[Problem], left_out: tuple[int, int] | None = None) -> str:
+    """For example "1 images and 5 annotations are left out (1 x missing image file)"; arguments as in `stop_or_say`."""
+    counts = _count(problems) if left_out is None else left_out
+    parts = [f"{count} {kind}s" for count, kind in zip(counts, ("image", "annotation"), strict=True) if count]
+    done = [f"{' and '.join(parts)} are left out"] if parts else []
+    cut = sum(problem.leaves_out == "nothing" for problem in problems)
+    if cut:
+        done.append(f"{cut} boxes are cut off at the edges of their images")
+    return f"{'; '.join(done)} ({count_kinds(problems)})"
+
+
+def _count(problems: Sequence[Problem]) -> tuple[int, int]:
+    """Images and annotations that the problems are of."""
+    images = {(problem.file, problem.image_id) for problem in problems if problem.leaves_out == "image"}
+    return len(images), sum(problem.leaves_out == "annotation" for problem in problems)

@@ -72,6 +72,7 @@ def run_classify(config: ClassifyConfig) -> Run:
         fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
     if fabric.is_global_zero:
         write_classify_report(run, config, val, fabric)
+        run.say_complete()
     return Run(config.out)
 
 

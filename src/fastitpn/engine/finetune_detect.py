@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from fastitpn.config import DetectConfig, to_dict
-from fastitpn.data.detection import DetectionClasses, DetectionImages, detection_split
+from fastitpn.data.detection import DetectionClasses, DetectionImages, detection_split, left_out_of
 from fastitpn.data.detection_datasets import DetectDataset, collate_detect
-from fastitpn.data.detection_problems import count_kinds
+from fastitpn.data.detection_problems import describe_left_out
 from fastitpn.data.detection_transforms import DetectTrain
 from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.detect_report import write_detect_report
@@ -92,9 +92,9 @@ def run_detect(config: DetectConfig) -> Run:
     )
     if not run.complete:
         logger.info("%s images to train, %s to validate, %s classes", len(train), len(val), len(train.classes))
-        problems = list(dict.fromkeys([*train.problems, *val.problems]))
+        problems, left_out = left_out_of(train, val)
         if problems:
-            logger.info("on_error=skip: %s", count_kinds(problems))
+            logger.info("on_error=skip: %s", describe_left_out(problems, left_out))
         steps = total_steps(config, len(train))
         # A batch is as wide as its widest image and as high as its highest; jitter makes squares of all.
         upright = None if config.jitter else [height > width for height, width in train.sizes]
@@ -102,6 +102,7 @@ def run_detect(config: DetectConfig) -> Run:
         fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
     if fabric.is_global_zero:
         write_detect_report(run, config, val, fabric)
+        run.say_complete()
     return Run(config.out)
 
 

@@ -90,6 +90,7 @@ def run_segment(config: SegmentConfig) -> Run:
         fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
     if fabric.is_global_zero:
         write_segment_report(run, config, val, fabric)
+        run.say_complete()
     return Run(config.out)
 
 

@@ -251,7 +251,7 @@ class _Fit:
         state.task.train()
         state.metrics, state.evaluated_at = self.fabric.broadcast(metrics), state.step
         self.run.log_row({**self._row("val", state.step), **state.metrics})
-        line = "  ".join(f"{name} {value:.4g}" for name, value in state.metrics.items())
+        line = "  ".join(f"{name} {_figure(name, value)}" for name, value in state.metrics.items())
         self.display.say(f"evaluation after step {state.step}: {line}")
         logger.info("evaluation after step %s: %s", state.step, line)
         self._keep_if_best()
@@ -263,8 +263,8 @@ class _Fit:
         if name not in state.metrics:
             raise ValueError(f"best_metric {name!r} is none of the evaluation's figures: {', '.join(state.metrics)}")
         value = state.metrics[name]
-        better = state.best is None or (value < state.best if "loss" in name else value > state.best)
-        if better and value == value:  # nan is never best
+        as_good = state.best is None or (value <= state.best if "loss" in name else value >= state.best)
+        if as_good and value == value:  # nan is never best; of equals the later one, which has learnt more
             state.best, state.best_step = value, state.step
             self._save_best()
 
@@ -336,6 +336,11 @@ def _line(figures: Mapping[str, float]) -> str:
     if "memory_mib" in figures:
         parts.append(f"{figures['memory_mib'] / 2**10:.1f} GiB")
     return "  ".join(parts)
+
+
+def _figure(name: str, value: float) -> str:
+    """All but losses are in percent."""
+    return f"{value:.4g}" if "loss" in name else f"{value:.4g} %"
 
 
 def _shortened(indices: list[int], most: int = 16) -> str:

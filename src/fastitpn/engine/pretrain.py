@@ -75,6 +75,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
         if shards(fabric):
             task = build_task(config)  # a whole one, which looks without the other processes
         write_pretrain_report(run, config, task, dataset, fabric)
+        run.say_complete()
     return Run(config.out)
 
 

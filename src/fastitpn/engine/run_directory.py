@@ -108,6 +108,11 @@ class RunDirectory(Run):
                 self.tensorboard.close()
             write_text(self.directory / RESULT, json.dumps(dict(metrics), indent=1) + "\n")
 
+    def say_complete(self) -> None:
+        """Print where to look at what came of it."""
+        if self.is_writer:
+            print(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}", flush=True)
+
 
 def prepare(directory: str | PathLike[str], config: Mapping[str, Any], *, verb: str, rank: int = 0) -> RunDirectory:
     """Makes a run directory, or opens the one that the same run began before.
