@@ -152,13 +152,16 @@ class TestVocMasks:
         for mask, number in zip(masks, (7, 1, 3, 4), strict=True):
             assert np.array_equal(mask, numbers == number)
 
-    def test_images_without_them(self, voc, numbers, tmp_path):
+    def test_images_without_them(self, voc, numbers, tmp_path, capsys):
         """Which VOC has more of: all, or only those with masks, or boxes alone."""
         self.paint(voc, "a", numbers)
         counts = {}
         for masks in (None, True, False):
             written = convert(voc, tmp_path / str(masks), with_masks=masks)
             counts[masks] = (written.num_images, written.num_annotations, written.num_masks)
+        assert (
+            capsys.readouterr().out.count("left out, because something in them has no mask: 1 of 1 images of val") == 1
+        )
         assert counts == {None: (3, 3, 2), True: (2, 2, 2), False: (3, 3, 0)}  # b has nothing in it
         with pytest.raises(InputError, match="no annotation of this file has a mask"):
             detection_split(tmp_path / "None", with_masks=True)
@@ -264,6 +267,31 @@ def test_lines_that_are_wrong(yolo, tmp_path, capsys, line, kind, where):
     assert not (tmp_path / "out").exists()
     assert convert(yolo, tmp_path / "out", on_error="skip").num_annotations == 2
     assert f"1 annotations are left out (1 x {kind})" in capsys.readouterr().out
+
+
+def test_yolo_text_files_without_their_images(yolo, tmp_path):
+    """Those of boxes: an empty one says nothing, and a read-me is none."""
+    labels = yolo / "labels" / "train"
+    (labels / "empty.txt").touch()
+    (labels / "README.txt").write_text("These are the boxes of 2024")
+    assert convert(yolo, tmp_path / "out").num_images == 4
+    shutil.copy(labels / "a.txt", labels / "lost.txt")
+    with pytest.raises(InputError, match="1 x text file without its image") as caught:
+        convert(yolo, tmp_path / "out")
+    assert f"{labels / 'lost.txt'}: there is no image lost" in caught.value.where
+    assert convert(yolo, tmp_path / "out", on_error="skip").num_images == 4
+
+
+def test_parts_of_another_conversion_are_in_the_way(yolo, voc, tmp_path):
+    out = tmp_path / "out"
+    convert(yolo, out)
+    before = {file: file.read_bytes() for file in out.iterdir()}
+    (voc / "ImageSets" / "Main" / "val.txt").unlink()
+    with pytest.raises(InputError, match="annotations of another conversion") as caught:
+        convert(voc, out)
+    assert "annotations_val.json" in caught.value.what
+    assert {file: file.read_bytes() for file in out.iterdir()} == before
+    assert convert(yolo, out).num_images == 4  # the same again replaces its own
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,32 @@ def test_coco_annotations(check, detect_scenes, tmp_path):
     assert "image that is not listed" not in kinds(found.notes)
 
 
+@pytest.mark.parametrize("form", ["YOLO", "Pascal VOC"])
+def test_boxes_before_they_are_converted(check, tmp_path, form):
+    data = tmp_path / "boxes"
+    texts = ["0 0.5 0.5 0.4 0.4\n", "0 0.5 0.5 0.4 0.4\n0 0.5 0.5 0 0.4\n"]
+    if form == "Pascal VOC":
+        box = "<bndbox><xmin>{}</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+        good, bad = (f"<object><name>dog</name>{box.format(left)}</object>" for left in (2, 20))
+        texts = [f"<annotation>{good}</annotation>", f"<annotation>{good}{bad}</annotation>"]
+    folder, end = ("labels", ".txt") if form == "YOLO" else ("Annotations", ".xml")
+    images = data / ("images" if form == "YOLO" else "JPEGImages")
+    for place, text in enumerate(texts):
+        for path in (images, data / folder):
+            path.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((48, 40), 90).convert("RGB").save(images / f"{place}.png")
+        (data / folder / f"{place}{end}").write_text(text)
+    (data / "classes.txt").write_text("dog\n")
+    found = check(data)
+    assert (found.form, found.images, found.counts) == (form, {"": 2}, {"dog": {"": 2}})
+    assert kinds(found.problems) == ["box of no size"]
+    assert found.problems[0].files == (data / folder / f"1{end}",)
+    assert kinds(found.notes) == [f"{form} is to be converted"]
+    assert f"fastitpn data convert data={data}" in found.notes[0].what
+    shutil.rmtree(data / folder)
+    assert check(data).form == "images"
+
+
 def test_images_that_no_file_of_annotations_lists(check, detect_scenes, tmp_path, capsys):
     data = shutil.copytree(detect_scenes, tmp_path / "animals")
     forgotten = data / "train" / "more" / "forgotten.png"

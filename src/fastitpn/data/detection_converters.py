@@ -45,7 +45,8 @@ def read_source(
     Args:
         data: Folder, see `LAYOUT`.
         form: Of the data; None finds it.
-        masks: True takes only the images in which every thing has a mask, False takes boxes alone, None all there is.
+        masks: True takes only the images in which every thing has a mask, and prints how many others there are; False
+            takes boxes alone, None all there is.
         on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
 
     Raises:
@@ -53,13 +54,28 @@ def read_source(
     """
     if not data.is_dir():
         raise InputError("there is no such folder", where=data, expected=LAYOUT, fix="check the path")
-    readers = {"voc": detection_voc.read_voc, "yolo": detection_yolo.read_yolo}
-    source = readers[form or _form_of(data)](data)
+    source = scan_source(data, form or _form_of(data))
     stop_or_say(source.problems, on_error)
     if not any(image.things for images in source.parts.values() for image in images):
         what = "no boxes in this folder" if not source.problems else "no boxes are left"
         raise InputError(what, where=data, expected=LAYOUT, fix="check the path, and what is listed above")
     return source if masks is None else _only_with_masks(source, data) if masks else _without_masks(source)
+
+
+def find_form(data: Path) -> Form | None:
+    """The format a folder is in; None if it is neither."""
+    if detection_voc.is_voc(data):
+        return "voc"
+    return "yolo" if detection_yolo.is_yolo(data) else None
+
+
+def scan_source(data: Path, form: Form) -> Source:
+    """As `read_source`, but nothing stops at what is wrong.
+
+    Raises:
+        InputError: The data is of another form.
+    """
+    return {"voc": detection_voc.read_voc, "yolo": detection_yolo.read_yolo}[form](data)
 
 
 def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> Converted:
@@ -70,13 +86,23 @@ def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> 
         data: Folder of the data.
         out: Folder to write to.
         copy: Copy the images into `out`; else the files name them where they are, relative to `out`.
+
+    Raises:
+        InputError: In `out` are annotations of other parts; nothing is written then.
     """
-    files = []
     parts = {name: images for name, images in source.parts.items() if images}
-    for name, images in parts.items():
+    files = [out / f"annotations{'_' * bool(name)}{name}.json" for name in parts]
+    others = sorted(set(out.glob("annotations*.json")) - set(files))
+    if others:
+        raise InputError(
+            f"there are annotations of another conversion, which would count as parts of this one: {others[0].name}",
+            where=out,
+            expected="a folder without, or with " + ", ".join(file.name for file in files),
+            fix="remove them, or out=FOLDER",
+        )
+    for file, (name, images) in zip(files, parts.items(), strict=True):
         file_names = _copied(images, data, out / (name or "images")) if copy else _referred(images, out)
-        files.append(out / f"annotations{'_' * bool(name)}{name}.json")
-        files[-1].write_text(json.dumps(as_coco(images, source.names, file_names)), encoding="utf-8")
+        file.write_text(json.dumps(as_coco(images, source.names, file_names)), encoding="utf-8")
     images = [image for part in parts.values() for image in part]
     return Converted(
         files=tuple(files),
@@ -95,6 +121,13 @@ def _only_with_masks(source: Source, data: Path) -> Source:
     if not any(image.things for images in parts.values() for image in images):
         what = "in no image of this folder every thing has a mask"
         raise InputError(what, where=data, expected=LAYOUT, fix="leave with_masks=true out, for boxes alone")
+    left_out = [
+        f"{len(images) - len(parts[part])} of {len(images)} images{f' of {part}' * bool(part)}"
+        for part, images in source.parts.items()
+        if len(parts[part]) < len(images)
+    ]
+    if left_out:
+        print(f"left out, because something in them has no mask: {', '.join(left_out)}", flush=True)
     return replace(source, parts=parts)
 
 
@@ -110,10 +143,8 @@ def _without_masks(source: Source) -> Source:
 
 
 def _form_of(data: Path) -> Form:
-    if detection_voc.is_voc(data):
-        return "voc"
-    if detection_yolo.is_yolo(data):
-        return "yolo"
+    if form := find_form(data):
+        return form
     raise InputError(
         "neither Pascal VOC nor YOLO is in this folder", where=data, expected=LAYOUT, fix="form=voc or form=yolo"
     )

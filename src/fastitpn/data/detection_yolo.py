@@ -9,6 +9,7 @@ import yaml
 
 from fastitpn.data.detection_sources import Source, SourceImage, Thing
 from fastitpn.data.folders import list_images
+from fastitpn.data.images import EXTENSIONS
 from fastitpn.data.lists import read_list
 from fastitpn.errors import InputError
 
@@ -47,7 +48,37 @@ def read_yolo(data: Path) -> Source:
     if not source.parts:
         images = list_images(data / "images" if (data / "images").is_dir() else data)
         source.parts[""] = _read(images, source)
+    _note_orphans(source)
     return source
+
+
+def has_text_files(data: Path) -> bool:
+    """Whether a text file of this format is below a folder: in one that is called labels, or beside its image."""
+    return any(
+        "labels" in file.relative_to(data).parts[:-1] or any(file.with_suffix(end).is_file() for end in EXTENSIONS)
+        for file in data.rglob("*.txt")
+    )
+
+
+def _note_orphans(source: Source) -> None:
+    """Notes text files whose images are missing."""
+    folders: dict[Path, set[Path]] = {}
+    for image in (image for images in source.parts.values() for image in images):
+        folders.setdefault(_labels_of(image.path).parent, set()).add(image.path.parent)
+    for labels, of_images in folders.items():
+        stems = {path.stem for folder in of_images for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS}
+        for file in sorted(labels.glob("*.txt")):
+            if file.stem not in stems and _has_lines(file):
+                source.note("text file without its image", f"there is no image {file.stem}", file, image=True)
+
+
+def _has_lines(file: Path) -> bool:
+    """Whether a text file begins as one of boxes; lists and read-mes do not."""
+    try:
+        words = file.read_text().split(maxsplit=5)[:5]
+        return len([float(word) for word in words]) == 5
+    except (OSError, ValueError):
+        return False
 
 
 def _read(images: Sequence[Path], source: Source) -> list[SourceImage]:

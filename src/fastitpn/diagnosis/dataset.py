@@ -13,6 +13,7 @@ from fastitpn.data.lists import read_list, read_table
 from fastitpn.data.segmentation import MaskFolders
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
 from fastitpn.diagnosis.masks import open_masks, panoptic_parts
+from fastitpn.diagnosis.unconverted import form_to_convert, open_unconverted
 from fastitpn.diagnosis.unlisted import find_unlisted
 from fastitpn.errors import InputError
 
@@ -52,6 +53,8 @@ def _task_of(config: DoctorConfig) -> str:
         return "detect"
     if config.masks or (any((data / name).is_dir() for name in _IMAGES) and any(map(_has_images, _of(data, _MASKS)))):
         return "segment"
+    if form_to_convert(data):
+        return "detect"
     part = next(iter(_parts(config).values()))
     folders = [folder for folder in _folders(part) if _has_images(folder)]
     return "classify" if len(folders) > 1 and not _loose_images(part) else "pretrain"
@@ -128,6 +131,8 @@ def _boxes(config: DoctorConfig) -> DataSet:
     if config.val is not None:
         val = val or find_coco(config.val, None, images)
     if train is None and val is None:
+        if form := form_to_convert(data):
+            return open_unconverted(data, form)
         raise InputError("no COCO annotations in this data", where=data, expected=LAYOUT, fix="data=FILE.json")
     pairs = {"train": train, "val": val} if train and val else {"": train or val}
     entries: list[Entry] = []

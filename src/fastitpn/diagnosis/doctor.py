@@ -32,8 +32,8 @@ class Diagnosis:
     """What `fastitpn doctor` found.
 
     Attributes:
-        form: How the data is labelled: "images", "class folders", "images with masks", "COCO annotations", "COCO masks"
-            or "COCO panoptic".
+        form: How the data is labelled: "images", "class folders", "images with masks", "COCO annotations", "COCO
+            masks", "COCO panoptic", "Pascal VOC" or "YOLO".
         images: Images by part; those that cannot be read among them.
         counts: Images, pixels or annotations by class and part.
         problems: What should be mended before a training.

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 from fastitpn.data.detection_problems import Problem
 
-Form = Literal["images", "class folders", "images with masks", "COCO annotations", "COCO masks", "COCO panoptic"]
+Form = Literal[
+    "images",
+    "class folders",
+    "images with masks",
+    "COCO annotations",
+    "COCO masks",
+    "COCO panoptic",
+    "Pascal VOC",
+    "YOLO",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
