@@ -66,6 +66,6 @@ def test_they_are_drawn_in_their_surroundings(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (200, 100), (10, 20, 30)).save(path)
     [item] = draw_mistakes(find(annotations([], []), [RIGHT], [0.9], [1], path), NAMES)
-    assert (item.caption, item.good) == ("dog (90%), is none", False)
+    assert (item.caption, item.good) == ("dog (90%), is none, a.png", False)
     assert max(item.image.size) == 320
     assert len(item.image.getcolors(10_000)) > 1

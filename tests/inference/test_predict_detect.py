@@ -71,3 +71,12 @@ def test_what_is_refused(detector_run, classifier_run, segmenter_run, folder, tm
 def test_another_size_for_the_other_tasks(classifier_run, segmenter_run, folder, tmp_path):
     for run in (classifier_run, segmenter_run):
         assert len(fastitpn.predict(run.directory, folder, out=tmp_path, px=64, device="cpu", workers=0)) == 5
+
+
+def test_pictures_of_an_earlier_call_are_counted(detector_run, folder, tmp_path, capsys):
+    predict(detector_run, folder / "near", tmp_path / "out")
+    assert "of earlier calls" not in capsys.readouterr().out
+    predict(detector_run, folder / "far", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert f"{tmp_path / 'out' / 'pictures'} also has 3 pictures of earlier calls" in said
+    assert f"finetune detect data={tmp_path / 'out' / 'coco.json'} images={folder / 'far'}" in said

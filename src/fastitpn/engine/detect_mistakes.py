@@ -119,7 +119,11 @@ def _draw(mistake: Mistake, color: Color) -> Item:
         min(image.height, round(middle_y + half)),
     )
     box = (left - area[0], top - area[1], right - area[0], bottom - area[1])
-    return Item(draw_things(image.crop(area), [Thing(box, "", color)], px=_CROP_PX), mistake.caption, False)
+    return Item(
+        draw_things(image.crop(area), [Thing(box, "", color)], px=_CROP_PX),
+        f"{mistake.caption}, {mistake.path.name}",
+        False,
+    )
 
 
 def _most_like(overlaps: torch.Tensor, labels: torch.Tensor, names: Sequence[str]) -> str | None:

@@ -66,6 +66,7 @@ class DetectEvaluation:
         num_images: How many images.
         examples: Some of them: truth and prediction side by side.
         mistakes: What it was most sure of and is not there, and the largest things that it missed.
+        min_score: Least score of what is drawn.
         seconds: How long it took.
     """
 
@@ -77,6 +78,7 @@ class DetectEvaluation:
     num_images: int
     examples: list[Picture]
     mistakes: list[Item]
+    min_score: float = MIN_SCORE
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +99,8 @@ class DetectEvaluation:
 
     def sections(self) -> list[Section]:
         """The examples, the tables and the worst mistakes, for a report."""
-        examples = Grid("What is there, and what was found", self.examples, "Spread over the images.")
+        halves = f"Left what is there, right what was found with a score from {self.min_score:g} on"
+        examples = Grid("What is there, and what was found", self.examples, f"{halves}; spread over the images.")
         caption = "What it was most sure of and is not there, and the largest things that it missed."
         return [
             examples,
@@ -160,6 +163,7 @@ def evaluate_detector(
         results=scores.results(),
         num_images=len(images),
         examples=examples,
+        min_score=min_score,
         seconds=time.perf_counter() - started,
         mistakes=draw_mistakes(mistakes, names),
     )

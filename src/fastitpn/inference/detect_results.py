@@ -132,7 +132,9 @@ class Detections(Results[ImageDetections]):
         """
         if not self.results:
             raise InputError("there are no predictions to draw", expected="at least one image")
-        items = [(one.draw(px, names=False), one.summary(), None) for one in self.results[:max_images]]
+        items = [
+            (one.draw(px, names=False), one.source.caption(one.summary()), None) for one in self.results[:max_images]
+        ]
         return contact_sheet(items, columns, tile_px=px)
 
     def to_coco(

@@ -16,7 +16,7 @@ from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.results import Skipped, none_readable, skipped_lines
 from fastitpn.inference.sources import source_root
 from fastitpn.inference.video_frames import detect_frames
-from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture
+from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture, say_others
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
@@ -67,6 +67,7 @@ def _predict_images(
     predictions = Detections(tuple(results), tuple(skipped))
     if not predictions:
         raise none_readable(predictions.skipped, len(paths))
+    say_others(config.out / PICTURES, [names[one.index] for one in predictions])
     predictions.to_json_lines(config.out / PREDICTIONS)
     root = source_root(config.source)
     predictions.to_coco(config.out / COCO, category_ids=category_ids, root=root)
@@ -86,5 +87,6 @@ def _print(predictions: Detections, config: PredictConfig) -> None:
     print_table(Table("Predictions", columns, rows, caption=more))
     for line in skipped_lines(predictions.skipped):
         print(printable(line))
-    out = config.out
+    out, root = config.out, source_root(config.source)
     print(f"pictures: {out / PICTURES}, things: {out / PREDICTIONS}, the same in COCO's format: {out / COCO}")
+    print(f"to correct and train on: finetune detect data={out / COCO} images={root}")

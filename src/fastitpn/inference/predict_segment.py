@@ -18,7 +18,7 @@ from fastitpn.inference.segment_predictor import SegmentPredictor
 from fastitpn.inference.segment_results import Segmentation, Segmentations
 from fastitpn.inference.sources import source_root
 from fastitpn.inference.video_frames import segment_frames
-from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture
+from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture, say_others
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
@@ -66,6 +66,7 @@ def _predict_images(paths: Sequence[Path], config: PredictConfig, predictor: Seg
     predictions = Segmentations(tuple(results), tuple(skipped))
     if not predictions:
         raise none_readable(predictions.skipped, len(paths))
+    say_others(config.out / OVERLAYS, [names[one.index] for one in predictions])
     predictions.to_json_lines(config.out / PREDICTIONS)
     if segments := [one for one in predictions if isinstance(one, PanopticSegmentation)]:
         pngs = config.out / PANOPTIC

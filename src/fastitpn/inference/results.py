@@ -185,7 +185,11 @@ class Predictions(Results[Classification]):
         if not self.results:
             raise InputError("there are no predictions to draw", expected="at least one image")
         items = [
-            (fitted(result.source.read(min_px=px), px), f"{result.label} {100 * result.score:.1f} %", None)
+            (
+                fitted(result.source.read(min_px=px), px),
+                result.source.caption(f"{result.label} {100 * result.score:.1f} %"),
+                None,
+            )
             for result in self.results[:max_images]
         ]
         return contact_sheet(items, columns, tile_px=px)

@@ -139,7 +139,7 @@ class Segmentations(Results[Segmentation]):
         if not self.results:
             raise InputError("there are no predictions to draw", expected="at least one image")
         items = [
-            (result.draw(px, legend=False), result.summary(_CAPTION_CLASSES), None)
+            (result.draw(px, legend=False), result.source.caption(result.summary(_CAPTION_CLASSES)), None)
             for result in self.results[:max_images]
         ]
         return contact_sheet(items, columns, tile_px=px)

@@ -41,6 +41,10 @@ class Source:
         """The file, if it is one."""
         return self.value if isinstance(self.value, Path) else None
 
+    def caption(self, text: str) -> str:
+        """What was found in it, and after that, as it may be long, the name of its file."""
+        return text if self.path is None else f"{text}, {self.path.name}"
+
     def read(self, *, min_px: int | None = None) -> Image.Image:
         """The upright RGB image.
 

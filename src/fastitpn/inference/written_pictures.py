@@ -90,6 +90,19 @@ def place_in(source: Path, path: Path) -> Path:
     return path.relative_to(source_root(source))
 
 
+def say_others(folder: Path, written: Sequence[Path]) -> None:
+    """Prints how many pictures of earlier calls a folder still has.
+
+    Args:
+        folder: Of the pictures.
+        written: Those of this call, from the folder on.
+    """
+    others = {path.relative_to(folder) for path in folder.rglob("*.png")} - set(written)
+    if others:
+        pictures = f"{len(others)} picture{'s' * (len(others) != 1)}"
+        print(f"{folder} also has {pictures} of earlier calls; with another out=FOLDER each is by itself", flush=True)
+
+
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Writes a PNG, and the folders above it."""
     make_folder(path.parent)
