@@ -125,7 +125,7 @@ def test_the_whole_way(data, tmp_path, capsys):
     for _ in range(2):  # done already, it only says so
         assert main(["finetune", "detect", *words(**keys, scratch="true")]) == 0
         said = capsys.readouterr()
-        assert "1 annotations are left out (1 x unknown category)" in said.out
+        assert "1 annotation left out (1 x unknown category)" in said.out
         assert f"this run is complete: {tmp_path / 'run' / 'report.html'}" in said.out
     assert re.search(r"evaluation after step \d+: box_ap [\d.e-]+ %", (tmp_path / "run" / "log.txt").read_text())
     run = str(tmp_path / "run")

@@ -123,7 +123,7 @@ def test_problems_of_both_parts_come_at_once(tmp_path, capsys):
     train, val = detection_split(tmp_path, on_error="skip")
     assert (len(train), len(val)) == (2, 2)
     said = capsys.readouterr().out
-    assert "2 images and 3 annotations are left out (1 x image that cannot be read, 1 x missing image file)" in said
+    assert "2 images and 3 annotations left out (1 x image that cannot be read, 1 x missing image file)" in said
 
 
 @pytest.mark.parametrize(

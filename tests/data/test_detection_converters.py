@@ -159,9 +159,8 @@ class TestVocMasks:
         for masks in (None, True, False):
             written = convert(voc, tmp_path / str(masks), with_masks=masks)
             counts[masks] = (written.num_images, written.num_annotations, written.num_masks)
-        assert (
-            capsys.readouterr().out.count("left out, because something in them has no mask: 1 of 1 images of val") == 1
-        )
+        said = "left out, because something in them has no mask: 1 of 1 images of val"
+        assert capsys.readouterr().out.count(said) == 1
         assert counts == {None: (3, 3, 2), True: (2, 2, 2), False: (3, 3, 0)}  # b has nothing in it
         with pytest.raises(InputError, match="no annotation of this file has a mask"):
             detection_split(tmp_path / "None", with_masks=True)
@@ -266,7 +265,7 @@ def test_lines_that_are_wrong(yolo, tmp_path, capsys, line, kind, where):
     assert where in caught.value.where
     assert not (tmp_path / "out").exists()
     assert convert(yolo, tmp_path / "out", on_error="skip").num_annotations == 2
-    assert f"1 annotations are left out (1 x {kind})" in capsys.readouterr().out
+    assert f"1 annotation left out (1 x {kind})" in capsys.readouterr().out
 
 
 def test_yolo_text_files_without_their_images(yolo, tmp_path):

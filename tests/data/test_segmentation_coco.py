@@ -127,7 +127,7 @@ def test_what_is_wrong_is_named_or_left_out(tmp_path, capsys):
     with pytest.raises(InputError, match="mask that cannot be used"):
         all_of(file)
     assert len(all_of(file, on_error="skip")) == 3
-    assert "1 annotations are left out" in capsys.readouterr().out
+    assert "1 annotation left out" in capsys.readouterr().out
 
 
 def test_workers_get_a_copy(tmp_path):

@@ -114,7 +114,7 @@ def test_what_is_wrong_is_named_or_left_out(tmp_path, capsys, change, message):
     with pytest.raises(InputError, match=message):
         segmentation_images(MaskFolders(data=file))
     assert len(segmentation_images(MaskFolders(data=file, on_error="skip"))) == 2
-    assert "1 images are left out" in capsys.readouterr().out
+    assert "1 image left out" in capsys.readouterr().out
 
 
 def test_segments_of_another_size(tmp_path):
@@ -180,4 +180,4 @@ def test_several_problems_of_an_image_leave_out_one(tmp_path, capsys):
 
     file = make(tmp_path, count=3, change=change)
     assert len(segmentation_images(MaskFolders(data=file, on_error="skip"))) == 2
-    assert "1 images are left out (3 x unknown segment)" in capsys.readouterr().out
+    assert "1 image left out (3 x unknown segment)" in capsys.readouterr().out

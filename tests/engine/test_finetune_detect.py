@@ -136,7 +136,7 @@ class TestRun:
             finetune(data, tmp_path / "run", scratch=True)
         assert not (tmp_path / "run").exists()
         finetune(data, tmp_path / "run", scratch=True, on_error="skip", detector="faster_rcnn", steps=1)
-        assert "1 images and 6 annotations are left out" in capsys.readouterr().out
+        assert "1 image and 6 annotations left out" in capsys.readouterr().out
 
     def test_boxes_alone_are_enough_for_faster_rcnn(self, few_scenes, tmp_path):
         data = shutil.copytree(few_scenes, tmp_path / "data")

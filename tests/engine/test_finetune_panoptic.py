@@ -134,5 +134,5 @@ class TestBadInput:
         assert "COCO's panoptic format" in text
         assert not (tmp_path / "run").exists()
         run = finetune(data, tmp_path / "run", scratch=True, on_error="skip", steps=1)
-        assert "3 images are left out" in capsys.readouterr().out
+        assert "3 images left out" in capsys.readouterr().out
         assert run.complete

@@ -87,13 +87,18 @@ def stop_or_say(
 
 
 def describe_left_out(problems: Sequence[Problem], left_out: tuple[int, int] | None = None) -> str:
-    """For example "1 images and 5 annotations are left out (1 x missing image file)"; arguments as in `stop_or_say`."""
+    """For example "1 image and 5 annotations left out (1 x missing image file)"; arguments as in `stop_or_say`."""
     counts = _count(problems) if left_out is None else left_out
-    parts = [f"{count} {kind}s" for count, kind in zip(counts, ("image", "annotation"), strict=True) if count]
-    done = [f"{' and '.join(parts)} are left out"] if parts else []
+    kinds = zip(counts, ("image", "annotation"), strict=True)
+    parts = [f"{count} {kind}{'s' * (count != 1)}" for count, kind in kinds if count]
+    done = [f"{' and '.join(parts)} left out"] if parts else []
     cut = sum(problem.leaves_out == "nothing" for problem in problems)
     if cut:
-        done.append(f"{cut} boxes are cut off at the edges of their images")
+        done.append(
+            "1 box cut off at the edge of its image"
+            if cut == 1
+            else f"{cut} boxes cut off at the edges of their images"
+        )
     return f"{'; '.join(done)} ({count_kinds(problems)})"
 
 
