@@ -104,6 +104,12 @@ def test_another_folder_to_validate_on(tmp_path):
     assert detection_split(tmp_path / "one", tmp_path / "two")[1].path == tmp_path / "two" / "_annotations.coco.json"
 
 
+def test_json_of_other_tools_beside_the_annotations(tmp_path):
+    folder = make(tmp_path, "result.json", "images")
+    (folder / "settings.json").write_text('{"theme": "dark"}')
+    assert detection_images(folder).path == folder / "result.json"
+
+
 def test_evaluation_takes_the_labels_of_the_model(tmp_path):
     make(tmp_path, "result.json", "images")
     trained = DetectionClasses(names=("cat", "dog", "car"), ids=(1, 2, 3))

@@ -164,9 +164,11 @@ def _in_parts(data: Path, part: str) -> list[_Pair]:
 
 
 def _loose(data: Path) -> list[_Pair]:
-    """Files of annotations that are of no part."""
+    """Files of annotations that are of no part; beside one, JSON files of other tools are none."""
     of_parts = _PREFIX + f"(?:{'|'.join(_PARTS.values())})"
     files = [file for file in _json_files(data) if not re.fullmatch(of_parts, file.stem)]
+    if len(files) > 1:
+        files = [file for file in files if b'"annotations"' in file.read_bytes()] or files
     return [(file, _folder_of(file, data)) for file in files]
 
 
