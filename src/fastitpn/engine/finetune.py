@@ -1,8 +1,6 @@
 """`fastitpn finetune classify`: from labelled images to a classifier."""
 
 import logging
-import math
-from typing import Any
 
 from torch import nn
 
@@ -12,7 +10,6 @@ from fastitpn.data.datasets import ClassifyDataset
 from fastitpn.data.folders import labelled_split
 from fastitpn.data.readable import check_readable
 from fastitpn.data.transforms import classify_train
-from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.classify_report import write_classify_report
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.ending_together import ending_together
@@ -20,10 +17,10 @@ from fastitpn.engine.loaders import cache_mib, evaluation_loader, on_device, tra
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
-from fastitpn.engine.setup import fit_settings, global_batch, name_and_px, seed_start, start_from, total_steps
+from fastitpn.engine.setup import fit_settings, start_from, steps_between, total_steps
+from fastitpn.engine.start import find_start
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
-from fastitpn.models.weights_file import read_weights
 from fastitpn.tasks.classify import ClassifyTask, MixSettings
 
 logger = logging.getLogger(__name__)
@@ -63,7 +60,7 @@ def run_classify(config: ClassifyConfig) -> Run:
         len(train),
         layer_decay=config.layer_decay,
         ema=config.ema,
-        evaluate_every=max(1, math.ceil(config.eval_every_epochs * len(train) / global_batch(config))),
+        evaluate_every=steps_between(config.eval_every_epochs, config, len(train)),
         best_metric="top1",
     )
     if not run.complete:
@@ -78,35 +75,22 @@ def run_classify(config: ClassifyConfig) -> Run:
 
 def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
     """The model of a configuration, with its start weights, as a task."""
-    seed_start(config.seed)
-    file = read_weights(config.weights) if config.weights is not None else None
-    name, px = name_and_px(config, file)
-    arguments: dict[str, Any] = {"img_size": px, "num_classes": len(classes)}
-    if file is not None:
-        own = ("img_size", "in_chans", "pyramid")  # what the images and the task decide
-        arguments |= {k: v for k, v in file.arguments().items() if not k.startswith(own)}
-    model: FastITPN = create_model(name, drop_path_rate=config.drop_path, **arguments)
-    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
-    model.set_acceleration(choose_acceleration(config.acceleration, trained))
-    if file is not None:
-        start_from(
-            model,
-            file,
-            name=name,
-            fix="weights_strict=false to take what fits",
-            strict=config.weights_strict,
-        )
-        before = file.checkpoint.get("classes")
+    start = find_start(config)
+    arguments = {**start.arguments, "num_classes": len(classes)}
+    model: FastITPN = create_model(start.name, drop_path_rate=config.drop_path, **arguments)
+    model.set_acceleration(start.acceleration)
+    if start.file is not None:
+        fix = "weights_strict=false to take what fits"
+        start_from(model, start.file, name=start.name, fix=fix, strict=config.weights_strict)
+        before = start.file.checkpoint.get("classes")
         if before is not None and before != classes and len(before) == len(classes):  # of as many, but other classes
             model.reset_classifier(len(classes))
             print("the head of those weights is for other classes: it starts fresh", flush=True)
-    elif not config.scratch:
-        print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
     description = {
-        "model": {"name": name, "arguments": arguments},
+        "model": {"name": start.name, "arguments": arguments},
         "classes": classes,
         "normalisation": {"mean": list(config.mean), "std": list(config.std)},
-        "px": px,
+        "px": start.px,
     }
     mix = MixSettings(
         mixup=config.mixup,

@@ -1,18 +1,15 @@
 """`fastitpn finetune detect`: from images with boxes and masks to a network that finds things."""
 
 import logging
-import math
-from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fastitpn.config import DetectConfig, to_dict
 from fastitpn.data.detection import DetectionClasses, DetectionImages, detection_split, left_out_of
 from fastitpn.data.detection_datasets import DetectDataset, collate_detect
 from fastitpn.data.detection_problems import describe_left_out
 from fastitpn.data.detection_transforms import DetectTrain
-from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.detect_report import write_detect_report
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.ending_together import ending_together
@@ -21,10 +18,10 @@ from fastitpn.engine.loaders import cache_mib, on_device, training_loader
 from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
-from fastitpn.engine.setup import fit_settings, global_batch, name_and_px, seed_start, start_from, total_steps
+from fastitpn.engine.setup import fit_settings, steps_between, total_steps
+from fastitpn.engine.start import Start, find_start, start_backbone
 from fastitpn.models.official_names import BACKBONE
-from fastitpn.models.registry import ARCHITECTURES
-from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.models.weights_file import WeightsFile
 from fastitpn.tasks.detect.detector import Detector
 from fastitpn.tasks.detect.model import WITH_MASKS, create_detector
 from fastitpn.tasks.detect.task import DetectTask
@@ -87,7 +84,7 @@ def run_detect(config: DetectConfig) -> Run:
         schedule=config.schedule,
         layer_decay=config.layer_decay,
         ema=config.ema,
-        evaluate_every=max(1, math.ceil(config.eval_every_epochs * len(train) / global_batch(config))),
+        evaluate_every=steps_between(config.eval_every_epochs, config, len(train)),
         best_metric="mask_ap" if task.trained_model.has_masks else "box_ap",
     )
     if not run.complete:
@@ -108,40 +105,33 @@ def run_detect(config: DetectConfig) -> Run:
 
 def build_task(config: DetectConfig, classes: DetectionClasses) -> DetectTask:
     """The network of a configuration, with its start weights, as a task."""
-    seed_start(config.seed)
-    file = read_weights(config.weights) if config.weights is not None else None
-    name, px = name_and_px(config, file)
-    arguments: dict[str, Any] = {"img_size": px}
-    if file is not None:
-        own = ("img_size", "in_chans", "pyramid", "fc_norm")  # what the images and the task decide
-        arguments |= {k: v for k, v in file.arguments().items() if k not in own}
-    model = {"name": name, "arguments": arguments}
-    detector = {"name": config.detector, "arguments": _detector_arguments(config, name, px, arguments)}
-    network = create_detector(model, detector, len(classes), drop_path_rate=config.drop_path)
-    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
-    network.backbone.set_acceleration(choose_acceleration(config.acceleration, trained))
-    if file is not None:
-        _start(network, file, name, detector, classes, strict=config.weights_strict)
-    elif not config.scratch:
-        print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
+    start = find_start(config)
+    detector = {"name": config.detector, "arguments": _detector_arguments(config, start)}
+    network = create_detector(start.model, detector, len(classes), drop_path_rate=config.drop_path)
+    network.backbone.set_acceleration(start.acceleration)
+    if start.file is not None:
+        inside = _of_the_detector(start.file, network)
+        start_backbone(network.backbone, start, start.file, but=inside, strict=config.weights_strict)
+        if start.file.checkpoint.get("task") == "detect":
+            _take_over(network, start.file, inside, detector, classes)
     description = {
-        "model": model,
+        "model": start.model,
         "detector": detector,
         "classes": list(classes.names),
         "category_ids": list(classes.ids),
         "normalisation": {"mean": list(config.mean), "std": list(config.std)},
-        "px": px,
-        "max_px": px if config.jitter else config.max_px or round(_LONGEST * px),
+        "px": start.px,
+        "max_px": start.px if config.jitter else config.max_px or round(_LONGEST * start.px),
     }
     return DetectTask(network, description)
 
 
-def _detector_arguments(config: DetectConfig, name: str, px: int, arguments: dict[str, Any]) -> dict[str, Any]:
+def _detector_arguments(config: DetectConfig, start: Start) -> dict[str, Any]:
     """In the published proportions to the pyramid's channels (256) and the size of the images (800)."""
     if config.detector == "dino":
         layers = config.layers or _LAYERS
         return {"queries": config.queries or _QUERIES, "encoder_layers": layers, "decoder_layers": layers}
-    dim = (ARCHITECTURES[name] | arguments).get("pyramid_dim", 256)
+    dim, px = start.pyramid_dim, start.px
     if config.detector == "mask2former":
         both = {"encoder_layers": config.layers, "decoder_layers": config.layers} if config.layers else {}
         points = min(_MOST_POINTS, (px // 4) ** 2)
@@ -159,26 +149,22 @@ def _in_proportion(px: int, least: float, most: float) -> float:
     return min(most, max(least, most * px / _PUBLISHED_PX))
 
 
-def _start(
+def _of_the_detector(file: WeightsFile, network: Detector) -> dict[str, Tensor]:
+    """Of a detection the tensors that the detector has beside its backbone, of anything else none."""
+    if file.checkpoint.get("task") != "detect":
+        return {}
+    own = {key for key in network.state_dict() if not key.startswith(BACKBONE)}
+    return {key: tensor for key, tensor in file.tensors.items() if key in own}
+
+
+def _take_over(
     network: Detector,
     file: WeightsFile,
-    name: str,
+    inside: dict[str, Tensor],
     detector: dict[str, Any],
     classes: DetectionClasses,
-    *,
-    strict: bool,
 ) -> None:
-    """Backbone and, from a run with the same detector, the detector; of other classes all but its last layers."""
-    inside: dict[str, Any] = {}
-    if file.checkpoint.get("task") == "detect":
-        own = {key for key in network.state_dict() if not key.startswith(BACKBONE)}
-        inside = {key: tensor for key, tensor in file.tensors.items() if key in own}
-        tensors = {key: tensor for key, tensor in file.tensors.items() if key not in inside}
-        file = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
-    fix = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
-    start_from(network.backbone, file, name=name, fix=fix, strict=strict)
-    if file.checkpoint.get("task") != "detect":
-        return
+    """From a run with the same detector the detector; of other classes all but its last layers."""
     if file.checkpoint.get("detector") != detector:
         print("the detector of those weights is another: it starts fresh", flush=True)
         return

@@ -1,18 +1,16 @@
 """`fastitpn finetune segment`: from images with masks to a network that gives each pixel a class, or a segment."""
 
 import logging
-import math
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fastitpn.config import SegmentConfig, to_dict
 from fastitpn.data.segmentation import segmentation_split
 from fastitpn.data.segmentation_classes import SegmentationClasses
 from fastitpn.data.segmentation_datasets import SegmentDataset
 from fastitpn.data.segmentation_transforms import SegmentationTrain
-from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.engine.devices import build_fabric
 from fastitpn.engine.ending_together import ending_together
 from fastitpn.engine.evaluate_segment import folders_of
@@ -21,16 +19,9 @@ from fastitpn.engine.loop import fit
 from fastitpn.engine.run import Run
 from fastitpn.engine.run_directory import prepare
 from fastitpn.engine.segment_report import write_segment_report
-from fastitpn.engine.setup import (
-    fit_settings,
-    global_batch,
-    name_and_px,
-    seed_start,
-    start_from,
-    total_steps,
-)
-from fastitpn.models.registry import ARCHITECTURES
-from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.engine.setup import fit_settings, steps_between, total_steps
+from fastitpn.engine.start import Start, find_start, start_backbone
+from fastitpn.models.weights_file import WeightsFile
 from fastitpn.tasks.segment.model import Segmenter, create_segmenter
 from fastitpn.tasks.segment.task import SegmentTask
 from fastitpn.tasks.segment.views import Views
@@ -80,7 +71,7 @@ def run_segment(config: SegmentConfig) -> Run:
         schedule=config.schedule,
         layer_decay=config.layer_decay,
         ema=config.ema,
-        evaluate_every=max(1, math.ceil(config.eval_every_epochs * len(train) / global_batch(config))),
+        evaluate_every=steps_between(config.eval_every_epochs, config, len(train)),
         best_metric="pq" if config.panoptic else "miou",
     )
     if not run.complete:
@@ -96,42 +87,37 @@ def run_segment(config: SegmentConfig) -> Run:
 
 def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:
     """The network of a configuration, with its start weights, as a task."""
-    seed_start(config.seed)
-    file = read_weights(config.weights) if config.weights is not None else None
-    name, px = name_and_px(config, file)
-    arguments: dict[str, Any] = {"img_size": px}
-    if file is not None:
-        own = ("img_size", "in_chans", "pyramid", "fc_norm")  # what the images and the task decide
-        arguments |= {k: v for k, v in file.arguments().items() if k not in own}
-    model = {"name": name, "arguments": arguments}
-    head = {"name": config.head, "arguments": _head_arguments(config, name, px, arguments), "features": config.features}
-    network = create_segmenter(model, head, len(classes.names), frozen=config.freeze, drop_path_rate=config.drop_path)
-    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
-    network.backbone.set_acceleration(choose_acceleration(config.acceleration, trained))
-    if file is not None:
-        _start(network, file, name, head, classes, strict=config.weights_strict)
-    elif not config.scratch:
-        print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
+    start = find_start(config)
+    head = {"name": config.head, "arguments": _head_arguments(config, start), "features": config.features}
+    network = create_segmenter(
+        start.model, head, len(classes.names), frozen=config.freeze, drop_path_rate=config.drop_path
+    )
+    network.backbone.set_acceleration(start.acceleration)
+    if start.file is not None:
+        inside = _of_the_head(start.file)
+        start_backbone(network.backbone, start, start.file, but=inside, strict=config.weights_strict)
+        if start.file.checkpoint.get("task") == "segment":
+            _take_over(network, start.file, inside, head, classes)
     description = {
-        "model": model,
+        "model": start.model,
         "head": head,
         "classes": list(classes.names),
         "colors": [list(color) for color in classes.colors],
         "masks": {"ignore_index": classes.ignore_index, "reduce_zero_label": classes.reduce_zero_label}
         | ({"things": list(classes.things)} if classes.things is not None else {}),
         "normalisation": {"mean": list(config.mean), "std": list(config.std)},
-        "px": px,
+        "px": start.px,
         "resize": config.resize,
     }
-    return SegmentTask(network, description, Views(px=px, resize=config.resize))
+    return SegmentTask(network, description, Views(px=start.px, resize=config.resize))
 
 
-def _head_arguments(config: SegmentConfig, name: str, px: int, arguments: dict[str, Any]) -> dict[str, Any]:
+def _head_arguments(config: SegmentConfig, start: Start) -> dict[str, Any]:
     if config.head == "linear":
         return {}
-    dim = (ARCHITECTURES[name] | arguments).get("pyramid_dim", 256)
+    dim = start.pyramid_dim
     if config.head == "mask2former":
-        points = min(_MOST_POINTS, (px // 4) ** 2)
+        points = min(_MOST_POINTS, (start.px // 4) ** 2)
         return {"width": config.head_width or dim, "queries": config.queries, "points": points}
     return {
         "width": config.head_width or _WIDTH_OF_PYRAMID * dim,
@@ -140,25 +126,21 @@ def _head_arguments(config: SegmentConfig, name: str, px: int, arguments: dict[s
     }
 
 
-def _start(
+def _of_the_head(file: WeightsFile) -> dict[str, Tensor]:
+    """Of a segmentation its head's tensors, of anything else none."""
+    if file.checkpoint.get("task") != "segment":
+        return {}
+    return {key: tensor for key, tensor in file.tensors.items() if key.startswith("head.")}
+
+
+def _take_over(
     network: Segmenter,
     file: WeightsFile,
-    name: str,
+    inside: dict[str, Tensor],
     head: dict[str, Any],
     classes: SegmentationClasses,
-    *,
-    strict: bool,
 ) -> None:
-    """Backbone and, from a segmentation with the same head, the head; of other classes all but its last layer."""
-    inside = {key: tensor for key, tensor in file.tensors.items() if key.startswith("head.")}
-    is_segmentation = file.checkpoint.get("task") == "segment"
-    if is_segmentation:
-        tensors = {key: tensor for key, tensor in file.tensors.items() if key not in inside}
-        file = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
-    fix = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
-    start_from(network.backbone, file, name=name, fix=fix, strict=strict)
-    if not is_segmentation:
-        return
+    """From a segmentation with the same head the head; of other classes all but its last layer."""
     if file.checkpoint.get("head") != head:
         print("the head of those weights is another: it starts fresh", flush=True)
         return

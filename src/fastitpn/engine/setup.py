@@ -7,10 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from fastitpn.config.detect import DetectConfig
 from fastitpn.config.nearest import nearest_name
-from fastitpn.config.runs import ClassifyConfig, TrainingConfig
-from fastitpn.config.segment import SegmentConfig
+from fastitpn.config.runs import TrainingConfig
 from fastitpn.engine.seeding import seed_step
 from fastitpn.engine.settings import FitSettings
 from fastitpn.errors import InputError
@@ -35,7 +33,7 @@ def total_steps(config: TrainingConfig, num_samples: int) -> int:
     if config.steps is not None:
         return config.steps
     assert config.epochs is not None
-    return max(1, math.ceil(config.epochs * num_samples / global_batch(config)))
+    return steps_between(config.epochs, config, num_samples)
 
 
 def warmup_steps(config: TrainingConfig, num_samples: int, steps: int) -> int:
@@ -48,6 +46,11 @@ def warmup_steps(config: TrainingConfig, num_samples: int, steps: int) -> int:
     if wanted > longest:
         logger.info("the warm-up of %g epochs is shortened to %s of %s steps", config.warmup_epochs, longest, steps)
     return min(wanted, longest)
+
+
+def steps_between(epochs: float, config: TrainingConfig, num_samples: int) -> int:
+    """Optimiser steps of so many epochs, at least one."""
+    return max(1, math.ceil(epochs * num_samples / global_batch(config)))
 
 
 def fit_settings(config: TrainingConfig, num_samples: int, **extra: Any) -> FitSettings:
@@ -92,25 +95,6 @@ def check_model(name: str) -> None:
             expected=", ".join(ARCHITECTURES),
             fix=f"model={near or 'fastitpn_tiny'}",
         )
-
-
-def name_and_px(config: ClassifyConfig | SegmentConfig | DetectConfig, file: WeightsFile | None) -> tuple[str, int]:
-    """Model and input size of a fine-tuning: as asked for, else those of the weights, else the default.
-
-    Raises:
-        InputError: There is no such model, or the weights are of a size that has no name.
-    """
-    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
-    if name is None:
-        raise InputError(
-            "the weights are of a size that has no name",
-            where=config.weights,
-            expected=f"one of {', '.join(ARCHITECTURES)}",
-            fix="model=NAME of a model that these weights belong to",
-        )
-    check_model(name)
-    native = file.px if file is not None else None
-    return name, config.px or native or ARCHITECTURES[name]["img_size"]
 
 
 def start_from(
