@@ -12,10 +12,11 @@ student's. Each pre-training of a seed sees the same images in the same order. T
 pyramid (segmentation), or on pooled tokens (classification), everything trained; but on the schedule `frozen` pyramid
 and head alone, as many steps as on the short one.
 
-A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
-first seed. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning seed. One seed has
-`scratch` on the schedule `equal-time` too, which takes as long as `joint` and its short fine-tuning together, with the
-rate of its long one; `frozen` takes that of the short one. The figures are those of the last step on other scenes, the
+A learning rate is chosen for each arm and task: of `LEARNING_RATES`, the best on validation scenes with the first seed,
+on the short schedule. The other schedules take the same; but `scratch` chooses again on the long one, so that it has
+what it needs to catch up. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning
+seed. With one fine-tuning seed `scratch` is on the schedule `equal-time` too, which takes as long as `joint` and its
+short fine-tuning together, with the rate of its long one. The figures are those of the last step on other scenes, the
 test scenes. No glyph and no photograph of either is in a training or unlabelled scene; validation and test scenes share
 them. A seed changes the scenes, the split by glyph and every start value; a fine-tuning seed the order, the
 augmentation and the head.
@@ -111,10 +112,8 @@ ARMS: dict[str, tuple[str | None, bool]] = {
 """Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
 SEGMENT_ONLY = ("joint, fresh pyramid", "merged, fresh pyramid")
 ABLATIONS = ("joint, stride 16 first", "ema", "mask 0", "mask 40", "mask 75")
-RATE_OF = {"equal-time": "long", "frozen": "short"}
-"""The schedule whose learning rate another one takes."""
 ARMS_OF = {
-    "long": tuple(arm for arm in ARMS if arm not in ABLATIONS),
+    "long": ("scratch", "joint", "joint, fresh pyramid", "trunk", "trunk, equal compute"),
     "equal-time": ("scratch",),
     "frozen": ("joint", "joint, fresh pyramid", "merged", "merged, fresh pyramid", "trunk"),
 }
@@ -251,10 +250,9 @@ def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Itera
             continue
         if task == "classify" and arm in SEGMENT_ONLY:
             continue
-        choice = (
-            folder / f"lr-{task}-{RATE_OF.get(schedule, schedule)}-{short('joint' if arm in ABLATIONS else arm)}.json"
-        )
-        if seed == first_seed and schedule not in RATE_OF and arm not in ABLATIONS:
+        chosen_on, chosen_by = rate_of(schedule, arm)
+        choice = folder / f"lr-{task}-{chosen_on}-{short(chosen_by)}.json"
+        if seed == first_seed and (chosen_on, chosen_by) == (schedule, arm):
             trials = {
                 lr: finetune(task, arm, schedule, lr, every[0], parts[task], folder / str(seed), options)["val"]
                 for lr in LEARNING_RATES
@@ -265,6 +263,13 @@ def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Itera
             figures = finetune(task, arm, schedule, lr, finetune_seed, parts[task], folder / str(seed), options)
             row = {"task": task, "schedule": schedule, "arm": arm, "seed": seed, "finetune_seed": finetune_seed}
             yield {**row, "lr": lr, **figures}
+
+
+def rate_of(schedule: str, arm: str) -> tuple[str, str]:
+    """The schedule and the arm that choose the learning rate of another."""
+    if arm == "scratch":
+        return ("short" if schedule == "short" else "long"), arm
+    return "short", "joint" if arm in ABLATIONS else arm
 
 
 def short(arm: str) -> str:
