@@ -12,11 +12,10 @@ student's. Each pre-training of a seed sees the same images in the same order. T
 pyramid (segmentation), or on pooled tokens (classification), everything trained; but on the schedule `frozen` pyramid
 and head alone, as many steps as on the short one.
 
-A learning rate is chosen for each arm and task: of `LEARNING_RATES`, the best on validation scenes with the first seed,
-on the short schedule. The other schedules take the same; but `scratch` chooses again on the long one, so that it has
-what it needs to catch up. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning
-seed. With one fine-tuning seed `scratch` is on the schedule `equal-time` too, which takes as long as `joint` and its
-short fine-tuning together, with the rate of its long one. The figures are those of the last step on other scenes, the
+A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
+first seed. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning seed. With one
+fine-tuning seed `scratch` is on the schedule `equal-time` too, which takes as long as `joint` and its short fine-tuning
+together, with the rate of its long one; `frozen` takes that of the short one. The figures are those of the last step on other scenes, the
 test scenes. No glyph and no photograph of either is in a training or unlabelled scene; validation and test scenes share
 them. A seed changes the scenes, the split by glyph and every start value; a fine-tuning seed the order, the
 augmentation and the head.
@@ -266,10 +265,8 @@ def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Itera
 
 
 def rate_of(schedule: str, arm: str) -> tuple[str, str]:
-    """The schedule and the arm that choose the learning rate of another."""
-    if arm == "scratch":
-        return ("short" if schedule == "short" else "long"), arm
-    return "short", "joint" if arm in ABLATIONS else arm
+    """The schedule and the arm whose learning rate is taken."""
+    return {"equal-time": "long", "frozen": "short"}.get(schedule, schedule), "joint" if arm in ABLATIONS else arm
 
 
 def short(arm: str) -> str:
