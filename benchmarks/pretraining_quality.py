@@ -15,10 +15,10 @@ and head alone, as many steps as on the short one.
 A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
 first seed. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning seed. With one
 fine-tuning seed `scratch` is on the schedule `equal-time` too, which takes as long as `joint` and its short fine-tuning
-together, with the rate of its long one; `frozen` takes that of the short one. The figures are those of the last step on other scenes, the
-test scenes. No glyph and no photograph of either is in a training or unlabelled scene; validation and test scenes share
-them. A seed changes the scenes, the split by glyph and every start value; a fine-tuning seed the order, the
-augmentation and the head.
+together, with the rate of its long one; `frozen` takes that of the short one. The figures are those of the last step on
+other scenes, the test scenes. No glyph and no photograph of either is in a training or unlabelled scene; validation and
+test scenes share them. A seed changes the scenes, the split by glyph and every start value; a fine-tuning seed the
+order, the augmentation and the head.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
 `seeds` and `stages`: the first seed's fine-tuning must come before the others'.
