@@ -13,15 +13,16 @@ pyramid (segmentation), or on pooled tokens (classification), everything trained
 and head alone, as many steps as on the short one.
 
 A learning rate is chosen for each arm, task and schedule: of `LEARNING_RATES`, the best on validation scenes with the
-first seed. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning seed. With one
-fine-tuning seed `scratch` is on the schedule `equal-time` too, which takes as long as `joint` and its short fine-tuning
-together, with the rate of its long one; `frozen` takes that of the short one. The figures are those of the last step on
+first seed. `ABLATIONS` are on the short schedule alone, with the rate of `joint` and one fine-tuning seed, and `frozen`
+has one as well and takes the rate of the short one. So has `equal-time`, on which `scratch` takes as long as `joint`
+and its short fine-tuning together, with the rate of its long one. The figures are those of the last step on
 other scenes, the test scenes. No glyph and no photograph of either is in a training or unlabelled scene; validation and
 test scenes share them. A seed changes the scenes, the split by glyph and every start value; a fine-tuning seed the
 order, the augmentation and the head.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
-`seeds` and `stages`: the first seed's fine-tuning must come before the others'.
+`seeds`, `stages`, `arms`, `tasks` and `schedules`: the first seed's fine-tuning must come before the others'. Rows that
+`out` has already are kept and not run again, so that seeds may be run on different days, without the `work` of others.
 """
 
 import itertools
@@ -109,14 +110,18 @@ ARMS: dict[str, tuple[str | None, bool]] = {
     "mask 75": ("mask-75", True),
 }
 """Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
-SEGMENT_ONLY = ("joint, fresh pyramid", "merged, fresh pyramid")
 ABLATIONS = ("joint, stride 16 first", "ema", "mask 0", "mask 40", "mask 75")
 ARMS_OF = {
-    "long": ("scratch", "joint", "joint, fresh pyramid", "trunk", "trunk, equal compute"),
-    "equal-time": ("scratch",),
-    "frozen": ("joint", "joint, fresh pyramid", "merged", "merged, fresh pyramid", "trunk"),
+    ("classify", "short"): tuple(arm for arm in ARMS if not arm.endswith("fresh pyramid")),
+    ("classify", "long"): ("scratch", "joint"),
+    ("classify", "equal-time"): ("scratch",),
+    ("segment", "short"): tuple(ARMS),
+    ("segment", "long"): ("scratch", "joint", "joint, fresh pyramid", "trunk", "trunk, equal compute"),
+    ("segment", "frozen"): ("joint", "joint, fresh pyramid", "merged", "merged, fresh pyramid", "trunk"),
+    ("segment", "equal-time"): ("scratch",),
 }
-"""Of schedules that are for some arms alone."""
+ONE_FINETUNING = ("frozen", "equal-time")
+"""Schedules with one fine-tuning seed."""
 FROZEN = 1e-4
 """Layer-wise decay with which the last block learns 10,000 times slower than the pyramid, and others less still."""
 FIGURE = {"classify": "top1", "segment": "miou"}
@@ -240,28 +245,39 @@ def finetune(
     return figures
 
 
-def rows_of(seed: int, first_seed: int, folder: Path, options: Options) -> Iterator[dict[str, Any]]:
-    """All fine-tunings of a seed's pre-trainings, with the learning rates that the first seed chose."""
+def rows_of(
+    seed: int, first_seed: int, folder: Path, options: Options, kept: dict[tuple[Any, ...], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Fine-tunings of a seed's pre-trainings that are not `kept`, with the learning rates that the first seed chose."""
     every = [int(word) for word in options.get("finetune_seeds", "0,1,2").split(",")]
     parts = set_apart(read_scenes(seed, folder / str(seed)), folder / str(seed))
     for schedule, task, arm in itertools.product(*(words(options, key) for key in ("schedules", "tasks", "arms"))):
-        if schedule not in STEPS[task] or arm not in ARMS_OF.get(schedule, ARMS):
+        if arm not in ARMS_OF.get((task, schedule), ()):
             continue
-        if task == "classify" and arm in SEGMENT_ONLY:
+        wanted = every[:1] if arm in ABLATIONS or schedule in ONE_FINETUNING else every
+        wanted = [number for number in wanted if (task, schedule, arm, seed, number) not in kept]
+        if not wanted:
             continue
         chosen_on, chosen_by = rate_of(schedule, arm)
         choice = folder / f"lr-{task}-{chosen_on}-{short(chosen_by)}.json"
-        if seed == first_seed and (chosen_on, chosen_by) == (schedule, arm):
+        if (first := kept.get((task, chosen_on, chosen_by, first_seed, every[0]))) is not None:
+            write_text(choice, json.dumps({"chosen": first["lr"]}) + "\n")
+        elif seed == first_seed and (chosen_on, chosen_by) == (schedule, arm):
             trials = {
                 lr: finetune(task, arm, schedule, lr, every[0], parts[task], folder / str(seed), options)["val"]
                 for lr in LEARNING_RATES
             }
             write_text(choice, json.dumps({"chosen": max(trials, key=lambda lr: trials[lr]), "val": trials}) + "\n")
         lr = json.loads(choice.read_text())["chosen"]
-        for finetune_seed in every[:1] if arm in ABLATIONS or schedule == "equal-time" else every:
+        for finetune_seed in wanted:
             figures = finetune(task, arm, schedule, lr, finetune_seed, parts[task], folder / str(seed), options)
             row = {"task": task, "schedule": schedule, "arm": arm, "seed": seed, "finetune_seed": finetune_seed}
             yield {**row, "lr": lr, **figures}
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row is of."""
+    return tuple(row[key] for key in ("task", "schedule", "arm", "seed", "finetune_seed"))
 
 
 def rate_of(schedule: str, arm: str) -> tuple[str, str]:
@@ -324,24 +340,29 @@ def main() -> None:
     seeds = [int(word) for word in options.get("seeds", "0,1,2").split(",")]
     stages = options.get("stages", "pretrain,finetune").split(",")
     names = {ARMS[arm][0] for arm in words(options, "arms")} - {None}
-    pretrainings = []
+    out = Path(options["out"]) if "out" in options else None
+    kept = json.loads(out.read_text()) if out is not None and out.is_file() else {"pretrainings": [], "rows": []}
+    pretrainings = kept["pretrainings"]
     for seed in seeds if "pretrain" in stages else ():
         work = folder / str(seed)
         scenes = read_scenes(seed, work)
         for name in (name for name in PRETRAININGS if name in names):
             run = pretrain(name, seed, scenes, work, options)
             rates = [row["images_per_s"] for row in run.history if row.get("images_per_s")]
-            pretrainings.append({"pretraining": name, "seed": seed, "images_per_s": round(statistics.median(rates), 1)})
-            print(json.dumps(pretrainings[-1]), flush=True)
-    rows = []
+            row = {"pretraining": name, "seed": seed, "images_per_s": round(statistics.median(rates), 1)}
+            if row not in pretrainings:
+                pretrainings.append(row)
+            print(json.dumps(row), flush=True)
+    rows = kept["rows"]
+    identities = {identity(row): row for row in rows}
     for seed in seeds if "finetune" in stages else ():
-        for row in rows_of(seed, int(options.get("first_seed", seeds[0])), folder, options):
+        for row in rows_of(seed, int(options.get("first_seed", 0)), folder, options, identities):
             rows.append(row)
             print(json.dumps(row), flush=True)
     summary = summarise(rows)
     for one in summary:
         print(json.dumps(one))
-    if "out" in options:
+    if out is not None:
         hidden = ("work", "out", "device", "workers")
         shown = " ".join(f"{key}={value}" for key, value in options.items() if key not in hidden)
         result = {
@@ -353,7 +374,7 @@ def main() -> None:
             "pretrainings": pretrainings,
             "rows": rows,
         }
-        Path(options["out"]).write_text(json.dumps(result, indent=1) + "\n")
+        out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -271,5 +271,6 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
     "inference": ("Speed of the plain model", _inference),
     "pretraining": ("Speed and memory of pre-training", _pretraining),
+    "pretraining_loss": ("Speed of the cosine loss against PyTorch's", _any_rows),
 }
 """The order of the page, and how each result is shown; others come last, with `_any_rows`."""

@@ -44,8 +44,8 @@ def test_from_scenes_to_figures_and_not_twice(
         ("segment", "long", "scratch"): 2,
         ("segment", "long", "joint"): 2,
         ("segment", "long", "joint, fresh pyramid"): 2,
-        ("segment", "frozen", "joint"): 2,
-        ("segment", "frozen", "joint, fresh pyramid"): 2,
+        ("segment", "frozen", "joint"): 1,
+        ("segment", "frozen", "joint, fresh pyramid"): 1,
         ("classify", "short", "scratch"): 2,
         ("classify", "short", "joint"): 2,
         ("classify", "short", "ema"): 1,
@@ -61,6 +61,20 @@ def test_from_scenes_to_figures_and_not_twice(
     monkeypatch.setattr(quality, "run_pretrain", lambda config: pytest.fail("it is done"))
     quality.main()
     assert json.loads(out.read_text())["rows"] == stored["rows"]
+
+
+def test_rows_of_another_day_are_kept_with_their_rates(small: None, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    words = [f"out={tmp_path / 'figures.json'}", "finetune_seeds=0", "arms=scratch", "tasks=segment", "schedules=short"]
+    rows = []
+    for day, seeds in (("first", "0"), ("second", "0,1")):
+        monkeypatch.setattr(sys, "argv", ["", *words, f"work={tmp_path / day}", f"seeds={seeds}", "device=cpu"])
+        quality.main()
+        rows.append(json.loads((tmp_path / "figures.json").read_text())["rows"])
+    assert rows[1][:1] == rows[0]
+    assert [row["seed"] for row in rows[1]] == [0, 1]
+    assert len({row["lr"] for row in rows[1]}) == 1
+    trained = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.glob("*/*/finetune/**/figures.json")}
+    assert trained == {("first", "0"), ("second", "1")}
 
 
 def test_scenes_are_in_one_part_alone(small: None, tmp_path) -> None:

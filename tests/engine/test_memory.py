@@ -21,6 +21,7 @@ def faults():
     for _ in range(20):
         torch.ones(2**19)
         torch.ones(2**21)
+        torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 before = faults()
 keep_freed_memory()

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from published import assert_golden, golden, randn
 
-from fastitpn.pretraining.objective import feature_loss
+from fastitpn.pretraining.objective import cosine_similarity, feature_loss
 
 NORMS = ("end", "trunk_and_end")
 
@@ -70,3 +71,14 @@ def test_half_precision_is_summed_in_float32() -> None:
     assert half.dtype == torch.float32
     expected = feature_loss(predictions.bfloat16().float(), targets, masked)
     assert float(half) == float(expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3, 0.0])
+def test_cosine_and_its_gradient_are_those_of_pytorch(scale: float) -> None:
+    fixed, gradient = randn(3, 5, 7, seed=1), randn(3, 5, seed=2)
+    ours, theirs = ((scale * randn(3, 5, 7)).requires_grad_() for _ in range(2))
+    value, expected = cosine_similarity(ours, fixed), F.cosine_similarity(theirs, fixed, dim=-1)
+    torch.testing.assert_close(value, expected)
+    value.backward(gradient)
+    expected.backward(gradient)
+    torch.testing.assert_close(ours.grad, theirs.grad)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import torch
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-LARGEST_MMAP_THRESHOLD = 32 * 2**20
-"""glibc takes no more: larger blocks always come fresh from the kernel."""
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+NEVER = -1
 
 
 def keep_freed_memory() -> None:
@@ -20,8 +19,8 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
-            libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
-            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+            libc.mallopt(M_MMAP_MAX, 0)  # large blocks come from the heap, where they can be used again
+            libc.mallopt(M_TRIM_THRESHOLD, NEVER)
 
 
 def peak_memory_mib(device: torch.device) -> float | None:

@@ -1,9 +1,12 @@
 """What pre-training minimises: how far the predictions are from the teacher's features."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fastitpn.pretraining.statistics import mean_over_processes
 
@@ -27,7 +30,7 @@ def feature_loss(
     """
     predictions, targets = predictions.float(), targets.float()
     if loss == "cosine":
-        per_patch = -F.cosine_similarity(predictions, targets, dim=-1)  # [B, N]
+        per_patch = -cosine_similarity(predictions, targets)  # [B, N]
     else:
         per_patch = F.smooth_l1_loss(predictions, targets, reduction="none").mean(-1)
     if loss_on == "all":
@@ -35,6 +38,44 @@ def feature_loss(
     counts = masked.to(per_patch.dtype)  # a weighted mean keeps shapes static, whatever the masks
     # With several processes, whose gradients are averaged, this is the mean over the hidden patches of all of them.
     return (per_patch * counts).sum() / mean_over_processes(counts.sum()).clamp(min=1)
+
+
+def cosine_similarity(x: Tensor, fixed: Tensor) -> Tensor:
+    """`torch.nn.functional.cosine_similarity` over the last axis, with a gradient for `x` alone.
+
+    PyTorch's own goes over memory more often, and takes three to four times as long with its gradient on a CPU
+    (`benchmarks/pretraining_loss.py`), which counts where every cell of stride 4 has a prediction.
+
+    Args:
+        x: [..., D] in float32.
+        fixed: The same.
+
+    Returns:
+        [...].
+    """
+    return cast(Tensor, _CosineSimilarity.apply(x, fixed))
+
+
+class _CosineSimilarity(torch.autograd.Function):
+    """c = x.y / (|x| |y|), and dc/dx = y / (|x| |y|) - c x / |x|^2."""
+
+    EPS = 1e-8
+    """Least norm, as in PyTorch's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        x_norm, y_norm = (torch.linalg.vector_norm(z, dim=-1).clamp_min(_CosineSimilarity.EPS) for z in (x, y))
+        cosine = torch.linalg.vecdot(x, y) / (x_norm * y_norm)
+        ctx.save_for_backward(x, y, x_norm, y_norm, cosine)
+        return cosine
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        x, y, x_norm, y_norm, cosine = ctx.saved_tensors
+        of_y = (gradient / (x_norm * y_norm)).unsqueeze(-1)
+        of_x = (gradient * cosine / x_norm.square()).unsqueeze(-1)
+        return (y * of_y).addcmul_(x, of_x, value=-1), None
 
 
 def weighted_losses(
