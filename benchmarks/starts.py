@@ -80,6 +80,7 @@ def store_features(data: Path, out: Path, options: Options, *, px: int = TEACHER
             "teacher": {"name": f"timm:{TEACHER}", "weights": teacher_file(), "px": px},
             "dims": dims,
             "device": options.get("device", "auto"),
+            "precision": options.get("precision", "auto"),
             "out": out,
         },
     )

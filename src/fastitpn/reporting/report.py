@@ -125,7 +125,7 @@ def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX, leas
     if len(data) > (_PNG_BYTES if limit_px == _PICTURE_PX else _THUMBNAIL_BYTES) and picture.mode != "RGBA":
         kind, data = "jpeg", _encoded(picture, "JPEG", quality=90, subsampling=0)
     else:
-        data = _encoded(picture, "PNG", optimize=True)  # slow, so not for pictures that are stored as JPEG anyway
+        data = _encoded(picture, "PNG")  # smaller and slower, so not for pictures that are stored as JPEG anyway
     least_px = min(picture.width, least_px) if limit_px == _PICTURE_PX else 0
     least = f' style="min-width:{least_px}px"' if least_px else ""
     return Markup(
