@@ -14,11 +14,11 @@ and head alone, as many steps as on the short one.
 
 A learning rate is chosen for each arm and task: of `LEARNING_RATES`, the best on validation scenes with the first seed,
 on the short schedule, and for `scratch` on the long one too. `ABLATIONS` are on the short schedule alone, with the rate
-of `joint` and one fine-tuning seed; `frozen` has one as well. So has `equal-time`, on which `scratch` takes as long as
-`joint` and its short fine-tuning together. The figures are those of the last step on other scenes, the test scenes. No
-glyph and no photograph of either is in a training or unlabelled scene; validation and test scenes share them. A seed
-changes the scenes, the split by glyph and every start value; a fine-tuning seed the order, the augmentation and the
-head.
+of `joint`. On the schedule `equal-time` `scratch` takes as long as `joint` and its short fine-tuning together. All
+fine-tuning seeds are used for segmentation, short and long, but for ablations; else the first alone. The figures are
+those of the last step on other scenes, the test scenes. No glyph and no photograph of either is in a training or
+unlabelled scene; validation and test scenes share them. A seed changes the scenes, the split by glyph and every start
+value; a fine-tuning seed the order, the augmentation and the head.
 
 What is done is kept in `work`; the same command typed again goes on where it stopped. Processes may share the work by
 `seeds`, `stages`, `arms`, `tasks` and `schedules`: the first seed's fine-tuning must come before the others'. Rows that
@@ -120,8 +120,8 @@ ARMS_OF = {
     ("segment", "frozen"): ("joint", "joint, fresh pyramid", "merged", "merged, fresh pyramid", "trunk"),
     ("segment", "equal-time"): ("scratch",),
 }
-ONE_FINETUNING = ("frozen", "equal-time")
-"""Schedules with one fine-tuning seed."""
+SEVERAL_FINETUNINGS = {("segment", "short"), ("segment", "long")}
+"""Others have one fine-tuning seed, and so have `ABLATIONS`."""
 FROZEN = 1e-4
 """Layer-wise decay with which the last block learns 10,000 times slower than the pyramid, and others less still."""
 FIGURE = {"classify": "top1", "segment": "miou"}
@@ -254,7 +254,7 @@ def rows_of(
     for schedule, task, arm in itertools.product(*(words(options, key) for key in ("schedules", "tasks", "arms"))):
         if arm not in ARMS_OF.get((task, schedule), ()):
             continue
-        wanted = every[:1] if arm in ABLATIONS or schedule in ONE_FINETUNING else every
+        wanted = every if (task, schedule) in SEVERAL_FINETUNINGS and arm not in ABLATIONS else every[:1]
         wanted = [number for number in wanted if (task, schedule, arm, seed, number) not in kept]
         if not wanted:
             continue

@@ -46,11 +46,11 @@ def test_from_scenes_to_figures_and_not_twice(
         ("segment", "long", "joint, fresh pyramid"): 2,
         ("segment", "frozen", "joint"): 1,
         ("segment", "frozen", "joint, fresh pyramid"): 1,
-        ("classify", "short", "scratch"): 2,
-        ("classify", "short", "joint"): 2,
+        ("classify", "short", "scratch"): 1,
+        ("classify", "short", "joint"): 1,
         ("classify", "short", "ema"): 1,
-        ("classify", "long", "scratch"): 2,
-        ("classify", "long", "joint"): 2,
+        ("classify", "long", "scratch"): 1,
+        ("classify", "long", "joint"): 1,
     }
     assert all(0 <= row["val"] <= 100 and 0 <= row["test"] <= 100 for row in stored["rows"])
     choice = json.loads((work / "lr-segment-short-joint.json").read_text())
