@@ -86,7 +86,7 @@ _EMA = {
 }
 PRETRAININGS: dict[str, dict[str, Any]] = {
     "joint": _CNN | {"objective": "per_level"},
-    "joint-16-first": _CNN | {"objective": "per_level", "level_weights": (0.25, 0.25, 1.0)},
+    "joint-auxiliary": _CNN | {"objective": "per_level", "auxiliary": 1.0},
     "merged": _CNN,
     "trunk": _CNN | {"objective": "trunk"},
     "trunk-equal-compute": _CNN | {"objective": "trunk", "steps": round(EQUAL_COMPUTE * PRETRAIN_STEPS)},
@@ -99,7 +99,7 @@ ARMS: dict[str, tuple[str | None, bool]] = {
     "scratch": (None, False),
     "joint": ("joint", True),
     "joint, fresh pyramid": ("joint", False),
-    "joint, stride 16 first": ("joint-16-first", True),
+    "joint, auxiliary": ("joint-auxiliary", True),
     "trunk": ("trunk", False),
     "trunk, equal compute": ("trunk-equal-compute", False),
     "merged": ("merged", True),
@@ -110,7 +110,7 @@ ARMS: dict[str, tuple[str | None, bool]] = {
     "mask 75": ("mask-75", True),
 }
 """Which pre-training, and whether its pyramid goes along; classification has no pyramid."""
-ABLATIONS = ("joint, stride 16 first", "ema", "mask 0", "mask 40", "mask 75")
+ABLATIONS = ("joint, auxiliary", "ema", "mask 0", "mask 40", "mask 75")
 ARMS_OF = {
     ("classify", "short"): tuple(arm for arm in ARMS if not arm.endswith("fresh pyramid")),
     ("classify", "long"): ("scratch", "joint"),
