@@ -364,12 +364,13 @@ def main() -> None:
     for one in summary:
         print(json.dumps(one))
     if out is not None:
-        hidden = ("work", "out", "device", "workers")
+        hidden = ("work", "out", "device", "workers", "seeds", "first_seed", "stages")  # seeds are told by the rows
         shown = " ".join(f"{key}={value}" for key, value in options.items() if key not in hidden)
         result = {
             "command": f"python -m benchmarks.pretraining_quality {shown}".strip(),
             "scale": f"fastitpn_nano at {PX} px, {UNLABELLED} scenes without labels, {PRETRAIN_STEPS} steps of 64; "
-            f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels, few minutes",
+            f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels, few minutes; seeds "
+            + ", ".join(map(str, sorted({row["seed"] for row in rows}))),
             **describe_machine(),
             "summary": summary,
             "pretrainings": pretrainings,
