@@ -369,7 +369,7 @@ def main() -> None:
         result = {
             "command": f"python -m benchmarks.pretraining_quality {shown}".strip(),
             "scale": f"fastitpn_nano at {PX} px, {UNLABELLED} scenes without labels, {PRETRAIN_STEPS} steps of 64; "
-            f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels, few minutes; seeds "
+            f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels; seeds "
             + ", ".join(map(str, sorted({row["seed"] for row in rows}))),
             **describe_machine(),
             "summary": summary,
