@@ -364,8 +364,7 @@ def main() -> None:
     for one in summary:
         print(json.dumps(one))
     if out is not None:
-        hidden = ("work", "out", "device", "workers", "seeds", "first_seed", "stages")  # seeds are told by the rows
-        shown = " ".join(f"{key}={value}" for key, value in options.items() if key not in hidden)
+        shown = " ".join(f"{key}={options[key]}" for key in ("precision", "finetune_seeds") if key in options)
         result = {
             "command": f"python -m benchmarks.pretraining_quality {shown}".strip(),
             "scale": f"fastitpn_nano at {PX} px, {UNLABELLED} scenes without labels, {PRETRAIN_STEPS} steps of 64; "
