@@ -39,9 +39,13 @@ def test_it_is_logged_every_so_many_epochs_and_in_the_report(scenes, tmp_path):
     run = fastitpn.pretrain(data=scenes.unlabelled, out=tmp_path / "run", probe=probe, **keys)
     rows = {row["step"]: row["knn_top1"] for row in run.history if row["split"] == "val"}
     assert list(rows) == [3, 6]
-    assert all(0 <= value <= 1 for value in rows.values())
+    sixths = [100 * right / 6 for right in range(7)]  # in percent, as every accuracy; half of the images are held out
+    assert all(any(value == pytest.approx(sixth) for sixth in sixths) for value in rows.values())
+    assert max(rows.values()) > 1
     assert run.metrics["knn_top1"] == rows[6]
-    assert "Knn top1" in (run.directory / "report.html").read_text()
+    report = (run.directory / "report.html").read_text()
+    assert "Nearest-neighbour accuracy" in report
+    assert f"{rows[6]:.1f}" in report
     assert load_checkpoint(run.best_checkpoint)["step"] == 6  # the last one, whatever the probe says
 
 

@@ -22,6 +22,7 @@ from fastitpn.reporting.pictures import masked_rows, to_pictures
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
 from fastitpn.reporting.timing import timing_section, training_time
+from fastitpn.reporting.values import Value
 from fastitpn.tasks.pretrain import PretrainTask
 from fastitpn.tasks.task import Batch
 
@@ -47,12 +48,19 @@ def write_pretrain_report(
     ]
     summary = [
         ("final loss", run.metrics.get("train_loss"), f"{config.loss}, {config.loss_on} patches"),
+        *_probed(run),
         ("images", len(dataset), "without labels"),
         ("teacher", config.teacher.name.removeprefix("timm:"), f"{task.teacher.dim} features a patch"),
         ("model", config.model, f"{config.px} px"),
         acceleration_figure(resolve_acceleration(task.describe()["acceleration"])),
     ]
     write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+
+
+def _probed(run: Run) -> list[tuple[str, Value, str]]:
+    if PROBE_METRIC not in run.metrics:
+        return []
+    return [(metric_title(PROBE_METRIC), round(run.metrics[PROBE_METRIC], 1), "percent, of the probe's images")]
 
 
 def _curves(run: Run) -> list[str]:

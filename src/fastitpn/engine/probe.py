@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 PROBE_METRIC = "knn_top1"
+"""In percent."""
 
 
 def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module], dict[str, float]] | None:
@@ -41,7 +42,7 @@ def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module
     def run(model: nn.Module) -> dict[str, float]:
         found = [pooled_features(_backbone(model), on_device(loader, fabric)) for loader in loaders]
         accuracy = knn_accuracy(*found, neighbours=probe.neighbours, num_classes=len(train.classes))
-        return {PROBE_METRIC: accuracy}
+        return {PROBE_METRIC: 100 * accuracy}
 
     return run
 

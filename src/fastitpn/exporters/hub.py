@@ -40,7 +40,7 @@ _KINDS = {
     "detect": ("detector", "object-detection"),
 }
 """By task: in words, and as the hub calls it."""
-_IN_PERCENT = ("top", "miou", "mean_", "pixel_", "box_", "mask_")
+_IN_PERCENT = ("top", "knn_", "miou", "mean_", "pixel_", "box_", "mask_")
 _SETTINGS = ("model", "px", "epochs", "steps", "batch", "lr", "weight_decay", "layer_decay", "seed")
 
 

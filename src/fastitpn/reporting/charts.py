@@ -30,6 +30,7 @@ _TITLES = {
     "top5": "top-5 accuracy",
     "grad_norm": "gradient norm",
     "memory_mib": "memory, MiB",
+    "knn_top1": "nearest-neighbour accuracy",
     "miou": "mean IoU",
     "pq": "panoptic quality (PQ)",
     "sq": "quality of segmentation (SQ)",
