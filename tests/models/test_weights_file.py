@@ -152,6 +152,7 @@ def test_truncated(form: str, kept: float, state: State, tmp_path: Path) -> None
         b"<!DOCTYPE html><html>Not found</html>",
         b"version https://git-lfs.github.com/spec/v1\n",
         b"PK",
+        b"import torch\nfrom pathlib import Path, PurePath\n",
     ],
 )
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors", "x"])

@@ -29,5 +29,6 @@ def run_shard(config: DataShardConfig) -> list[Path]:
         shard_mib=config.shard_mib,
         said=lambda line: print(line, flush=True),
     )
-    print(f"done: {len(paths)} images in {len(shards)} shards; pre-train with data={config.out}", flush=True)
+    counted = f"{len(shards)} shard{'s' if len(shards) > 1 else ''}"
+    print(f"done: {len(paths)} images in {counted}; pre-train with data={config.out}", flush=True)
     return shards

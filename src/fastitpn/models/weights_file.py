@@ -30,6 +30,8 @@ _HARMLESS = re.compile(
     r"torch\.(_utils\._rebuild_\w+|storage\.\w+|\w+Storage|nn\.parameter\.Parameter|Size|device|b?float\d+|u?int\d+)"
     r"|collections\.OrderedDict|argparse\.Namespace"
 )
+_GLOBAL = re.compile(r"[\w.]+ [\w.]+")
+"""How a pickle names a function or class: module and name."""
 _OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
 PRETRAINING_ONLY = (
     "mask_token",
@@ -250,7 +252,8 @@ def _foreign_calls(path: Path) -> list[str]:
         while True:  # files of old PyTorch are several pickles; the end is an exception
             for opcode, argument, _ in pickletools.genops(stream):
                 if opcode.name in ("GLOBAL", "INST"):
-                    names.append(str(argument).replace(" ", "."))
+                    if _GLOBAL.fullmatch(str(argument)):  # else it is text that begins like a pickle
+                        names.append(str(argument).replace(" ", "."))
                 elif opcode.name == "STACK_GLOBAL":
                     names.append(".".join(strings[-2:]))
                 elif isinstance(argument, str):
