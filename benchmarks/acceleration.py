@@ -20,7 +20,7 @@ from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.measure import Budget, measure_case
 from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.result import Benchmark, Case
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.reporting.tables import print_table
 
 CASES = ((224, 1), (224, 8), (512, 1), (1024, 1))

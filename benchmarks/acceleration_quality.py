@@ -35,9 +35,9 @@ from torchvision.transforms import v2
 import fastitpn
 from benchmarks.machine import describe_machine
 from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.data.folders import labelled
+from fastitpn.data.images.folders import labelled
 from fastitpn.data.scenes import build_scenes
-from fastitpn.models.acceleration import PRESETS, Acceleration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 
 PX, BATCH = 224, 32
 LARGER_PX = 448

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
+from fastitpn.commands.demo import LONGER, PRETRAINED, SCRATCH, run_demo
 from fastitpn.config import DemoConfig, build
-from fastitpn.engine.demo import LONGER, PRETRAINED, SCRATCH, run_demo
-from fastitpn.engine.run import Run
+from fastitpn.runs.run import Run
 
 ARMS = {PRETRAINED: "finetuned", SCRATCH: "scratch", LONGER: "scratch-3x"}
 

@@ -27,13 +27,13 @@ from typing import Any
 from benchmarks.machine import describe_machine
 from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
 from fastitpn.config import DetectConfig, build
-from fastitpn.data.detection import detection_images
+from fastitpn.data.detection.images import detection_images
 from fastitpn.data.scenes import build_scenes
-from fastitpn.engine.atomic import write_text
-from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.evaluate_detect import evaluate_detector
-from fastitpn.engine.finetune_detect import run_detect
-from fastitpn.engine.trained_detector import load_detector
+from fastitpn.files import write_text
+from fastitpn.tasks.detect.evaluation import evaluate_detector
+from fastitpn.tasks.detect.finetune import run_detect
+from fastitpn.tasks.detect.trained import load_detector
+from fastitpn.training.processes.devices import build_fabric
 
 BATCH, REGIONS = 4, 64
 CLASSES, SCENE_PX = 10, (160, 176)

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import describe_machine
-from fastitpn.tasks.detect.detector import Detector
+from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.model import create_detector
 
 HEIGHT, WIDTH = 800, 1333

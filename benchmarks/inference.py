@@ -3,8 +3,8 @@
     python -m benchmarks.inference [sizes=base,tiny] [rounds=7] [out=benchmarks/results/inference.json]
 
 Three arms see the same images in turn, round after round: the reference, ours, and ours with PyTorch's own Linear
-instead of oneDNN's (`fastitpn.models.linear`). A figure is the median over rounds of the ratio within a round, so that
-a slow moment of the machine touches all arms alike. Outputs must agree to 1e-5.
+instead of oneDNN's (`fastitpn.models.layers.linear`). A figure is the median over rounds of the ratio within a round,
+so that a slow moment of the machine touches all arms alike. Outputs must agree to 1e-5.
 """
 
 import json
@@ -18,8 +18,8 @@ import torch
 import fastitpn
 from benchmarks.machine import describe_machine
 from benchmarks.reference import SIZES, ReferenceClassifier, rule_weights
-from fastitpn.models import linear
-from fastitpn.models.official_names import from_official_names
+from fastitpn.models.layers import linear
+from fastitpn.models.weights.official_names import from_official_names
 
 CASES = ((224, 8), (512, 1), (1024, 1))
 TOLERANCE = 1e-5

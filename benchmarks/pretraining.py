@@ -28,7 +28,7 @@ import torch.nn.functional as F
 
 from benchmarks.machine import describe_machine
 from benchmarks.reference import SIZES, ReferencePretraining, rule_weights
-from fastitpn.models.official_names import from_official_names
+from fastitpn.models.weights.official_names import from_official_names
 from fastitpn.pretraining.model import PretrainingModel, create_pretraining_model
 
 ARMS = ("reference", "fastitpn", "checkpointed")

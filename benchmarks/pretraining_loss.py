@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.machine import describe_machine
-from fastitpn.engine.memory import keep_freed_memory
 from fastitpn.pretraining.objective import cosine_similarity
+from fastitpn.training.memory import keep_freed_memory
 
 
 def theirs(predictions: Tensor, targets: Tensor) -> Tensor:

@@ -49,20 +49,20 @@ from benchmarks.starts import (
     without_pyramid,
 )
 from fastitpn.config import ClassifyConfig, PretrainConfig, SegmentConfig, build
-from fastitpn.data.folders import labelled
+from fastitpn.data.images.folders import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
-from fastitpn.data.segmentation import MaskFolders, segmentation_images
-from fastitpn.engine.atomic import write_text
-from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.evaluate import evaluate_classifier
-from fastitpn.engine.evaluate_segment import evaluate_segmenter
-from fastitpn.engine.finetune import run_classify
-from fastitpn.engine.finetune_segment import run_segment
-from fastitpn.engine.pretrain import run_pretrain
-from fastitpn.engine.run import Run
-from fastitpn.engine.trained_model import load_classifier
-from fastitpn.engine.trained_segmenter import load_segmenter
+from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
+from fastitpn.files import write_text
+from fastitpn.runs.run import Run
+from fastitpn.runs.trained_model import load_classifier
+from fastitpn.tasks.classify.evaluation import evaluate_classifier
+from fastitpn.tasks.classify.finetune import run_classify
+from fastitpn.tasks.pretrain.pretrain import run_pretrain
+from fastitpn.tasks.segment.evaluation import evaluate_segmenter
+from fastitpn.tasks.segment.finetune import run_segment
+from fastitpn.tasks.segment.trained import load_segmenter
 from fastitpn.tasks.segment.views import Views
+from fastitpn.training.processes.devices import build_fabric
 
 SEGMENT_SCENES, PER_CLASS = (240, 600), (40, 160)
 VALIDATED = 4

@@ -32,15 +32,15 @@ from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.timing import Contestant, stopwatch_for, take_turns
 from fastitpn.config import SegmentConfig, build, to_yaml
 from fastitpn.data.scenes import build_scenes
-from fastitpn.data.segmentation import MaskFolders, segmentation_images
-from fastitpn.engine.atomic import write_text
-from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.evaluate_segment import evaluate_segmenter
-from fastitpn.engine.finetune_segment import run_segment
-from fastitpn.engine.run import Run
-from fastitpn.engine.trained_segmenter import load_segmenter
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
+from fastitpn.files import write_text
+from fastitpn.models.acceleration.settings import PRESETS
+from fastitpn.runs.run import Run
+from fastitpn.tasks.segment.evaluation import evaluate_segmenter
+from fastitpn.tasks.segment.finetune import run_segment
+from fastitpn.tasks.segment.trained import load_segmenter
 from fastitpn.tasks.segment.views import Views
+from fastitpn.training.processes.devices import build_fabric
 
 BATCH, TIMED_BATCH, ROUNDS = 16, 8, 40
 CLASSES, SCENE_PX = 6, (128, 192)

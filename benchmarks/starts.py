@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
+from fastitpn.commands.demo import TEACHER, teacher_file
 from fastitpn.config import PretrainConfig, build
 from fastitpn.config.pretrain import CacheFeaturesConfig
 from fastitpn.data.scenes import build_scenes
-from fastitpn.engine.cache_features import run_cache_features
-from fastitpn.engine.demo import TEACHER, teacher_file
-from fastitpn.engine.pretrain import run_pretrain
-from fastitpn.models.weights_file import read_weights
+from fastitpn.models.weights.file import read_weights
+from fastitpn.tasks.pretrain.cache_features import run_cache_features
+from fastitpn.tasks.pretrain.pretrain import run_pretrain
 
 Options = dict[str, str]
 """Of a benchmark, as typed."""

@@ -1,7 +1,9 @@
-"""Small data and small runs for all tests; the modules `published` and `tiny_runs` lie beside this file."""
+"""Small data and small runs for all tests; the modules that they share lie beside this file."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: pytes
 
 if TYPE_CHECKING:
     from fastitpn.data.scenes import SceneSet
-    from fastitpn.engine.run import Run
+    from fastitpn.runs.run import Run
+
+pytest_plugins = ("data_fixtures", "inference_fixtures")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-sizes", action="store_true", help="timm's tests on all models, not on the small ones alone")
+
+
+@pytest.fixture(autouse=True)
+def package_log() -> Iterator[None]:
+    """Each test leaves the package's logger as it found it."""
+    logger = logging.getLogger("fastitpn")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.fixture(params=["plain", "chunked", "without onednn"])
@@ -24,7 +38,7 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Each way through the network: at once, 5 patches at a time, and with PyTorch's own matrix product."""
     monkeypatch.setattr("fastitpn.models.trunk.CHUNK_PATCHES", 5 if request.param == "chunked" else 10**9)
     if request.param == "without onednn":
-        monkeypatch.setattr("fastitpn.models.linear.ENABLED", False)
+        monkeypatch.setattr("fastitpn.models.layers.linear.ENABLED", False)
     return request.param
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from benchmarks.reference import ReferenceClassifier, ReferencePretraining, rule_weights
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.official_names import from_official_names
 from fastitpn.models.registry import create_model
+from fastitpn.models.weights.official_names import from_official_names
 from fastitpn.pretraining.model import PretrainingModel
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,7 +15,7 @@ from tiny_runs import ENVIRONMENT, TRAINING, content, files, words
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.engine.run import Run
+from fastitpn.runs.run import Run
 
 ADVICE = re.compile(
     r"(?P<what>.+?)\n  where:    (?P<where>.+?)\n  expected: (?P<expected>.+?)\n  fix:      (?P<fix>.+)\n", re.S

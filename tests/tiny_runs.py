@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import fastitpn
-from fastitpn.engine.checkpoint import load_checkpoint
-from fastitpn.engine.run import Run
+from fastitpn.runs.checkpoint import load_checkpoint
+from fastitpn.runs.run import Run
 
 TRAINING: dict[str, Any] = {
     "model": "fastitpn_nano",

@@ -9,8 +9,8 @@ import fastitpn
 from fastitpn.application.answers import AS_TRAINED, Answers
 from fastitpn.application.models import open_model
 from fastitpn.config import AppConfig
-from fastitpn.engine.checkpoint import load_checkpoint, save_checkpoint
 from fastitpn.errors import InputError
+from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
 
 
 def open_answers(checkpoint, **keys) -> Answers:
@@ -40,7 +40,7 @@ def test_a_classifier_says_what_its_predictor_says(classifier_run, image, choice
 def open_classifier(run, choice):
     from dataclasses import replace
 
-    from fastitpn.engine.trained_model import load_classifier
+    from fastitpn.runs.trained_model import load_classifier
 
     return replace(load_classifier(run.directory, choice), px=64)
 

@@ -2,7 +2,7 @@ import pytest
 
 from fastitpn import create_model
 from fastitpn.application.timing import timed
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 
 
 @pytest.fixture

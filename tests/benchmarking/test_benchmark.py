@@ -15,10 +15,10 @@ from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.result import Benchmark
 from fastitpn.cli.main import main
 from fastitpn.config import BenchmarkConfig, build, parse
-from fastitpn.engine.checkpoint import load_checkpoint, save_checkpoint
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS, Acceleration
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
+from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
 
 KEYS = {"device": "cpu", "workers": 0, "rounds": 1, "threads": 1}
 

@@ -8,9 +8,9 @@ import torch
 
 from fastitpn.benchmarking.candidates import Candidate, Unfit, accelerations_of, check_peers, first_line
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS, Acceleration
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 
 NANO = Candidate(model="fastitpn_nano", acceleration=PRESETS["off"])
 

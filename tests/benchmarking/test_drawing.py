@@ -5,7 +5,7 @@ from PIL import Image
 
 from fastitpn.benchmarking.drawing import draw_quality, draw_ratios
 from fastitpn.benchmarking.result import Benchmark, Case, Row
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 
 
 def row(acceleration: str | None, ratio: float | None, **keys) -> Row:

@@ -7,9 +7,9 @@ from torch import nn
 
 import fastitpn
 from fastitpn.benchmarking.flops import count_gflops
-from fastitpn.models import linear
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.layers import linear
 
 D, DEPTHS, HIDDEN = 192, (1, 1, 6), 3 * 192
 CELL_HIDDEN = 3

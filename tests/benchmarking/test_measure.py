@@ -8,7 +8,7 @@ from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.measure import Budget, measure_case
 from fastitpn.benchmarking.memory import MemoryMeter
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.models.backbone import FastITPN
 
 OURS = [Candidate(model="fastitpn_nano", acceleration=PRESETS[name]) for name in ("off", "fast")]

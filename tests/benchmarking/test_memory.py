@@ -10,7 +10,7 @@ from tiny_runs import ENVIRONMENT
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.conditions import OUT_OF_MEMORY, Conditions
 from fastitpn.benchmarking.memory import MIB, MemoryMeter, cuda_peak_mib
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 
 NANO = Candidate(model="fastitpn_nano", acceleration=PRESETS["off"])
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not tell")

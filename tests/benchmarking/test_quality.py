@@ -4,10 +4,10 @@ import fastitpn
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.quality import find_quality, measure_quality
 from fastitpn.config import BenchmarkConfig, build
-from fastitpn.engine.devices import build_fabric
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS, Acceleration
-from fastitpn.models.gathering import Gathering
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
+from fastitpn.training.processes.devices import build_fabric
 
 OURS = [Candidate(model="fastitpn_nano", acceleration=preset) for preset in PRESETS.values()]
 

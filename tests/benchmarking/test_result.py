@@ -5,7 +5,7 @@ import pytest
 
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.result import Benchmark, Case, Row, finish_row
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 
 FAST = Candidate(model="fastitpn_nano", acceleration=PRESETS["fast"])
 

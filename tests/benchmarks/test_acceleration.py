@@ -9,7 +9,7 @@ from benchmarks import acceleration
 from fastitpn.benchmarking import matmul_peak
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.memory import MemoryMeter
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 
 
 def test_arms_are_the_presets_and_their_halves() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import segmentation
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
 
 
 def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:

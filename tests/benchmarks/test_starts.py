@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import starts
-from fastitpn.models.weights_file import read_weights
+from fastitpn.models.weights.file import read_weights
 
 
 def test_a_pre_training_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -86,7 +86,7 @@ def test_a_key_has_the_same_type_everywhere():
 
 
 def test_the_names_of_accelerations_are_those_of_the_presets():
-    from fastitpn.models.acceleration import PRESETS
+    from fastitpn.models.acceleration.settings import PRESETS
 
     for config_class in set(ALL) - NONE_TO_CHOOSE:
         assert choices(fields_of(config_class)["acceleration"].annotation) == list(PRESETS), config_class

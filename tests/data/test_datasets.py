@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from fastitpn.data.datasets import ClassifyDataset, DecodedImages, EvaluationDataset, PretrainDataset, collate
-from fastitpn.data.folders import LabelledImages
-from fastitpn.data.transforms import TwoViews, classify_eval, classify_train
+from fastitpn.data.images.folders import LabelledImages
+from fastitpn.data.images.transforms import TwoViews, classify_eval, classify_train
 from fastitpn.errors import InputError
 
 HALF = (0.5, 0.5, 0.5)

@@ -14,7 +14,7 @@ from fastitpn.data.feature_shards import (
     write_index,
     write_shard,
 )
-from fastitpn.data.transforms import Crop
+from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
 
 WHOLE = Crop(left=0, top=0, width=1, height=1, flipped=False)

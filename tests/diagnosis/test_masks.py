@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import fastitpn
-from fastitpn.data.segmentation import MaskFolders, segmentation_images
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.errors import InputError
 
 

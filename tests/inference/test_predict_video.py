@@ -11,7 +11,7 @@ from video_example import cut, moving, write_video
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.data.videos import open_video
+from fastitpn.data.images.videos import open_video
 from fastitpn.errors import InputError
 from fastitpn.inference.written_pictures import find_inputs
 

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 from video_example import write_video
 
-from fastitpn.data.videos import open_video
+from fastitpn.data.images.videos import open_video
 from fastitpn.inference.video_writer import VideoWriter
 
 

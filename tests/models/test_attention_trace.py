@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import fastitpn
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
 
 TOKEN = 2 * 6 + 3
 """Row 2, column 3 of 6 x 6."""

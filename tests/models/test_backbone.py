@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from published import CASES, assert_golden, classifier, golden, nano, randn, small_model
 from torch import Tensor, nn
 
-from fastitpn.models.cells import cells_to_map, patchify
 from fastitpn.models.layer_ids import layer_id
-from fastitpn.models.official_names import to_official_names
+from fastitpn.models.layers.cells import cells_to_map, patchify
+from fastitpn.models.weights.official_names import to_official_names
 
 
 def images(case: str) -> Tensor:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from published import GOLDEN, layout
 
-from fastitpn.engine.optimizer import parameter_groups
 from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.models.official_names import from_official_names
 from fastitpn.models.registry import ARCHITECTURES, create_model
-from fastitpn.tasks.task import Task
+from fastitpn.models.weights.official_names import from_official_names
+from fastitpn.training.optimizer import parameter_groups
+from fastitpn.training.task import Task
 
 
 @pytest.mark.parametrize("size", ["tiny", "small", "base", "large"])

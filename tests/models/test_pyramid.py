@@ -8,7 +8,7 @@ from published import SMALL_PYRAMID, assert_golden, golden, nano, pretraining_mo
 from torch import nn
 
 from fastitpn.errors import InputError
-from fastitpn.models.cells import cells_to_map
+from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.models.pyramid import STRIDES, Pyramid
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from published import assert_golden, golden, pretraining_model, randn, small_pretraining_model
 
 from fastitpn.errors import InputError
-from fastitpn.models.cells import cells_to_map
+from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.model import create_pretraining_model
 
 NORMS = ("end", "trunk_and_end")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
-from fastitpn.models.token_trace import TokenTrace
+from fastitpn.models.acceleration.token_trace import TokenTrace
 from fastitpn.reporting.svg import PALETTE
 from fastitpn.reporting.token_pictures import TILE_PX, count_left, token_picture
 

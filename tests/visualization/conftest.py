@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 import fastitpn
-from fastitpn.engine.checkpoint import save_checkpoint
-from fastitpn.models.acceleration import PRESETS
+from fastitpn.models.acceleration.settings import PRESETS
+from fastitpn.runs.checkpoint import save_checkpoint
 
 PX = 96
 

@@ -7,9 +7,9 @@ from PIL import Image
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.engine.checkpoint import save_checkpoint
 from fastitpn.errors import InputError
-from fastitpn.models.cells import PATCH
+from fastitpn.models.layers.cells import PATCH
+from fastitpn.runs.checkpoint import save_checkpoint
 from fastitpn.tasks.detect.model import create_detector
 from fastitpn.visualization import attention, features, similarity
 

@@ -6,11 +6,11 @@ from tiny_runs import assert_same
 
 import fastitpn
 from fastitpn.config import VisualizeTokensConfig, build
-from fastitpn.engine.checkpoint import save_checkpoint
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS, Acceleration
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
+from fastitpn.runs.checkpoint import save_checkpoint
 from fastitpn.visualization.subject import load_accelerated_subject as load_subject
 
 

@@ -10,9 +10,9 @@ import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.config import VisualizeTokensConfig, build
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.visualization import tokens as module
 from fastitpn.visualization.tokens import run_visualize_tokens
 
@@ -74,9 +74,9 @@ def test_one_image_and_what_is_returned(draw, photos, traces):
 
 
 def test_the_trace_is_that_of_the_image_as_predict_sees_it(draw, checkpoint, photos, traces):
-    from fastitpn.data.images import read_image
-    from fastitpn.data.transforms import classify_eval
-    from fastitpn.engine.trained_model import load_classifier
+    from fastitpn.data.images.decode import read_image
+    from fastitpn.data.images.transforms import classify_eval
+    from fastitpn.runs.trained_model import load_classifier
 
     draw(images=photos / "chelsea.jpg")
     classifier = load_classifier(checkpoint)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fastitpn.application.models import LiveModel, Shown
 from fastitpn.application.timing import Timing, timed
-from fastitpn.data.images import read_image
+from fastitpn.data.images.decode import read_image
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS, Acceleration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 from fastitpn.reporting.panels import Panel
 from fastitpn.reporting.pictures import to_pictures
 from fastitpn.reporting.token_pictures import token_panels

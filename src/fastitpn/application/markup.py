@@ -12,7 +12,7 @@ from fastitpn.application.answers import Answer
 from fastitpn.application.timing import Timing
 from fastitpn.errors import InputError
 from fastitpn.inference.drawing import Share
-from fastitpn.models.acceleration import Acceleration
+from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.reporting.panels import HEAT, Legend, Panel
 from fastitpn.reporting.values import format_value, printable
 

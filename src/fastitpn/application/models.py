@@ -9,26 +9,26 @@ import torch
 from PIL import Image
 
 from fastitpn.config import AppConfig, VisualizeFeaturesConfig
-from fastitpn.data.detection_transforms import DetectEval
-from fastitpn.data.segmentation_classes import distinct_colors
-from fastitpn.data.transforms import classify_eval
-from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.trained_detector import load_detector
-from fastitpn.engine.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
-from fastitpn.engine.trained_segmenter import load_segmenter
-from fastitpn.inference.detect_predictor import DetectPredictor
-from fastitpn.inference.detect_results import ImageDetections
+from fastitpn.data.detection.transforms import DetectEval
+from fastitpn.data.images.transforms import classify_eval
+from fastitpn.data.segmentation.classes import distinct_colors
 from fastitpn.inference.drawing import Share, fitted
-from fastitpn.inference.predictor import Predictor
 from fastitpn.inference.results import Classification
-from fastitpn.inference.segment_predictor import SegmentPredictor
-from fastitpn.inference.segment_results import Segmentation
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.cells import PATCH
+from fastitpn.models.layers.cells import PATCH
 from fastitpn.reporting.feature_pictures import colour_panel
 from fastitpn.reporting.panels import Panel
 from fastitpn.reporting.pca import FeatureColours
+from fastitpn.runs.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
+from fastitpn.tasks.classify.predictor import Predictor
+from fastitpn.tasks.detect.predictor import DetectPredictor
+from fastitpn.tasks.detect.results import ImageDetections
+from fastitpn.tasks.detect.trained import load_detector
+from fastitpn.tasks.segment.predictor import SegmentPredictor
+from fastitpn.tasks.segment.results import Segmentation
+from fastitpn.tasks.segment.trained import load_segmenter
 from fastitpn.tasks.segment.views import Views
+from fastitpn.training.processes.devices import build_fabric
 from fastitpn.visualization.levels import level_maps, level_titles
 from fastitpn.visualization.subject import load_subject
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastitpn.application import markup
 from fastitpn.application.answers import Answers
 from fastitpn.errors import InputError
-from fastitpn.inference.detect_predictor import MIN_SCORE
+from fastitpn.tasks.detect.predictor import MIN_SCORE
 
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 _MONO = ("ui-monospace", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")

@@ -16,8 +16,8 @@ from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
 from fastitpn.config import AppConfig
-from fastitpn.engine.run import CHECKPOINTS
 from fastitpn.errors import InputError
+from fastitpn.runs.run import CHECKPOINTS
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 _SILENT = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from fastitpn.models.acceleration import PRESETS, Acceleration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 from fastitpn.models.backbone import FastITPN
 
 _BUDGET_S, _MOST_S = 0.8, 3.0

@@ -14,20 +14,20 @@ from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.quality import Quality, find_quality, measure_quality
 from fastitpn.benchmarking.result import Benchmark
 from fastitpn.config import BenchmarkConfig, to_command, to_yaml
-from fastitpn.engine.acceleration import trained_acceleration
-from fastitpn.engine.atomic import replacing, write_text
-from fastitpn.engine.devices import build_fabric, resolve_precision
-from fastitpn.engine.output import check_no_run, make_folder
-from fastitpn.engine.setup import check_model
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import PRESETS, Acceleration
+from fastitpn.files import replacing, write_text
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 from fastitpn.models.registry import ARCHITECTURES
-from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Picture, Section
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value
+from fastitpn.runs.acceleration import trained_acceleration
+from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.training.processes.devices import build_fabric, resolve_precision
+from fastitpn.training.setup import check_model
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

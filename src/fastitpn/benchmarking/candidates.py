@@ -8,10 +8,10 @@ import timm
 from timm.layers import to_2tuple
 from torch import nn
 
-from fastitpn.config.nearest import nearest_name
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import Acceleration
+from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.registry import create_model
+from fastitpn.nearest import nearest_name
 from fastitpn.tasks.segment.model import create_segmenter
 
 

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fastitpn.benchmarking.conditions import entry_point
-from fastitpn.models import linear
+from fastitpn.models.layers import linear
 
 
 def count_gflops(model: nn.Module, px: int, in_chans: int = 3) -> float | None:

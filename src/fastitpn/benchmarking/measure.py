@@ -13,7 +13,7 @@ from fastitpn.benchmarking.matmul_peak import MatmulPeak
 from fastitpn.benchmarking.memory import MemoryMeter, cuda_peak_mib
 from fastitpn.benchmarking.result import Case, Row, finish_row
 from fastitpn.benchmarking.timing import Contestant, num_rounds, stopwatch_for, take_turns
-from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.training.progress import ProgressDisplay
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.config import BenchmarkConfig
-from fastitpn.data.folders import labelled
-from fastitpn.data.readable import check_readable
-from fastitpn.data.segmentation import MaskFolders, segmentation_images
-from fastitpn.engine.evaluate import evaluate_classifier
-from fastitpn.engine.evaluate_segment import evaluate_segmenter
-from fastitpn.engine.progress import ProgressDisplay
-from fastitpn.engine.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
-from fastitpn.engine.trained_segmenter import load_segmenter
+from fastitpn.data.images.folders import labelled
+from fastitpn.data.images.readable import check_readable
+from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration import Acceleration
+from fastitpn.models.acceleration.settings import Acceleration
+from fastitpn.runs.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
+from fastitpn.tasks.classify.evaluation import evaluate_classifier
+from fastitpn.tasks.segment.evaluation import evaluate_segmenter
+from fastitpn.tasks.segment.trained import load_segmenter
 from fastitpn.tasks.segment.views import Views
+from fastitpn.training.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastitpn.benchmarking.candidates import Candidate
-from fastitpn.models.acceleration import Acceleration
+from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.reporting.sections import Table
 
 SPREAD = (0.1, 0.9)

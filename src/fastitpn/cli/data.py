@@ -6,14 +6,14 @@ from fastitpn.config import DataConvertConfig, DataShardConfig
 
 def run_convert(config: DataConvertConfig) -> object:
     """Calls `run_convert`."""
-    from fastitpn.engine.convert import run_convert
+    from fastitpn.commands.convert import run_convert
 
     return run_convert(config)
 
 
 def run_shard(config: DataShardConfig) -> object:
     """Calls `run_shard`."""
-    from fastitpn.engine.shard import run_shard
+    from fastitpn.commands.shard import run_shard
 
     return run_shard(config)
 

@@ -6,7 +6,7 @@ from fastitpn.config import DemoConfig
 
 def run(config: DemoConfig) -> object:
     """Calls `run_demo`."""
-    from fastitpn.engine.demo import run_demo
+    from fastitpn.commands.demo import run_demo
 
     return run_demo(config)
 

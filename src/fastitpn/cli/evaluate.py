@@ -6,7 +6,7 @@ from fastitpn.config import EvaluateConfig
 
 def run(config: EvaluateConfig) -> object:
     """Calls `run_evaluate`."""
-    from fastitpn.engine.evaluate import run_evaluate
+    from fastitpn.tasks.classify.evaluation import run_evaluate
 
     return run_evaluate(config)
 

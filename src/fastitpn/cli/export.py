@@ -6,14 +6,14 @@ from fastitpn.config import ExportConfig, ExportOfficialConfig
 
 def run(config: ExportConfig) -> object:
     """Calls `run_export`."""
-    from fastitpn.exporters.export import run_export
+    from fastitpn.exporting.export import run_export
 
     return run_export(config)
 
 
 def run_official(config: ExportOfficialConfig) -> object:
     """Calls `run_export_official`."""
-    from fastitpn.engine.export_official import run_export_official
+    from fastitpn.commands.export_official import run_export_official
 
     return run_export_official(config)
 

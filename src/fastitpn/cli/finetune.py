@@ -6,7 +6,7 @@ from fastitpn.config import ClassifyConfig, DetectConfig, SegmentConfig
 
 def run_classifier(config: ClassifyConfig) -> object:
     """Calls `run_classify`."""
-    from fastitpn.engine.finetune import run_classify
+    from fastitpn.tasks.classify.finetune import run_classify
 
     return run_classify(config)
 
@@ -21,7 +21,7 @@ CLASSIFY = Verb(
 
 def run_segmenter(config: SegmentConfig) -> object:
     """Calls `run_segment`."""
-    from fastitpn.engine.finetune_segment import run_segment
+    from fastitpn.tasks.segment.finetune import run_segment
 
     return run_segment(config)
 
@@ -36,7 +36,7 @@ SEGMENT = Verb(
 
 def run_detector(config: DetectConfig) -> object:
     """Calls `run_detect`."""
-    from fastitpn.engine.finetune_detect import run_detect
+    from fastitpn.tasks.detect.finetune import run_detect
 
     return run_detect(config)
 

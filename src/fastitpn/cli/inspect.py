@@ -6,7 +6,7 @@ from fastitpn.config import InspectConfig
 
 def run(config: InspectConfig) -> object:
     """Calls `run_inspect`."""
-    from fastitpn.inference.inspect import run_inspect
+    from fastitpn.commands.inspection import run_inspect
 
     return run_inspect(config)
 

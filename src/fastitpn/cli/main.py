@@ -25,8 +25,8 @@ from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.cli.help import print_overview, print_tasks, print_verb
 from fastitpn.cli.verb import Verb
 from fastitpn.config import Config, parse
-from fastitpn.config.nearest import nearest_name
 from fastitpn.errors import FastITPNError, InputError
+from fastitpn.nearest import nearest_name
 
 VERBS = (
     demo.VERB,

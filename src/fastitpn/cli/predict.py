@@ -6,7 +6,7 @@ from fastitpn.config import PredictConfig
 
 def run(config: PredictConfig) -> object:
     """Calls `run_predict`."""
-    from fastitpn.inference.predict import run_predict
+    from fastitpn.commands.predict import run_predict
 
     return run_predict(config)
 

@@ -6,14 +6,14 @@ from fastitpn.config import CacheFeaturesConfig, PretrainConfig
 
 def run(config: PretrainConfig) -> object:
     """Calls `run_pretrain`."""
-    from fastitpn.engine.pretrain import run_pretrain
+    from fastitpn.tasks.pretrain.pretrain import run_pretrain
 
     return run_pretrain(config)
 
 
 def cache_features(config: CacheFeaturesConfig) -> object:
     """Calls `run_cache_features`."""
-    from fastitpn.engine.cache_features import run_cache_features
+    from fastitpn.tasks.pretrain.cache_features import run_cache_features
 
     return run_cache_features(config)
 

@@ -6,7 +6,7 @@ from fastitpn.config import CompareConfig
 
 def run_compare(config: CompareConfig) -> object:
     """Calls `run_compare`."""
-    from fastitpn.engine.compare import run_compare
+    from fastitpn.commands.compare import run_compare
 
     return run_compare(config)
 

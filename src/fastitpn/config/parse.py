@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastitpn.config.fields import REQUIRED, Config, Field, fields_of, nested_configs
-from fastitpn.config.nearest import nearest_name
 from fastitpn.config.recipe import Given, flatten, read_recipe
 from fastitpn.config.values import choices, expected, read_value
 from fastitpn.errors import InputError
+from fastitpn.nearest import nearest_name
 
 ConfigType = TypeVar("ConfigType", bound=Config)
 

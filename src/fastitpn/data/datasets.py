@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from fastitpn.data.feature_shards import FeatureShards
-from fastitpn.data.folders import LabelledImages
+from fastitpn.data.images.folders import LabelledImages
+from fastitpn.data.images.sources import ImageSource, as_source
+from fastitpn.data.images.transforms import ImageTransform, TwoViews
 from fastitpn.data.seeding import sample_seed, seeded
-from fastitpn.data.sources import ImageSource, as_source
-from fastitpn.data.transforms import ImageTransform, TwoViews
 
 Sample = dict[str, Any]
 """One sample: tensors [...] and ints; `collate` makes a batch of them."""

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastitpn.data.transforms import Crop
+from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
 
 INDEX = "index.json"

@@ -12,12 +12,12 @@ from fastitpn.diagnosis.duplicates import find_duplicates
 from fastitpn.diagnosis.findings import DataSet, Finding
 from fastitpn.diagnosis.page import write_page
 from fastitpn.diagnosis.pixels import UNREADABLE, Look, look_at
-from fastitpn.engine.atomic import write_text
-from fastitpn.engine.output import check_no_run, make_folder
 from fastitpn.errors import FastITPNError
+from fastitpn.files import write_text
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
+from fastitpn.runs.output import check_no_run, make_folder
 
 FINDINGS, REPORT = "findings.jsonl", "report.html"
 _NAMED = 10

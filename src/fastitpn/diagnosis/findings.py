@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from fastitpn.data.detection_problems import Problem
+from fastitpn.data.detection.problems import Problem
 
 Form = Literal[
     "images",

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastitpn.config.doctor import DoctorConfig
-from fastitpn.data.detection import DetectionImages, find_coco, scan_coco
-from fastitpn.data.detection_problems import Problem
-from fastitpn.data.segmentation import MaskFolders, masked_pairs
-from fastitpn.data.segmentation_classes import IGNORE, SegmentationClasses
-from fastitpn.data.segmentation_coco import BACKGROUND, CocoLabels
-from fastitpn.data.segmentation_masks import Labels, MaskReader, read_pair
-from fastitpn.data.segmentation_panoptic import PanopticLabels, PanopticScan, scan_panoptic
+from fastitpn.data.detection.images import DetectionImages, find_coco, scan_coco
+from fastitpn.data.detection.problems import Problem
+from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses
+from fastitpn.data.segmentation.formats.coco import BACKGROUND, CocoLabels
+from fastitpn.data.segmentation.formats.panoptic import PanopticLabels, PanopticScan, scan_panoptic
+from fastitpn.data.segmentation.images import MaskFolders, masked_pairs
+from fastitpn.data.segmentation.masks import Labels, MaskReader, read_pair
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, Form, check_classes
 from fastitpn.errors import InputError
 

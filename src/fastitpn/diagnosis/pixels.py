@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from fastitpn.data.images import decode_image, upright_size
+from fastitpn.data.images.decode import decode_image, upright_size
 from fastitpn.diagnosis.findings import Entry, Finding
 from fastitpn.errors import InputError
 

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
-from fastitpn.data.detection_converters import Form, find_form, scan_source
-from fastitpn.data.detection_yolo import has_text_files
+from fastitpn.data.detection.converters import Form, find_form, scan_source
+from fastitpn.data.detection.formats.yolo import has_text_files
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
 
 _NAMES: dict[Form, Literal["Pascal VOC", "YOLO"]] = {"voc": "Pascal VOC", "yolo": "YOLO"}

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from fastitpn.data.detection_coco import listed_files
-from fastitpn.data.folders import list_files
-from fastitpn.data.images import EXTENSIONS
+from fastitpn.data.detection.formats.coco import listed_files
+from fastitpn.data.images.decode import EXTENSIONS
+from fastitpn.data.images.folders import list_files
 from fastitpn.diagnosis.findings import Finding
 
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fastitpn.data.readable import check_readable
-from fastitpn.engine.loading import MicroBatches, worker_errors
-from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.data.images.readable import check_readable
 from fastitpn.errors import InputError
 from fastitpn.inference.results import Skipped
 from fastitpn.inference.sources import ImageLike, Source, collect_sources
+from fastitpn.training.loading import MicroBatches, worker_errors
+from fastitpn.training.progress import ProgressDisplay
 
 Sample = tuple[int, Any]
 """Place of an image, with what the transform made of it, or the `InputError` that says what is wrong with it."""

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from fastitpn.config import PredictConfig
-from fastitpn.data.videos import Frame, Video, open_video
-from fastitpn.engine.atomic import replacing
-from fastitpn.engine.output import make_folder
-from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.data.images.videos import Frame, Video, open_video
 from fastitpn.errors import InputError
+from fastitpn.files import replacing
 from fastitpn.inference.results import VideoPrediction
-from fastitpn.inference.video_frames import FrameTask
 from fastitpn.inference.video_writer import VideoWriter
 from fastitpn.inference.written_pictures import output_names, place_in
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
+from fastitpn.runs.output import make_folder
+from fastitpn.tasks.video_frames import FrameTask
+from fastitpn.training.progress import ProgressDisplay
 
 VIDEOS = "predicted_videos"
 _COMPLETE = "a complete video file"

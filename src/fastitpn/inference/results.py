@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self, TypeVar, overload
 
 from PIL import Image
 
-from fastitpn.engine.atomic import replacing
 from fastitpn.errors import InputError
+from fastitpn.files import replacing
 from fastitpn.inference.drawing import card, fitted
 from fastitpn.inference.sources import Source
 from fastitpn.reporting.pictures import contact_sheet

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fastitpn.data.folders import list_images
-from fastitpn.data.images import EXTENSIONS, read_image, to_rgb
+from fastitpn.data.images.decode import EXTENSIONS, read_image, to_rgb
+from fastitpn.data.images.folders import list_images
 from fastitpn.errors import InputError
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor

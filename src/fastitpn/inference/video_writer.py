@@ -6,7 +6,7 @@ from typing import IO, Any, Self
 
 from PIL import Image
 
-from fastitpn.data.videos import video_library
+from fastitpn.data.images.videos import video_library
 
 _TIME_BASE = Fraction(1, 90_000)
 _CODECS = {

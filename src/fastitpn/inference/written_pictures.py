@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fastitpn.data.videos import is_video, list_videos, video_library
-from fastitpn.engine.atomic import replacing
-from fastitpn.engine.output import make_folder
+from fastitpn.data.images.videos import is_video, list_videos, video_library
 from fastitpn.errors import InputError
+from fastitpn.files import replacing
 from fastitpn.inference.sources import collect_sources, source_root
+from fastitpn.runs.output import make_folder
 
 
 class Inputs(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from fastitpn.models.migration import Step
-from fastitpn.models.token_trace import TokenRecorder
+from fastitpn.models.acceleration.migration import Step
+from fastitpn.models.acceleration.token_trace import TokenRecorder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

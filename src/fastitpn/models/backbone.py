@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from fastitpn.errors import InputError
 from fastitpn.models import trunk
-from fastitpn.models.cells import PATCH, cells_to_map
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.layers import Norm
-from fastitpn.models.migration import Migration
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.layers.activation_checkpointing import lists_in_parts
+from fastitpn.models.layers.blocks import Norm
+from fastitpn.models.layers.cells import PATCH, cells_to_map
 from fastitpn.models.pyramid import STRIDES, Pyramid
-from fastitpn.models.recomputed import lists_in_parts
 from fastitpn.models.trunk import Trunk, chunks_pay
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fastitpn.models.layers import Attention, AttentionBlock, CellBlock, CellMerge, CellSplit, PatchEmbed
+from fastitpn.models.layers.blocks import Attention, AttentionBlock, CellBlock, CellMerge, CellSplit, PatchEmbed
 from fastitpn.models.pyramid import Pyramid
 
 SCHEMES = ("finetune", "pretrain")

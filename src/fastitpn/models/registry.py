@@ -8,9 +8,9 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.gathering import Gathering
-from fastitpn.models.migration import Migration
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "fastitpn_nano": {"embed_dim": 192, "depths": (1, 1, 6), "num_heads": 3, "img_size": 64, "pyramid_dim": 64},

@@ -10,17 +10,17 @@ from timm.models import checkpoint
 from torch import Tensor, fx, nn
 
 from fastitpn.errors import InputError
-from fastitpn.models.accelerated import attend_accelerated
-from fastitpn.models.acceleration import PRESETS, Acceleration, resolve_acceleration
+from fastitpn.models.acceleration.attention import attend_accelerated
+from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.acceleration.settings import PRESETS, Acceleration, resolve_acceleration
+from fastitpn.models.acceleration.token_trace import TokenRecorder, TokenTrace
 from fastitpn.models.attention_trace import AttentionRecorder, AttentionTrace
-from fastitpn.models.cells import PATCH, patchify
-from fastitpn.models.gathering import Gathering
 from fastitpn.models.initialization import initialize, initialize_table
-from fastitpn.models.layers import AttentionBlock, CellBlock, CellMerge, PatchEmbed, Stage
-from fastitpn.models.migration import Migration
-from fastitpn.models.position import RESIZE_FORMS, resize_position_table
-from fastitpn.models.relative_position import create_relative_position_bias
-from fastitpn.models.token_trace import TokenRecorder, TokenTrace
+from fastitpn.models.layers.blocks import AttentionBlock, CellBlock, CellMerge, PatchEmbed, Stage
+from fastitpn.models.layers.cells import PATCH, patchify
+from fastitpn.models.layers.position import RESIZE_FORMS, resize_position_table
+from fastitpn.models.layers.relative_position import create_relative_position_bias
 
 CHUNK_PATCHES = 64
 """Patches that the attention-free parts take at a time on a CPU in inference, so that they stay in its cache."""

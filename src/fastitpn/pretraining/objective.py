@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fastitpn.pretraining.statistics import mean_over_processes
+from fastitpn.pretraining.teachers.statistics import mean_over_processes
 
 
 def feature_loss(

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageColor, ImageDraw
 from torch import Tensor
 
-from fastitpn.models.token_trace import TokenTrace
+from fastitpn.models.acceleration.token_trace import TokenTrace
 from fastitpn.reporting.panels import Legend, Panel, Row, Scale, enlarge, gray, heat, lay_out, to_image
 from fastitpn.reporting.pictures import BACKGROUND, CAPTION
 from fastitpn.reporting.svg import PALETTE

@@ -11,12 +11,10 @@ from torch import Tensor
 
 from fastitpn.config import to_yaml
 from fastitpn.config.visualize import VisualizeConfig
-from fastitpn.data.images import read_image
-from fastitpn.data.transforms import classify_eval
-from fastitpn.engine.acceleration import acceleration_figure
-from fastitpn.engine.atomic import replacing
-from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.data.images.decode import read_image
+from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
+from fastitpn.files import replacing
 from fastitpn.inference.sources import collect_sources, source_root
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.panels import Row, lay_out
@@ -24,6 +22,8 @@ from fastitpn.reporting.pictures import to_pictures
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Picture, Section, Text
 from fastitpn.reporting.values import Value, printable
+from fastitpn.runs.acceleration import acceleration_figure
+from fastitpn.training.progress import ProgressDisplay
 from fastitpn.visualization.subject import Subject
 
 REPORT = "report.html"

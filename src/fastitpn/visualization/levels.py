@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.cells import PATCH
+from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.pyramid import STRIDES
 
 TRUNK = "trunk"

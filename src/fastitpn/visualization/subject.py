@@ -5,16 +5,16 @@ from pathlib import Path
 
 from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
 from fastitpn.config.visualize import VisualizeConfig
-from fastitpn.engine.acceleration import choose_acceleration, trained_acceleration
-from fastitpn.engine.run import CHECKPOINTS
-from fastitpn.engine.setup import check_model, seed_start, start_from
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.cells import PATCH
-from fastitpn.models.gathering import Windows
+from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.models.registry import ARCHITECTURES, create_model
-from fastitpn.models.weights_file import WeightsFile, read_weights
+from fastitpn.models.weights.file import WeightsFile, read_weights
+from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
+from fastitpn.runs.run import CHECKPOINTS
+from fastitpn.training.setup import check_model, seed_start, start_from
 
 SHOWN_INSTEAD_OF_OFF = "balanced"
 

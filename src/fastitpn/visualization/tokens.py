@@ -8,21 +8,21 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.config import VisualizeTokensConfig, to_yaml
-from fastitpn.data.images import read_image
-from fastitpn.data.transforms import classify_eval
-from fastitpn.engine.acceleration import acceleration_figure
-from fastitpn.engine.atomic import replacing
-from fastitpn.engine.devices import build_fabric
-from fastitpn.engine.output import check_no_run, make_folder
-from fastitpn.engine.progress import ProgressDisplay
+from fastitpn.data.images.decode import read_image
+from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
-from fastitpn.models.token_trace import TokenTrace
+from fastitpn.files import replacing
+from fastitpn.models.acceleration.token_trace import TokenTrace
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import to_pictures
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Picture, Section, Text
 from fastitpn.reporting.token_pictures import count_left, token_picture
 from fastitpn.reporting.values import Value, printable
+from fastitpn.runs.acceleration import acceleration_figure
+from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.training.processes.devices import build_fabric
+from fastitpn.training.progress import ProgressDisplay
 from fastitpn.visualization.drawings import REPORT, Drawings, find_images, free_place, shown_name, tell_skipped
 from fastitpn.visualization.subject import Subject, load_accelerated_subject
 

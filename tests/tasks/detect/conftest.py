@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastitpn.data.detection_annotations import DetectionClasses
-from fastitpn.tasks.detect.detector import Detector
+from fastitpn.data.detection.annotations import DetectionClasses
+from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.model import create_detector
 
 MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 64}}

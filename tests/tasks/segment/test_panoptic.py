@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.tasks.segment import panoptic
 from fastitpn.tasks.segment.panoptic import count_matches, find_segments
 from fastitpn.tasks.segment.views import Views

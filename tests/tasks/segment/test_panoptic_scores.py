@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchmetrics.detection import PanopticQuality
 
-from fastitpn.data.panoptic_codes import LABEL_BITS, crowd_code, thing_code
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS, crowd_code, thing_code
 from fastitpn.tasks.segment.panoptic_scores import class_scores, match_segments, panoptic_scores
 
 COUNTED = (True, True, False, False)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.tasks.segment.scores import class_iou, pixel_confusion, segmentation_scores
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.models.layer_ids import num_layers
 from fastitpn.tasks.segment.model import create_segmenter
 from fastitpn.tasks.segment.task import SegmentTask

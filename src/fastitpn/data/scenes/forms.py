@@ -9,10 +9,10 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastitpn.data.panoptic_codes import colors_of_ids
 from fastitpn.data.scenes.compose import Scene
 from fastitpn.data.scenes.labels import CLASSES
 from fastitpn.data.scenes.studio import Studio
+from fastitpn.data.segmentation.panoptic_codes import colors_of_ids
 
 Done = Callable[[], None]
 

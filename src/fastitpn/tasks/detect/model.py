@@ -5,35 +5,35 @@ from typing import Any
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
-from fastitpn.tasks.detect.detector import Detector
+from fastitpn.tasks.detect.heads.base import Detector
 
 
 def _mask_rcnn(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
-    from fastitpn.tasks.detect.rcnn import RCNN
+    from fastitpn.tasks.detect.heads.rcnn import RCNN
 
     return RCNN(backbone, num_classes, masks=True, **arguments)
 
 
 def _faster_rcnn(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
-    from fastitpn.tasks.detect.rcnn import RCNN
+    from fastitpn.tasks.detect.heads.rcnn import RCNN
 
     return RCNN(backbone, num_classes, masks=False, **arguments)
 
 
 def _cascade_mask_rcnn(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
-    from fastitpn.tasks.detect.rcnn import RCNN
+    from fastitpn.tasks.detect.heads.rcnn import RCNN
 
     return RCNN(backbone, num_classes, masks=True, cascade=True, **arguments)
 
 
 def _dino(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
-    from fastitpn.tasks.detect.dino import DINO  # with transformers, which takes seconds
+    from fastitpn.tasks.detect.heads.dino import DINO  # with transformers, which takes seconds
 
     return DINO(backbone, num_classes, **arguments)
 
 
 def _mask2former(backbone: FastITPN, num_classes: int, **arguments: Any) -> Detector:
-    from fastitpn.tasks.detect.mask2former import Mask2Former  # likewise
+    from fastitpn.tasks.detect.heads.mask2former import Mask2Former  # likewise
 
     return Mask2Former(backbone, num_classes, **arguments)
 

@@ -10,8 +10,8 @@ from faster_coco_eval import COCOeval_faster as CocoEvaluation
 from faster_coco_eval.core import mask as coco_mask
 from torch import Tensor
 
-from fastitpn.data.detection_annotations import DetectionClasses, Rle
-from fastitpn.tasks.detect.detector import Detections
+from fastitpn.data.detection.annotations import DetectionClasses, Rle
+from fastitpn.tasks.detect.heads.base import Detections
 
 _KINDS = {"box": "bbox", "mask": "segm"}
 _AREAS = ("small", "medium", "large")

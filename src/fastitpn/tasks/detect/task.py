@@ -6,12 +6,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fastitpn.data.detection_annotations import DetectionClasses
+from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.models.official_names import BACKBONE
-from fastitpn.tasks.detect.detector import Detector
+from fastitpn.models.weights.official_names import BACKBONE
+from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.scores import CocoScores
-from fastitpn.tasks.task import Task
+from fastitpn.training.task import Task
 
 DetectBatch = Mapping[str, Any]
 """`index` [B], and lists with one item for each image under the other keys, as `collate_detect` makes them."""

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.cells import PATCH, cells_to_map
+from fastitpn.models.layers.cells import PATCH, cells_to_map
 from fastitpn.models.registry import create_model
-from fastitpn.tasks.segment.heads import HEADS, Outputs, SegmentationHead
+from fastitpn.tasks.segment.heads.base import HEADS, Outputs, SegmentationHead
 
 FEATURES = ("pyramid", "pyramid_and_trunk")
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from fastitpn.data.panoptic_codes import Codes, Segment, thing_code
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_codes import Codes, Segment, thing_code
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.panoptic_scores import Matches, match_segments
 from fastitpn.tasks.segment.views import MOST_SCORES, Views, resized_rows
-from fastitpn.tasks.task import Batch
+from fastitpn.training.task import Batch
 
 _LEAST_SCORE = 0.8
 """Masks whose class is less sure than this are not looked at, as published."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastitpn.data.panoptic_codes import LABEL_BITS, NUMBERS, Codes
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS, NUMBERS, Codes
 
 Matches = NDArray[np.float64]
 """[classes, 4]: sum of the IoU of matches, their number, misses, false alarms. Those of images are added up."""

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from fastitpn.data.panoptic_codes import LABEL_BITS
-from fastitpn.data.segmentation_classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS
 
 
 def pixel_confusion(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:

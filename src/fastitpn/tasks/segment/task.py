@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.models.official_names import BACKBONE
-from fastitpn.tasks.segment.heads import Outputs
+from fastitpn.models.weights.official_names import BACKBONE
+from fastitpn.tasks.segment.heads.base import Outputs
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.panoptic import count_matches
 from fastitpn.tasks.segment.panoptic_scores import panoptic_scores
 from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
 from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
-from fastitpn.tasks.task import Batch, Task
+from fastitpn.training.task import Batch, Task
 
 
 class SegmentTask(Task):

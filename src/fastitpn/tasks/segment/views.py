@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from fastitpn.data.segmentation_transforms import scale_to
+from fastitpn.data.segmentation.transforms import scale_to
 from fastitpn.errors import InputError
 
 _CELL = 4

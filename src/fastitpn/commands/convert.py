@@ -1,0 +1,25 @@
+"""`fastitpn data convert`: annotations of other formats into COCO's."""
+
+from fastitpn.config.convert import DataConvertConfig
+from fastitpn.data.detection.converters import Converted, read_source, write_coco
+from fastitpn.runs.output import check_no_run, make_folder
+
+
+def run_convert(config: DataConvertConfig) -> Converted:
+    """Write the files of annotations, and the images if they are to be copied.
+
+    Raises:
+        InputError: The data or the folder do not fit.
+    """
+    check_no_run(config.out, "coco")
+    source = read_source(config.data, form=config.form, masks=config.with_masks, on_error=config.on_error)
+    make_folder(config.out)
+    written = write_coco(source, config.data, config.out, copy=config.copy)
+    counts = f"{written.num_images} images, {written.num_annotations} boxes of {len(written.classes)} classes"
+    if written.num_masks:
+        counts += f", {written.num_masks} with masks,"
+    names = ", ".join(file.name for file in written.files)
+    print(f"done: {counts} in {names}; fine-tune with data={config.out}", flush=True)
+    if 0 < written.num_masks < written.num_annotations:
+        print("detectors with masks need one for every box: with_masks=true takes only images in which all have one")
+    return written

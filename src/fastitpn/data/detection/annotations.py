@@ -1,0 +1,208 @@
+"""Images with boxes, and masks where there are any, as they are kept in memory."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastitpn.data.detection.problems import Problem
+
+Rle = dict[str, Any]
+"""A mask as COCO's tools pack it: `size` [height, width], and `counts`, bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionClasses:
+    """The classes of a file.
+
+    Attributes:
+        names: In the order of the labels, 0 first.
+        ids: The category of each in the file.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """What is known of one image, n things.
+
+    Attributes:
+        boxes: float32 [n, 4]: left, top, right, bottom in pixels of the upright image, within it.
+        labels: int64 [n], from 0.
+        masks: One for each, of the size of the image; None where masks were not asked for.
+        crowd: bool [n]: a group of things, which is no target and at which no detection is wrong.
+        area: float32 [n], in pixels: what tells small things from large ones.
+        ids: int64 [n], in the file.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    masks: list[Rle] | None
+    crowd: Tensor
+    area: Tensor
+    ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """One thing of an image, see `Annotations`."""
+
+    id: int
+    label: int
+    box: tuple[float, float, float, float]
+    area: float
+    crowd: bool
+    mask: bytes | None
+
+
+class DetectionImages:
+    """Images with their annotations.
+
+    They are kept in a few blocks of memory, not in objects, since each process that loads images would copy objects.
+
+    Args:
+        file: The file that they come from.
+        classes: Of the labels.
+        paths: Files of the images.
+        image_ids: Their ids in `file`.
+        sizes: Their heights and widths, upright.
+        annotations: Of each image.
+        with_masks: Whether every annotation has a mask.
+        problems: What was wrong in `file` and its images, all left out here.
+        left_out: How many images and annotations of `file` are not here because of that.
+
+    Attributes:
+        path: The file.
+        classes: Of the labels.
+        has_masks: Whether `annotations` gives masks.
+        problems: As given.
+        left_out: As given.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        classes: DetectionClasses,
+        paths: Sequence[Path],
+        image_ids: Sequence[int],
+        sizes: Sequence[tuple[int, int]],
+        annotations: Sequence[Sequence[Annotation]],
+        *,
+        with_masks: bool,
+        problems: Sequence[Problem] = (),
+        left_out: tuple[int, int] = (0, 0),
+    ) -> None:
+        things = [thing for of_image in annotations for thing in of_image]
+        self.path = file
+        self.classes = classes
+        self.has_masks = with_masks
+        self.problems = tuple(problems)
+        self.left_out = left_out
+        self._names = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
+        self._image_ids = np.array(image_ids, dtype=np.int64)
+        self._sizes = np.array(sizes, dtype=np.int64).reshape(-1, 2)
+        self._first = np.cumsum([0, *(len(of_image) for of_image in annotations)], dtype=np.int64)
+        self._boxes = np.array([thing.box for thing in things], dtype=np.float32).reshape(-1, 4)
+        self._labels = np.array([thing.label for thing in things], dtype=np.int64)
+        self._crowd = np.array([thing.crowd for thing in things], dtype=np.bool_)
+        self._area = np.array([thing.area for thing in things], dtype=np.float32)
+        self._ids = np.array([thing.id for thing in things], dtype=np.int64)
+        masks = [thing.mask or b"" for thing in things]
+        self._mask_ends = np.cumsum([0, *(len(mask) for mask in masks)], dtype=np.int64)
+        self._masks = np.frombuffer(b"".join(masks), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files of the images; a new list each time."""
+        return [Path(os.fsdecode(name)) for name in self._names]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each image, upright; a new list each time."""
+        return [(int(height), int(width)) for height, width in self._sizes]
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of one image, upright."""
+        height, width = self._sizes[index].tolist()
+        return height, width
+
+    @property
+    def num_annotations(self) -> int:
+        """Of all images."""
+        return len(self._ids)
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 [num_annotations], of all images one after the other."""
+        return torch.from_numpy(self._labels.copy())
+
+    def image_ids(self, index: int) -> int:
+        """Id of an image in `path`."""
+        return int(self._image_ids[index])
+
+    def annotations(self, index: int) -> Annotations:
+        """Those of one image."""
+        first, last = int(self._first[index]), int(self._first[index + 1])
+        height, width = (int(side) for side in self._sizes[index])
+        masks = None
+        if self.has_masks:
+            ends = self._mask_ends[first : last + 1].tolist()
+            masks = [
+                {"size": [height, width], "counts": self._masks[start:end].tobytes()} for start, end in pairwise(ends)
+            ]
+        return Annotations(
+            boxes=torch.from_numpy(self._boxes[first:last].copy()),
+            labels=torch.from_numpy(self._labels[first:last].copy()),
+            masks=masks,
+            crowd=torch.from_numpy(self._crowd[first:last].copy()),
+            area=torch.from_numpy(self._area[first:last].copy()),
+            ids=torch.from_numpy(self._ids[first:last].copy()),
+        )
+
+    def select(self, indices: Sequence[int]) -> "DetectionImages":
+        """The images at these positions, with the same classes."""
+        paths, sizes = self.paths, self.sizes
+        return DetectionImages(
+            self.path,
+            self.classes,
+            [paths[index] for index in indices],
+            [self.image_ids(index) for index in indices],
+            [sizes[index] for index in indices],
+            [self._things(index) for index in indices],
+            with_masks=self.has_masks,
+            problems=self.problems,
+            left_out=self.left_out,
+        )
+
+    def _things(self, index: int) -> list[Annotation]:
+        of_image = self.annotations(index)
+        masks = [None] * len(of_image) if of_image.masks is None else [mask["counts"] for mask in of_image.masks]
+        return [
+            Annotation(id=number, label=label, box=tuple(box), area=area, crowd=crowd, mask=mask)
+            for number, label, box, area, crowd, mask in zip(
+                of_image.ids.tolist(),
+                of_image.labels.tolist(),
+                of_image.boxes.tolist(),
+                of_image.area.tolist(),
+                of_image.crowd.tolist(),
+                masks,
+                strict=True,
+            )
+        ]

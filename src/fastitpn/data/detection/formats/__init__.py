@@ -1,0 +1,1 @@
+"""Formats of boxes, a file each."""

@@ -1,0 +1,137 @@
+"""Reads Pascal VOC: one XML file for each image, with the corners of its boxes, and perhaps a PNG of masks."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from fastitpn.data.detection.formats.voc_masks import read_masks
+from fastitpn.data.detection.sources import Source, SourceImage, Thing
+from fastitpn.errors import InputError
+
+LAYOUT = (
+    "FOLDER/Annotations/a.xml, FOLDER/JPEGImages/a.jpg, perhaps FOLDER/SegmentationObject/a.png, and "
+    "FOLDER/ImageSets/Main/train.txt and val.txt; "
+    "or XML files beside their images, in FOLDER or in its folders train and valid"
+)
+_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def is_voc(data: Path) -> bool:
+    """Whether a folder has XML files where this format has them."""
+    return any(next(folder.glob("*.xml"), None) for folder in (data, data / "Annotations", *_part_folders(data)))
+
+
+def read_voc(data: Path) -> Source:
+    """The images of each part; classes are in alphabetical order.
+
+    Corners count from 1 and belong to the box, as in the original. Things marked as difficult become crowds, which
+    are no targets and at which no detection is wrong; their masks are void in the original, so theirs is their box.
+
+    Raises:
+        InputError: There are no XML files.
+    """
+    source = Source()
+    for part, file in _files(data):
+        image = _image(file, data, source)
+        source.parts.setdefault(part, [])
+        if image is not None:
+            source.parts[part].append(image)
+    if not source.parts:
+        raise InputError("no XML files of Pascal VOC in this folder", where=data, expected=LAYOUT, fix="data=FOLDER")
+    names = {thing.name for images in source.parts.values() for image in images for thing in image.things}
+    source.names = tuple(sorted(names))
+    return source
+
+
+def _files(data: Path) -> Iterator[tuple[str, Path]]:
+    """Parts and XML files."""
+    annotations = data / "Annotations"
+    kinds = ("Main", "Segmentation")
+    lists = next((found for kind in kinds if (found := sorted((data / "ImageSets" / kind).glob("*.txt")))), [])
+    by_name = {file.stem: file for file in lists}
+    if "train" not in by_name and "trainval" in by_name:
+        by_name["train"] = by_name["trainval"]
+    chosen = [(part, by_name[name]) for name, part in _PARTS.items() if name in by_name]
+    for part, file in chosen:
+        for line in file.read_text().splitlines():
+            if line.strip():
+                yield part, annotations / f"{line.split()[0]}.xml"
+    if chosen:
+        return
+    folders = [("", annotations), ("", data)] + [(_PARTS[folder.name], folder) for folder in _part_folders(data)]
+    for part, folder in folders:
+        yield from ((part, file) for file in sorted(folder.glob("*.xml")))
+
+
+def _part_folders(data: Path) -> list[Path]:
+    return [data / name for name in _PARTS if (data / name).is_dir()]
+
+
+def _image(file: Path, data: Path, source: Source) -> SourceImage | None:
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"it is not XML: {error}"
+        source.note("XML file that cannot be read", reason, file, image=True)
+        return None
+    path = _path_of(root, file, data)
+    size = source.size_of(path)
+    if size is None:
+        return None
+    declared = tuple(_number(root, f"size/{name}") for name in ("height", "width"))
+    if all(value > 0 for value in declared) and declared != size:
+        what = f"{path.name} is {size[1]}x{size[0]} px, the boxes are for {declared[1]:g}x{declared[0]:g} px"
+        source.note("image of another size", what, file, image=True)
+        return None
+    read = (_thing(found, size, f"object {place}", file, source) for place, found in enumerate(root.iter("object")))
+    things = [thing for thing in read if thing is not None]
+    masks = data / "SegmentationObject" / f"{file.stem}.png"
+    if masks.is_file():
+        packed = read_masks(masks, size, [thing.box for thing in things], source)
+        if packed is None:
+            return None
+        things = [_masked(thing, mask) for thing, mask in zip(things, packed, strict=True)]
+    return SourceImage(path=path, size=size, things=tuple(things))
+
+
+def _masked(thing: Thing, mask: bytes | None) -> Thing:
+    if mask is None and thing.crowd:
+        left, top, right, bottom = thing.box
+        return replace(thing, polygons=((left, top, right, top, right, bottom, left, bottom),))
+    return replace(thing, mask=mask)
+
+
+def _thing(found: ElementTree.Element, size: tuple[int, int], where: str, file: Path, source: Source) -> Thing | None:
+    name = (found.findtext("name") or "").strip()
+    left, top, right, bottom = (_number(found, f"bndbox/{side}") for side in _SIDES)
+    if not name or not math.isfinite(left + top + right + bottom):
+        what = f"{where} has no {'name' if not name else 'bndbox with ' + ', '.join(_SIDES)}"
+        source.note("object without name or box", what, file)
+        return None
+    box = source.box([left - 1, top - 1, right - left + 1, bottom - top + 1], size, file, f"{where} ({name})")
+    return Thing(name=name, box=box, crowd=_number(found, "difficult") == 1) if box else None
+
+
+def _path_of(root: ElementTree.Element, file: Path, data: Path) -> Path:
+    """The image, by the name in the XML file or by that of the XML file itself."""
+    named = (root.findtext("filename") or "").strip().replace("\\", "/")
+    folders = (data / "JPEGImages", file.parent, data / "images", data)
+    for folder in folders:
+        if named and (folder / named).is_file():
+            return folder / named
+    for folder in folders:
+        same = sorted(folder.glob(f"{file.stem}.*")) if folder.is_dir() else []
+        if found := [path for path in same if path.suffix.lower() != ".xml"]:
+            return found[0]
+    return folders[0] / (named or f"{file.stem}.jpg")
+
+
+def _number(element: ElementTree.Element, path: str) -> float:
+    """Not a number where there is none."""
+    try:
+        return float(element.findtext(path) or "nan")
+    except ValueError:
+        return math.nan

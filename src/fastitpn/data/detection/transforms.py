@@ -1,0 +1,161 @@
+"""What happens to an image, its boxes and its masks together. Masks are only ever resized by taking nearest pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.ops import masks_to_boxes
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from fastitpn.data.datasets import Sample
+from fastitpn.data.detection.annotations import Annotations
+from fastitpn.data.detection.masks import unpack_masks
+from fastitpn.data.images.photometric import distort_colors
+
+_SMALLEST_PX = 1.0
+"""Boxes whose sides are shorter than this when all is done are no targets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Geometry:
+    """A part of an image, top, left, height and width in its pixels, and the size that it is brought to."""
+
+    part: tuple[int, int, int, int]
+    size: tuple[int, int]
+    flip: bool
+
+
+def shorter_side_size(height: int, width: int, px: int, max_px: int) -> tuple[int, int]:
+    """Height and width of an image whose shorter side is brought to `px`, but its longer one to `max_px` at most."""
+    scale = min(px / min(height, width), max_px / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectTrain:
+    """The training view: the whole image in one of several sizes, or large-scale jitter; then a flip, and colours.
+
+    Large-scale jitter scales an image that would just fit into a square by a random factor, takes a random part of it
+    where it became larger than the square, and fills the square up at the right and bottom. Only the part is scaled,
+    which gives the same at less work. Source: Ghiasi et al., "Simple Copy-Paste", section 3. What leaves the view is
+    cut off: boxes go with the masks' visible part where there are masks. All that is random comes from torch's global
+    generator.
+
+    Attributes:
+        mean: Per channel, of values in 0..1.
+        std: Per channel.
+        px: Lengths for the shorter side, of which each image gets one.
+        max_px: Greatest length of the longer side.
+        square_px: Side of the square for large-scale jitter; None leaves images whole, by `px` and `max_px`.
+        scale_range: Smallest and largest factor of the jitter; (1, 1) fits images into the square.
+        hflip: Probability of a left-right flip.
+        photometric: Distort brightness, contrast, saturation and hue, each in half of the images.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    px: tuple[int, ...] = (800,)
+    max_px: int = 1333
+    square_px: int | None = None
+    scale_range: tuple[float, float] = (0.1, 2.0)
+    hflip: float = 0.5
+    photometric: bool = False
+
+    def __call__(self, image: Image.Image, annotations: Annotations) -> Sample:
+        """An RGB image and what is in it to a sample.
+
+        Returns:
+            `image` float32 [3, h, w], normalised; `boxes` float32 [n, 4] and `labels` int64 [n] of what is left of
+            the things that are no crowd; with masks also `masks` uint8 [n, h, w].
+        """
+        geometry = self._draw(image.height, image.width)
+        pixels = _resize(F.crop(F.pil_to_tensor(image), *geometry.part), geometry, antialias=True)
+        pixels = distort_colors(pixels) if self.photometric else pixels
+        pixels = _normalised(pixels, self.mean, self.std)
+        canvas = (image.height, image.width)
+        things = (~annotations.crowd).nonzero()[:, 0]
+        boxes: Tensor = tv_tensors.BoundingBoxes(annotations.boxes[things], format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+        boxes = F.resize(F.crop(boxes, *geometry.part), list(geometry.size))
+        boxes = F.horizontal_flip(boxes) if geometry.flip else boxes
+        boxes, kept = F.sanitize_bounding_boxes(boxes, min_size=_SMALLEST_PX)
+        boxes, things = boxes.as_subclass(Tensor), things[kept]
+        masks = None
+        if annotations.masks is not None:
+            packed = [annotations.masks[place] for place in things.tolist()]
+            masks = _resize(F.crop(unpack_masks(packed, *canvas), *geometry.part), geometry)
+            if geometry.part != (0, 0, *canvas):
+                boxes, masks, things = _tightened(boxes, masks, things)
+        if self.square_px is not None:
+            padding = [0, 0, self.square_px - geometry.size[1], self.square_px - geometry.size[0]]  # right, bottom
+            pixels, masks = F.pad(pixels, padding), None if masks is None else F.pad(masks, padding)
+        sample = {"image": pixels.contiguous(), "boxes": boxes, "labels": annotations.labels[things]}
+        return sample if masks is None else sample | {"masks": masks.contiguous()}
+
+    def _draw(self, height: int, width: int) -> _Geometry:
+        if self.square_px is None:
+            px = self.px[int(torch.randint(len(self.px), ()))]
+            part, size = (0, 0, height, width), shorter_side_size(height, width, px, self.max_px)
+        else:
+            low, high = self.scale_range
+            scale = self.square_px / max(height, width) * (low + (high - low) * float(torch.rand(())))
+            part_height, part_width = (min(side, max(1, round(self.square_px / scale))) for side in (height, width))
+            top = int(torch.randint(height - part_height + 1, ()))
+            left = int(torch.randint(width - part_width + 1, ()))
+            part = (top, left, part_height, part_width)
+            size = self._scaled(height, part_height, scale), self._scaled(width, part_width, scale)
+        return _Geometry(part=part, size=size, flip=bool(torch.rand(()) < self.hflip))
+
+    def _scaled(self, side: int, part: int, scale: float) -> int:
+        """The side of a part after scaling: that of the square, or less where the whole image is smaller."""
+        assert self.square_px is not None
+        return self.square_px if part < side else min(self.square_px, max(1, round(side * scale)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectEval:
+    """The whole image in the size in which it is looked at; `px` = `max_px` fits it into a square.
+
+    Attributes:
+        mean: Per channel, of values in 0..1.
+        std: Per channel.
+        px: Length of the shorter side.
+        max_px: Greatest length of the longer side.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    px: int = 800
+    max_px: int = 1333
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """An RGB image to float32 [3, h, w], normalised."""
+        size = shorter_side_size(image.height, image.width, self.px, self.max_px)
+        pixels = F.resize(F.pil_to_tensor(image), list(size), antialias=True)
+        return _normalised(pixels, self.mean, self.std)
+
+
+def _resize(pixels: Tensor, geometry: _Geometry, antialias: bool = False) -> Tensor:
+    """Part of an image, or with masks [n, h, w] of nearest pixels, to its size; flipped if it is to be."""
+    mode = v2.InterpolationMode.BILINEAR if antialias else v2.InterpolationMode.NEAREST_EXACT
+    if len(pixels) == 0:
+        return pixels.new_zeros(0, *geometry.size)
+    pixels = F.resize(pixels, list(geometry.size), interpolation=mode, antialias=antialias)
+    return F.horizontal_flip(pixels) if geometry.flip else pixels
+
+
+def _tightened(boxes: Tensor, masks: Tensor, things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes around what is left of the masks; things of which nothing is left go."""
+    seen = masks.bool().any(dim=2).any(dim=1)  # of uint8, any() gives uint8
+    boxes, masks, things = boxes[seen], masks[seen], things[seen]
+    around = masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    low, high = torch.maximum(boxes[:, :2], around[:, :2]), torch.minimum(boxes[:, 2:], around[:, 2:])
+    kept = ((high - low) >= _SMALLEST_PX).all(dim=1)
+    return torch.cat([low, high], dim=1)[kept], masks[kept], things[kept]
+
+
+def _normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    return F.normalize(F.to_dtype(pixels, torch.float32, scale=True), list(mean), list(std))

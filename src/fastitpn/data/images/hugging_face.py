@@ -1,0 +1,77 @@
+"""Data sets that Hugging Face's `save_to_disk` wrote."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fastitpn.data.images.decode import decode_image, read_image
+from fastitpn.data.images.sources import ImageSource
+from fastitpn.errors import InputError
+
+
+def is_hugging_face(path: Path) -> bool:
+    """Whether a folder is one of them."""
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
+class HuggingFaceImages(ImageSource):
+    """The images of such a folder; of several splits `train`.
+
+    Args:
+        folder: As written by `Dataset.save_to_disk` or `DatasetDict.save_to_disk`.
+
+    Raises:
+        InputError: The package `datasets` is missing, the folder is damaged, or has no images.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            import datasets
+        except ImportError as error:
+            raise InputError(
+                "this is a Hugging Face data set, and the package to read it is not installed",
+                where=folder,
+                expected="the package datasets",
+                fix="pip install 'fastitpn[datasets]'",
+            ) from error
+        try:
+            found: Any = datasets.load_from_disk(str(folder))
+        except Exception as error:  # of arrow and of the package, each of its own kind
+            raise InputError(
+                f"this data set cannot be read: {str(error).splitlines()[0]}",
+                where=folder,
+                expected="what save_to_disk wrote",
+                fix="write it again",
+            ) from error
+        if isinstance(found, datasets.DatasetDict):
+            found = found["train"] if "train" in found else next(iter(found.values()))
+        columns = [name for name, feature in found.features.items() if isinstance(feature, datasets.Image)]
+        if not columns or not len(found):
+            raise InputError(
+                f"no images in this data set; its columns are {', '.join(found.features)}",
+                where=folder,
+                expected="a column of the type datasets.Image",
+                fix='dataset.cast_column("image", datasets.Image()).save_to_disk(...)',
+            )
+        self._column = columns[0]
+        # Undecoded, so that damaged files are reported as everywhere else.
+        self._images = found.select_columns(self._column).cast_column(self._column, datasets.Image(decode=False))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, index: int) -> str:
+        """Its row."""
+        return f"row {index}"
+
+    def read(self, index: int, *, min_px: int | None = None) -> Image.Image:
+        """The image in RGB."""
+        content = self._images[int(index)][self._column]
+        where = f"{self._folder}, row {index}, column {self._column}"
+        if content is None:
+            raise InputError("there is no image in this row", where=where, fix="dataset.filter(...) it out")
+        if content["bytes"] is None:
+            return read_image(content["path"], min_px=min_px)
+        return decode_image(content["bytes"], where=where, min_px=min_px)

@@ -1,0 +1,1 @@
+"""Images with masks: semantic and panoptic segmentation."""

@@ -1,0 +1,1 @@
+"""Formats of masks, a file each."""

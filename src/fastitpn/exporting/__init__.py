@@ -1,0 +1,1 @@
+"""Export: a trained model in a form that other software runs."""

@@ -1,0 +1,78 @@
+"""`model.json`: what one must know to use an exported file."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import fastitpn
+from fastitpn.config.export import ExportConfig
+from fastitpn.exporting.parity import Parity
+from fastitpn.exporting.shapes import PATCH, Shapes
+from fastitpn.exporting.subject import Subject
+
+FORMAT = "fastitpn-export-1"
+CROP_PCT, CROP_PCT_BELOW_PX = 0.875, 384
+"""Of the evaluation view, as published: below this size a larger picture is cropped."""
+
+
+def describe(
+    config: ExportConfig, subject: Subject, shapes: Shapes, file: str, parity: Parity, figures: dict[str, Any]
+) -> dict[str, Any]:
+    """Plain types; no paths.
+
+    Args:
+        config: Of the command.
+        subject: The model.
+        shapes: Of its input.
+        file: Name of the file.
+        parity: How far it is from the model.
+        figures: More of what was measured; those that are None are left out.
+    """
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "file": file,
+        "task": subject.task,
+        "model": subject.model["name"],
+        "acceleration": subject.backbone.acceleration.to_dict(),
+        "precision": config.precision,
+        "input": {
+            "name": "images",
+            "shape": shapes.describe(),
+            "fewest_images": shapes.batches[0],
+            "dtype": "float32",
+            "multiple_of": PATCH,
+            "colours": "RGB, values from 0 to 1, less mean, divided by std",
+        },
+        "outputs": list(subject.network.outputs),
+        "px": list(subject.px),
+        "view": view_of(subject),
+        "mean": list(subject.mean),
+        "std": list(subject.std),
+        "classes": None if subject.classes is None else list(subject.classes),
+    }
+    if subject.task == "detect":
+        about["boxes"] = "left, top, right, bottom, as shares of the picture's width and height; best first"
+        if "masks" in subject.network.outputs:
+            about["masks"] = "probabilities, inside of the boxes"
+        about["category_ids"] = None if subject.things is None else list(subject.things.ids)
+    if subject.masks is not None:
+        about["colors"] = [list(color) for color in subject.masks.colors]
+    about["parity"] = parity.to_json()
+    about |= {name: value for name, value in figures.items() if value is not None}
+    about["made_with"] = {"fastitpn": fastitpn.__version__, "torch": metadata.version("torch")}
+    return about
+
+
+def view_of(subject: Subject) -> dict[str, Any]:
+    """How a picture becomes an input: `resize` of the shorter side, then a `crop` of the centre; or both sides."""
+    height, width = subject.px
+    if subject.task == "classify" and height == width:
+        share = CROP_PCT if width < CROP_PCT_BELOW_PX else 1.0
+        return {"shorter_side": int(width / share), "crop": "centre", "interpolation": "bicubic"}
+    return {"both_sides": [height, width], "interpolation": "bilinear"}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """A file that people can read."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""The folder of an export: there as a whole, or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastitpn.errors import InputError
+from fastitpn.runs.output import check_no_run, make_folder
+
+DESCRIPTION = "model.json"
+_OURS = (DESCRIPTION, "config.json")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `out` when all went well; else nothing of it is left.
+
+    Args:
+        out: A new folder, an empty one, or one of an earlier export.
+
+    Raises:
+        InputError: `out` holds something else.
+    """
+    out = Path(os.path.abspath(out))
+    check_no_run(out, "export")
+    if out.is_file():
+        raise InputError("out is a file", where=out, expected="a folder", fix="out=FOLDER")
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).is_file() for name in _OURS):
+        raise InputError(
+            "the folder is not empty, and no export",
+            where=out,
+            expected="a new folder, or that of an earlier export, which is replaced",
+            fix=f"out={out / 'export'}",
+        )
+    make_folder(out.parent)
+    folder = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written there: {error.strerror}", where=out.parent, expected="a writable folder"
+        ) from error
+    try:
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""What is exported: networks from images to a tuple of tensors."""
+
+import copy
+
+import torch
+from timm.layers import to_2tuple
+from torch import Tensor, nn
+
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.pyramid import STRIDES
+from fastitpn.tasks.detect.heads.base import Detector
+from fastitpn.tasks.detect.heads.rcnn import RCNN
+from fastitpn.tasks.segment.model import Segmenter
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.float32}
+
+
+class Network(nn.Module):
+    """Images [B, 3, H, W], normalised, to a tuple of tensors.
+
+    Attributes:
+        outputs: Their names.
+        decides: Whether the highest number along axis 1 of the first one is a decision.
+    """
+
+    outputs: tuple[str, ...]
+    decides = True
+
+
+class Classify(Network):
+    """Logits [B, classes]."""
+
+    outputs = ("logits",)
+
+    def __init__(self, model: FastITPN):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        return (self.model(images),)
+
+
+class Segment(Network):
+    """Logarithms of the classes' probabilities [B, classes, H / 4, W / 4]."""
+
+    outputs = ("log_probabilities",)
+
+    def __init__(self, model: Segmenter):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        return (self.model.log_probabilities(images),)
+
+
+class Detect(Network):
+    """The best detections of each image, the best one first.
+
+    Boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n], classes int64 [B, n], and masks
+    [B, n, m, m], probabilities inside of the boxes.
+
+    Attributes:
+        one_by_one: n depends on what is in an image, so that there can be but one, and `torch.export` cannot follow.
+    """
+
+    def __init__(self, model: Detector):
+        super().__init__()
+        self.model = model
+        self.one_by_one = isinstance(model, RCNN)
+        self.outputs = ("boxes", "scores", "classes", "masks")[: 4 if model.has_masks else 3]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        return self.model.detect_whole(images)
+
+
+class PyramidLevels(Network):
+    """The levels of the pyramid, [B, C, H / s, W / s], all five but for a model that was made with fewer.
+
+    The strides 32 and 64 are rounded up.
+    """
+
+    decides = False
+
+    def __init__(self, model: FastITPN):
+        super().__init__()
+        self.model = model
+        assert model.pyramid is not None
+        self.outputs = tuple(f"p{stride}" for stride in STRIDES[model.pyramid.levels[0] :])
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        return tuple(self.model.pyramid_features(images))
+
+
+class TrunkMap(Network):
+    """The trunk's map [B, D, H / 16, W / 16]; of a model with a class token, tokens [B, 1 + N, D]."""
+
+    outputs = ("features",)
+    decides = False
+
+    def __init__(self, model: FastITPN):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        features = self.model.forward_features(images)
+        return (features if self.model.has_class_token else features.permute(0, 3, 1, 2),)
+
+
+class Graph(nn.Module):
+    """A copy of a network to be traced: in another number format inside, float32 outside.
+
+    Args:
+        network: It stays as it is.
+        precision: A key of `DTYPES`.
+    """
+
+    def __init__(self, network: Network, precision: str):
+        super().__init__()
+        self.dtype = DTYPES[precision]
+        self.network = copy.deepcopy(network).to(self.dtype).requires_grad_(False).eval()
+        for module in self.network.modules():
+            if type(module) is nn.AdaptiveAvgPool2d:
+                module.__class__ = _AveragePool  # in its place: UPerNet also holds its pools in lists of its own
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """As the network."""
+        outputs = self.network(images.to(self.dtype))
+        return tuple(output.float() if output.is_floating_point() else output for output in outputs)
+
+
+class _AveragePool(nn.AdaptiveAvgPool2d):
+    """The same as two matrix products, which runtimes have for sizes that are not known beforehand."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to [B, C, height, width]."""
+        height, width = to_2tuple(self.output_size)
+        rows, columns = _bins(x.shape[-2], height, x), _bins(x.shape[-1], width, x)
+        return rows @ x @ columns.transpose(0, 1)
+
+
+def _bins(length: int, count: int, like: Tensor) -> Tensor:
+    """Weights [count, length] of the mean over each of `count` parts of a side, which may overlap by one."""
+    part = torch.arange(count, device=like.device)[:, None]
+    place = torch.arange(length, device=like.device)
+    first, last = part * length // count, ((part + 1) * length + count - 1) // count
+    inside = ((place >= first) & (place < last)).to(like.dtype)
+    return inside / inside.sum(1, keepdim=True)

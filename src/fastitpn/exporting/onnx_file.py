@@ -1,0 +1,148 @@
+"""ONNX: writing a graph, quantising it, and running it with onnxruntime."""
+
+import contextlib
+import io
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastitpn.errors import InputError
+from fastitpn.exporting.networks import Detect, Graph
+from fastitpn.exporting.shapes import Shapes
+
+OPSET = 18
+_ONE_FILE_BYTES = 1_900_000_000
+"""A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
+_SILENT = 4
+
+Runner = Callable[[Tensor], list[Tensor]]
+"""From images to the outputs of a file."""
+
+
+def check_installed() -> None:
+    """Raise unless the packages are there.
+
+    Raises:
+        InputError: With the command to install them.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"the package {error.name} is not installed",
+            where="format",
+            expected="onnx, onnxscript and onnxruntime",
+            fix="pip install 'fastitpn[export]'",
+        ) from None
+
+
+def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
+    """Trace a graph and write it, without the paths of source files that PyTorch would put in it."""
+    import onnx_ir
+
+    if isinstance(graph.network, Detect) and graph.network.one_by_one:
+        return _write_by_script(graph, shapes, path)
+    program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
+    _leave_out_assertions(program.graph)
+    model = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=list(graph.network.outputs),
+        custom_translation_table={torch.ops.aten.sort.stable: _stable_sort()},
+    )
+    assert model is not None
+    for node in onnx_ir.traversal.RecursiveGraphIterator(model.model.graph):
+        node.metadata_props.clear()
+        node.doc_string = None
+    size = sum(parameter.nbytes for parameter in graph.parameters())
+    model.save(str(path), external_data=size > _ONE_FILE_BYTES)
+
+
+def _write_by_script(graph: Graph, shapes: Shapes, path: Path) -> None:
+    """By the older exporter, which takes torchvision's detectors and their varying numbers of regions."""
+    import onnx
+
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints the graph where it fails
+        warnings.simplefilter("ignore")  # that it is old, and of each number that it takes as one: the parity decides
+        torch.onnx.register_custom_op_symbolic("aten::argsort", _stable_argsort, OPSET)
+        torch.onnx.export(
+            graph,
+            (torch.zeros(shapes.traced),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=list(graph.network.outputs),
+            dynamic_axes={name: {1: "detections"} for name in graph.network.outputs},
+        )
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.doc_string = ""
+    onnx.save(model, path)
+
+
+def quantise(source: Path, path: Path) -> None:
+    """Matrices as int8, a scale for each of their columns; activations are quantised when they are known."""
+    from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / source.name
+        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        quantize_dynamic(
+            prepared, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"]
+        )
+
+
+def open_onnx(path: Path) -> Runner:
+    """A file in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = _SILENT  # what goes wrong is raised as well
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> list[Tensor]:
+        outputs: Sequence[np.ndarray] = session.run(None, {"images": images.numpy()})
+        return [torch.from_numpy(output) for output in outputs]
+
+    return run
+
+
+def _stable_argsort(g: Any, values: Any, *arguments: Any) -> Any:
+    """The same for the older exporter; `arguments` are `stable`, if it is given, dim and descending."""
+    dim, descending = (int(argument.node().t("value")) for argument in arguments[-2:])
+    size = g.op("Gather", g.op("Shape", values), g.op("Constant", value_t=torch.tensor([dim])))
+    return g.op("TopK", values, size, axis_i=dim, largest_i=descending, sorted_i=1, outputs=2)[1]
+
+
+def _leave_out_assertions(graph: torch.fx.Graph) -> None:
+    """Those of transformers on shapes: ONNX has no such thing, and nothing else needs what they look at."""
+    for node in list(graph.nodes):
+        if node.op == "call_function" and str(node.target).startswith("aten._assert"):
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
+def _stable_sort() -> Any:
+    """`torch.sort(stable=True)`, which the exporter lacks: TopK of all, whose ties ONNX breaks by their place."""
+    import onnxscript
+
+    op: Any = onnxscript.opset18
+
+    def sort(self: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
+        size = op.Gather(op.Shape(self), op.Constant(value_ints=[dim]))
+        return op.TopK(self, size, axis=dim, largest=int(descending), sorted=1)
+
+    return sort

@@ -1,0 +1,65 @@
+"""PyTorch's own two forms: programs of `torch.export`, and TorchScript."""
+
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from fastitpn.exporting.networks import Graph
+from fastitpn.exporting.onnx_file import Runner
+from fastitpn.exporting.shapes import Shapes
+
+
+def write_torch_export(graph: Graph, shapes: Shapes, path: Path) -> None:
+    """A program that `torch.export.load` reads; without the paths of source files."""
+    program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
+    torch.export.save(program, path)
+
+
+def open_torch_export(path: Path) -> Runner:
+    """The program, run eagerly."""
+    module = torch.export.load(path).module()
+    return lambda images: list(module(images))
+
+
+def write_torchscript(graph: Graph, shapes: Shapes, path: Path) -> None:
+    """A trace that `torch.jit.load` reads, in Python and C++; without the paths of source files."""
+    with _deprecated_but_there():
+        script = torch.jit.trace(graph, (torch.zeros(shapes.traced),), check_trace=False)  # compared more closely later
+        whole = path.with_suffix(".tmp")
+        torch.jit.save(script, whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+        for entry in old.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                new.writestr(zipfile.ZipInfo(entry.filename), old.read(entry))
+    whole.unlink()
+
+
+def open_torchscript(path: Path) -> Runner:
+    """The script, on the CPU."""
+    with _deprecated_but_there():
+        script = torch.jit.load(path, map_location="cpu")
+    return lambda images: list(script(images))
+
+
+@contextmanager
+def _deprecated_but_there() -> Iterator[None]:
+    """PyTorch advises against TorchScript since 2.10; it is what was asked for.
+
+    A trace also warns of every size that it takes as a number: whether one should have been a variable shows when the
+    file is run at other sizes.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*torch\.jit\..* is (deprecated|not supported)", DeprecationWarning)
+        warnings.filterwarnings("ignore", r".*torch\.jit\..* is (deprecated|not supported)", FutureWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        # a trace looks at every attribute of a module, also at those of transformers that nobody should use
+        warnings.filterwarnings("ignore", r".*is_gradient_checkpointing. is deprecated", FutureWarning)
+        yield

@@ -1,0 +1,1 @@
+"""Token migration and token gathering."""

@@ -1,0 +1,1 @@
+"""Weights from files: ours, the published ones, and those of others."""

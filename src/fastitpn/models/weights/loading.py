@@ -1,0 +1,294 @@
+"""Loading weights into a model, with a verdict: nothing is skipped silently."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.initialization import initialize
+from fastitpn.models.layers.position import resize_position_table
+from fastitpn.models.pyramid import Pyramid
+from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
+from fastitpn.models.weights.official_names import BACKBONE
+
+FRESH_LAYERS = ("head.", "fc_norm.")
+"""Layers that belong to a classifier, not to pre-training: they may start fresh."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What became of every tensor of a weights file and of every parameter of the model.
+
+    Attributes:
+        loaded: Parameters of the model that were filled from the file.
+        missing: Parameters that kept their start value.
+        unexpected: Tensors of the file (name in the file) that have no place in the model.
+        set_aside: Tensor of the file to the known reason why the model does not need it.
+        resized: Parameter to what was adapted, such as "14x14 -> 24x24 (bicubic)".
+        mismatched: Tensor of the file to "shape in the file, shape in the model".
+        fresh: The part of `missing` that belongs to a new task (head) and starts fresh on purpose.
+        num_tensors: Tensors in the file.
+        num_loaded: Those of them that were used.
+        share: Share of the file's parameters (elements) that was loaded, in [0, 1].
+    """
+
+    loaded: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    set_aside: dict[str, str]
+    resized: dict[str, str]
+    mismatched: dict[str, str]
+    fresh: list[str]
+    num_tensors: int
+    num_loaded: int
+    share: float
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is amiss: every parameter is loaded or starts fresh on purpose, every tensor used or set aside."""
+        return not (self.mismatched or self.unexpected or set(self.missing) - set(self.fresh))
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        parts = [f"{self.num_loaded} of {self.num_tensors} tensors loaded ({100 * self.share:.1f}% of parameters)"]
+        reasons: dict[str, int] = {}
+        for reason in self.set_aside.values():
+            reasons[reason] = reasons.get(reason, 0) + 1
+        parts += [f"{count} set aside: {reason}" for reason, count in reasons.items()]
+        if self.fresh:
+            parts.append(f"{_layers(self.fresh)} {'starts' if len(_layer_names(self.fresh)) == 1 else 'start'} fresh")
+        parts += [f"{name} resized {how}" for name, how in self.resized.items()]
+        wrong = [name for name in self.missing if name not in self.fresh]
+        for title, names in (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched)):
+            if names:
+                parts.append(f"{len(names)} {title}: {_some(names)}")
+        return "; ".join(parts)
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def load_weights(
+    model: nn.Module, source: str | Path | Mapping[str, Any] | WeightsFile, *, strict: bool = True
+) -> LoadReport:
+    """Load published or own weights into a model.
+
+    Handles published classifier and pre-training files (nested under `model` or `module`, or bare; fp16 or fp32), our
+    checkpoints and run directories, another input size (the position table is resized as published), other class
+    counts (the head starts fresh), another number of input channels, and a pyramid of other widths (the model's
+    pyramid takes the file's).
+
+    Args:
+        model: A `FastITPN` or a pre-training model.
+        source: A file, a run directory, a state dict, or what `read_weights` made of one.
+        strict: Raise unless the report is `ok`. Then nothing in the model has changed.
+
+    Returns:
+        The report; print it.
+
+    Raises:
+        InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
+    """
+    file = source if isinstance(source, WeightsFile) else read_weights(source)
+    report, values, pyramid = plan_loading(model, file)
+    if strict and not report.ok:
+        raise InputError(
+            f"the weights do not fit the model: {report.verdict}",
+            where=file.source,
+            expected=_explain(file, report),
+            fix="build the model these weights belong to, or load_weights(..., strict=False) to take what fits",
+        )
+    trunk = _trunk(model)
+    if pyramid is not None:
+        trunk.pyramid = pyramid
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in values.items():
+            own[name].copy_(value)
+    return report
+
+
+def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[str, Tensor], Pyramid | None]:
+    """Decide what goes where, without touching the model.
+
+    Returns:
+        The report; parameter name to value; a new pyramid of the file's widths if the model's has others.
+
+    Raises:
+        InputError: The file belongs to another architecture.
+    """
+    trunk = _trunk(model)
+    _check_architecture(trunk, file)
+    pyramid = _pyramid_of_file(trunk, file)
+    wanted = {name.removeprefix(BACKBONE): (name, p.shape) for name, p in model.named_parameters()}
+    if pyramid is not None:
+        prefix = BACKBONE if trunk is not model else ""
+        wanted = {k: v for k, v in wanted.items() if not k.startswith("pyramid.")}
+        wanted |= {f"pyramid.{k}": (f"{prefix}pyramid.{k}", p.shape) for k, p in pyramid.named_parameters()}
+
+    values: dict[str, Tensor] = {}
+    unexpected: list[str] = []
+    set_aside: dict[str, str] = {}
+    resized: dict[str, str] = {}
+    mismatched: dict[str, str] = {}
+    if pyramid is not None and trunk.pyramid is not None:
+        deeper = "" if file.pyramid_depth == len(trunk.pyramid.refine8) else f" and depth {file.pyramid_depth}"
+        resized["pyramid"] = f"to the file's {file.pyramid_hidden} hidden channels{deeper}"
+    for name, tensor in file.tensors.items():
+        origin = file.origin[name][0]
+        if name not in wanted:
+            reason = _reason_to_set_aside(name, file, trunk)
+            if reason:
+                set_aside |= dict.fromkeys(file.origin[name], reason)
+            else:
+                unexpected += file.origin[name]
+            continue
+        full_name, shape = wanted[name]
+        if tensor.shape != shape:
+            if name.startswith("head."):
+                set_aside[origin] = f"head of {file.num_classes} classes"
+                continue
+            adapted = _adapt(name, tensor, shape, trunk, file)
+            if adapted is None:
+                mismatched[origin] = f"{list(tensor.shape)} in the file, {list(shape)} in the model"
+                continue
+            tensor, resized[name] = adapted
+        values[full_name] = tensor
+    missing = [full for full, _ in wanted.values() if full not in values]
+    is_classifier = file.kind == "classifier"
+    fresh = [
+        name for name in missing if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier)
+    ]
+    used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
+    report = LoadReport(
+        loaded=list(values),
+        missing=missing,
+        unexpected=unexpected,
+        set_aside=set_aside,
+        resized=resized,
+        mismatched=mismatched,
+        fresh=fresh,
+        num_tensors=sum(len(names) for names in file.origin.values()),
+        num_loaded=sum(len(file.origin[n]) for n in used),
+        share=sum(file.tensors[n].numel() for n in used) / file.num_parameters,
+    )
+    return report, values, pyramid
+
+
+def _trunk(model: nn.Module) -> FastITPN:
+    trunk = getattr(model, "backbone", model)
+    if not isinstance(trunk, FastITPN):
+        raise InputError(
+            f"a {type(trunk).__name__} takes no Fast-iTPN weights",
+            expected="a FastITPN or a pre-training model",
+            fix="load_weights(model.model, ...) for a model that timm made with features_only=True",
+        )
+    return trunk
+
+
+def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
+    depths = tuple(len(list(stage.blocks.children())) for stage in trunk.stages)
+    if (trunk.embed_dim, depths) == (file.embed_dim, file.depths):
+        return
+    theirs = file.model or f"embed_dim={file.embed_dim}, depths={file.depths}"
+    raise InputError(
+        f"these are weights of {theirs}, the model has embed_dim={trunk.embed_dim}, depths={depths}",
+        where=file.source,
+        expected="weights of the same architecture",
+        fix=f"create_model({file.model!r})" if file.model else None,
+    )
+
+
+def _pyramid_of_file(trunk: FastITPN, file: WeightsFile) -> Pyramid | None:
+    """A pyramid of the file's widths, if the model has one of other widths."""
+    own = trunk.pyramid
+    if own is None or own.is_pruned or file.pyramid_dim is None or file.pyramid_hidden is None:
+        return None
+    if (own.hidden, len(own.refine8)) == (file.pyramid_hidden, file.pyramid_depth):
+        return None
+    if own.dim != file.pyramid_dim:
+        return None  # other channels change what the model's users get: reported as wrong shapes
+    weight = own.output16.mlp.fc1.weight
+    pyramid = Pyramid(
+        trunk.embed_dim, own.dim, file.pyramid_hidden, file.pyramid_depth, device=weight.device, dtype=weight.dtype
+    )
+    initialize(pyramid, "finetune", init_values=0, num_attention_blocks=1)
+    return pyramid.train(trunk.training).requires_grad_(weight.requires_grad)
+
+
+def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str | None:
+    if name.startswith(PRETRAINING_ONLY) or (name.startswith("norm.") and file.kind == "pre-training"):
+        return "used in pre-training only"
+    if name.startswith("pyramid.") and trunk.pyramid is not None and trunk.pyramid.is_pruned:
+        return "levels of the pyramid that this model was pruned of"
+    if name.startswith("pyramid.") and trunk.pyramid is None:
+        return "pyramid, which this model is built without (pyramid=True)"
+    if name.startswith("head.") and name not in ("head.weight", "head.bias"):
+        return "head of another task, such as segmentation"
+    if file.checkpoint.get("task") == "detect" and not file.origin[name][0].startswith(BACKBONE):
+        return "detector, which this model is built without"
+    if name.startswith(FRESH_LAYERS):
+        return "classifier, which this model is built without"
+    return None
+
+
+def _adapt(
+    name: str, tensor: Tensor, shape: torch.Size, trunk: FastITPN, file: WeightsFile
+) -> tuple[Tensor, str] | None:
+    """Resize what can be resized: the position table, and the input channels of the patch embedding."""
+    if name == "pos_embed" and file.px is not None and tensor.shape[2] == shape[2]:
+        side = file.px // 16
+        height, width = trunk.grid_size
+        prefix = tensor.shape[1] - side * side
+        if prefix != shape[1] - height * width:
+            return None
+        table = resize_position_table(tensor, side, side, height, width, trunk.position_resize)
+        return table, f"{side}x{side} -> {height}x{width} (bicubic)"
+    if name == "patch_embed.proj.weight" and tensor.shape[1] == 3 and tensor.shape[0] == shape[0]:
+        return adapt_input_conv(shape[1], tensor), f"3 -> {shape[1]} channels"
+    return None
+
+
+def _explain(file: WeightsFile, report: LoadReport) -> str:
+    """What the user may have meant: the most likely cause of a report that is not ok."""
+    wrong = [name for name in report.missing if name not in report.fresh]
+    if any(".gamma_" in name for name in wrong):
+        return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
+    if any(".gamma_" in name for name in report.unexpected):
+        return "the file has layer scales: the model needs init_values=0.1, else they are lost"
+    if "mask_token" in wrong:
+        return "a file of pre-training; a classifier's has neither mask token nor pyramid"
+    if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:
+        return "a file with a pyramid (pre-training weights); without one use create_model(..., pyramid=False)"
+    widths = []
+    if any("predictor" in name or "lm_head" in name for name in report.mismatched):
+        widths.append(f"teacher_dim={file.teacher_dim}")
+    if any("pyramid" in name or "fpn_modules" in name for name in report.mismatched):
+        widths.append(f"pyramid_dim={file.pyramid_dim}")
+    if widths:
+        return f"{' and '.join(widths)}, as in the file"
+    if any(name.startswith("fc_norm") for name in wrong) and "norm.weight" in file.tensors:
+        return "a classifier that normalises before pooling: create_model(..., fc_norm=False)"
+    if any(name.startswith("norm.") for name in wrong) and "fc_norm.weight" in file.tensors:
+        return "a classifier that normalises after pooling: create_model(..., fc_norm=True)"
+    return "every parameter of the model in the file, and the other way round"
+
+
+def _layer_names(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(name.rsplit(".", 1)[0] for name in names))
+
+
+def _layers(names: list[str]) -> str:
+    return " and ".join(_layer_names(names))
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

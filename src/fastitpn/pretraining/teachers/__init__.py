@@ -1,0 +1,1 @@
+"""Teachers: what gives the targets of pre-training."""

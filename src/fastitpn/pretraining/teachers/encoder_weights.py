@@ -1,0 +1,74 @@
+"""A file of weights into an encoder of timm, by name or by order."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fastitpn.errors import InputError
+from fastitpn.models.weights.file import read_content
+
+logger = logging.getLogger(__name__)
+
+_COUNTER = "num_batches_tracked"
+_CLASSIFIER_TENSORS = 2
+
+
+def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
+    """Load a file into a teacher: by name, or in order where another library named the same layers otherwise.
+
+    The classifier's tensors are left out; every parameter of the encoder must be filled.
+
+    Raises:
+        InputError: The file cannot be read or does not fit.
+    """
+    if not path.is_file():
+        raise InputError(
+            "there is no such file of the teacher's weights",
+            where=path,
+            expected="tensors in a .pth, .pt or .safetensors file",
+            fix="teacher.weights=FILE",
+        )
+    content = read_content(path)
+    for key in ("state_dict", "model"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    own = encoder.state_dict()
+    if not set(own) <= set(tensors):
+        tensors = _by_order(own, tensors, path)
+    wrong = [name for name in own if tensors[name].shape != own[name].shape]
+    if wrong:
+        raise InputError(
+            f"{len(wrong)} of the teacher's tensors have another shape in the file",
+            where=path,
+            expected=f"{wrong[0]} of {list(own[wrong[0]].shape)}, found {list(tensors[wrong[0]].shape)}",
+            fix="teacher.weights=FILE with weights of the same model",
+        )
+    encoder.load_state_dict({name: tensors[name] for name in own})
+
+
+def _by_order(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Pair tensors by their order, if all shapes agree; counters of batches seen are not in every file."""
+    mine = [n for n in own if not n.endswith(_COUNTER)]
+    theirs = [n for n in tensors if not n.endswith(_COUNTER)]
+    paired = list(zip(mine, theirs, strict=False))
+    alike = all(own[a].shape == tensors[b].shape and _role(a) == _role(b) for a, b in paired)
+    # A .safetensors file is sorted, so its order says nothing.
+    if not alike or not 0 <= len(theirs) - len(mine) <= _CLASSIFIER_TENSORS or path.suffix == ".safetensors":
+        raise InputError(
+            "the teacher's weights do not fit: they have neither its names nor its shapes in their order",
+            where=path,
+            expected=f"{len(own)} tensors, the first {mine[0]} of {list(own[mine[0]].shape)}",
+            fix="teacher.weights=FILE of this very model, or another teacher=timm:NAME",
+        )
+    logger.info("teacher: tensors of %s were paired by their order, since their names differ", path.name)
+    return {n: torch.zeros_like(t) for n, t in own.items() if n.endswith(_COUNTER)} | {a: tensors[b] for a, b in paired}
+
+
+def _role(name: str) -> str:
+    """What a tensor of a norm is, since all of a norm's have the same shape; "" for names of other kinds."""
+    last = name.rpartition(".")[2]
+    return last if last in ("weight", "bias", "running_mean", "running_var") else ""

@@ -1,0 +1,57 @@
+"""Which acceleration a model runs with: the one asked for, else the one that its weights were trained with."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fastitpn.errors import InputError
+from fastitpn.models.acceleration.settings import Acceleration, resolve_acceleration
+
+AccelerationLike = str | Mapping[str, Any] | Acceleration
+"""A preset's name, what `Acceleration.to_dict` gave, or an `Acceleration`."""
+
+
+def trained_acceleration(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> Acceleration:
+    """What the weights of a checkpoint were trained with; older checkpoints and published files say nothing: off.
+
+    Args:
+        checkpoint: Content of one of our checkpoints; empty for other files.
+        path: Its file, for messages.
+
+    Raises:
+        InputError: The entry is none that this version knows.
+    """
+    try:
+        return resolve_acceleration(checkpoint.get("acceleration"))
+    except (InputError, TypeError) as error:
+        what = error.what if isinstance(error, InputError) else str(error)
+        raise InputError(
+            f"the acceleration that this checkpoint was trained with cannot be read: {what}",
+            where=path,
+            expected="what training with this version of fastitpn writes",
+            fix="use the version of fastitpn that wrote it, or a newer one",
+        ) from error
+
+
+def choose_acceleration(asked: AccelerationLike | None, trained: Acceleration | None) -> Acceleration:
+    """The acceleration to run with; a line says so if the weights were trained with another.
+
+    Args:
+        asked: What was asked for; None takes `trained`.
+        trained: Of the weights; None for random ones, whose acceleration nobody has chosen yet.
+
+    Raises:
+        InputError: There is no preset of that name.
+    """
+    chosen = resolve_acceleration(trained if asked is None else asked)
+    if trained is not None and chosen != trained:
+        same_name = chosen.name == trained.name  # one of another version, or two of your own
+        before = trained.describe() if same_name else trained.name
+        print(f"acceleration {chosen.describe()}, although the weights were trained with {before}", flush=True)
+    return chosen
+
+
+def acceleration_figure(acceleration: Acceleration) -> tuple[str, str, str]:
+    """The acceleration among the main figures of a report."""
+    note = "" if acceleration.off else acceleration.describe().removeprefix(f"{acceleration.name}: ")
+    return "acceleration", acceleration.name, note

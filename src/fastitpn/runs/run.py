@@ -1,0 +1,92 @@
+"""A run directory, to read: what was asked for, what came of it, and where its checkpoints are."""
+
+import functools
+import json
+import re
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fastitpn.errors import InputError
+from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS
+from fastitpn.runs.metrics_log import read_rows
+
+CONFIG, RESULT, METRICS, LOG, CHECKPOINTS = "config.yaml", "result.json", "metrics.jsonl", "log.txt", "checkpoints"
+
+
+class Run:
+    """What one `pretrain` or `finetune` left behind, or has written so far.
+
+    Args:
+        directory: The run's `out`.
+
+    Attributes:
+        directory: Its folder.
+
+    Raises:
+        InputError: There is no run in that folder.
+    """
+
+    def __init__(self, directory: str | PathLike[str]):
+        self.directory = Path(directory)
+        if not (self.directory / CONFIG).is_file():
+            raise InputError(
+                "this is not a run directory", where=self.directory, expected=f"a folder with a {CONFIG}, as runs write"
+            )
+
+    @functools.cached_property
+    def config(self) -> dict[str, Any]:
+        """Every key of the run, as resolved when it began."""
+        path = self.directory / CONFIG
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError("the settings of the run cannot be read", where=path, expected=str(error)) from error
+        return config or {}
+
+    @functools.cached_property
+    def verb(self) -> str:
+        """The command of the run, such as `finetune classify`; "" if the first line of the settings was edited away."""
+        first = (self.directory / CONFIG).read_text(encoding="utf-8").partition("\n")[0]
+        match = re.match(r"#.*fastitpn (\w[\w ]*) recipe=", first)
+        return match[1] if match else ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run reached its last step."""
+        return (self.directory / RESULT).is_file()
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The final figures; before the run is complete, those of the last evaluation."""
+        if self.complete:
+            figures: dict[str, Any] = json.loads((self.directory / RESULT).read_text(encoding="utf-8"))
+            return figures
+        rows = [row for row in self.history if row["split"] == "val"]
+        return {key: value for key, value in rows[-1].items() if key not in ("step", "epoch", "split")} if rows else {}
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl`: each has a step, an epoch, and a split ("train", "val" or "skipped")."""
+        return read_rows(self.directory / METRICS)
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint; it can be resumed from. None before the first."""
+        return self._first_of(LAST, PREVIOUS)
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint of the best evaluation, or of the end without any. None before the first."""
+        return self._first_of(BEST)
+
+    def _first_of(self, *names: str) -> Path | None:
+        paths = (self.directory / CHECKPOINTS / name for name in names)
+        return next((path for path in paths if path.is_file()), None)
+
+    def __repr__(self) -> str:
+        figures = [f"{name}={value:.4g}" for name, value in self.metrics.items() if isinstance(value, float)]
+        state = "complete" if self.complete else "not complete"
+        return f"Run({str(self.directory)!r}, {', '.join([self.verb, state, *figures]).lstrip(', ')})"

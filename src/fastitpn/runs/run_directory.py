@@ -1,0 +1,241 @@
+"""A run directory, to write."""
+
+import json
+import logging
+import shlex
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from fastitpn.config.recipe import flatten
+from fastitpn.errors import InputError
+from fastitpn.files import write_text
+from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
+from fastitpn.runs.metrics_log import append_row, drop_rows_after
+from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, RESULT, Run
+from fastitpn.runs.tensorboard import TensorBoardLog
+
+IRRELEVANT = frozenset(
+    {
+        "out",
+        "workers",
+        "device",
+        "devices",
+        "nodes",
+        "strategy",
+        "log_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "compile",
+        "grad_checkpointing",
+        "tensorboard",
+        "recipe",
+    }
+)
+"""Keys that may change when a run is continued: they do not change what it computes."""
+TENSORBOARD = "tensorboard"
+MAX_DIFFERENCES = 8
+
+logger = logging.getLogger("fastitpn")
+
+
+class RunDirectory(Run):
+    """A run directory that the first process of a run writes; for the others its methods do nothing.
+
+    Args:
+        directory: With its settings written.
+        rank: Of this process.
+    """
+
+    def __init__(self, directory: str | PathLike[str], *, rank: int = 0):
+        super().__init__(directory)
+        self.is_writer = rank == 0
+        self.tensorboard: TensorBoardLog | None = None
+        self.keep_checkpoints = 2
+        """Checkpoints to resume from that are kept, the last one counted."""
+
+    @property
+    def continue_command(self) -> str:
+        """What to type to go on with the run."""
+        recipe, out = shlex.quote(str(self.directory / CONFIG)), shlex.quote(str(self.directory))
+        return f"fastitpn {self.verb} recipe={recipe} out={out}"
+
+    def resume(self) -> dict[str, Any] | None:
+        """The checkpoint to go on from, None to begin. Forgets what was logged after it.
+
+        A damaged last checkpoint is moved out of the way, so that it never takes the place of the one before.
+        """
+        folder = self.directory / CHECKPOINTS
+        found = latest_valid(folder)
+        if self.is_writer:
+            if found is not None and found[0].name != LAST and (folder / LAST).exists():
+                (folder / LAST).replace(folder / "damaged.ckpt")
+            drop_rows_after(self.directory / METRICS, found[1]["step"] if found else 0)
+        return found[1] if found else None
+
+    def log_row(self, row: Mapping[str, Any]) -> None:
+        """Adds a row to `metrics.jsonl`."""
+        if self.is_writer:
+            append_row(self.directory / METRICS, row)
+            if self.tensorboard is not None:
+                self.tensorboard.write(row)
+
+    def log_to_tensorboard(self, step: int) -> None:
+        """From here on rows are written for TensorBoard as well, from after `step` on."""
+        if self.is_writer:
+            self.tensorboard = TensorBoardLog(self.directory / TENSORBOARD, step=step)
+
+    def save_last(self, content: Mapping[str, Any]) -> None:
+        """Writes `last.ckpt`; the one before becomes `previous.ckpt`."""
+        if self.is_writer:
+            folder = self.directory / CHECKPOINTS
+            make_room(folder, self.keep_checkpoints)
+            save_checkpoint(folder / LAST, content, previous=folder / PREVIOUS)
+
+    def save_best(self, content: Mapping[str, Any]) -> None:
+        """Writes `best.ckpt`."""
+        if self.is_writer:
+            save_checkpoint(self.directory / CHECKPOINTS / BEST, content)
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Writes the final figures, which marks the run as complete."""
+        if self.is_writer:
+            if self.tensorboard is not None:
+                self.tensorboard.close()
+            write_text(self.directory / RESULT, json.dumps(dict(metrics), indent=1) + "\n")
+
+    def say_complete(self) -> None:
+        """Print where to look at what came of it."""
+        if self.is_writer:
+            print(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}", flush=True)
+
+
+def prepare(directory: str | PathLike[str], config: Mapping[str, Any], *, verb: str, rank: int = 0) -> RunDirectory:
+    """Makes a run directory, or opens the one that the same run began before.
+
+    From here on the package's log goes to its `log.txt` as well.
+
+    Args:
+        directory: The run's `out`.
+        config: Every key, resolved; plain types.
+        verb: The command, such as `finetune classify`.
+        rank: Of this process. The first one writes and checks for all of them, so all must call this.
+
+    Raises:
+        InputError: The folder holds something else, or a run with other settings.
+    """
+    directory = Path(directory)
+    problem: InputError | None = None
+    if rank == 0:
+        try:
+            _make(directory, config, verb)
+        except InputError as error:
+            problem = error
+        except OSError as error:
+            problem = InputError(
+                f"the run directory cannot be made: {error.strerror}",
+                where=directory,
+                expected="a place to write to",
+                fix="out=ANOTHER_FOLDER",
+            )
+    problem = _told_to_all(problem)
+    if problem is not None:
+        raise problem
+    if rank == 0:
+        _log_to(directory / LOG)
+    return RunDirectory(directory, rank=rank)
+
+
+def _told_to_all(problem: InputError | None) -> InputError | None:
+    """What the first process found. The others wait for it, so none looks for the folder before it is made."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return problem
+    box = [problem]
+    torch.distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def _make(directory: Path, config: Mapping[str, Any], verb: str) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InputError("out is a file", where=directory, expected="a folder to make", fix=f"out={_free(directory)}")
+    if (directory / CONFIG).is_file():
+        _check_same(Run(directory), _plain(config), verb)
+    elif directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir()):
+        raise InputError(
+            "the folder is not empty, and no run directory",
+            where=directory,
+            expected="a new folder, or that of the same run",
+            fix=f"out={_free(directory)}",
+        )
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        header = f"# Every key of the run. To repeat it: fastitpn {verb} recipe=THIS_FILE\n"
+        write_text(directory / CONFIG, header + yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
+    (directory / CHECKPOINTS).mkdir(exist_ok=True)
+
+
+def _check_same(run: Run, config: Mapping[str, Any], verb: str) -> None:
+    here, now = flatten(run.config), flatten(config)
+    keys = [key for key in here | now if not IRRELEVANT.intersection(key.split(".")) and here.get(key) != now.get(key)]
+    differences = [f"{key}: {here.get(key)!r} there, {now.get(key)!r} now" for key in keys]
+    if run.verb and run.verb != verb:
+        differences.insert(0, f"command: {run.verb} there, {verb} now")
+    if differences:
+        shown = differences[:MAX_DIFFERENCES]
+        if len(differences) > len(shown):
+            shown.append(f"and {len(differences) - len(shown)} more")
+        raise InputError(
+            "the folder holds a run with other settings\n" + "\n".join(f"    {line}" for line in shown),
+            where=run.directory,
+            expected="a new folder, or the same settings to continue that run",
+            fix=f"out={_free(run.directory)}, or delete {run.directory}",
+        )
+
+
+def _free(directory: Path) -> Path:
+    number = 2
+    while (free := directory.with_name(f"{directory.name}-{number}")).exists():
+        number += 1
+    return free
+
+
+def _plain(value: Any) -> Any:
+    """As YAML would give it back, so that it can be compared."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+class _RunLog(logging.Handler):
+    """Opens its file anew for every line: nothing to close, and a deleted file is no trouble."""
+
+    def __init__(self, path: Path):
+        super().__init__(logging.INFO)
+        self.path = path
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(self.format(record) + "\n")
+        except FileNotFoundError:
+            pass  # the run was deleted, and its process goes on with something else
+        except OSError:  # no room for the log must not end the run
+            self.handleError(record)
+
+
+def _log_to(path: Path) -> None:
+    for handler in logger.handlers[:]:  # the log of an earlier run of this process
+        if isinstance(handler, _RunLog):
+            logger.removeHandler(handler)
+    if not logger.hasHandlers() and logging.lastResort is not None:
+        logger.addHandler(logging.lastResort)  # else the file would be the only one to hear of warnings
+    logger.addHandler(_RunLog(path))
+    if logger.getEffectiveLevel() > logging.INFO:
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,170 @@
+"""What all detectors share: images of any size in, their losses or their boxes out."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.layers.cells import PATCH
+
+Size = tuple[int, int]
+"""Height and width."""
+Detections = dict[str, Tensor]
+"""Of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels int64 [n] from
+0, and from a detector with masks: masks bool [n, H, W]."""
+Target = Mapping[str, Tensor]
+"""Of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w]."""
+
+_MASK_PROBABILITY = 0.5
+_LEAST_SIDE = 1e-6
+
+
+class Detector(nn.Module):
+    """A backbone with its pyramid, and what finds things on it; the pyramid is the neck, there is no other.
+
+    Args:
+        backbone: With a pyramid, without a classifier.
+
+    Attributes:
+        has_masks: Whether it learns and gives masks.
+        class_layers: How the names of the layers begin that depend on the classes; they start fresh for other ones.
+    """
+
+    has_masks: bool = False
+    class_layers: tuple[str, ...] = ()
+
+    def __init__(self, backbone: FastITPN) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self._compiled: Callable[[Tensor], list[Tensor]] | None = None
+
+    def feature_maps(self, canvas: Tensor) -> list[Tensor]:
+        """The levels of the pyramid, strides 4 to 64, of [B, 3, H, W]."""
+        if self.training and self._compiled is not None:
+            return self._compiled(canvas)
+        return self.backbone.pyramid_features(canvas)
+
+    def compile_features(self) -> None:
+        """Compiles the backbone in training; in an evaluation nearly every image has a size of its own."""
+        self._compiled = torch.compile(self.backbone.pyramid_features)
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Losses of a batch, in training mode.
+
+        Args:
+            images: [3, h, w] each, normalised, of any sizes; they are padded to the largest.
+            targets: One for each image, perhaps without boxes.
+
+        Returns:
+            Scalars, of which "loss" is minimised: the sum of the others.
+        """
+        canvas, sizes = pad_images(images)
+        parts = self.canvas_losses(canvas, sizes, targets)
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+    @torch.no_grad()
+    def detect(
+        self, images: Sequence[Tensor], sizes: Sequence[Size] | None = None, *, min_score: float = 0.0
+    ) -> list[Detections]:
+        """What is in each of a batch of images, in evaluation mode.
+
+        Images share a batch only with those that are padded to the same size, which is the least that holds them, so
+        what is found in an image does not depend on the others.
+
+        Args:
+            images: [3, h, w] each, normalised, of any sizes.
+            sizes: Those in which boxes and masks are wanted, such as of the original images; None: the images' own.
+            min_score: Leave out what has a lower score.
+        """
+        wanted = [image.shape[-2:] for image in images] if sizes is None else sizes
+        found: dict[int, Detections] = {}
+        for places in _same_padding(images):
+            canvas, own = pad_images([images[place] for place in places])
+            for place, size, result in zip(places, own, self.canvas_detections(canvas, own), strict=True):
+                best = result["scores"] >= min_score
+                kept = {name: tensor[best] for name, tensor in result.items()}
+                found[place] = self.resized(kept, size, (int(wanted[place][0]), int(wanted[place][1])))
+        return [found[place] for place in range(len(images))]
+
+    def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
+        """The parts of the loss, which begin with "loss_".
+
+        Args:
+            canvas: [B, 3, H, W], the images in its upper left corner, and zeros.
+            sizes: Of the images.
+            targets: Of each image.
+        """
+        raise NotImplementedError
+
+    def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
+        """Detections in the images' own pixels; masks, if any, as probabilities [n, m, m] inside of their boxes.
+
+        Args:
+            canvas: [B, 3, H, W], the images in its upper left corner, and zeros.
+            sizes: Of the images.
+        """
+        raise NotImplementedError
+
+    def resized(self, found: Detections, own: Size, wanted: Size) -> Detections:
+        """Detections in an image's own pixels to those in another size of it, with masks bool [n, *wanted]."""
+        (own_height, own_width), (height, width) = own, wanted
+        scale = torch.tensor([width / own_width, height / own_height], device=found["boxes"].device).repeat(2)
+        result = {**found, "boxes": found["boxes"].float() * scale, "scores": found["scores"].float()}
+        if "masks" in found:
+            result["masks"] = paste_masks(found["masks"].float(), result["boxes"], wanted)
+        return result
+
+
+def pad_images(images: Sequence[Tensor]) -> tuple[Tensor, list[Size]]:
+    """Images in one batch, with zeros (the mean colour) below and to the right, up to multiples of 16 px.
+
+    Returns:
+        [B, 3, H, W] and the sizes of the images.
+    """
+    sizes = [(image.shape[-2], image.shape[-1]) for image in images]
+    height, width = (_multiple(max(sides)) for sides in zip(*sizes, strict=True))
+    padded = [F.pad(image, (0, width - w, 0, height - h)) for image, (h, w) in zip(images, sizes, strict=True)]
+    return torch.stack(padded), sizes
+
+
+def _multiple(side: int) -> int:
+    return -(-side // PATCH) * PATCH
+
+
+def _same_padding(images: Sequence[Tensor]) -> list[list[int]]:
+    """Positions of the images that are padded to the same size."""
+    groups: dict[Size, list[int]] = {}
+    for place, image in enumerate(images):
+        size = (_multiple(image.shape[-2]), _multiple(image.shape[-1]))
+        groups.setdefault(size, []).append(place)
+    return list(groups.values())
+
+
+def paste_masks(probabilities: Tensor, boxes: Tensor, size: Size) -> Tensor:
+    """Masks at the size of the image.
+
+    Args:
+        probabilities: float [n, m, m], inside of the boxes.
+        boxes: [n, 4] in pixels.
+        size: Of the image.
+
+    Returns:
+        bool [n, H, W].
+    """
+    masks = torch.zeros(len(boxes), *size, dtype=torch.bool, device=boxes.device)
+    for mask, probability, box in zip(masks, probabilities, boxes.tolist(), strict=True):
+        rows, columns = (_pixels(box[axis], box[axis + 2], size[1 - axis], mask.device) for axis in (1, 0))
+        if len(rows[0]) and len(columns[0]):
+            places = torch.stack(torch.meshgrid(columns[1], rows[1], indexing="xy"), -1)
+            inside = F.grid_sample(probability[None, None], places[None], align_corners=False)[0, 0]
+            mask[rows[0][:, None], columns[0]] = inside >= _MASK_PROBABILITY
+    return masks
+
+
+def _pixels(first: float, last: float, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pixels that a box has of an image along one axis, and where in it their centres are: from -1 to 1."""
+    pixels = torch.arange(max(0, math.floor(first)), min(side, math.ceil(last)), device=device)
+    return pixels, (2 * (pixels + 0.5) - first - last) / max(last - first, _LEAST_SIDE)

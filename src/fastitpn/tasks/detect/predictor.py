@@ -1,0 +1,187 @@
+"""From a detector to the things in images."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fastitpn.data.detection.annotations import DetectionClasses
+from fastitpn.data.detection.transforms import DetectEval
+from fastitpn.errors import InputError
+from fastitpn.inference.inputs import read_inputs
+from fastitpn.inference.results import Skipped
+from fastitpn.inference.sources import ImageLike, Source, only_source
+from fastitpn.tasks.detect.heads.base import Detector, Size
+from fastitpn.tasks.detect.results import DetectedThing, Detections, ImageDetections
+from fastitpn.tasks.detect.scores import encode_masks
+from fastitpn.tasks.detect.trained import TrainedDetector
+from fastitpn.training.processes.devices import build_fabric
+
+_WORKERS_FROM_IMAGES = 8
+MIN_SCORE = 0.5
+"""Least score of a thing, where none is given."""
+
+
+class SizedImage(NamedTuple):
+    """What a detector gets of an image, and the image's own size."""
+
+    pixels: Tensor
+    size: Size
+
+
+class DetectPredictor:
+    """Finds things in images. `fastitpn.load` makes one from a checkpoint.
+
+    Args:
+        model: The detector; it is moved to the device and set to evaluation.
+        classes: Names of its classes, and their ids in the annotations of its training.
+        px: Shorter side at which it looks at images.
+        max_px: Longest side at most.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Attributes:
+        classes: Names.
+        category_ids: Their ids in the annotations of the training.
+        px: As given.
+        max_px: As given.
+        device: Where it computes.
+    """
+
+    def __init__(
+        self,
+        model: Detector,
+        *,
+        classes: DetectionClasses,
+        px: int,
+        max_px: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: str = "auto",
+        precision: str = "auto",
+    ):
+        self._fabric = build_fabric(device, precision=precision)
+        self.classes = classes.names
+        self.category_ids = classes.ids
+        self.px, self.max_px = px, max_px
+        self.device = self._fabric.device
+        self._transform = _Sized(DetectEval(mean=mean, std=std, px=px, max_px=max_px))
+        self._model = model.to(self.device).eval()
+
+    @classmethod
+    def of(cls, detector: TrainedDetector, *, device: str = "auto", precision: str = "auto") -> Self:
+        """The one for a network of `load_detector`."""
+        return cls(
+            detector.model,
+            classes=detector.classes,
+            px=detector.px,
+            max_px=detector.max_px,
+            mean=detector.mean,
+            std=detector.std,
+            device=device,
+            precision=precision,
+        )
+
+    def __call__(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        min_score: float = MIN_SCORE,
+        *,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Detections:
+        """Predict.
+
+        Args:
+            images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
+                arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
+            min_score: Least score of a thing, in [0, 1].
+            workers: Processes that load images, where there are many; 0 loads in this one.
+            on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
+                the result.
+            progress: Show a bar, if this is a terminal.
+
+        Returns:
+            One result for each image, in their order.
+
+        Raises:
+            InputError: Something given is not an image (in any case), or an image cannot be read.
+        """
+        found = list(self.stream(images, min_score, workers=workers, on_error=on_error, progress=progress))
+        results = tuple(one for one in found if isinstance(one, ImageDetections))
+        return Detections(results, tuple(one for one in found if isinstance(one, Skipped)))
+
+    def stream(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        min_score: float = MIN_SCORE,
+        *,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Iterator[ImageDetections | Skipped]:
+        """The same image by image, as they are found. The arguments are those of a call."""
+        if not 0 <= min_score <= 1:
+            raise InputError(f"min_score is {min_score}", expected="0 to 1")
+        inputs = read_inputs(
+            images,
+            self._transform,
+            workers=workers,
+            workers_from=_WORKERS_FROM_IMAGES,
+            on_error=on_error,
+            progress=progress,
+        )
+        with closing(inputs):
+            for [(index, source, image)] in inputs:
+                yield image if isinstance(image, Skipped) else self._detect(source, index, image, min_score)
+
+    def prepare(self, image: ImageLike, min_score: float = MIN_SCORE) -> Callable[[], ImageDetections]:
+        """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        source = only_source(image)
+        sized = self._transform(source.read())
+        return lambda: self._detect(source, 0, sized, min_score)
+
+    @torch.inference_mode()
+    def _detect(self, source: Source, index: int, image: SizedImage, min_score: float) -> ImageDetections:
+        with self._fabric.autocast():
+            [found] = self._model.detect([image.pixels.to(self.device)], [image.size], min_score=min_score)
+        height, width = image.size
+        labels, scores = found["labels"].tolist(), found["scores"].tolist()
+        boxes = found["boxes"].cpu().tolist()
+        masks = encode_masks(found["masks"]) if "masks" in found else [None] * len(labels)
+        things = (
+            DetectedThing(name=self.classes[label], label=label, score=score, box=tuple(box), rle=mask)
+            for label, score, box, mask in zip(labels, scores, boxes, masks, strict=True)
+        )
+        return ImageDetections(
+            index=index,
+            path=source.path,
+            size=(width, height),
+            things=tuple(things),
+            classes=self.classes,
+            source=source,
+        )
+
+    def __repr__(self) -> str:
+        return f"DetectPredictor({len(self.classes)} classes, {self.px} px, on {self.device})"
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """A view that keeps the size of the image; a class, since workers get a copy of it."""
+
+    view: DetectEval
+
+    def __call__(self, image: Image.Image) -> Any:
+        return SizedImage(self.view(image), (image.height, image.width))

@@ -1,0 +1,145 @@
+"""`fastitpn pretrain cache-features`: a teacher's features of whole images, written once for many pre-trainings."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from fastitpn.config.pretrain import CacheFeaturesConfig
+from fastitpn.data.datasets import EvaluationDataset, collate
+from fastitpn.data.feature_shards import (
+    FeatureIndex,
+    images_per_shard,
+    shard_path,
+    write_index,
+    write_shard,
+)
+from fastitpn.data.images.readable import check_readable
+from fastitpn.data.images.sources import FileSource, ImageSource, open_images
+from fastitpn.data.images.transforms import whole_image
+from fastitpn.errors import InputError
+from fastitpn.files import replacing
+from fastitpn.pretraining.teachers.components import Components
+from fastitpn.pretraining.teachers.timm_encoder import TimmTeacher
+from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.training.processes.devices import build_fabric
+
+Number = TypeVar("Number")
+
+COMPONENTS = "components.pt"
+"""In the folder: on what its features were projected."""
+SAMPLED_IMAGES, SAMPLED_FEATURES = 1000, 64
+"""The components are found on so many images at most, and about so many features of each."""
+
+
+def run_cache_features(config: CacheFeaturesConfig) -> Path:
+    """Write the features of every image, or go on where an interrupted command stopped.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The data, the teacher or the folder do not fit.
+    """
+    name = config.teacher.name
+    if not name.startswith("timm:"):
+        raise InputError(
+            f"teacher {name!r} has no features to store",
+            where="teacher",
+            expected="timm:NAME (any image encoder of timm)",
+            fix="teacher=timm:vit_base_patch16_clip_224.openai",
+        )
+    images = open_images(config.data)
+    if isinstance(images, FileSource):
+        check_readable([images.path(number) for number in range(len(images))])
+    teacher = TimmTeacher(
+        name.removeprefix("timm:"),
+        grid=None,
+        weights=config.teacher.weights,
+        px=config.teacher.px,
+        projection=config.teacher.projection,
+    )
+    dims = config.dims
+    if dims is not None and dims >= teacher.dim:
+        raise InputError(
+            f"the teacher's features have no {dims} components to choose from",
+            where="dims",
+            expected=f"fewer than their width, {teacher.dim}",
+            fix=f"dims={teacher.dim // 2}, or leave it out",
+        )
+    check_no_run(config.out, "features")
+    make_folder(config.out)
+    dim = dims or teacher.dim
+    index = FeatureIndex(
+        teacher=name,
+        px=teacher.px,
+        side=teacher.grid,
+        dim=dim,
+        per_shard=images_per_shard(teacher.grid, dim),
+        images=tuple(images.name(number) for number in range(len(images))),
+        components_of=dims and teacher.dim,
+    )
+    write_index(config.out, index)
+    size_mib = 2 * len(images) * teacher.grid**2 * dim / 2**20
+    print(
+        f"{len(images)} images, {teacher.grid}x{teacher.grid} features of width {dim}: {size_mib:.0f} MiB", flush=True
+    )
+    _write_shards(config, index, images, teacher)
+    print(f"done; pre-train with data={config.data} teacher=features:{config.out}", flush=True)
+    return config.out
+
+
+def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: ImageSource, teacher: TimmTeacher) -> None:
+    fabric = build_fabric(config.device, precision=config.precision)
+    teacher.to(fabric.device)
+    todo = [shard for shard in range(index.num_shards) if not shard_path(config.out, shard).is_file()]
+    dataset = EvaluationDataset(images, whole_image(teacher.px, mean=teacher.mean, std=teacher.std))
+
+    def features(numbers: Sequence[int]) -> Iterator[Tensor]:
+        loader = torch.utils.data.DataLoader(
+            dataset, batch_size=config.batch, sampler=numbers, num_workers=config.workers, collate_fn=collate
+        )
+        for batch in loader:
+            with torch.inference_mode(), fabric.autocast():
+                found = teacher.features(batch["image"].to(fabric.device))
+            yield found.float().cpu()
+
+    components = None
+    if todo and index.components_of is not None:
+        components = _components(config.out, index, features)
+    for shard in _shown(todo, "storing features"):
+        begin = shard * index.per_shard
+        found = features(range(begin, min(begin + index.per_shard, len(images))))
+        write_shard(config.out, shard, torch.cat([components(one) if components else one for one in found]))
+
+
+def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[int]], Iterator[Tensor]]) -> Components:
+    """What all files of a folder are projected on: found once, on images spread evenly over the data."""
+    path = folder / COMPONENTS
+    if path.is_file():
+        return Components.from_state_dict(torch.load(path, weights_only=True))
+    count = min(len(index.images), SAMPLED_IMAGES)
+    numbers = torch.linspace(0, len(index.images) - 1, count).round().long().tolist()
+    batches = [numbers[start : start + 64] for start in range(0, count, 64)]
+    step = -(-(index.side**2) // SAMPLED_FEATURES) | 1  # odd: not always the same columns of a map
+    sample = [
+        one[:, ::step].flatten(0, 1) for batch in _shown(batches, "finding the components") for one in features(batch)
+    ]
+    components = Components.of(torch.cat(sample), index.dim)
+    with replacing(path) as file:
+        torch.save(components.state_dict(), file)
+    print(
+        f"{index.dim} of {index.components_of} components, found on {count} images, "
+        f"have {100 * components.kept:.0f}% of the variance",
+        flush=True,
+    )
+    return components
+
+
+def _shown(numbers: Sequence[Number], what: str) -> Iterable[Number]:
+    return track(numbers, what, console=Console(stderr=True), disable=not sys.stderr.isatty())

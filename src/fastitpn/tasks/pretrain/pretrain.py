@@ -1,0 +1,195 @@
+"""`fastitpn pretrain`: from a folder of images to a trunk and pyramid."""
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastitpn.config import to_dict
+from fastitpn.config.pretrain import PretrainConfig
+from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.data.feature_shards import FeatureShards
+from fastitpn.data.images.readable import check_readable
+from fastitpn.data.images.sources import FileSource, ImageSource, open_images
+from fastitpn.data.images.transforms import TwoViews
+from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.layers.cells import PATCH
+from fastitpn.models.registry import create_model
+from fastitpn.models.weights.file import read_weights
+from fastitpn.pretraining.masking import BlockMasks, RandomMasks
+from fastitpn.pretraining.model import OBJECTIVES, wrap
+from fastitpn.pretraining.predictions import LEVELS
+from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.registry import create_teacher
+from fastitpn.pretraining.teachers.stored import StoredTeacher
+from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
+from fastitpn.runs.run import Run
+from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.pretrain.probe import build_probe
+from fastitpn.tasks.pretrain.report import shown_batch, write_pretrain_report
+from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS, take_snapshots
+from fastitpn.tasks.pretrain.task import PretrainTask
+from fastitpn.tasks.pretrain.worker_targets import WithTargets, cores_left_by, runs_ahead
+from fastitpn.training.loaders import cache_mib, training_loader
+from fastitpn.training.loop import fit
+from fastitpn.training.processes.devices import build_fabric
+from fastitpn.training.processes.failure_propagation import ending_together
+from fastitpn.training.processes.fully_sharded import shards
+from fastitpn.training.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
+
+logger = logging.getLogger(__name__)
+
+
+@ending_together
+def run_pretrain(config: PretrainConfig) -> Run:
+    """Pre-train, or continue an interrupted run of the same configuration.
+
+    Raises:
+        InputError: The data, the teacher, the weights or the folder of the run do not fit.
+    """
+    images = open_images(config.data)
+    if isinstance(images, FileSource):
+        check_readable([images.path(index) for index in range(len(images))])
+    task = build_task(config)
+    dataset = build_dataset(config, images, task.teacher)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
+    probe = build_probe(config, fabric)
+    run = prepare(config.out, to_dict(config), verb="pretrain", rank=fabric.global_rank)
+    every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
+    settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None)
+    ahead = runs_ahead(task.teacher, config, fabric)
+    to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
+    loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
+    if not run.complete:
+        logger.info("%s images, teacher %s of width %s", len(images), config.teacher.name, task.teacher.dim)
+        watch = None
+        if config.pictures:
+            batch = shown_batch(dataset)
+            folder = run.directory / SNAPSHOTS
+            watch = take_snapshots(folder, batch, steps=settings.steps, to_device=fabric.to_device)
+        with cores_left_by(config.workers if ahead else 0):
+            fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
+    if fabric.is_global_zero:
+        if shards(fabric):
+            task = build_task(config)  # a whole one, which looks without the other processes
+        write_pretrain_report(run, config, task, dataset, fabric)
+        run.say_complete()
+    return Run(config.out)
+
+
+def build_task(config: PretrainConfig) -> PretrainTask:
+    """Student and teacher of a configuration, with their start values."""
+    check_model(config.model)
+    seed_start(config.seed)
+    arguments: dict[str, Any] = {"img_size": config.px, "drop_path_rate": config.drop_path}
+    backbone = create_model(
+        config.model,
+        pyramid=config.objective != "trunk",
+        num_classes=0,
+        global_pool="",
+        stop_grad_patch_embed=True,
+        weight_init="pretrain",
+        **arguments,
+    )
+    teacher = build_teacher(config, backbone)
+    keys: dict[str, Any] = {"teacher_dim": teacher.dim, "norm": config.norm}
+    if config.objective != "merged":
+        keys |= {"objective": config.objective, "teacher_dim": teacher.dim_of(OBJECTIVES[config.objective].names[0])}
+    if config.auxiliary:
+        keys["auxiliary_dim"] = teacher.dim_of("auxiliary")
+    if config.predictor == "mlp":
+        keys["mlp_predictor"] = True
+    student = wrap(backbone, **{"objective": "merged", **keys})
+    trained = None
+    if config.weights is not None:
+        file = read_weights(config.weights)
+        trained = trained_acceleration(file.checkpoint, file.source)
+        start_from(
+            student,
+            file,
+            name=config.model,
+            fix="weights=FILE of a pre-training with the same objective, predictor and width of teacher, or leave "
+            "weights out",
+        )
+        teacher.begin(student)
+    acceleration = choose_acceleration(config.acceleration, trained)
+    if config.auxiliary and not acceleration.off:
+        raise InputError(
+            f"auxiliary={config.auxiliary:g} with acceleration={acceleration.name}",
+            where="auxiliary",
+            expected="0 with an acceleration: tokens that left give no auxiliary prediction",
+            fix="auxiliary=0 or acceleration=off",
+        )
+    backbone.set_acceleration(acceleration)
+    description = {
+        "model": {"name": config.model, "arguments": {**arguments, **keys}},
+        "classes": None,
+        "normalisation": {"mean": list(config.mean), "std": list(config.std)},
+        "px": config.px,
+        "teacher": {"name": config.teacher.name, "px": teacher.px},
+    }
+    weights = {**dict(zip(LEVELS, config.level_weights, strict=True)), "auxiliary": config.auxiliary}
+    return PretrainTask(student, teacher, description, loss=config.loss, loss_on=config.loss_on, weights=weights)
+
+
+def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
+    """The teacher of a configuration, checked against the student's grid."""
+    teacher = config.teacher
+    return create_teacher(
+        teacher.name,
+        student=backbone,
+        px=config.px,
+        mean=config.mean,
+        std=config.std,
+        weights=teacher.weights,
+        teacher_px=teacher.px,
+        momentum=(teacher.momentum_start, teacher.momentum),
+        standardise=teacher.standardise,
+        whiten=teacher.name == "ema" if teacher.whiten is None else teacher.whiten,
+        upsample=teacher.upsample,
+        projection=teacher.projection,
+        levels=config.objective == "per_level",
+    )
+
+
+def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher) -> PretrainDataset:
+    """Two views of each image, and a mask."""
+    source = images if isinstance(images, ImageSource) else FileSource(images, config.data)
+    stored = isinstance(teacher, StoredTeacher)
+    views = TwoViews(
+        px=config.px,
+        teacher_px=config.px if stored else teacher.px,
+        mean=config.mean,
+        std=config.std,
+        teacher_mean=config.mean if stored else teacher.mean,
+        teacher_std=config.std if stored else teacher.std,
+        crop_scale=config.crop_scale,
+        hflip=config.hflip,
+        color_jitter=config.color_jitter,
+    )
+    features = None
+    if isinstance(teacher, StoredTeacher):
+        features = FeatureShards(teacher.folder, [source.name(i) for i in range(len(source))], side=teacher.side)
+    return PretrainDataset(
+        source, views, build_masks(config), seed=config.seed, cache_mib=cache_mib(config.workers), features=features
+    )
+
+
+def build_masks(config: PretrainConfig) -> BlockMasks | RandomMasks:
+    """What draws the masks."""
+    side, mask = config.px // PATCH, config.mask
+    if mask.ratio == 0:
+        return RandomMasks((side, side), 0)
+    hidden = min(side * side - 1, max(1, round(mask.ratio * side * side)))
+    if mask.kind == "random":
+        return RandomMasks((side, side), hidden)
+    return BlockMasks(
+        (side, side),
+        hidden,
+        min_block=mask.min_block,
+        max_block=mask.max_block,
+        min_aspect=mask.min_aspect,
+        exact=mask.exact,
+    )

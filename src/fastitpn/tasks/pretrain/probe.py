@@ -1,0 +1,53 @@
+"""The probe that a pre-training runs now and then on a few labelled images."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from fastitpn.config.pretrain import PretrainConfig
+from fastitpn.data.images.folders import labelled_split
+from fastitpn.data.images.readable import check_readable
+from fastitpn.models.backbone import FastITPN
+from fastitpn.tasks.pretrain.knn_probe import knn_accuracy, pooled_features
+from fastitpn.training.loaders import evaluation_loader, on_device
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+PROBE_METRIC = "knn_top1"
+"""In percent."""
+
+
+def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module], dict[str, float]] | None:
+    """A function that probes the student; None if no labelled images are given.
+
+    Nothing that it does reaches the training: it draws no random numbers and changes no weights.
+
+    Raises:
+        InputError: The labelled images do not fit.
+    """
+    probe = config.probe
+    if probe.data is None:
+        return None
+    train, val = labelled_split(probe.data, val_ratio=probe.val_ratio)
+    check_readable([*train.paths, *val.paths])
+    loaders = [
+        evaluation_loader(
+            part, probe.px or config.px, config.mean, config.std, batch=config.batch, workers=config.workers
+        )
+        for part in (train, val)
+    ]
+
+    def run(model: nn.Module) -> dict[str, float]:
+        found = [pooled_features(_backbone(model), on_device(loader, fabric)) for loader in loaders]
+        accuracy = knn_accuracy(*found, neighbours=probe.neighbours, num_classes=len(train.classes))
+        return {PROBE_METRIC: 100 * accuracy}
+
+    return run
+
+
+def _backbone(model: nn.Module) -> FastITPN:
+    backbone = model.backbone
+    assert isinstance(backbone, FastITPN)
+    return backbone

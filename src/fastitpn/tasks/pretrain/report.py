@@ -1,0 +1,102 @@
+"""The report of a pre-training: curves, and what student and teacher see."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from fastitpn.config import to_yaml
+from fastitpn.config.pretrain import PretrainConfig
+from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.models.acceleration.settings import resolve_acceleration
+from fastitpn.models.layers.cells import cells_to_map
+from fastitpn.reporting.charts import curves, metric_title
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.pictures import masked_rows, to_pictures
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.timing import timing_section, training_time
+from fastitpn.reporting.values import Value
+from fastitpn.runs.acceleration import acceleration_figure
+from fastitpn.runs.checkpoint import load_checkpoint
+from fastitpn.runs.run import Run
+from fastitpn.tasks.pretrain.probe import PROBE_METRIC
+from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS
+from fastitpn.tasks.pretrain.task import PretrainTask
+from fastitpn.training.setup import global_batch
+from fastitpn.training.task import Batch
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+PICTURES = 6
+
+
+def write_pretrain_report(
+    run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset, fabric: "Fabric"
+) -> None:
+    """Write `report.html` of a complete run."""
+    drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in _curves(run)]
+    sections: list[Section] = [Grid("Training", drawn, "With the cosine loss, -1 is a perfect prediction.")]
+    if config.pictures:
+        sections.append(Picture("What student and teacher see", draw_views(run, config, task, dataset)))
+        sections += _progress(run)
+    sections += [
+        *timing_section(training_time(run.history, global_batch(config))),
+        Code("Configuration", to_yaml(config)),
+        Facts("Environment", describe_environment(fabric.device)),
+    ]
+    summary = [
+        ("final loss", run.metrics.get("train_loss"), f"{config.loss}, {config.loss_on} patches"),
+        *_probed(run),
+        ("images", len(dataset), "without labels"),
+        ("teacher", config.teacher.name.removeprefix("timm:"), f"{task.teacher.dim} features a patch"),
+        ("model", config.model, f"{config.px} px"),
+        acceleration_figure(resolve_acceleration(task.describe()["acceleration"])),
+    ]
+    write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+
+
+def _probed(run: Run) -> list[tuple[str, Value, str]]:
+    if PROBE_METRIC not in run.metrics:
+        return []
+    return [(metric_title(PROBE_METRIC), round(run.metrics[PROBE_METRIC], 1), "percent, of the probe's images")]
+
+
+def _curves(run: Run) -> list[str]:
+    """What is drawn over the steps: losses, and what else was watched."""
+    names = {name for row in run.history for name in row}
+    levels = sorted(name for name in names if name.startswith("loss_"))
+    return ["loss", *levels, *(name for name in ("target_rank", PROBE_METRIC) if name in names), "lr"]
+
+
+def _progress(run: Run) -> list[Section]:
+    """The levels at each step that pictures were taken at."""
+    pictures = sorted((run.directory / SNAPSHOTS).glob("step-*.png"))
+    if not pictures:
+        return []
+    drawn = [Picture(f"after step {int(path.stem[5:])}", Image.open(path).convert("RGB")) for path in pictures]
+    caption = "Strides 4, 8, 16 from left to right, an image in each row; colours are each level's main directions."
+    return [Grid("The pyramid while it learns", drawn, caption)]
+
+
+def shown_batch(dataset: PretrainDataset) -> Batch:
+    """The images that are drawn: spread evenly over the data, with their augmentation in the first epoch."""
+    keys = [(0, int(i)) for i in np.linspace(0, len(dataset) - 1, min(PICTURES, len(dataset)))]
+    return collate([dataset[key] for key in keys])
+
+
+def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset) -> Image.Image:
+    """Rows of image, masked image, target, prediction and the finest pyramid level, of images of the run."""
+    checkpoint = run.last_checkpoint or run.best_checkpoint
+    assert checkpoint is not None
+    content = load_checkpoint(checkpoint)
+    task.trained_model.load_state_dict(content["weights"])
+    task.load_extra_state(content.get("training", {}).get("task", {}))
+    task.to("cpu").eval()
+    batch = shown_batch(dataset)
+    seen = task.look(batch)
+    side = config.px // 16
+    images = to_pictures(batch["image"], config.mean, config.std)
+    level = cells_to_map(seen["level4"], side, side)
+    return masked_rows(images, batch["masked"], seen["target"], seen["prediction"], level)

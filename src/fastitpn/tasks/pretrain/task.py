@@ -1,0 +1,133 @@
+"""Masked feature modelling as a task."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastitpn.models.layer_ids import layer_id, num_layers
+from fastitpn.models.weights.official_names import BACKBONE
+from fastitpn.pretraining.masked_model import MaskedModel
+from fastitpn.pretraining.objective import weighted_losses
+from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.ema import EmaTeacher
+from fastitpn.pretraining.teachers.statistics import in_one_process
+from fastitpn.training.task import Batch, Task
+
+TARGET = "target_"
+"""Before the name of a prediction: the key of its targets in a batch that has them already."""
+COLLAPSED = 0.5
+"""Share of the targets' first effective rank below which a warning is given."""
+
+
+class PretrainTask(Task):
+    """A student that predicts a teacher's features of hidden patches.
+
+    Args:
+        model: The student.
+        teacher: Gives the targets.
+        description: What `describe` returns: model name and arguments, normalisation, px, teacher.
+        loss: See `feature_loss`.
+        loss_on: See `feature_loss`.
+        weights: Of the losses by the name of their prediction, see `weighted_losses`.
+    """
+
+    no_decay = frozenset({"pos_embed", "cls_token"})  # the mask token is decayed, as published
+    trained_model: MaskedModel
+
+    def __init__(
+        self,
+        model: MaskedModel,
+        teacher: Teacher,
+        description: Mapping[str, Any],
+        *,
+        loss: str = "cosine",
+        loss_on: str = "masked",
+        weights: Mapping[str, float] | None = None,
+    ):
+        super().__init__()
+        self.trained_model = model
+        self.teacher = teacher
+        self.description = dict(description)
+        self.loss, self.loss_on, self.weights = loss, loss_on, dict(weights or {})
+        self.depths = tuple(len(stage.blocks) for stage in model.backbone.stages)  # type: ignore[arg-type]
+        self.num_layers = num_layers(self.depths)
+        self._first_rank: float | None = None
+        self._warned = False
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a micro-batch, and the effective rank of targets that could collapse."""
+        names = self.trained_model.names
+        if "teacher_image" in batch:
+            targets = self.teacher.targets(batch["teacher_image"], names)
+        else:
+            targets = {name: batch[TARGET + name] for name in names}
+        predictions = self.trained_model.predict(batch["image"], batch["masked"])
+        losses = weighted_losses(
+            predictions, targets, batch["masked"], weights=self.weights, loss=self.loss, loss_on=self.loss_on
+        )
+        return losses if self.teacher.rank is None else {**losses, "target_rank": self.teacher.rank}
+
+    def after_step(self, progress: float) -> None:
+        """Lets a moving-average teacher follow."""
+        self.teacher.follow(self.trained_model, progress)
+
+    def compile_model(self) -> None:
+        """Compiles the student; the teacher runs as it is."""
+        self.trained_model.predict = torch.compile(self.trained_model.predict)  # type: ignore[method-assign]
+
+    def warning(self, figures: Mapping[str, float]) -> str | None:
+        """Says once when the targets collapse onto half of the directions they began with."""
+        rank = figures.get("target_rank")
+        if rank is None:
+            return None
+        if self._first_rank is None:
+            self._first_rank = rank
+        if self._warned or rank >= COLLAPSED * self._first_rank:
+            return None
+        self._warned = True
+        return (
+            f"the targets collapse: their effective rank is {rank:.1f}, and was {self._first_rank:.1f} at the start; "
+            "what is learnt from here on is worth little. Try teacher.whiten=true predictor=mlp color_jitter=0.4, a "
+            "lower lr, or teacher=timm:NAME"
+        )
+
+    @torch.no_grad()
+    def look(self, batch: Batch) -> dict[str, Tensor]:
+        """What there is to see: targets and predictions at 1/16 [B, N, D], and the pyramid's levels in cells."""
+        model = self.trained_model
+        shown = next(name for name in ("merged", "trunk", "stride16") if name in model.names)
+        with in_one_process():
+            targets = self.teacher.targets(batch["teacher_image"], model.names)
+        levels = zip(("level4", "level8", "level16"), model.levels(batch["image"]), strict=True)
+        return {
+            "target": targets[shown].squeeze(2),
+            "prediction": model.predict(batch["image"], batch["masked"])[shown].squeeze(2),
+            **dict(levels),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Name and arguments of the student, normalisation, px, teacher and acceleration."""
+        acceleration = self.trained_model.backbone.acceleration
+        return {"task": "pretrain", **self.description, "acceleration": acceleration.to_dict()}
+
+    def layer_id(self, name: str) -> int:
+        """Layer of a parameter (unused without layer decay)."""
+        return layer_id(name.removeprefix(BACKBONE), self.depths)
+
+    def fixed_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of a teacher that is no moving average."""
+        return self.teacher.parameters() if self.teacher.fixed else ()
+
+    def extra_state(self) -> dict[str, Any]:
+        """The moving average, where the teacher is one, and what is known of its targets."""
+        if not isinstance(self.teacher, EmaTeacher):
+            return {}
+        return {"teacher": self.teacher.state_dict(), "first_rank": self._first_rank, "warned": self._warned}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Restores the moving average."""
+        if "teacher" in state:
+            self.teacher.load_state_dict(state["teacher"])
+        self._first_rank, self._warned = state.get("first_rank"), state.get("warned", False)

@@ -1,0 +1,1 @@
+"""Segmentation heads, a file each."""

@@ -1,0 +1,186 @@
+"""What a panoptic segmentation is."""
+
+import functools
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastitpn.data.segmentation.formats.panoptic import read_segments
+from fastitpn.data.segmentation.panoptic_codes import (
+    LABEL_BITS,
+    Codes,
+    Segment,
+    codes_of_ids,
+    colors_of_ids,
+    ids_of_codes,
+)
+from fastitpn.files import replacing
+from fastitpn.reporting.overlays import with_legend
+from fastitpn.tasks.segment.panoptic_pictures import segment_overlay
+from fastitpn.tasks.segment.results import ClassShare, Segmentation
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanopticSegmentation(Segmentation):
+    """The segment of each pixel of one image; what is said of classes is true of it as well.
+
+    Attributes:
+        mask: The codes of the segments [H, W], see `data.panoptic_codes`, or the PNG of their ids.
+        segments: Things and stuff, the largest first; in PNG and JSON their ids are 1, 2, ... in this order.
+    """
+
+    segments: tuple[Segment, ...]
+
+    @functools.cached_property
+    def codes(self) -> Codes:
+        """Int32 [H, W]: for each pixel the code of its segment.
+
+        Raises:
+            InputError: They were written to a file that is gone.
+        """
+        if isinstance(self.mask, Path):
+            return codes_of_ids(read_segments(self.mask), self.segments)
+        return self.mask.astype(np.int32)
+
+    @functools.cached_property
+    def labels(self) -> NDArray[np.uint8]:
+        """[H, W]: for each pixel the place of its class in `classes.names`, 255 for none."""
+        return (self.codes & LABEL_BITS).astype(np.uint8)
+
+    def index_image(self) -> Image.Image:
+        """The ids of the segments as COCO has them in PNGs: red + 256 green + 65536 blue; 0 is none."""
+        return Image.fromarray(colors_of_ids(ids_of_codes(self.codes, self.segments)))
+
+    def draw(self, px: int | None = None, *, opacity: float = 0.55, legend: bool = True) -> Image.Image:
+        """The segments in colour over the image, and what the colours of the classes mean.
+
+        Args:
+            px: Longest side of the image in the picture; None for its own size.
+            opacity: Of the colours, 0 to 1.
+            legend: Name the classes below, with the number of their things and their share of the image.
+
+        Raises:
+            InputError: The file is gone.
+        """
+        image, codes = self.source.read(), self.codes
+        if px is not None and px < max(image.size):
+            scale = px / max(image.size)
+            size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+            image = image.resize(size, Image.Resampling.BICUBIC)
+            codes = np.asarray(Image.fromarray(codes).resize(size, Image.Resampling.NEAREST))
+        picture = segment_overlay(image, codes, self.classes.colors, opacity=opacity)
+        if not legend:
+            return picture
+        numbers = self._numbers()
+        return with_legend(
+            picture,
+            [
+                (self.classes.colors[one.label], f"{_counted(one.name, numbers[one.label])} {one.share:.0%}")
+                for one in self.found
+            ],
+        )
+
+    def summary(self, most: int = _NAMED) -> str:
+        """The largest classes in words, things with their number."""
+        numbers = self._numbers()
+        return ", ".join(_counted(one.name, numbers[one.label]) for one in self.found[:most]) or "nothing"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types: index, path, size, the PNG if one was written, and `segments_info` as COCO has it."""
+        ids = ids_of_codes(self.codes, self.segments)
+        return {
+            "index": self.index,
+            "path": None if self.path is None else str(self.path),
+            "width": self.size[0],
+            "height": self.size[1],
+            "mask": str(self.mask) if isinstance(self.mask, Path) else None,
+            "segments_info": [
+                {
+                    "id": number,
+                    "category_id": segment.label + 1,
+                    "name": self.classes.names[segment.label],
+                    "isthing": int(segment.number > 0),
+                    "score": segment.score,
+                    "area": segment.area,
+                    "bbox": _box(ids == number),
+                    "iscrowd": 0,
+                }
+                for number, segment in enumerate(self.segments, start=1)
+            ],
+        }
+
+    def _numbers(self) -> Counter[int]:
+        """Things of each class."""
+        return Counter(segment.label for segment in self.segments if segment.number)
+
+
+def class_shares(segments: Sequence[Segment], names: Sequence[str], pixels: int) -> tuple[ClassShare, ...]:
+    """The classes of segments, the largest first.
+
+    Args:
+        segments: Of an image.
+        names: Of all classes.
+        pixels: Of the image.
+    """
+    shares = []
+    for label in {segment.label for segment in segments}:
+        own = [segment for segment in segments if segment.label == label]
+        area = sum(segment.area for segment in own)
+        confidence = sum(segment.score * segment.area for segment in own) / area
+        shares.append(ClassShare(name=names[label], label=label, share=area / pixels, confidence=confidence))
+    return tuple(sorted(shares, key=lambda one: (-one.share, one.label)))
+
+
+def write_coco_panoptic(
+    results: Sequence[PanopticSegmentation], path: str | os.PathLike[str], *, pngs: Path, root: Path
+) -> Path:
+    """Writes a file of annotations in COCO's panoptic format, which `finetune segment` reads.
+
+    Args:
+        results: With their PNGs on the disk.
+        path: The file; one of that name is replaced when all is written.
+        pngs: Folder that the names of the PNGs begin at.
+        root: Folder that the names of the images begin at.
+
+    Raises:
+        InputError: It could not be written.
+    """
+    images, annotations = [], []
+    for number, one in enumerate(results, start=1):
+        assert one.path is not None
+        assert isinstance(one.mask, Path)
+        found = one.to_json()
+        size = {"width": one.size[0], "height": one.size[1]}
+        images.append({"id": number, "file_name": one.path.relative_to(root).as_posix(), **size})
+        png = one.mask.relative_to(pngs).as_posix()
+        annotations.append({"image_id": number, "file_name": png, "segments_info": found["segments_info"]})
+    classes = results[0].classes
+    categories = [
+        {"id": number, "name": name, "isthing": int(thing)}
+        for number, (name, thing) in enumerate(zip(classes.names, classes.counted, strict=True), start=1)
+    ]
+    path = Path(path)
+    with replacing(path) as file:
+        file.write(json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode())
+    return path
+
+
+def _counted(name: str, number: int) -> str:
+    return f"{number} x {name}" if number else name
+
+
+def _box(mask: NDArray[np.bool_]) -> list[int]:
+    """Left, top, width and height."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    left, top = int(columns[0]), int(rows[0])
+    return [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]

@@ -1,0 +1,203 @@
+"""From a segmentation network to the class of each pixel, or from a panoptic one to its segment."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastitpn.data.segmentation.classes import SegmentationClasses
+from fastitpn.data.segmentation.transforms import SegmentationEval
+from fastitpn.inference.auto_batch import FittingBatch
+from fastitpn.inference.inputs import read_inputs
+from fastitpn.inference.results import Skipped
+from fastitpn.inference.sources import ImageLike, Source, only_source
+from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.panoptic import find_segments
+from fastitpn.tasks.segment.panoptic_results import PanopticSegmentation, class_shares
+from fastitpn.tasks.segment.results import ClassShare, Segmentation, Segmentations
+from fastitpn.tasks.segment.trained import TrainedSegmenter
+from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
+from fastitpn.training.processes.devices import build_fabric
+
+_WORKERS_FROM_IMAGES = 8
+
+
+class SegmentPredictor:
+    """Gives each pixel of images a class, a panoptic network a segment. `fastitpn.load` makes one from a checkpoint.
+
+    Args:
+        model: The network; it is moved to the device and set to evaluation.
+        classes: Names and colours of its classes.
+        views: How it looks at images.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Attributes:
+        classes: Names.
+        views: As given; `dataclasses.replace(predictor.views, flip=True)` makes others to call it with.
+        device: Where it computes.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        *,
+        classes: SegmentationClasses,
+        views: Views,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: str = "auto",
+        precision: str = "auto",
+    ):
+        self._fabric = build_fabric(device, precision=precision)
+        self._classes = classes
+        self.classes = classes.names
+        self.views = views
+        self.device = self._fabric.device
+        self._transform = SegmentationEval(mean=mean, std=std)
+        self._model = model.to(self.device).eval()
+        self._fitting = FittingBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
+
+    @classmethod
+    def of(
+        cls, segmenter: TrainedSegmenter, views: Views | None = None, *, device: str = "auto", precision: str = "auto"
+    ) -> Self:
+        """The one for a network of `load_segmenter`; it looks at whole images, or through windows at large ones."""
+        return cls(
+            segmenter.model,
+            classes=segmenter.classes,
+            views=views or Views(px=segmenter.px, resize=segmenter.resize),
+            mean=segmenter.mean,
+            std=segmenter.std,
+            device=device,
+            precision=precision,
+        )
+
+    def __call__(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        *,
+        views: Views | None = None,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Segmentations:
+        """Predict. The labels of all images are held in memory; for a long folder use `stream`.
+
+        Args:
+            images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
+                arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
+            views: How to look at them; None for `self.views`.
+            workers: Processes that load images, where there are many; 0 loads in this one.
+            on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
+                the result.
+            progress: Show a bar, if this is a terminal.
+
+        Returns:
+            One result for each image, in their order; of a panoptic network each is a `PanopticSegmentation`.
+
+        Raises:
+            InputError: Something given is not an image (in any case), or an image cannot be read.
+        """
+        found = list(self.stream(images, views=views, workers=workers, on_error=on_error, progress=progress))
+        results = tuple(one for one in found if isinstance(one, Segmentation))
+        return Segmentations(results, tuple(one for one in found if isinstance(one, Skipped)))
+
+    def stream(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        *,
+        views: Views | None = None,
+        workers: int = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        progress: bool = False,
+    ) -> Iterator[Segmentation | Skipped]:
+        """The same image by image, so that only one is held in memory. The arguments are those of a call."""
+        inputs = read_inputs(
+            images,
+            self._transform,
+            workers=workers,
+            workers_from=_WORKERS_FROM_IMAGES,
+            on_error=on_error,
+            progress=progress,
+        )
+        with closing(inputs):
+            for [(index, source, pixels)] in inputs:
+                if isinstance(pixels, Skipped):
+                    yield pixels
+                else:
+                    yield self._segment(source, index, pixels, views or self.views)
+
+    def prepare(self, image: ImageLike) -> Callable[[], Segmentation]:
+        """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        source = only_source(image)
+        pixels = self._transform(source.read())
+        return lambda: self._segment(source, 0, pixels, self.views)
+
+    @torch.inference_mode()
+    def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:
+        height, width = pixels.shape[-2:]
+        if self._classes.panoptic:
+            return self._panoptic(source, index, pixels, views)
+        with self._fabric.autocast():
+            scores = self._scores(pixels.to(self.device), views)
+            labels, sure = (part.cpu().numpy() for part in label_map(scores, height, width))
+        return Segmentation(
+            index=index,
+            path=source.path,
+            size=(width, height),
+            classes=self._classes,
+            found=self._found(labels, sure),
+            mask=labels,
+            source=source,
+        )
+
+    def _panoptic(self, source: Source, index: int, pixels: Tensor, views: Views) -> PanopticSegmentation:
+        height, width = pixels.shape[-2:]
+        image, counted = pixels.to(self.device), self._classes.counted
+        with self._fabric.autocast():
+            codes, segments = self._fitting(lambda _: find_segments(self._model, image, views, counted), 1)
+        return PanopticSegmentation(
+            index=index,
+            path=source.path,
+            size=(width, height),
+            classes=self._classes,
+            found=class_shares(segments, self.classes, height * width),
+            mask=codes,
+            source=source,
+            segments=tuple(segments),
+        )
+
+    def _scores(self, pixels: Tensor, views: Views) -> Tensor:
+        """What the network says, through as many windows at a time as fit into memory."""
+        sizes = views.sizes(*pixels.shape[-2:])
+        windows = views.batch if any(views.slides(*size) for size in sizes) else 1
+        return self._fitting(lambda size: log_probabilities(self._model, pixels, replace(views, batch=size)), windows)
+
+    def _found(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
+        counts = np.bincount(labels.ravel(), minlength=len(self.classes))
+        sums = np.bincount(labels.ravel(), weights=sure.ravel(), minlength=len(self.classes))
+        return tuple(
+            ClassShare(
+                name=self.classes[label],
+                label=label,
+                share=float(counts[label] / labels.size),
+                confidence=float(sums[label] / counts[label]),
+            )
+            for label in np.argsort(-counts, kind="stable").tolist()
+            if counts[label]
+        )
+
+    def __repr__(self) -> str:
+        return f"SegmentPredictor({len(self.classes)} classes, {self.views.px} px, on {self.device})"

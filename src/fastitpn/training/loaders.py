@@ -1,0 +1,119 @@
+"""Loaders for training, which can begin at any step, and for evaluation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fastitpn.config.runs import TrainingConfig
+from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
+from fastitpn.data.images.folders import LabelledImages
+from fastitpn.data.images.transforms import classify_eval
+from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
+from fastitpn.data.segmentation.images import MaskedImages
+from fastitpn.data.segmentation.transforms import SegmentationEval
+from fastitpn.training.sampler import StepSampler
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+CACHE_MIB = 1024
+"""Memory for decoded images, shared out among the processes that load them."""
+WORKERS_FROM_BATCHES = 20
+"""Fewer batches than this are evaluated without processes of their own; the cache then outlives an epoch."""
+
+
+def training_loader(
+    dataset: SeededDataset,
+    config: TrainingConfig,
+    fabric: "Fabric",
+    steps: int,
+    *,
+    to_batch: Callable[[list[Sample]], dict[str, Any]] = collate,
+    kinds: Sequence[int] | None = None,
+) -> Callable[[int], DataLoader[Any]]:
+    """A function that makes the loader of a run from a given step on.
+
+    Args:
+        dataset: What it loads.
+        config: Of the run.
+        fabric: Of the run.
+        steps: Of the whole run.
+        to_batch: Makes a batch of samples.
+        kinds: As in `StepSampler`.
+    """
+
+    def make(start_step: int) -> DataLoader[Any]:
+        sampler = StepSampler(
+            len(dataset),
+            config.batch,
+            steps,
+            config.seed,
+            start_step,
+            fabric.global_rank,
+            fabric.world_size,
+            accumulate=config.accumulate,
+            group_sizes=dataset.images.source.group_sizes,
+            kinds=kinds,
+        )
+        return DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=config.workers,
+            collate_fn=to_batch,
+            pin_memory=fabric.device.type == "cuda",
+            prefetch_factor=4 if config.workers else None,
+        )
+
+    return make
+
+
+def evaluation_loader(
+    images: LabelledImages, px: int, mean: Sequence[float], std: Sequence[float], *, batch: int, workers: int
+) -> DataLoader[Any]:
+    """Images and labels in their order, nothing random."""
+    dataset = EvaluationDataset(
+        images.paths, classify_eval(px, mean=mean, std=std), labels=images.labels, cache_mib=cache_mib(workers)
+    )
+    workers = workers if len(images) > WORKERS_FROM_BATCHES * batch else 0
+    return DataLoader(
+        dataset,
+        batch_size=batch,
+        num_workers=workers,
+        collate_fn=collate,
+        generator=torch.Generator(),  # else making an iterator draws from the run's
+    )
+
+
+def masked_loader(
+    images: MaskedImages, mean: tuple[float, ...], std: tuple[float, ...], *, workers: int
+) -> DataLoader[Any]:
+    """Images and masks one by one in their order and their own size, nothing random."""
+    dataset = SegmentEvaluationDataset(images, SegmentationEval(mean=mean, std=std), cache_mib=cache_mib(workers))
+    return DataLoader(
+        dataset,
+        batch_size=1,
+        num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,
+        collate_fn=collate,
+        generator=torch.Generator(),  # else making an iterator draws from the run's
+    )
+
+
+def one_by_one(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[tuple[Tensor, Tensor]]:
+    """Images [3, H, W] and masks [H, W] of a loader, on the device."""
+    for batch in loader:
+        moved = fabric.to_device(batch)
+        yield moved["image"][0], moved["mask"][0]
+
+
+def on_device(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[dict[str, Any]]:
+    """Batches of a loader on the device of a run."""
+    for batch in loader:
+        yield fabric.to_device(batch)
+
+
+def cache_mib(workers: int) -> int:
+    """Memory for decoded images in each process that loads them, in MiB."""
+    return CACHE_MIB // max(1, workers)

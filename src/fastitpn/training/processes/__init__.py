@@ -1,0 +1,1 @@
+"""Several processes: devices, launching, sharding, and what happens when one of them fails."""

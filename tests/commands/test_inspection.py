@@ -1,0 +1,204 @@
+import io
+
+import pytest
+import torch
+from inference_example import CLASSES, PX
+from rich.console import Console
+from safetensors.torch import save_file
+
+import fastitpn
+from fastitpn.cli.main import main
+from fastitpn.commands.inspection import inspect
+from fastitpn.errors import InputError
+from fastitpn.runs.checkpoint import save_checkpoint
+
+
+@pytest.fixture
+def published(model, tmp_path):
+    """A classifier as the published code saves it, in fp16."""
+    tensors = {name: tensor.half() for name, tensor in fastitpn.to_official_names(model.state_dict()).items()}
+    torch.save({"module": tensors, "epoch": 3}, tmp_path / "published.pt")
+    return tmp_path / "published.pt"
+
+
+def test_our_classifier(checkpoint):
+    seen = inspect(checkpoint)
+    assert seen.what == "classifier, a checkpoint of fastitpn (task classify, step 300)"
+    assert (seen.kind, seen.published, seen.task, seen.step) == ("classifier", False, "classify", 300)
+    assert (seen.model, seen.depths, seen.embed_dim) == ("fastitpn_nano", (1, 1, 6), 192)
+    assert (seen.px, seen.num_tokens, seen.in_chans) == (PX, 4, 3)
+    assert (seen.num_classes, seen.classes) == (5, tuple(CLASSES))
+    assert (seen.pyramid_dim, seen.pyramid_hidden, seen.teacher_dim) == (None, None, None)
+    assert (seen.nesting, seen.dtypes) == ("weights", {"float32": seen.num_tensors})
+    [verdict] = seen.verdicts
+    assert verdict.ok
+    assert verdict.model == f"create_model('fastitpn_nano', img_size={PX}, num_classes=5)"
+    assert verdict.sentence == f"{seen.num_tensors} of {seen.num_tensors} tensors loaded (100.0% of parameters)"
+
+
+def test_figures_are_those_of_the_model(checkpoint, model):
+    seen = inspect(checkpoint)
+    assert seen.num_tensors == len(model.state_dict())
+    assert seen.num_parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_our_pretraining_checkpoint_gets_both_verdicts(pretrained):
+    seen = inspect(pretrained)
+    assert seen.what == "pre-training weights, a checkpoint of fastitpn (task pretrain, step 7)"
+    assert (seen.pyramid_dim, seen.pyramid_hidden, seen.teacher_dim, seen.num_classes) == (64, 170, 96, 0)
+    first, second = seen.verdicts
+    assert first.ok
+    assert second.ok
+    assert first.model == f"create_pretraining_model('fastitpn_nano', img_size={PX}, teacher_dim=96)"
+    assert first.sentence.endswith("(100.0% of parameters)")
+    assert second.model == f"create_model('fastitpn_nano', img_size={PX})"
+    for part in ("set aside: used in pre-training only", "set aside: pyramid", "fc_norm and head start fresh"):
+        assert part in second.sentence
+
+
+def test_a_published_file(published, model):
+    seen = inspect(published)
+    assert seen.what == "classifier, with the published names"
+    assert (seen.published, seen.nesting, seen.classes, seen.task) == (True, "module", None, None)
+    assert seen.num_tensors == len(fastitpn.to_official_names(model.state_dict())) > len(model.state_dict())
+    assert seen.dtypes == {"float16": seen.num_tensors}
+    assert seen.verdicts[0].ok
+    assert "classes       5, without names" in str(seen)
+    assert seen.acceleration is None
+    assert "acceleration" not in str(seen)
+
+
+@pytest.mark.parametrize("nesting", [None, "model", "state_dict"])
+def test_other_nestings(model, tmp_path, nesting):
+    weights = model.state_dict()
+    torch.save(weights if nesting is None else {nesting: weights, "optimizer": {}}, tmp_path / "a.pth")
+    seen = inspect(tmp_path / "a.pth")
+    assert seen.nesting == nesting
+    assert seen.what == "classifier, with names of fastitpn"
+
+
+def test_the_format_before_zip_files(model, tmp_path):
+    torch.save({"model": model.state_dict()}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    assert inspect(tmp_path / "a.pt").nesting == "model"
+
+
+def test_safetensors(model, tmp_path):
+    save_file(dict(model.state_dict()), tmp_path / "a.safetensors")
+    seen = inspect(tmp_path / "a.safetensors")
+    assert (seen.nesting, seen.kind) == (None, "classifier")
+
+
+def test_a_trunk_with_a_pyramid(tmp_path):
+    model = fastitpn.create_model("fastitpn_nano", pyramid=True, num_classes=0, global_pool="", pyramid_dim=96)
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    seen = inspect(tmp_path / "a.pt")
+    assert seen.what == "trunk without a head, with names of fastitpn"
+    assert (seen.pyramid_dim, seen.pyramid_hidden) == (96, 256)
+    assert seen.verdicts[0].model == "create_model('fastitpn_nano', pyramid=True, pyramid_dim=96, num_classes=0)"
+    assert seen.verdicts[0].ok
+
+
+def test_the_call_in_a_verdict_builds_the_model(tmp_path):
+    arguments = {"img_size": (48, 32), "num_classes": 3, "init_values": 0.0, "in_chans": 4, "class_token": True}
+    model = fastitpn.create_model("fastitpn_nano", swiglu=False, **arguments)
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    seen = inspect(tmp_path / "a.pt")
+    assert (seen.px, seen.num_tokens, seen.in_chans) == (None, 6, 4)
+    arguments = {"num_classes": 3, "init_values": 0.0, "in_chans": 4, "class_token": True, "swiglu": False}
+    for name, value in arguments.items():
+        assert f"{name}={value!r}" in seen.verdicts[0].model
+
+
+def test_a_size_without_a_name(tmp_path):
+    model = fastitpn.create_model("fastitpn_nano", depths=(1, 1, 2), num_classes=3)
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    seen = inspect(tmp_path / "a.pt")
+    assert seen.model is None
+    assert "no named size (blocks 1-1-2, width 192)" in str(seen)
+    assert seen.verdicts[0].ok
+    assert "depths=(1, 1, 2)" in seen.verdicts[0].model
+
+
+def test_a_named_model_to_compare_with(checkpoint):
+    [verdict] = inspect(checkpoint, "fastitpn_nano").verdicts
+    assert verdict.ok
+    assert "pos_embed resized 2x2 -> 4x4 (bicubic)" in verdict.sentence
+    [verdict] = inspect(checkpoint, "fastitpn_tiny").verdicts
+    assert not verdict.ok
+    assert verdict.sentence.startswith("these are weights of fastitpn_nano, the model has embed_dim=384")
+    assert str(verdict).startswith("DOES NOT FIT create_model('fastitpn_tiny', num_classes=5)")
+
+
+def test_weights_with_something_missing_do_not_fit(content, tmp_path):
+    weights = {name: tensor for name, tensor in content["weights"].items() if name != "stages.0.blocks.0.mlp.fc1.bias"}
+    save_checkpoint(tmp_path / "a.ckpt", {**content, "weights": weights})
+    [verdict] = inspect(tmp_path / "a.ckpt").verdicts
+    assert not verdict.ok
+    assert "1 MISSING: stages.0.blocks.0.mlp.fc1.bias" in verdict.sentence
+
+
+def test_the_command_line_prints_all_of_it(pretrained, capsys):
+    assert main(["inspect", str(pretrained)]) == 0
+    printed = capsys.readouterr().out
+    assert printed == f"{inspect(pretrained)}\n"
+    assert "pyramid       64 channels, 170 hidden" in printed
+    assert "acceleration  off" in printed
+    assert printed.count("verdict       fits ") == 2
+    assert "verdict       fits create_model" in printed
+
+
+def test_the_table_on_a_terminal(checkpoint):
+    file = io.StringIO()
+    Console(file=file, width=200, force_terminal=True).print(inspect(checkpoint))
+    assert "[bold]oak" in file.getvalue()
+    assert "\x1b[32mfits create_model" in file.getvalue()
+
+
+def test_names_are_shown_and_not_obeyed(content, tmp_path):
+    save_checkpoint(tmp_path / "a.ckpt", {**content, "classes": [f"\x1b[2J{n}" for n in range(5)]})
+    file = io.StringIO()
+    Console(file=file, width=200, force_terminal=True).print(inspect(tmp_path / "a.ckpt"))
+    assert "\x1b[2J" not in file.getvalue() + str(inspect(tmp_path / "a.ckpt"))
+
+
+def test_long_lists_of_classes_are_cut(tmp_path, content):
+    weights = {
+        name: torch.zeros(30, *tensor.shape[1:]) if name.startswith("head.") else tensor
+        for name, tensor in content["weights"].items()
+    }
+    save_checkpoint(tmp_path / "a.ckpt", {**content, "classes": [f"c{n}" for n in range(30)], "weights": weights})
+    assert "classes       30: c0, c1, c2, c3, c4, c5, c6, c7, ...\n" in str(inspect(tmp_path / "a.ckpt"))
+
+
+def test_code_in_a_file_is_refused_and_not_run(malicious, capsys):
+    path, trace = malicious
+    assert main(["inspect", str(path)]) == 2
+    assert "refused to load: the file wants to call" in capsys.readouterr().err
+    assert not trace.exists()
+
+
+def test_weights_of_something_else(tmp_path):
+    torch.save({"layer1.weight": torch.zeros(2)}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match="these are not Fast-iTPN weights"):
+        inspect(tmp_path / "a.pt")
+    linear = {f"blocks.{n}.reduction.weight": torch.zeros(2, 2) for n in (3, 7)}
+    torch.save(linear, tmp_path / "b.pt")
+    with pytest.raises(InputError, match="iTPN \\(the earlier model\\), not of Fast-iTPN"):
+        inspect(tmp_path / "b.pt")
+
+
+def test_what_is_not_there(checkpoint, tmp_path):
+    with pytest.raises(InputError, match="no such weights file"):
+        inspect(tmp_path / "a.pt")
+    with pytest.raises(InputError, match="no model is named 'fastitpn_tino'") as caught:
+        inspect(checkpoint, "fastitpn_tino")
+    assert "fastitpn_tiny" in caught.value.fix
+
+
+def test_a_segmentation(segmenter_run):
+    seen = inspect(segmenter_run.directory)
+    assert (seen.task, seen.num_classes, seen.classes[0]) == ("segment", 4, "background")
+    assert seen.what.startswith("segmentation network with the head linear, a checkpoint of fastitpn")
+    [verdict] = seen.verdicts
+    assert verdict.ok
+    assert "set aside: head of another task, such as segmentation" in verdict.sentence

@@ -1,0 +1,183 @@
+"""COCO's panoptic annotations as labels of pixels, and as segments."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses, distinct_colors
+from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
+from fastitpn.data.segmentation.formats.panoptic import read_segments
+from fastitpn.data.segmentation.images import MaskFolders, segmentation_images, segmentation_split
+from fastitpn.data.segmentation.panoptic_codes import crowd_code, thing_code
+from fastitpn.data.segmentation.transforms import SegmentationEval
+from fastitpn.errors import InputError
+
+CAT, SKY, HERD, NOTHING = 7, 70_000, 300, 0
+ROWS = [[NOTHING, CAT, CAT, SKY], [HERD, CAT, SKY, SKY], [HERD, HERD, SKY, SKY]]
+
+
+def make(folder: Path, part: str = "train2017", count: int = 1, change: Callable[[dict], object] | None = None) -> Path:
+    """As COCO has it: `annotations/panoptic_PART.json`, its PNGs beside it, the images in `PART`."""
+    pngs = folder / "annotations" / f"panoptic_{part}"
+    pngs.mkdir(parents=True)
+    (folder / part).mkdir()
+    numbers = np.array(ROWS)
+    pixels = np.stack([numbers % 256, numbers // 256 % 256, numbers // 256**2], -1).astype(np.uint8)
+    segments = [
+        {"id": CAT, "category_id": 17, "iscrowd": 0},
+        {"id": SKY, "category_id": 187, "iscrowd": 0},
+        {"id": HERD, "category_id": 17, "iscrowd": 1},
+    ]
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.jpg", "width": 4, "height": 3} for n in range(count)],
+        "annotations": [{"image_id": n, "file_name": f"{n}.png", "segments_info": segments} for n in range(count)],
+        "categories": [{"id": 187, "name": "sky", "isthing": 0}, {"id": 17, "name": "cat", "isthing": 1}],
+    }
+    for number in range(count):
+        Image.new("RGB", (4, 3)).save(folder / part / f"{number}.jpg")
+        Image.fromarray(pixels).save(pngs / f"{number}.png")
+    if change is not None:
+        change(content)
+    file = folder / "annotations" / f"panoptic_{part}.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_labels_by_hand(tmp_path):
+    """What is no segment or a crowd is left out; ids are read from all three channels."""
+    make(tmp_path, "val2017")
+    images = segmentation_images(MaskFolders(data=tmp_path))
+    assert images.classes.names == ("cat", "sky")
+    expected = np.array([[IGNORE, 0, 0, 1], [IGNORE, 0, 1, 1], [IGNORE, IGNORE, 1, 1]])
+    assert np.array_equal(images.labels(0), expected)
+    assert images.labels(0).dtype == np.uint8
+    assert np.array_equal(pickle.loads(pickle.dumps(images)).labels(0), expected)
+    assert np.array_equal(read_segments(tmp_path / "annotations/panoptic_val2017/0.png"), ROWS)
+
+
+def test_parts(tmp_path):
+    make(tmp_path, "train2017", 2)
+    make(tmp_path, "val2017", 1)
+    train, val = segmentation_split(MaskFolders(data=tmp_path))
+    assert (len(train), len(val)) == (2, 1)
+    assert train.images[0].parent.name == "train2017"
+
+
+def test_some_of_a_single_file_are_held_out(tmp_path):
+    file = make(tmp_path, count=4)
+    train, val = segmentation_split(MaskFolders(data=file), val_ratio=0.25)
+    assert (len(train), len(val)) == (3, 1)
+    other = make(tmp_path / "other", "extra", count=2)
+    train, val = segmentation_split(MaskFolders(data=file), other)
+    assert (len(train), len(val)) == (4, 2)
+
+
+def test_labels_are_those_of_the_model_by_name(tmp_path):
+    file = make(tmp_path)
+    names = ("sky", "tree", "cat")
+    images = segmentation_images(
+        MaskFolders(data=file), SegmentationClasses(names=names, colors=distinct_colors(names))
+    )
+    assert set(np.unique(images.labels(0))) == {0, 2, IGNORE}
+    with pytest.raises(InputError, match="none of the classes: cat"):
+        segmentation_images(
+            MaskFolders(data=file), SegmentationClasses(names=("sky", "sea"), colors=distinct_colors(("sky", "sea")))
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda made: made["annotations"][1]["segments_info"].pop(),
+            r"1\.png: segment 300, image 1: 3 pixels of it, and segments_info has no such id",
+        ),
+        (
+            lambda made: made["annotations"][1]["segments_info"][1].update(category_id=5),
+            r"1\.png: segment 70000, image 1: its category 5 is none of the categories",
+        ),
+        (lambda made: made["annotations"][1].update(file_name="no.png"), r"no\.png: there is no such file"),
+        (lambda made: made["annotations"][1].update(image_id=99), "segments of a missing image"),
+    ],
+)
+def test_what_is_wrong_is_named_or_left_out(tmp_path, capsys, change, message):
+    def change_second(made):
+        made["annotations"][1] = json.loads(json.dumps(made["annotations"][1]))
+        change(made)
+
+    file = make(tmp_path, count=3, change=change_second)
+    with pytest.raises(InputError, match=message):
+        segmentation_images(MaskFolders(data=file))
+    assert len(segmentation_images(MaskFolders(data=file, on_error="skip"))) == 2
+    assert "1 image left out" in capsys.readouterr().out
+
+
+def test_segments_of_another_size(tmp_path):
+    file = make(tmp_path)
+    Image.new("RGB", (5, 3)).save(tmp_path / "train2017" / "0.jpg")
+    with pytest.raises(InputError, match=r"0.png is 4x3 px, 0.jpg 5x3 px"):
+        segmentation_images(MaskFolders(data=file))
+
+
+class TestPanoptic:
+    """Segments, and not classes alone."""
+
+    def test_codes_by_hand(self, tmp_path):
+        """Things have numbers, stuff has none; a crowd is of no class, and of its own class no false alarm."""
+        make(tmp_path, "val2017")
+        images = segmentation_images(MaskFolders(data=tmp_path, panoptic=True))
+        assert (images.classes.things, images.classes.counted) == (("cat",), (True, False))
+        cat, sky, herd = thing_code(0, 1), 1, crowd_code(0)
+        expected = [[IGNORE, cat, cat, sky], [herd, cat, sky, sky], [herd, herd, sky, sky]]
+        assert images.codes(0).tolist() == expected
+        assert images.codes(0).dtype == np.int32
+        assert set(np.unique(images.labels(0))) == {0, 1, IGNORE}
+
+    def test_data_sets_give_codes(self, tmp_path):
+        make(tmp_path, "val2017")
+        normal = SegmentationEval(mean=(0.5,) * 3, std=(0.5,) * 3)
+        for panoptic, numbers in ((False, {0, 1, IGNORE}), (True, {1, 256, IGNORE, crowd_code(0)})):
+            images = segmentation_images(MaskFolders(data=tmp_path, panoptic=panoptic))
+            assert set(SegmentEvaluationDataset(images, normal)[0]["mask"].unique().tolist()) == numbers
+
+    def test_things_are_those_of_the_file(self, tmp_path):
+        file = make(tmp_path, count=4)
+        train, val = segmentation_split(MaskFolders(data=file, panoptic=True), val_ratio=0.25)
+        assert train.classes == val.classes
+        assert train.classes.things == ("cat",)
+        assert segmentation_images(MaskFolders(data=file), train.classes).codes(0).max() > IGNORE
+
+    def test_other_data_has_no_segments(self, segment_scenes, detect_scenes):
+        for data in (segment_scenes, detect_scenes):
+            with pytest.raises(InputError, match="no panoptic annotations in this data"):
+                segmentation_split(MaskFolders(data=data, panoptic=True))
+            with pytest.raises(InputError, match="no panoptic annotations in this data"):
+                segmentation_images(MaskFolders(data=data, panoptic=True))
+
+    def test_scenes(self, panoptic_scenes):
+        """Stuff is one segment, of two channels are made the ids, and areas and boxes are right."""
+        train, val = segmentation_split(MaskFolders(data=panoptic_scenes, panoptic=True))
+        assert (len(train), len(val)) == (10, 5)
+        assert train.classes.names == ("background", "mammal", "produce", "building", "plant")
+        assert train.classes.things == ("mammal", "produce", "building")
+        listed = json.loads((panoptic_scenes / "annotations" / "panoptic_val.json").read_text())["annotations"]
+        for one in listed:
+            ids = read_segments(panoptic_scenes / "annotations" / "panoptic_val" / one["file_name"])
+            assert {segment["id"] for segment in one["segments_info"]} == set(np.unique(ids))
+            for segment in one["segments_info"]:
+                assert segment["area"] == (ids == segment["id"]).sum()
+        assert max(segment["id"] for one in listed for segment in one["segments_info"]) > 255
+
+
+def test_several_problems_of_an_image_leave_out_one(tmp_path, capsys):
+    def change(made):
+        made["annotations"][1] = {**made["annotations"][1], "segments_info": []}
+
+    file = make(tmp_path, count=3, change=change)
+    assert len(segmentation_images(MaskFolders(data=file, on_error="skip"))) == 2
+    assert "1 image left out (3 x unknown segment)" in capsys.readouterr().out

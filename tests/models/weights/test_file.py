@@ -1,0 +1,295 @@
+"""Reading weights: what they are, and that nothing in them ever runs."""
+
+import argparse
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from published import CASES, nano, reference_classifier, reference_pretraining, small_model
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.weights.file import read_weights
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    return reference_classifier("meanpool").state_dict()
+
+
+# ------------------------------------------------------------------ the forms of a file
+
+
+def save_training_file(content: Any, path: Path) -> None:
+    """As the published training writes: beside the weights there are an optimizer's state and the command line."""
+    extra = {"epoch": 3, "args": argparse.Namespace(lr=1e-4, model="base"), "skipped": {1, 2}, "shape": torch.Size([2])}
+    torch.save({**content, **extra}, path)
+
+
+FORMS: dict[str, Callable[[State, Path], None]] = {
+    "bare.pth": lambda state, path: torch.save(state, path),
+    "bare in the old format.pt": lambda state, path: torch.save(state, path, _use_new_zipfile_serialization=False),
+    "under model.pt": lambda state, path: save_training_file({"model": state}, path),
+    "under module.pt": lambda state, path: save_training_file({"module": state}, path),
+    "under state_dict.ckpt": lambda state, path: save_training_file({"state_dict": state}, path),
+    "from DistributedDataParallel.bin": lambda state, path: torch.save(
+        {"model": {f"module.{name}": tensor for name, tensor in state.items()}}, path
+    ),
+    "compiled, in parallel.pth": lambda state, path: torch.save(
+        {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()}, path
+    ),
+    "in a tracker.pth": lambda state, path: torch.save(
+        {f"encoder.body.{name}": tensor for name, tensor in state.items()}, path
+    ),
+    "plain.safetensors": lambda state, path: save_file(state, path),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form(form: str, state: State, tmp_path: Path) -> None:
+    expected = read_weights(state)
+    FORMS[form](state, tmp_path / form)
+    for source in (tmp_path / form, str(tmp_path / form)):
+        file = read_weights(source)
+        assert file.source == str(tmp_path / form)
+        assert file.tensors.keys() == expected.tensors.keys()
+        assert all(torch.equal(tensor, expected.tensors[name]) for name, tensor in file.tensors.items())
+
+
+def test_our_checkpoint_and_run_directory(tmp_path: Path) -> None:
+    model = small_model()
+    checkpoint = {
+        "format": "fastitpn-1",
+        "task": "classify",
+        "classes": ["cat", "dog"],
+        "weights": model.state_dict(),
+        "training": {"weights": {}},
+    }
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({**checkpoint, "task": "last"}, tmp_path / "checkpoints" / "last.ckpt")
+    assert read_weights(tmp_path).checkpoint["task"] == "last"
+    torch.save(checkpoint, tmp_path / "checkpoints" / "best.ckpt")
+    file = read_weights(tmp_path)
+    assert file.checkpoint == {"format": "fastitpn-1", "task": "classify", "classes": ["cat", "dog"]}
+    assert file.source.endswith("best.ckpt")
+    assert all(torch.equal(file.tensors[name], tensor) for name, tensor in model.state_dict().items())
+
+
+# ------------------------------------------------------------------ what they are
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_arguments_build_the_model_of_the_file(case: str) -> None:
+    file = read_weights(reference_classifier(case).state_dict())
+    assert file.kind == "classifier"
+    arguments = {"img_size": (64, 96), **file.arguments()}  # no square table, no size
+    model = FastITPN(embed_dim=file.embed_dim, depths=file.depths, num_heads=2, num_classes=10, **arguments)
+    assert {name: p.shape for name, p in model.named_parameters()} == {
+        name: tensor.shape for name, tensor in file.tensors.items()
+    }
+
+
+@pytest.mark.parametrize(("fpn_dim", "fpn_hidden", "teacher_dim"), [(32, 85, 24), (32, 128, 8), (64, 170, 24)])
+def test_pretraining_widths_are_read_off_the_tensors(fpn_dim: int, fpn_hidden: int, teacher_dim: int) -> None:
+    reference = reference_pretraining(fpn_dim=fpn_dim, fpn_hidden=fpn_hidden, teacher_dim=teacher_dim)
+    file = read_weights(reference.state_dict())
+    assert file.kind == "pre-training"
+    assert (file.pyramid_dim, file.pyramid_hidden, file.teacher_dim) == (fpn_dim, fpn_hidden, teacher_dim)
+    assert (file.px, file.in_chans, file.num_classes, file.pyramid_depth) == (64, 3, 0, 1)
+    assert file.num_parameters == sum(p.numel() for p in reference.parameters())
+    model = FastITPN(embed_dim=64, depths=(1, 1, 2), num_heads=2, num_classes=0, global_pool="", **file.arguments())
+    assert (model.pyramid.dim, model.pyramid.hidden) == (fpn_dim, fpn_hidden)
+
+
+def test_named_sizes_are_recognised() -> None:
+    file = read_weights(nano(num_classes=3, in_chans=6).state_dict())
+    assert (file.model, file.depths, file.num_classes, file.in_chans) == ("fastitpn_nano", (1, 1, 6), 3, 6)
+    headless = read_weights(nano(num_classes=0, global_pool="").state_dict())
+    assert (headless.kind, headless.num_classes, headless.teacher_dim) == ("trunk", 0, None)
+    assert read_weights(small_model().state_dict()).model is None
+
+
+# ------------------------------------------------------------------ files that are wrong
+
+
+@pytest.mark.parametrize("name", ["absent.pth", "absent", "folder/absent.safetensors"])
+def test_no_such_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"no such weights file\n  where: *{tmp_path / name}"):
+        read_weights(tmp_path / name)
+
+
+def test_a_folder_without_weights(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"this folder holds no weights\n(.*\n)*.*checkpoints/best\.ckpt"):
+        read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.5, 0.98])
+def test_truncated(form: str, kept: float, state: State, tmp_path: Path) -> None:
+    path = tmp_path / form
+    FORMS[form](state, path)
+    path.write_bytes(path.read_bytes()[: kept if isinstance(kept, int) else int(kept * path.stat().st_size)])
+    with pytest.raises(InputError, match=r"the file is damaged or no PyTorch file \(.+\)\n  where: ") as caught:
+        read_weights(path)
+    assert "expected:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"\0" * 4096,
+        b"<!DOCTYPE html><html>Not found</html>",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"PK",
+        b"import torch\nfrom pathlib import Path, PurePath\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors", "x"])
+def test_junk(junk: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(junk)
+    with pytest.raises(InputError, match=r"the file is damaged or no PyTorch file"):
+        read_weights(tmp_path / name)
+
+
+def test_random_damage_never_escapes_as_another_error(state: State, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    small = {name: tensor.flatten()[:2].clone() for name, tensor in state.items()}
+    for form in ("bare.pth", "bare in the old format.pt", "plain.safetensors"):
+        FORMS[form](small, tmp_path / form)
+        whole = (tmp_path / form).read_bytes()
+        for _ in range(60):
+            data = bytearray(whole)
+            for place in torch.randint(min(len(data), 3000), (3,), generator=generator).tolist():
+                data[place] = int(torch.randint(256, (), generator=generator))
+            (tmp_path / form).write_bytes(data)
+            with pytest.raises(InputError):  # what still can be read has too small merges
+                read_weights(tmp_path / form)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "the file holds a list, not a state dict"),
+        (torch.zeros(3), "the file holds a Tensor, not a state dict"),
+        ({}, r"no tensors found\n(.*\n)*.*it is empty"),
+        ({"net": {"a": torch.zeros(1)}, "epoch": 3}, r"no tensors found\n(.*\n)*.*'model'.*found 'net', 'epoch'"),
+        ({"model": {"note": "nothing"}}, "no tensors found"),
+        ({"format": "fastitpn-1", "task": "classify"}, "no tensors found"),
+        ({"layer1.weight": torch.zeros(1)}, r"not Fast-iTPN weights\n(.*\n)*.*patch_embed.*found layer1\.weight"),
+    ],
+)
+def test_other_contents(content: Any, message: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(InputError, match=message):
+        read_weights(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none(value: float, state: State) -> None:
+    broken = {name: tensor.clone() for name, tensor in state.items()}
+    broken["blocks.4.attn.k_proj.weight"][3, 5] = value
+    with pytest.raises(InputError, match=r"NaN or infinite .* in blocks\.4\.attn\.k_proj\.weight\n(.*\n)*.*earlier"):
+        read_weights(broken)
+
+
+def test_the_earlier_model_itpn_is_told_apart() -> None:
+    """Its merges are Linear layers and its position table has another name (layout of the published classifier)."""
+    shapes = {
+        "absolute_pos_embed": (1, 16, 64),
+        "patch_embed.proj.weight": (16, 3, 4, 4),
+        "patch_embed.norm.weight": (16,),
+        "blocks.0.gamma_2": (16,),
+        "blocks.0.mlp.fc1.weight": (48, 16),
+        "blocks.1.norm.weight": (64,),
+        "blocks.1.reduction.weight": (32, 64),
+        "blocks.2.mlp.fc1.weight": (96, 32),
+        "blocks.3.reduction.weight": (64, 128),
+        "blocks.4.attn.qkv.weight": (192, 64),
+        "blocks.4.attn.relative_position_bias_table": (49, 2),
+    }
+    with pytest.raises(
+        InputError, match=r"weights of iTPN \(the earlier model\), not of Fast-iTPN\n  where: .*state dict"
+    ):
+        read_weights({name: torch.zeros(shape) for name, shape in shapes.items()})
+
+
+# ------------------------------------------------------------------ files that want to run code
+
+
+class Attack:
+    """Unpickled in the ordinary way, it makes a folder: the sign that code of the file was run."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.canary),)
+
+
+def malicious_zip(attack: Attack, state: State, path: Path) -> None:
+    torch.save({**state, "extra": attack}, path)
+
+
+def malicious_old_format(attack: Attack, state: State, path: Path) -> None:
+    torch.save({**state, "extra": attack}, path, _use_new_zipfile_serialization=False)
+
+
+def malicious_pickle(protocol: int) -> Callable[[Attack, State, Path], None]:
+    return lambda attack, state, path: path.write_bytes(pickle.dumps({"weight": attack}, protocol=protocol))
+
+
+def malicious_member(attack: Attack, state: State, path: Path) -> None:
+    """A zip whose tensors are in order and whose pickle is not PyTorch's."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, pickle.dumps(attack, protocol=2) if name.endswith("data.pkl") else old.read(name))
+
+
+ATTACKS = [
+    pytest.param(malicious_zip, id="zip"),
+    pytest.param(malicious_old_format, id="old format"),
+    *(pytest.param(malicious_pickle(protocol), id=f"pickle protocol {protocol}") for protocol in (0, 2, 4, 5)),
+    pytest.param(malicious_member, id="exchanged pickle"),
+]
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.ckpt", "x.safetensors"])
+@pytest.mark.parametrize("write", ATTACKS)
+def test_nothing_in_a_file_is_run(
+    write: Callable[[Attack, State, Path], None],
+    name: str,
+    state: State,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    canary = tmp_path / "canary"
+    write(Attack(canary), state, tmp_path / name)
+    message = (
+        "the file is damaged" if name.endswith("safetensors") else r"refused to load: the file wants to call .*mkdir"
+    )
+    with pytest.raises(InputError, match=message) as caught:
+        read_weights(tmp_path / name)
+    assert not canary.exists()
+    if name == "x.pth":
+        assert "fix:" in str(caught.value)
+        assert ".safetensors" in str(caught.value)
+
+
+def test_the_canary_sings_when_a_file_is_opened_carelessly(tmp_path: Path) -> None:
+    malicious_zip(Attack(tmp_path / "canary"), {}, tmp_path / "x.pth")
+    torch.load(tmp_path / "x.pth", weights_only=False)
+    assert (tmp_path / "canary").exists()

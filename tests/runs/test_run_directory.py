@@ -1,0 +1,131 @@
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fastitpn.errors import InputError
+from fastitpn.runs.metrics_log import append_row
+from fastitpn.runs.run_directory import RunDirectory, prepare
+
+CONFIG = {"data": Path("photos"), "lr": 1e-5, "betas": (0.9, 0.98), "teacher": {"name": "ema"}, "workers": 2}
+
+
+def test_a_new_run_writes_its_settings_first(tmp_path):
+    run = prepare(tmp_path / "runs" / "a", CONFIG, verb="pretrain")
+    text = (tmp_path / "runs" / "a" / "config.yaml").read_text()
+    assert text.startswith("# Every key of the run. To repeat it: fastitpn pretrain recipe=THIS_FILE\n")
+    assert yaml.safe_load(text) == {
+        "data": "photos",
+        "lr": 1e-5,
+        "betas": [0.9, 0.98],
+        "teacher": {"name": "ema"},
+        "workers": 2,
+    }
+    assert (run.directory / "checkpoints").is_dir()
+    assert run.resume() is None
+
+
+def test_the_same_settings_continue_and_some_keys_may_change(tmp_path):
+    prepare(tmp_path / "a", CONFIG, verb="pretrain")
+    changes = {"workers": 0, "device": "cpu", "out": "elsewhere", "checkpoint_every": 7}
+    run = prepare(tmp_path / "a", {**CONFIG, **changes}, verb="pretrain")
+    assert run.config["workers"] == 2
+
+
+def test_other_settings_are_listed(tmp_path):
+    prepare(tmp_path / "a", CONFIG, verb="pretrain")
+    with pytest.raises(InputError, match="a run with other settings") as caught:
+        prepare(tmp_path / "a", {**CONFIG, "lr": 1e-4, "teacher": {"name": "x"}}, verb="finetune classify")
+    text = str(caught.value)
+    assert "command: pretrain there, finetune classify now" in text
+    assert "lr: 1e-05 there, 0.0001 now" in text
+    assert "teacher.name: 'ema' there, 'x' now" in text
+    assert "workers" not in text
+    assert caught.value.fix == f"out={tmp_path / 'a-2'}, or delete {tmp_path / 'a'}"
+
+
+def test_a_long_list_of_differences_is_cut(tmp_path):
+    prepare(tmp_path / "a", {f"key{number}": 0 for number in range(20)}, verb="pretrain")
+    (tmp_path / "a-2").mkdir()
+    with pytest.raises(InputError) as caught:
+        prepare(tmp_path / "a", {f"key{number}": 1 for number in range(20)}, verb="pretrain")
+    assert str(caught.value).count("there, 1 now") == 8
+    assert "and 12 more" in str(caught.value)
+    assert "a-3" in caught.value.fix
+
+
+def test_other_peoples_folders_and_files_are_left_alone(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="not empty, and no run directory"):
+        prepare(tmp_path / "a", CONFIG, verb="pretrain")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["thesis.tex"]
+    with pytest.raises(InputError, match="out is a file"):
+        prepare(tmp_path / "a" / "thesis.tex", CONFIG, verb="pretrain")
+
+
+def test_an_empty_folder_and_one_with_hidden_files_are_taken(tmp_path):
+    (tmp_path / ".config.yaml.tmp").touch()
+    assert prepare(tmp_path, CONFIG, verb="pretrain").verb == "pretrain"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="run directory cannot be made: Not a directory"):
+        prepare(tmp_path / "file" / "a", CONFIG, verb="pretrain")
+
+
+def test_only_the_first_process_writes(tmp_path):
+    run = prepare(tmp_path, CONFIG, verb="pretrain")
+    append_row(tmp_path / "metrics.jsonl", {"step": 1, "split": "train"})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = RunDirectory(tmp_path, rank=1)
+    other.resume()
+    other.log_row({"step": 1})
+    other.save_last({"step": 1})
+    other.save_best({"step": 1})
+    other.finish({})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert run.is_writer
+    assert not other.is_writer
+
+
+def test_resuming_forgets_what_was_logged_later(tmp_path):
+    run = prepare(tmp_path, CONFIG, verb="pretrain")
+    run.save_last({"step": 2})
+    for step in (1, 2, 3):
+        run.log_row({"step": step, "split": "train"})
+    assert run.resume()["step"] == 2
+    assert [row["step"] for row in run.history] == [1, 2]
+
+
+def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before(tmp_path):
+    run = prepare(tmp_path, CONFIG, verb="pretrain")
+    run.save_last({"step": 1})
+    run.save_last({"step": 2})
+    run.last_checkpoint.write_bytes(b"torn")
+    assert run.resume()["step"] == 1
+    run.save_last({"step": 3})
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "damaged.ckpt",
+        "last.ckpt",
+        "previous.ckpt",
+    ]
+    assert run.resume()["step"] == 3
+
+
+def test_the_command_to_continue_can_be_pasted(tmp_path):
+    run = prepare(tmp_path / "my run", CONFIG, verb="pretrain")
+    assert run.continue_command == f"fastitpn pretrain recipe='{tmp_path}/my run/config.yaml' out='{tmp_path}/my run'"
+
+
+def test_the_log_goes_to_the_run_at_hand(tmp_path, caplog):
+    logger = logging.getLogger("fastitpn.some.module")
+    prepare(tmp_path / "a", CONFIG, verb="pretrain")
+    logger.info("first")
+    prepare(tmp_path / "b", CONFIG, verb="pretrain")
+    logger.warning("second")
+    assert (tmp_path / "a" / "log.txt").read_text().endswith("INFO first\n")
+    assert (tmp_path / "b" / "log.txt").read_text().endswith("WARNING second\n")
+    assert "second" not in (tmp_path / "a" / "log.txt").read_text()

@@ -1,0 +1,34 @@
+"""Pictures of the levels while they are learnt."""
+
+import pytest
+import torch
+from PIL import Image
+from published import randn, small_pretraining_model
+
+from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.tasks.pretrain.snapshots import TILE_PX, snapshot_steps, take_snapshots
+from fastitpn.tasks.pretrain.task import PretrainTask
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(1, [1]), (3, [1, 3]), (64, [1, 4, 16, 64]), (1000, [1, 62, 250, 1000])]
+)
+def test_steps(steps, expected):
+    assert snapshot_steps(steps) == expected
+
+
+def test_pictures_are_taken_at_their_steps_and_leave_the_task_as_it_was(tmp_path):
+    task = PretrainTask(small_pretraining_model(), Teacher(), {}).train()
+    batch = {"image": randn(2, 3, 64, 64)}
+    watch = take_snapshots(tmp_path / "pictures", batch, steps=64, to_device=lambda x: x)
+    state = torch.get_rng_state()
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    for step in [step for step in range(1, 17) if step in watch.steps]:
+        watch.look(step, task.trained_model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+    assert task.trained_model.training
+    pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert pictures == ["step-00000001.png", "step-00000004.png", "step-00000016.png"]
+    with Image.open(tmp_path / "pictures" / pictures[0]) as picture:
+        assert picture.size == (3 * TILE_PX, 2 * TILE_PX)

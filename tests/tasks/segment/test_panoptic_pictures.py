@@ -1,0 +1,46 @@
+"""Pictures of segments: classes can be told by colour, things of one class from each other."""
+
+import numpy as np
+from PIL import Image
+
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_codes import crowd_code, thing_code
+from fastitpn.reporting.tables import panoptic_table
+from fastitpn.tasks.segment.panoptic_pictures import segment_colors, segment_overlay
+
+COLORS = [(200, 30, 30), (30, 60, 200)]
+
+
+def test_shades_of_a_class():
+    codes = [1, *(thing_code(0, number) for number in range(1, 6)), IGNORE]
+    colors = segment_colors(codes, COLORS)
+    assert colors[0] == COLORS[1]
+    assert colors[1] == COLORS[0]
+    assert len(set(colors[1:6])) == 5
+    assert all(red > blue for red, _, blue in colors[1:6])
+
+
+def test_over_an_image():
+    codes = np.full((8, 12), IGNORE, np.int32)
+    codes[:, 4:8], codes[:, 8:10], codes[:, 10:] = thing_code(0, 1), thing_code(0, 2), crowd_code(0)
+    picture = np.asarray(segment_overlay(Image.new("RGB", (12, 8), (90, 90, 90)), codes, COLORS, opacity=1))
+    assert (picture[:, :4] == 90).all()
+    assert (picture[:, 10:] == 90).all()
+    assert (picture[:, 4:8] == COLORS[0]).all()
+    assert (picture[:, 8] != COLORS[0]).any()
+    nothing = np.full((8, 12), IGNORE, np.int32)
+    assert (np.asarray(segment_overlay(Image.new("RGB", (12, 8)), nothing, COLORS)) == 0).all()
+
+
+def test_more_segments_than_labels():
+    codes = np.arange(1, 401, dtype=np.int32).reshape(20, 20) * 256
+    assert segment_overlay(Image.new("RGB", (20, 20)), codes, COLORS).size == (20, 20)
+
+
+def test_the_table_of_classes():
+    matches = np.array([[0.8, 1, 1, 0], [0, 0, 0, 0], [0.5, 1, 2, 3]])
+    scores = np.array([[0.8, 0.8, 1.0], [np.nan] * 3, [0.2, 0.5, 0.4]])
+    table = panoptic_table(scores, matches, ("cat", "dog", "sky"), (True, True, False))
+    assert [row[:3] for row in table.rows] == [("sky", "stuff", 3), ("cat", "thing", 2), ("dog", "thing", 0)]
+    assert table.rows[0][3:] == (0.2, 0.5, 0.4, 2, 3)
+    assert table.rows[2][3:] == (None, None, None, 0, 0)
