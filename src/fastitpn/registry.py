@@ -82,7 +82,5 @@ class Registry(Generic[Member]):
             f"there is no {self.kind} {name!r}",
             where=where,
             expected=f"one of {listed}" if len(names) > 1 else listed or f"a registered {self.kind}",
-            if len(names) > 1
-            else ", ".join(names) or f"a registered {self.kind}",
             fix=f"{where or self.kind.split()[-1]}={near}" if near else None,
         )
