@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from fastitpn.commands.demo import LONGER, PRETRAINED, SCRATCH, run_demo
-from fastitpn.config import DemoConfig, build
+from fastitpn.commands.demo import DemoConfig
+from fastitpn.config import build
 from fastitpn.runs.run import Run
 
 ARMS = {PRETRAINED: "finetuned", SCRATCH: "scratch", LONGER: "scratch-3x"}

@@ -26,7 +26,8 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
-from fastitpn.config import DetectConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.data.detection.images import detection_images
 from fastitpn.data.scenes import build_scenes
 from fastitpn.files import write_text

@@ -48,7 +48,10 @@ from benchmarks.starts import (
     store_features,
     without_pyramid,
 )
-from fastitpn.config import ClassifyConfig, PretrainConfig, SegmentConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.data.images.folders import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images

@@ -30,7 +30,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.timing import Contestant, stopwatch_for, take_turns
-from fastitpn.config import SegmentConfig, build, to_yaml
+from fastitpn.config import build, to_yaml
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.data.scenes import build_scenes
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.files import write_text

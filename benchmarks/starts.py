@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from fastitpn.commands.demo import TEACHER, teacher_file
-from fastitpn.config import PretrainConfig, build
-from fastitpn.config.pretrain import CacheFeaturesConfig
+from fastitpn.config import build
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.config import CacheFeaturesConfig
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.weights.file import read_weights
 from fastitpn.tasks.pretrain.cache_features import run_cache_features

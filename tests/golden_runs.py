@@ -134,7 +134,8 @@ def run_all(only: str = "") -> dict[str, dict[str, Any]]:
             fastitpn.evaluate(run.directory, scored, out=f"{name}-evaluate", **shared)
             found["evaluation"] = json.loads(Path(f"{name}-evaluate/evaluation.json").read_text())
             found["evaluation_report"] = _page(Path(f"{name}-evaluate/report.html"))
-            fastitpn.predict(run.directory, images, out=f"{name}-predict", **shared)
+            keys = {**shared, **({"min_score": 0.0} if "detect" in name else {})}
+            fastitpn.predict(run.directory, images, out=f"{name}-predict", **keys)
             found["predictions"] = _files(Path(f"{name}-predict"))
             return found
 

@@ -1,8 +1,8 @@
 import pytest
 
 from fastitpn.config.fields import fields_of
-from fastitpn.config.pretrain import PretrainConfig
-from fastitpn.config.runs import EvaluateConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.keys import EvaluateConfig
 from fastitpn.nearest import OTHER_TOOLS, nearest_name
 
 NAMES = ["batch", "lr", "min_lr", "epochs", "teacher.weights", "weights", "mask.ratio", "warmup_epochs", "px"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fastitpn.cli.main import VERBS
-from fastitpn.config import Config, PretrainConfig, parse
+from fastitpn.config import Config, parse
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.models.registry import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]

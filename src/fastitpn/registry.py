@@ -55,7 +55,7 @@ class Registry(Generic[Member]):
         if name not in self._members:
             raise self.unknown(name)
         member = self._members[name]
-        if not isinstance(member, str):
+        if not isinstance(member, str) or ":" not in member:
             return member
         module, _, attribute = member.partition(":")
         try:

@@ -19,7 +19,7 @@ from tiny_runs import ENVIRONMENT
 import fastitpn
 from fastitpn.application.server import ServedPage, serving
 from fastitpn.cli.main import main
-from fastitpn.config import AppConfig
+from fastitpn.application.config import AppConfig
 from fastitpn.errors import InputError
 
 

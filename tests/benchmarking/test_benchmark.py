@@ -14,7 +14,8 @@ from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.result import Benchmark
 from fastitpn.cli.main import main
-from fastitpn.config import BenchmarkConfig, build, parse
+from fastitpn.benchmarking.config import BenchmarkConfig
+from fastitpn.config import build, parse
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration

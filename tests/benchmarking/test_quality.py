@@ -3,7 +3,8 @@ import pytest
 import fastitpn
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.quality import find_quality, measure_quality
-from fastitpn.config import BenchmarkConfig, build
+from fastitpn.benchmarking.config import BenchmarkConfig
+from fastitpn.config import build
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from fastitpn.cli.failures import explain_failure, message_of
-from fastitpn.config import InspectConfig, PredictConfig, PretrainConfig, parse
+from fastitpn.commands.inspect import InspectConfig
+from fastitpn.config import parse
+from fastitpn.tasks.keys import PredictConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.errors import InputError
 
 PRETRAIN = parse(PretrainConfig, ["data=photos", "out=runs/a", "batch=12", "accumulate=3"])

@@ -10,7 +10,9 @@ import pytest
 import fastitpn
 from fastitpn.cli import main as command
 from fastitpn.cli.main import VERBS, main
-from fastitpn.config import PredictConfig, PretrainConfig, fields_of, parse
+from fastitpn.config import fields_of, parse
+from fastitpn.tasks.keys import PredictConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.errors import FastITPNError, InputError, TrainingError
 
 

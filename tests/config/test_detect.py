@@ -2,7 +2,9 @@
 
 import pytest
 
-from fastitpn.config import DetectConfig, EvaluateConfig, PredictConfig, parse
+from fastitpn.config import parse
+from fastitpn.tasks.detect.config import DetectConfig
+from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.errors import InputError
 
 

@@ -4,7 +4,10 @@ import itertools
 import pytest
 from rich.console import Console
 
-from fastitpn.config import ClassifyConfig, PredictConfig, PretrainConfig, explain, usage
+from fastitpn.config import explain, usage
+from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.keys import PredictConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 
 
 def table(config_class, width: int = 120) -> str:

@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from fastitpn.config import ClassifyConfig, PredictConfig, PretrainConfig, TeacherConfig, build, parse
+from fastitpn.config import build, parse
+from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.keys import PredictConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
 from fastitpn.errors import InputError
 
 

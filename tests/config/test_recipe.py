@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from fastitpn.config import ClassifyConfig, MaskConfig, PretrainConfig, TeacherConfig, build, parse, to_dict, to_yaml
+from fastitpn.config import build, parse, to_dict, to_yaml
+from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.pretrain.config import MaskConfig, PretrainConfig, TeacherConfig
 from fastitpn.errors import InputError
 
 

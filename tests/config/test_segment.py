@@ -2,8 +2,10 @@
 
 import pytest
 
-from fastitpn.config import EvaluateConfig, PredictConfig, SegmentConfig, parse
-from fastitpn.config.masks import MasksConfig, ViewsConfig, given_keys
+from fastitpn.config import parse
+from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.tasks.segment.config import SegmentConfig
+from fastitpn.tasks.segment.config import MasksConfig, ViewsConfig, given_keys
 from fastitpn.errors import InputError
 
 

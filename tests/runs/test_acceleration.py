@@ -8,7 +8,8 @@ from tiny_runs import TRAINING, assert_same, content, figures
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.config import PretrainConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny_runs import TRAINING
 
-from fastitpn.config import ClassifyConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.data.datasets import ClassifyDataset
 from fastitpn.data.images.folders import labelled
 from fastitpn.data.images.transforms import classify_train

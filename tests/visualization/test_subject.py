@@ -5,7 +5,8 @@ import torch
 from tiny_runs import assert_same
 
 import fastitpn
-from fastitpn.config import VisualizeTokensConfig, build
+from fastitpn.config import build
+from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration

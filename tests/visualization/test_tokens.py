@@ -8,7 +8,8 @@ from PIL import Image
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.config import VisualizeTokensConfig, build
+from fastitpn.config import build
+from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from fastitpn.config import AppConfig, VisualizeFeaturesConfig
+from fastitpn.application.config import AppConfig
 from fastitpn.data.detection.transforms import DetectEval
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.data.segmentation.classes import distinct_colors
@@ -29,6 +29,7 @@ from fastitpn.tasks.segment.results import Segmentation
 from fastitpn.tasks.segment.trained import load_segmenter
 from fastitpn.tasks.segment.views import Views
 from fastitpn.training.processes.devices import build_fabric
+from fastitpn.visualization.config import VisualizeFeaturesConfig
 from fastitpn.visualization.levels import level_maps, level_titles
 from fastitpn.visualization.subject import load_subject
 

@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from fastitpn.application.answers import Answers
+from fastitpn.application.config import AppConfig
 from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
-from fastitpn.config import AppConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.run import CHECKPOINTS
 

@@ -8,12 +8,13 @@ import torch
 
 from fastitpn.benchmarking.candidates import Candidate, accelerations_of, check_peers
 from fastitpn.benchmarking.conditions import Conditions
+from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.benchmarking.drawing import draw_quality, draw_ratios
 from fastitpn.benchmarking.measure import Budget, measure_case
 from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.quality import Quality, find_quality, measure_quality
 from fastitpn.benchmarking.result import Benchmark
-from fastitpn.config import BenchmarkConfig, to_command, to_yaml
+from fastitpn.config import to_command, to_yaml
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastitpn.benchmarking.candidates import Candidate
-from fastitpn.config import BenchmarkConfig
+from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.data.images.folders import labelled
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images

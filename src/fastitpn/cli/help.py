@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fastitpn.cli.verb import Verb
+from fastitpn.commands.verb import Verb
 from fastitpn.config import explain, usage
 
 _WIDTH_OF_FILES = 120

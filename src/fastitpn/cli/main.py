@@ -6,51 +6,15 @@ import traceback
 from collections.abc import Sequence
 
 from fastitpn import __version__
-from fastitpn.cli import (
-    app,
-    benchmark,
-    data,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    finetune,
-    inspect,
-    predict,
-    pretrain,
-    report,
-    visualize,
-)
 from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.cli.help import print_overview, print_tasks, print_verb
-from fastitpn.cli.verb import Verb
+from fastitpn.commands.registry import all_verbs
+from fastitpn.commands.verb import Verb
 from fastitpn.config import Config, parse
+from fastitpn.console import printing
 from fastitpn.errors import FastITPNError, InputError
 from fastitpn.nearest import nearest_name
 
-VERBS = (
-    demo.VERB,
-    pretrain.CACHE_FEATURES,
-    pretrain.VERB,
-    finetune.CLASSIFY,
-    finetune.SEGMENT,
-    finetune.DETECT,
-    evaluate.VERB,
-    predict.VERB,
-    app.VERB,
-    benchmark.VERB,
-    visualize.TOKENS,
-    visualize.FEATURES,
-    visualize.ATTENTION,
-    visualize.SIMILARITY,
-    report.COMPARE,
-    doctor.VERB,
-    data.SHARD,
-    data.CONVERT,
-    export.OFFICIAL,
-    export.VERB,
-    inspect.VERB,
-)
 INTERRUPTED = 130
 
 
@@ -70,23 +34,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     config: Config | None = None
+    verbs = all_verbs()
     try:
         if not words or words[0] in ("--help", "-h"):
-            print_overview(VERBS)
+            print_overview(verbs)
             return 0
         if words[0] in ("--version", "-V"):
             print(f"fastitpn {__version__}")
             return 0
-        verb = _find(words)
+        verb = _find(words, verbs)
         if verb is None:
-            print_tasks(words[0], _tasks(words[0]))
+            print_tasks(words[0], _tasks(words[0], verbs))
             return 0
         arguments = words[len(verb.words) :]
         if "--help" in arguments or "-h" in arguments:
             print_verb(verb)
             return 0
         config = parse(verb.config, arguments)
-        verb.run(config)
+        with printing():
+            verb(config)
         return 0
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -110,14 +76,14 @@ def _fail(message: str, exit_code: int) -> int:
     return exit_code
 
 
-def _find(words: Sequence[str]) -> Verb | None:
+def _find(words: Sequence[str], verbs: Sequence[Verb]) -> Verb | None:
     """The verb that the words begin with; None if help is asked on a verb whose task is not named."""
-    for verb in VERBS:
+    for verb in verbs:
         if tuple(words[: len(verb.words)]) == verb.words:
             return verb
-    tasks = _tasks(words[0])
+    tasks = _tasks(words[0], verbs)
     if not tasks:
-        names = list(dict.fromkeys(verb.words[0] for verb in VERBS))
+        names = list(dict.fromkeys(verb.words[0] for verb in verbs))
         raise _unknown("verb", words[0], names, "fastitpn")
     if any(word in ("--help", "-h") for word in words[1:]):
         return None
@@ -125,8 +91,8 @@ def _find(words: Sequence[str]) -> Verb | None:
     raise _unknown("task", given, [verb.words[1] for verb in tasks], f"fastitpn {words[0]}")
 
 
-def _tasks(name: str) -> list[Verb]:
-    return [verb for verb in VERBS if verb.words[0] == name and len(verb.words) > 1]
+def _tasks(name: str, verbs: Sequence[Verb]) -> list[Verb]:
+    return [verb for verb in verbs if verb.words[0] == name and len(verb.words) > 1]
 
 
 def _unknown(kind: str, given: str | None, names: list[str], command: str) -> InputError:

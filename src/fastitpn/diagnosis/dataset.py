@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastitpn.config.doctor import DoctorConfig
 from fastitpn.data.detection.images import LAYOUT, DetectionImages, find_coco, scan_coco
 from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.images.folders import list_images
 from fastitpn.data.images.lists import read_list, read_table
 from fastitpn.data.segmentation.images import MaskFolders
+from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
 from fastitpn.diagnosis.masks import open_masks, panoptic_parts
 from fastitpn.diagnosis.unconverted import form_to_convert, open_unconverted

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fastitpn.config.doctor import DoctorConfig
+from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.dataset import open_dataset
 from fastitpn.diagnosis.duplicates import find_duplicates
 from fastitpn.diagnosis.findings import DataSet, Finding

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastitpn.config.doctor import DoctorConfig
 from fastitpn.data.detection.images import DetectionImages, find_coco, scan_coco
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses
@@ -18,6 +17,7 @@ from fastitpn.data.segmentation.formats.coco import BACKGROUND, CocoLabels
 from fastitpn.data.segmentation.formats.panoptic import PanopticLabels, PanopticScan, scan_panoptic
 from fastitpn.data.segmentation.images import MaskFolders, masked_pairs
 from fastitpn.data.segmentation.masks import Labels, MaskReader, read_pair
+from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, Form, check_classes
 from fastitpn.errors import InputError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from fastitpn.config import to_yaml
-from fastitpn.config.doctor import DoctorConfig
 from fastitpn.data.images.decode import read_image
+from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Finding
 from fastitpn.diagnosis.pixels import Look, sizes_table
 from fastitpn.errors import InputError

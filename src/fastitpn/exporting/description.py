@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import fastitpn
-from fastitpn.config.export import ExportConfig
+from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.parity import Parity
 from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject

@@ -6,8 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fastitpn.config.export import ExportConfig
 from fastitpn.errors import InputError
+from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import describe, write_json
 from fastitpn.exporting.folder import DESCRIPTION, new_folder
 from fastitpn.exporting.hub import write_hub

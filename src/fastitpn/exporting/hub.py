@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save_file
 
 import fastitpn
-from fastitpn.config.export import ExportConfig
 from fastitpn.errors import InputError
+from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import CROP_PCT, CROP_PCT_BELOW_PX, write_json
 from fastitpn.exporting.folder import new_folder
 from fastitpn.exporting.networks import Classify, Detect, Network, PyramidLevels, Segment, TrunkMap

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from fastitpn.config.export import ExportConfig
 from fastitpn.data.detection.annotations import DetectionImages
 from fastitpn.data.detection.images import detection_images, find_coco
 from fastitpn.data.images.decode import read_image
@@ -24,6 +23,7 @@ from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.data.segmentation.masks import Labels
 from fastitpn.data.segmentation.transforms import SegmentationEval
 from fastitpn.errors import InputError
+from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.subject import Subject
 
 _PHOTOGRAPH = "grace_hopper.jpg"

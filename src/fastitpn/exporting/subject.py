@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastitpn.config.export import ExportConfig
-from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
 from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.errors import InputError
+from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.networks import Classify, Detect, Network, PyramidLevels, Segment, TrunkMap
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import ARCHITECTURES, create_model
@@ -19,6 +18,7 @@ from fastitpn.runs.run import CHECKPOINTS
 from fastitpn.runs.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
 from fastitpn.tasks.detect.trained import load_detector
 from fastitpn.tasks.segment.trained import load_segmenter
+from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
 from fastitpn.training.setup import check_model, start_from
 
 FEATURES = "features"

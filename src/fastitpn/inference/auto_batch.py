@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 
+from fastitpn.console import say
 from fastitpn.errors import InputError, is_out_of_memory
 
 Result = TypeVar("Result")
@@ -47,5 +48,5 @@ class FittingBatch:
             if size == 1:
                 raise InputError("out of memory", where=reason or None, fix=self.fix)
             self.largest = size // 2
-            print(f"out of memory with {size} {self.things} in a batch: going on with {self.largest}", flush=True)
+            say(f"out of memory with {size} {self.things} in a batch: going on with {self.largest}")
             size = self.largest

@@ -17,6 +17,10 @@ BLUE = (74, 144, 217)
 """Of bars that stand for no class."""
 
 
+LEAST_FRAME_PX, MOST_FRAME_PX = 480, 2048
+"""Longest side of a video that is written: smaller ones are enlarged, so that names can be read."""
+
+
 class Share(NamedTuple):
     """A line of a panel: a name, how much of it, and its colour."""
 
@@ -31,6 +35,21 @@ def fitted(image: Image.Image, px: int) -> Image.Image:
     scale = px / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def frame_px(size: tuple[int, int]) -> int:
+    """Longest side in pixels of a frame of a video that is written: small ones are enlarged.
+
+    Args:
+        size: Width and height of the frame.
+    """
+    return min(MOST_FRAME_PX, max(LEAST_FRAME_PX, *size))
+
+
+def sized_frame(picture: Image.Image) -> Image.Image:
+    """A frame in the size in which it is written."""
+    px = frame_px(picture.size)
+    return picture if px == max(picture.size) else fitted(picture, px)
 
 
 def card(image: Image.Image, classes: Sequence[tuple[str, float]], *, px: int) -> Image.Image:

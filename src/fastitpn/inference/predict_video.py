@@ -1,16 +1,16 @@
 """Videos in `fastitpn predict`: each becomes a video with what was found, and a file with a line for each frame."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from fastitpn.config import PredictConfig
+from fastitpn.console import say
 from fastitpn.data.images.videos import Frame, Video, open_video
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.inference.prediction import Prediction
 from fastitpn.inference.results import VideoPrediction
 from fastitpn.inference.video_writer import VideoWriter
 from fastitpn.inference.written_pictures import output_names, place_in
@@ -18,14 +18,15 @@ from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
 from fastitpn.runs.output import make_folder
-from fastitpn.tasks.video_frames import FrameTask
 from fastitpn.training.progress import ProgressDisplay
 
 VIDEOS = "predicted_videos"
 _COMPLETE = "a complete video file"
 
 
-def predict_videos(paths: Sequence[Path], config: PredictConfig, task: FrameTask[Any]) -> tuple[VideoPrediction, ...]:
+def predict_videos(
+    paths: Sequence[Path], source: Path, out: Path, prediction: Prediction[Any]
+) -> tuple[VideoPrediction, ...]:
     """Writes `predicted_videos/NAME.mp4` and `NAME.jsonl` for each video, and prints a table of them.
 
     One frame after the other is read, so that a video may be as long as it likes. Of a damaged video, and where the
@@ -38,28 +39,28 @@ def predict_videos(paths: Sequence[Path], config: PredictConfig, task: FrameTask
         return ()
     done: list[VideoPrediction] = []
     rows: list[tuple[Any, ...]] = []
-    for path, name in zip(paths, output_names(paths, config.source, ".mp4"), strict=True):
+    for path, name in zip(paths, output_names(paths, source, ".mp4"), strict=True):
         started = time.perf_counter()
         try:
-            one = _predict_video(path, config.out / VIDEOS / name, task)
+            one = _predict_video(path, out / VIDEOS / name, prediction)
         except InputError as error:
-            if config.source.is_file() or error.where != path:
+            if source.is_file() or error.where != path:
                 raise
-            print(printable(f"skipped: {path}: {error.what}"), file=sys.stderr)
+            say(printable(f"skipped: {path}: {error.what}"), error=True)
             continue
         if one.problem:
-            _tell(one, alone=config.source.is_file())
+            _tell(one, alone=source.is_file())
         done.append(one)
         speed = one.frames / (time.perf_counter() - started)
-        rows.append((str(place_in(config.source, path)), one.frames, speed, str(one.video)))
+        rows.append((str(place_in(source, path)), one.frames, speed, str(one.video)))
     if not done:
-        raise InputError(f"none of the {len(paths)} videos can be read", where=config.source, expected=_COMPLETE)
+        raise InputError(f"none of the {len(paths)} videos can be read", where=source, expected=_COMPLETE)
     print_table(Table("Videos", ("video", "frames", "frames per s", "with what was found"), rows))
-    print(f"beside each of them, what was found in each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
+    say(f"beside each of them, what was found in each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
     return tuple(done)
 
 
-def _predict_video(path: Path, place: Path, task: FrameTask[Any]) -> VideoPrediction:
+def _predict_video(path: Path, place: Path, prediction: Prediction[Any]) -> VideoPrediction:
     make_folder(place.parent)
     lines = place.with_suffix(".jsonl")
     with open_video(path) as video, replacing(place) as picture_file, replacing(lines) as line_file:
@@ -70,11 +71,12 @@ def _predict_video(path: Path, place: Path, task: FrameTask[Any]) -> VideoPredic
             ProgressDisplay(f"predicting {path.name}", step=0, steps=video.num_frames) as display,
         ):
             try:
-                for batch in _batches(video, task.batch):
-                    results = task.predict([frame.image for frame in batch])
+                for batch in _batches(video, prediction.frames):
+                    images = [frame.image for frame in batch]
+                    results = prediction.predictor.stream(images, batch=prediction.frames, **prediction.options)
                     for frame, result in zip(batch, results, strict=True):
-                        writer.write(task.draw(result), frame.time_s)
-                        _write_line(line_file, frame, task.describe(result))
+                        writer.write(result.frame(), frame.time_s)
+                        _write_line(line_file, frame, result.frame_json())
                         frames += 1
                         display.advance(frames)
             except KeyboardInterrupt:
@@ -84,7 +86,7 @@ def _predict_video(path: Path, place: Path, task: FrameTask[Any]) -> VideoPredic
                 raise KeyboardInterrupt
             raise InputError(video.problem or "this video has no frames", where=path, expected=_COMPLETE)
     if interrupted:
-        print(f"\nstopped after {frames} frames, which are kept: {place}", file=sys.stderr)
+        say(f"\nstopped after {frames} frames, which are kept: {place}", error=True)
         raise KeyboardInterrupt
     return VideoPrediction(path=path, video=place, lines=lines, frames=frames, problem=video.problem)
 
@@ -114,4 +116,4 @@ def _tell(one: VideoPrediction, *, alone: bool) -> None:
     kept = f"the {one.frames} frames before are kept: {one.video}"
     if alone:
         raise InputError(one.problem or "", where=one.path, expected=_COMPLETE, fix=kept)
-    print(printable(f"{one.path}: {one.problem}; {kept}"), file=sys.stderr)
+    say(printable(f"{one.path}: {one.problem}; {kept}"), error=True)

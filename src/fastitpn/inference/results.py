@@ -5,75 +5,69 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from PIL import Image
 
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
-from fastitpn.inference.drawing import card, fitted
+from fastitpn.inference.drawing import Share, fitted, sized_frame, with_panel
 from fastitpn.inference.sources import Source
 from fastitpn.reporting.pictures import contact_sheet
 
 SHEET_IMAGES = 48
 """Images on a contact sheet, at most."""
+FRAME_CLASSES = 5
+"""Classes that are named in a frame of a video."""
 _MOST_LISTED = 10
 
 
-class JsonResult(Protocol):
-    """A result for one image."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Classification:
-    """The likeliest classes of one image.
+class Result:
+    """What was predicted for one image; a task has a subclass.
 
     Attributes:
         index: Place of the image among all that were given, those of folders counted one by one.
         path: Its file; None for an image that was given as a picture, an array or a tensor.
-        labels: Names of the classes, the likeliest first.
-        scores: Their probabilities (softmax over all classes), in [0, 1].
         source: The image itself, for `draw`.
     """
 
     index: int
     path: Path | None
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
     source: Source = field(repr=False, compare=False)
 
-    @property
-    def label(self) -> str:
-        """The likeliest class."""
-        return self.labels[0]
-
-    @property
-    def score(self) -> float:
-        """Its probability."""
-        return self.scores[0]
-
-    def draw(self, px: int = 384) -> Image.Image:
-        """The image with its classes below.
-
-        Args:
-            px: Width of the picture, and longest side of the image in it.
-
-        Raises:
-            InputError: The file is gone.
-        """
-        return card(self.source.read(), list(zip(self.labels, self.scores, strict=True)), px=px)
+    def summary(self) -> str:
+        """The prediction in a few words."""
+        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types: index, path, labels and scores."""
-        return {
-            "index": self.index,
-            "path": None if self.path is None else str(self.path),
-            "labels": list(self.labels),
-            "scores": list(self.scores),
-        }
+        """Plain types."""
+        return {"index": self.index, "path": None if self.path is None else str(self.path)}
+
+    def shares(self) -> list[Share]:
+        """The classes with a score or a share of the image each, the highest first."""
+        return []
+
+    def tile(self, px: int) -> Image.Image:
+        """The image with its prediction for a contact sheet.
+
+        Args:
+            px: Longest side.
+        """
+        return fitted(self.source.read(min_px=px), px)
+
+    def caption(self) -> str:
+        """What stands below the tile."""
+        return self.summary()
+
+    def frame(self) -> Image.Image:
+        """The frame of a video with its prediction; small ones are enlarged, so that names can be read."""
+        picture = self.source.read()
+        return with_panel(sized_frame(picture), self.shares()[:FRAME_CLASSES])
+
+    def frame_json(self) -> dict[str, Any]:
+        """What a line of a video's JSON says: plain types, without the image's place and file."""
+        return {key: value for key, value in self.to_json().items() if key not in ("index", "path", "mask")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +91,9 @@ class VideoPrediction:
 
     Attributes:
         path: The video.
-        video: The same with what was found drawn in; MP4.
-        lines: JSON lines, one for each frame: `frame` (from 0), `time_s`, and what was found.
-        frames: How many there are.
+        video: The video with the predictions drawn in; MP4.
+        lines: JSON lines, one for each frame: `frame` (from 0), `time_s`, and the prediction.
+        frames: How many frames were written.
         problem: What ended the video before its time; None if nothing did.
     """
 
@@ -110,11 +104,11 @@ class VideoPrediction:
     problem: str | None = None
 
 
-Result = TypeVar("Result", bound=JsonResult)
+ResultT = TypeVar("ResultT", bound=Result)
 
 
-@dataclass(frozen=True)
-class Results(Sequence[Result]):
+@dataclass(frozen=True, repr=False)
+class Results(Sequence[ResultT]):
     """The results for all images, in the order in which they were given.
 
     Attributes:
@@ -123,29 +117,58 @@ class Results(Sequence[Result]):
         videos: What `fastitpn predict` wrote of videos, which are not among the results.
     """
 
-    results: tuple[Result, ...]
+    sheet_columns: ClassVar[int] = 8
+    sheet_px: ClassVar[int] = 160
+    shown: ClassVar[tuple[int, str]] = (2, "; ")
+    """How many results `repr` shows, and what stands between them."""
+
+    results: tuple[ResultT, ...]
     skipped: tuple[Skipped, ...] = ()
     videos: tuple[VideoPrediction, ...] = ()
 
     def __len__(self) -> int:
         return len(self.results)
 
-    def __iter__(self) -> Iterator[Result]:
+    def __iter__(self) -> Iterator[ResultT]:
         return iter(self.results)
 
     @overload
-    def __getitem__(self, key: int) -> Result: ...
+    def __getitem__(self, key: int) -> ResultT: ...
 
     @overload
     def __getitem__(self, key: slice) -> Self: ...
 
-    def __getitem__(self, key: int | slice) -> Result | Self:
+    def __getitem__(self, key: int | slice) -> ResultT | Self:
         return type(self)(self.results[key]) if isinstance(key, slice) else self.results[key]
 
+    def __repr__(self) -> str:
+        most, between = self.shown
+        parts = [result.summary() for result in self.results[:most]] + ["..."] * (len(self) > most)
+        name = type(self).__name__
+        return f"{name}({len(self)} image{'s' * (len(self) != 1)}: {between.join(parts)}{self._others()})"
+
     def _others(self) -> str:
-        """How much there is besides results, for `repr`."""
         parts = ((self.skipped, "skipped"), (self.videos, f"video{'s' * (len(self.videos) != 1)}"))
         return "".join(f"; {len(part)} {name}" for part, name in parts if part)
+
+    def contact_sheet(
+        self, *, columns: int | None = None, px: int | None = None, max_images: int = SHEET_IMAGES
+    ) -> Image.Image:
+        """The first images with their predictions, in one picture.
+
+        Args:
+            columns: Images in a row; None for as many as suit the task.
+            px: Side of each in pixels; None for what suits the task.
+            max_images: How many images.
+
+        Raises:
+            InputError: There are no predictions, or a file is gone.
+        """
+        if not self.results:
+            raise InputError("there are no predictions to draw", expected="at least one image")
+        side = px or self.sheet_px
+        items = [(one.tile(side), one.source.caption(one.caption()), None) for one in self.results[:max_images]]
+        return contact_sheet(items, columns or self.sheet_columns, tile_px=side)
 
     def to_json_lines(self, path: str | os.PathLike[str]) -> Path:
         """Writes one line of JSON for each image; a file of that name is replaced when all is written.
@@ -160,39 +183,6 @@ class Results(Sequence[Result]):
                 # Bytes of a file name that are no UTF-8 come out as \udcXX, which is how JSON escapes them.
                 file.write(line.encode("utf-8", "backslashreplace"))
         return path
-
-
-@dataclass(frozen=True, repr=False)
-class Predictions(Results[Classification]):
-    """The results for all images, in the order in which they were given."""
-
-    def __repr__(self) -> str:
-        shown = [f"{result.label} {result.score:.2f}" for result in self.results[:3]]
-        shown += ["..."] if len(self) > len(shown) else []
-        return f"Predictions({len(self)} image{'s' * (len(self) != 1)}: {', '.join(shown)}{self._others()})"
-
-    def contact_sheet(self, *, columns: int = 8, px: int = 160, max_images: int = SHEET_IMAGES) -> Image.Image:
-        """The first images with their likeliest class, in one picture.
-
-        Args:
-            columns: Images in a row.
-            px: Side of each.
-            max_images: How many.
-
-        Raises:
-            InputError: There are no predictions, or a file is gone.
-        """
-        if not self.results:
-            raise InputError("there are no predictions to draw", expected="at least one image")
-        items = [
-            (
-                fitted(result.source.read(min_px=px), px),
-                result.source.caption(f"{result.label} {100 * result.score:.1f} %"),
-                None,
-            )
-            for result in self.results[:max_images]
-        ]
-        return contact_sheet(items, columns, tile_px=px)
 
 
 def skipped_lines(skipped: Sequence[Skipped]) -> Iterator[str]:

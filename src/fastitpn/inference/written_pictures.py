@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from fastitpn.console import say
 from fastitpn.data.images.videos import is_video, list_videos, video_library
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
@@ -100,7 +101,7 @@ def say_others(folder: Path, written: Sequence[Path]) -> None:
     others = {path.relative_to(folder) for path in folder.rglob("*.png")} - set(written)
     if others:
         pictures = f"{len(others)} picture{'s' * (len(others) != 1)}"
-        print(f"{folder} also has {pictures} of earlier calls; with another out=FOLDER each is by itself", flush=True)
+        say(f"{folder} also has {pictures} of earlier calls; with another out=FOLDER each is by itself")
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

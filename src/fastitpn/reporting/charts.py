@@ -16,28 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastitpn.reporting.svg import INK, MUTED, PALETTE, drawing_style, to_svg
 from fastitpn.reporting.values import format_column, is_number, printable, shorten
+from fastitpn.training.metric import Metric
 
 History = Iterable[Mapping[str, Any]]
 """Rows of a run's metrics.jsonl: `{"step": 10, "split": "train", "loss": 0.7, "lr": 1e-4, ...}`."""
 
 _POINTS, _POINTS_TO_ZOOM = 400, 1200
 """Points drawn per curve: more than a reader can see, few enough for a small file; and those kept for zooming in."""
-
-_TITLES = {
-    "lr": "learning rate",
-    "images_per_s": "images per second",
-    "top1": "top-1 accuracy",
-    "top5": "top-5 accuracy",
-    "grad_norm": "gradient norm",
-    "memory_mib": "memory, MiB",
-    "knn_top1": "nearest-neighbour accuracy",
-    "miou": "mean IoU",
-    "pq": "panoptic quality (PQ)",
-    "sq": "quality of segmentation (SQ)",
-    "rq": "quality of recognition (RQ)",
-}
-_WORDS = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR", "pq": "PQ", "sq": "SQ", "rq": "RQ"}
-"""Of metrics' names, with their capitals."""
 
 
 def metric_names(runs: Mapping[str, History]) -> list[str]:
@@ -49,14 +34,7 @@ def metric_names(runs: Mapping[str, History]) -> list[str]:
     return sorted(names, key=lambda name: ("loss", "lr").index(name) if name in ("loss", "lr") else 2)
 
 
-def metric_title(metric: str) -> str:
-    """The metric's name as a heading."""
-    best, name = "best " * metric.startswith("best_"), metric.removeprefix("best_")
-    title = best + (_TITLES.get(name) or " ".join(_WORDS.get(word, word) for word in name.split("_")))
-    return title[:1].upper() + title[1:]
-
-
-def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log: bool = False) -> str:
+def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: Metric, *, log: bool = False) -> str:
     """Draw one metric against the step.
 
     A single run shows its splits in two colours; of several runs each has a colour, with training thin and
@@ -65,33 +43,35 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
 
     Args:
         runs: Label -> rows of metrics.jsonl. Rows without the metric, or with a non-finite one, are left out.
-        metric: Key in the rows.
+        metric: What to draw; its name is the key in the rows.
         log: Logarithmic value axis.
 
     Returns:
         An `<svg>` element.
     """
-    title = metric_title(metric)
+    title = metric.title
     with drawing_style():
         figure = Figure(figsize=(5.4, 3.1), layout="constrained")
         axes = figure.add_subplot()
         entries: list[tuple[Line2D, str]] = []
         kept: list[dict[str, Any]] = []
         for number, (label, rows) in enumerate(runs.items()):
-            series = {split: _series(rows, metric, split) for split in ("train", "val")}
+            series = {split: _series(rows, metric.name, split) for split in ("train", "val")}
             series = {split: points for split, points in series.items() if len(points[0])}
             for split, (steps, values) in series.items():
                 single = len(runs) == 1
                 colour = PALETTE[("train", "val").index(split) if single else number % len(PALETTE)]
                 light = not single and split == "train" and "val" in series
-                smooth = _is_smoothed(values, metric, split == "val")
+                smooth = _is_smoothed(values, metric.name, split == "val")
                 line = _draw_curve(axes, steps, values, colour, dots=split == "val", light=light, smooth=smooth)
                 names = {"train": "training", "val": "validation"}
                 entry = names[split] if single else printable(label)
                 if single or not light:
                     entries.append((line, entry))
                 name = entry if single or len(series) == 1 else f"{entry}, {names[split]}"
-                kept.append(_numbers(steps, values, metric, name=name, colour=colour, light=light, dots=split == "val"))
+                kept.append(
+                    _numbers(steps, values, metric.name, name=name, colour=colour, light=light, dots=split == "val")
+                )
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -102,7 +82,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, log:
         axes.set_xlabel("step")
         axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
-        if metric == "lr" and not log:
+        if metric.name == "lr" and not log:
             axes.ticklabel_format(axis="y", scilimits=(-2, 3))
         if not entries:
             axes.set_xticks([])

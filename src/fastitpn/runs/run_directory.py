@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from fastitpn.config.recipe import flatten
+from fastitpn.config.fields import Config
+from fastitpn.config.recipe import flatten, to_dict, to_yaml
+from fastitpn.config.stored_settings import same_settings
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
@@ -111,18 +113,17 @@ class RunDirectory(Run):
     def say_complete(self) -> None:
         """Print where to look at what came of it."""
         if self.is_writer:
-            print(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}", flush=True)
+            say(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}")
 
 
-def prepare(directory: str | PathLike[str], config: Mapping[str, Any], *, verb: str, rank: int = 0) -> RunDirectory:
+def prepare(directory: str | PathLike[str], config: Config, *, rank: int = 0) -> RunDirectory:
     """Makes a run directory, or opens the one that the same run began before.
 
     From here on the package's log goes to its `log.txt` as well.
 
     Args:
         directory: The run's `out`.
-        config: Every key, resolved; plain types.
-        verb: The command, such as `finetune classify`.
+        config: Every key, resolved; it knows its command.
         rank: Of this process. The first one writes and checks for all of them, so all must call this.
 
     Raises:
@@ -132,7 +133,7 @@ def prepare(directory: str | PathLike[str], config: Mapping[str, Any], *, verb: 
     problem: InputError | None = None
     if rank == 0:
         try:
-            _make(directory, config, verb)
+            _make(directory, config)
         except InputError as error:
             problem = error
         except OSError as error:
@@ -159,11 +160,11 @@ def _told_to_all(problem: InputError | None) -> InputError | None:
     return box[0]
 
 
-def _make(directory: Path, config: Mapping[str, Any], verb: str) -> None:
+def _make(directory: Path, config: Config) -> None:
     if directory.exists() and not directory.is_dir():
         raise InputError("out is a file", where=directory, expected="a folder to make", fix=f"out={_free(directory)}")
     if (directory / CONFIG).is_file():
-        _check_same(Run(directory), _plain(config), verb)
+        _check_same(Run(directory), config)
     elif directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir()):
         raise InputError(
             "the folder is not empty, and no run directory",
@@ -173,17 +174,16 @@ def _make(directory: Path, config: Mapping[str, Any], verb: str) -> None:
         )
     else:
         directory.mkdir(parents=True, exist_ok=True)
-        header = f"# Every key of the run. To repeat it: fastitpn {verb} recipe=THIS_FILE\n"
-        write_text(directory / CONFIG, header + yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
+        write_text(directory / CONFIG, to_yaml(config))
     (directory / CHECKPOINTS).mkdir(exist_ok=True)
 
 
-def _check_same(run: Run, config: Mapping[str, Any], verb: str) -> None:
-    here, now = flatten(run.config), flatten(config)
+def _check_same(run: Run, config: Config) -> None:
+    here, now = same_settings(type(config), run.config), flatten(to_dict(config))
     keys = [key for key in here | now if not IRRELEVANT.intersection(key.split(".")) and here.get(key) != now.get(key)]
     differences = [f"{key}: {here.get(key)!r} there, {now.get(key)!r} now" for key in keys]
-    if run.verb and run.verb != verb:
-        differences.insert(0, f"command: {run.verb} there, {verb} now")
+    if run.verb and run.verb != config._command:
+        differences.insert(0, f"command: {run.verb} there, {config._command} now")
     if differences:
         shown = differences[:MAX_DIFFERENCES]
         if len(differences) > len(shown):
@@ -201,15 +201,6 @@ def _free(directory: Path) -> Path:
     while (free := directory.with_name(f"{directory.name}-{number}")).exists():
         number += 1
     return free
-
-
-def _plain(value: Any) -> Any:
-    """As YAML would give it back, so that it can be compared."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 class _RunLog(logging.Handler):

@@ -1,27 +1,25 @@
-"""A trained classifier: found, read and built from its checkpoint alone."""
+"""A trained model: found, read and built from its checkpoint alone."""
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import nn
 
-from fastitpn.config import Config
-from fastitpn.config.masks import given_keys
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.registry import create_model
 from fastitpn.models.weights.file import read_weights
-from fastitpn.runs.acceleration import AccelerationLike, choose_acceleration, trained_acceleration
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
+from fastitpn.runs.description import ModelDescription
 from fastitpn.runs.hub_folder import is_whole, read_whole
 from fastitpn.runs.run import CHECKPOINTS
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
+AboutT = TypeVar("AboutT", bound=ModelDescription)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,28 +91,42 @@ class TrainedCheckpoint:
             )
 
 
-_NEEDED = ("model", "classes", "normalisation", "px", "weights")
-
-
 @dataclass(frozen=True, kw_only=True)
-class TrainedClassifier:
-    """What `fastitpn finetune classify` left behind, ready to use.
+class Trained(Generic[ModelT, AboutT]):
+    """A trained model, ready to use.
 
     Attributes:
-        path: The checkpoint.
-        model: In evaluation mode, on the CPU, with the acceleration asked for.
-        classes: Names, in the order of the logits.
-        px: Side of the input.
-        mean: Per channel, subtracted from values in 0 to 1.
-        std: Per channel, divided by.
+        path: Its checkpoint.
+        model: In evaluation mode, on the CPU, with the acceleration that was asked for.
+        about: What the checkpoint says of it.
+        backbone: The part of it that is a `FastITPN`.
+        content: All that the checkpoint holds.
     """
 
     path: Path
-    model: FastITPN
-    classes: tuple[str, ...]
-    px: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    model: ModelT
+    about: AboutT
+    backbone: FastITPN
+    content: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def px(self) -> int:
+        """Side of the input in pixels."""
+        return self.about.px
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Per channel, subtracted from values in 0 to 1."""
+        return self.about.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per channel, divided by."""
+        return self.about.std
+
+    def at(self, px: int | None) -> Self:
+        """The model looking at images in another size; None keeps it."""
+        return replace(self, about=self.about.at(px))
 
 
 def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
@@ -131,60 +143,6 @@ def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
         return TrainedCheckpoint(path=path, content=read_whole(path))
     path = _find(path)
     return TrainedCheckpoint(path=path, content=_read(path))
-
-
-def load_classifier(
-    source: str | os.PathLike[str] | TrainedCheckpoint, acceleration: AccelerationLike | None = None
-) -> TrainedClassifier:
-    """Find, read and build a classifier.
-
-    Args:
-        source: A checkpoint, or a run directory (its best checkpoint); or what `open_checkpoint` made of it.
-        acceleration: To run it with; None for the one it was trained with. A line is printed if it is another.
-
-    Raises:
-        InputError: There is none, it cannot be read, wants to run code, or is not a classifier with its classes; or
-            the acceleration does not exist, or does not fit the model.
-    """
-    checkpoint = source if isinstance(source, TrainedCheckpoint) else open_checkpoint(source)
-    path, content = checkpoint.path, checkpoint.content
-    if checkpoint.task != "classify" or not content.get("classes"):
-        raise _no_classes(f"a checkpoint of the task {checkpoint.task!r}", path)
-    checkpoint.check_complete(_NEEDED)
-    model = _build(checkpoint)
-    model.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))
-    return TrainedClassifier(
-        path=path,
-        model=model,
-        classes=tuple(content["classes"]),
-        px=content["px"],
-        mean=tuple(content["normalisation"]["mean"]),
-        std=tuple(content["normalisation"]["std"]),
-    )
-
-
-def check_unused(
-    config: Config, checkpoint: TrainedCheckpoint, *groups: type[Config], but: Collection[str] = ()
-) -> None:
-    """Make sure that a command has no keys that mean nothing for the task of its checkpoint.
-
-    Args:
-        config: Of the command.
-        checkpoint: Its checkpoint.
-        *groups: Those that the keys belong to.
-        but: Keys of them that mean something.
-
-    Raises:
-        InputError: Some have another value than their default.
-    """
-    keys = [key for group in groups for key in given_keys(config, group) if key not in but]
-    if keys:
-        raise InputError(
-            f"{', '.join(keys)}: of no use for a checkpoint of the task {checkpoint.task!r}",
-            where=checkpoint.path,
-            expected="keys of its task",
-            fix=f"leave {'them' if len(keys) > 1 else 'it'} out, or give a checkpoint of the task that has such keys",
-        )
 
 
 def _find(path: Path) -> Path:
@@ -220,25 +178,14 @@ def _read(path: Path) -> Mapping[str, Any]:
             raise InputError(better.what, where=path, expected=better.expected, fix=fix) from None
         if file.checkpoint:
             raise  # ours, but damaged
-    raise _no_classes(f"a {file.kind} file without names of classes", path)
+    raise no_model(f"a {file.kind} file without names of classes", path)
 
 
-def _no_classes(what: str, path: Path) -> InputError:
+def no_model(what: str, path: Path) -> InputError:
+    """The error for a file that is no trained model of a task."""
     return InputError(
         f"this is {what}, and no trained classifier",
         where=path,
         expected="a checkpoint of fastitpn finetune classify",
         fix=f"fastitpn finetune classify data=FOLDER weights={shlex.quote(str(path))}",
     )
-
-
-def _build(checkpoint: TrainedCheckpoint) -> FastITPN:
-    name, arguments = checkpoint.content["model"]["name"], checkpoint.content["model"]["arguments"]
-    model = checkpoint.build(
-        lambda: create_model(name, **{**arguments, "weight_init": "skip"}),
-        f"the weights of create_model({name!r}) with the arguments stored beside them",
-    )
-    names = len(checkpoint.content["classes"])
-    if model.num_classes != names:
-        raise InputError(f"the checkpoint has {names} names for {model.num_classes} classes", where=checkpoint.path)
-    return model

@@ -1,23 +1,25 @@
 """Where a fine-tuning starts: which model, of which size, with which weights and acceleration."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
-from fastitpn.config.detect import DetectConfig
-from fastitpn.config.runs import ClassifyConfig
-from fastitpn.config.segment import SegmentConfig
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.models.weights.file import WeightsFile, read_weights
+from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
+from fastitpn.tasks.keys import FinetuneConfig
 from fastitpn.training.setup import DEFAULT_MODEL, check_model, seed_start, start_from
 
-_OF_IMAGES = ("img_size", "in_chans")
-_OF_PYRAMID = ("pyramid", "pyramid_dim", "pyramid_depth", "pyramid_mlp_ratio")
+PYRAMID_ARGUMENTS = ("pyramid", "pyramid_dim", "pyramid_depth", "pyramid_mlp_ratio")
+"""Arguments of a model that a task without a pyramid leaves out."""
+_IMAGE_ARGUMENTS = ("img_size", "in_chans")
+_FIX = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,11 @@ class Start:
     """Where a fine-tuning starts.
 
     Attributes:
-        name: Of the model.
-        px: Side of its input.
-        arguments: To make the model with: `img_size`, and those of the weights' own model that the images and the task
-            do not decide.
-        acceleration: Asked for, else what the weights were trained with.
+        name: Name of the model.
+        px: Side of its input in pixels.
+        arguments: Of `create_model`: `img_size`, and those of the weights' own model that the images and the task do
+            not decide.
+        acceleration: What was asked for, else what the weights were trained with.
         file: The weights; None for random ones.
     """
 
@@ -41,7 +43,7 @@ class Start:
 
     @property
     def model(self) -> dict[str, Any]:
-        """As checkpoints describe it."""
+        """Name and arguments as checkpoints hold them."""
         return {"name": self.name, "arguments": self.arguments}
 
     @property
@@ -51,8 +53,12 @@ class Start:
         return dim
 
 
-def find_start(config: ClassifyConfig | SegmentConfig | DetectConfig) -> Start:
+def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
     """Read the weights of a fine-tuning, and make what is random depend on its seed alone.
+
+    Args:
+        config: Keys of the fine-tuning.
+        without: Arguments of the weights' model that the task decides.
 
     Raises:
         InputError: The weights cannot be read, there is no such model or acceleration, or the weights are of a size
@@ -73,29 +79,55 @@ def find_start(config: ClassifyConfig | SegmentConfig | DetectConfig) -> Start:
     arguments: dict[str, Any] = {"img_size": px}
     trained = None
     if file is not None:
-        of_task = _OF_PYRAMID if isinstance(config, ClassifyConfig) else ("pyramid", "fc_norm")
-        arguments |= {k: v for k, v in file.arguments().items() if k not in (*_OF_IMAGES, *of_task)}
+        arguments |= {k: v for k, v in file.arguments().items() if k not in (*_IMAGE_ARGUMENTS, *without)}
         trained = trained_acceleration(file.checkpoint, file.source)
     elif not config.scratch:
-        print("no weights given: training starts from random ones (scratch=true says so on purpose)", flush=True)
+        say("no weights given: training starts from random ones (scratch=true says so on purpose)")
     acceleration = choose_acceleration(config.acceleration, trained)
     return Start(name=name, px=px, arguments=arguments, acceleration=acceleration, file=file)
 
 
-def start_backbone(backbone: nn.Module, start: Start, file: WeightsFile, *, but: Collection[str], strict: bool) -> None:
-    """Load weights into trunk and pyramid.
+def start_network(
+    network: nn.Module,
+    start: Start,
+    *,
+    task: str,
+    head: tuple[str, Mapping[str, Any]],
+    classes: Sequence[str],
+    class_layers: tuple[str, ...],
+    strict: bool,
+) -> None:
+    """Load weights into the backbone of a network, and into its head where they are of the same one.
 
     Args:
-        backbone: The two.
-        start: Where they are from.
-        file: The weights.
-        but: Names of tensors that are for the task's own layers.
+        network: With a `backbone`, a `FastITPN` with its pyramid; all the rest is its head.
+        start: Where the weights are from.
+        task: Name of the task that the network is for.
+        head: What a checkpoint calls the head, such as "detector", and its name and arguments.
+        classes: Names of the classes to learn.
+        class_layers: How the names of those tensors begin that depend on the classes: of other classes they are fresh.
         strict: See `load_weights`.
 
     Raises:
-        InputError: They do not fit.
+        InputError: The weights do not fit.
     """
-    tensors = {key: tensor for key, tensor in file.tensors.items() if key not in but}
+    file, (kind, wanted) = start.file, head
+    if file is None:
+        return
+    of_same_task = file.checkpoint.get("task") == task
+    own = {key for key in network.state_dict() if not key.startswith(BACKBONE)} if of_same_task else set()
+    tensors = {key: tensor for key, tensor in file.tensors.items() if key not in own}
     rest = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
-    fix = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
-    start_from(backbone, rest, name=start.name, fix=fix, strict=strict)
+    backbone: Any = network.backbone
+    start_from(backbone, rest, name=start.name, fix=_FIX, strict=strict)
+    if not of_same_task:
+        return
+    if file.checkpoint.get(kind) != wanted:
+        say(f"the {kind} of those weights is another: it starts fresh")
+        return
+    same = tuple(file.checkpoint.get("classes", ())) == tuple(classes)
+    fresh = BACKBONE if same else (BACKBONE, *class_layers)
+    state = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(fresh)}
+    network.load_state_dict({**{key: file.tensors[key] for key in own & set(file.tensors)}, **state})
+    but = "" if same else ", but for its last layers: those are for other classes"
+    say(f"the {kind} is taken over{but}")

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fastitpn.config.runs import TrainingConfig
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
 from fastitpn.data.images.folders import LabelledImages
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
 from fastitpn.data.segmentation.images import MaskedImages
 from fastitpn.data.segmentation.transforms import SegmentationEval
+from fastitpn.training.config import TrainingConfig
 from fastitpn.training.sampler import StepSampler
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from fastitpn.training import guard
 from fastitpn.training.interrupt import Stopped, StopRequest
 from fastitpn.training.loading import MicroBatches, worker_errors
 from fastitpn.training.memory import peak_memory_mib
+from fastitpn.training.metric import Metric, describe_metric
 from fastitpn.training.optimizer import set_learning_rate
 from fastitpn.training.processes.fully_sharded import whole
 from fastitpn.training.progress import ProgressDisplay
@@ -251,19 +252,20 @@ class _Fit:
         state.task.train()
         state.metrics, state.evaluated_at = self.fabric.broadcast(metrics), state.step
         self.run.log_row({**self._row("val", state.step), **state.metrics})
-        line = "  ".join(f"{name} {_figure(name, value)}" for name, value in state.metrics.items())
+        line = "  ".join(f"{name} {self._metric(name).show(value)}" for name, value in state.metrics.items())
         self.display.say(f"evaluation after step {state.step}: {line}")
         logger.info("evaluation after step %s: %s", state.step, line)
         self._keep_if_best()
 
     def _keep_if_best(self) -> None:
-        state, name = self.state, self.settings.best_metric
-        if name is None:
+        state, metric = self.state, self.settings.best_metric
+        if metric is None:
             return
-        if name not in state.metrics:
-            raise ValueError(f"best_metric {name!r} is none of the evaluation's figures: {', '.join(state.metrics)}")
-        value = state.metrics[name]
-        as_good = state.best is None or (value <= state.best if "loss" in name else value >= state.best)
+        if metric.name not in state.metrics:
+            measured = ", ".join(state.metrics)
+            raise ValueError(f"best_metric {metric.name!r} is none of the evaluation's metrics: {measured}")
+        value = state.metrics[metric.name]
+        as_good = state.best is None or metric.as_good(value, state.best)
         if as_good and value == value:  # nan is never best; of equals the later one, which has learnt more
             state.best, state.best_step = value, state.step
             self._save_best()
@@ -292,9 +294,13 @@ class _Fit:
         metrics: dict[str, Any] = {"train_loss": rows[-1].get("loss")} if rows else {}
         metrics |= state.metrics
         if state.best is not None:
-            metrics |= {f"best_{self.settings.best_metric}": state.best, "best_step": state.best_step}
+            assert self.settings.best_metric is not None
+            metrics |= {f"best_{self.settings.best_metric.name}": state.best, "best_step": state.best_step}
         self.run.finish(metrics)
         logger.info("complete after %s steps", state.step)
+
+    def _metric(self, name: str) -> Metric:
+        return describe_metric(name, self.settings.metrics)
 
     def _learning_rate(self, step: int) -> float:
         s = self.settings
@@ -336,11 +342,6 @@ def _line(figures: Mapping[str, float]) -> str:
     if "memory_mib" in figures:
         parts.append(f"{figures['memory_mib'] / 2**10:.1f} GiB")
     return "  ".join(parts)
-
-
-def _figure(name: str, value: float) -> str:
-    """All but losses are in percent."""
-    return f"{value:.4g}" if "loss" in name else f"{value:.4g} %"
 
 
 def _shortened(indices: list[int], most: int = 16) -> str:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from fastitpn.training.metric import LOSS, Metric
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitSettings:
@@ -45,10 +47,10 @@ class FitSettings:
     """Compute activations again in the backward pass instead of keeping them."""
     tensorboard: bool = False
     """Also write the figures for TensorBoard."""
-    best_metric: str | None = "loss"
-    """Metric of the evaluation that chooses the best checkpoint: high is good, unless its name contains "loss".
-
-    None: the one at the end is the best."""
+    best_metric: Metric | None = LOSS
+    """Metric of the evaluation that chooses the best checkpoint; None: the one at the end is the best."""
+    metrics: tuple[Metric, ...] = ()
+    """What the evaluation measures, for the log."""
 
     def due(self, every: int, step: int) -> bool:
         """Whether something that happens `every` so many steps, and at the end, happens after step number `step`."""

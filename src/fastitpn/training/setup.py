@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from fastitpn.config.runs import TrainingConfig
 from fastitpn.errors import InputError
 from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.loading import LoadReport, load_weights
 from fastitpn.nearest import nearest_name
+from fastitpn.training.config import TrainingConfig
 from fastitpn.training.seeding import seed_step
 from fastitpn.training.settings import FitSettings
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fastitpn.training.metric import Metric
+
 Batch = dict[str, Tensor]
 """What a loader yields. Every batch has `index` [B] int64, the samples' places in the data set."""
 
@@ -20,10 +22,12 @@ class Task(nn.Module):
         num_layers: Number of layers below the head, merges included. Layer ids run from 0 to `num_layers + 1`.
         no_decay: Parameters without weight decay, by full name or last part of the name. All biases and everything
             with less than two dimensions have none anyway.
+        metrics: All that `evaluate` gives; the first one chooses the best checkpoint. Empty: the last one is the best.
     """
 
     trained_model: nn.Module
     num_layers: int
+    metrics: tuple[Metric, ...] = ()
     no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token"})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

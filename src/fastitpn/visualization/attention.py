@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastitpn.config.visualize import VisualizeAttentionConfig
 from fastitpn.errors import InputError
 from fastitpn.models.attention_trace import AttentionTrace
 from fastitpn.reporting.feature_pictures import heat_panel, image_panel, plain_panel
 from fastitpn.reporting.panels import Legend, Panel, Row, Scale
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.training.processes.devices import build_fabric
+from fastitpn.visualization.config import VisualizeAttentionConfig
 from fastitpn.visualization.drawings import Drawings, Shown, find_images, read_shown, write_drawings
 from fastitpn.visualization.levels import choose_token
 from fastitpn.visualization.subject import Subject, load_subject

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.config import to_yaml
-from fastitpn.config.visualize import VisualizeConfig
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
@@ -24,6 +23,7 @@ from fastitpn.reporting.sections import Code, Facts, Picture, Section, Text
 from fastitpn.reporting.values import Value, printable
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.training.progress import ProgressDisplay
+from fastitpn.visualization.config import VisualizeConfig
 from fastitpn.visualization.subject import Subject
 
 REPORT = "report.html"

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastitpn.config.visualize import VisualizeFeaturesConfig
 from fastitpn.reporting.feature_pictures import colour_panel, image_panel
 from fastitpn.reporting.panels import Row
 from fastitpn.reporting.pca import FeatureColours
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.training.processes.devices import build_fabric
+from fastitpn.visualization.config import VisualizeFeaturesConfig
 from fastitpn.visualization.drawings import Drawings, Shown, find_images, read_shown, write_drawings
 from fastitpn.visualization.levels import choose_levels, level_maps
 from fastitpn.visualization.subject import Subject, load_subject

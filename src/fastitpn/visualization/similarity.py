@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastitpn.config.visualize import VisualizeSimilarityConfig
 from fastitpn.reporting.feature_pictures import heat_panel, image_panel
 from fastitpn.reporting.panels import Row, Scale
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.training.processes.devices import build_fabric
+from fastitpn.visualization.config import VisualizeSimilarityConfig
 from fastitpn.visualization.drawings import Drawings, find_images, read_shown, write_drawings
 from fastitpn.visualization.levels import cell_of, choose_levels, choose_token, level_maps
 from fastitpn.visualization.subject import load_subject

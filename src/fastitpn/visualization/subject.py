@@ -3,8 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-from fastitpn.config.runs import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.config.visualize import VisualizeConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.backbone import FastITPN
@@ -14,7 +12,9 @@ from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import CHECKPOINTS
+from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
 from fastitpn.training.setup import check_model, seed_start, start_from
+from fastitpn.visualization.config import VisualizeConfig
 
 SHOWN_INSTEAD_OF_OFF = "balanced"
 

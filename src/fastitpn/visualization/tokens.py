@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fastitpn.config import VisualizeTokensConfig, to_yaml
+from fastitpn.config import to_yaml
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
@@ -23,6 +23,7 @@ from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.training.processes.devices import build_fabric
 from fastitpn.training.progress import ProgressDisplay
+from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.visualization.drawings import REPORT, Drawings, find_images, free_place, shown_name, tell_skipped
 from fastitpn.visualization.subject import Subject, load_accelerated_subject
 

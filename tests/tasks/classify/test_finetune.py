@@ -8,7 +8,8 @@ import torch
 from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
-from fastitpn.config import ClassifyConfig, build, parse
+from fastitpn.config import build, parse
+from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.data.images.folders import labelled
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table

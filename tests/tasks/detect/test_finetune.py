@@ -8,7 +8,8 @@ from PIL import Image
 from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
-from fastitpn.config import DetectConfig, build, parse
+from fastitpn.config import build, parse
+from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.data.detection.images import DetectionClasses
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint

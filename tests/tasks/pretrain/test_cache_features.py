@@ -8,7 +8,8 @@ from PIL import Image
 from tiny_runs import TRAINING
 
 import fastitpn
-from fastitpn.config import PretrainConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.data.feature_shards import read_index, shard_path
 from fastitpn.data.images.folders import unlabelled
 from fastitpn.errors import InputError

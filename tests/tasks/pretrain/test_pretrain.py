@@ -10,7 +10,8 @@ from timm.data import create_transform, resolve_data_config
 from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
-from fastitpn.config import PretrainConfig, TeacherConfig, build, parse
+from fastitpn.config import build, parse
+from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
 from fastitpn.data.images.folders import unlabelled
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.base import Teacher

@@ -12,7 +12,8 @@ from tiny_runs import ENVIRONMENT, TRAINING, content
 from training_example import wait_for_rows
 
 import fastitpn
-from fastitpn.config import PretrainConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.config.values import show
 from fastitpn.runs.run import Run
 from fastitpn.tasks.pretrain.pretrain import build_task

@@ -7,7 +7,8 @@ import torch
 from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
-from fastitpn.config import SegmentConfig, build, parse
+from fastitpn.config import build, parse
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.data.segmentation.classes import SegmentationClasses, distinct_colors
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table

@@ -8,7 +8,8 @@ from PIL import Image
 from tiny_runs import PANOPTIC, assert_same, content, figures
 
 import fastitpn
-from fastitpn.config import SegmentConfig, build
+from fastitpn.config import build
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.tasks.segment.task import SegmentTask

@@ -1,6 +1,5 @@
-"""`fastitpn evaluate`: how good a trained model is, class by class. The checkpoint says for which task."""
+"""How good a classifier is, class by class."""
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,31 +7,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fastitpn.config import to_yaml
-from fastitpn.config.detections import DetectionsConfig
-from fastitpn.config.masks import MasksConfig, ViewsConfig
-from fastitpn.config.runs import EvaluateConfig
 from fastitpn.data.images.decode import read_image
-from fastitpn.data.images.folders import LabelledImages, labelled
-from fastitpn.data.images.readable import check_readable
-from fastitpn.files import write_text
+from fastitpn.data.images.folders import LabelledImages
+from fastitpn.models.backbone import FastITPN
 from fastitpn.reporting.charts import confusion_matrix as draw_confusion
-from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import Item
-from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Code, Facts, Gallery, Picture, Section
-from fastitpn.reporting.tables import metrics_table, per_class_table, print_table
-from fastitpn.reporting.timing import evaluation_time, timing_section
-from fastitpn.runs.acceleration import acceleration_figure
-from fastitpn.runs.output import check_no_run, make_folder
-from fastitpn.runs.trained_model import TrainedClassifier, check_unused, load_classifier, open_checkpoint
+from fastitpn.reporting.sections import Gallery, Picture, Section, Table
+from fastitpn.reporting.tables import metrics_table, per_class_table
+from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.task import confusion_matrix, predict_logits, scores
-from fastitpn.tasks.detect.evaluation import DetectEvaluation, run_evaluate_detect
-from fastitpn.tasks.segment.evaluation import SegmentEvaluation, run_evaluate_segment
-from fastitpn.tasks.segment.panoptic_evaluation import PanopticEvaluation
+from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
 from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.loading import worker_errors
-from fastitpn.training.processes.devices import build_fabric
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -43,43 +30,52 @@ _THUMBNAIL_PX = 320
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Figures of a classifier on labelled images.
+class ClassifyEvaluation(Evaluation):
+    """Metrics of a classifier on labelled images.
 
     Attributes:
         metrics: loss, top1 and (from six classes on) top5, the latter two in percent.
-        classes: Names.
         matrix: [classes, classes] counts; row is the true class, column the predicted one.
         images: What was evaluated.
         probabilities: [n, classes], in the order of `images`.
-        seconds: How long it took.
     """
 
-    metrics: dict[str, float]
-    classes: list[str]
     matrix: Tensor
     images: LabelledImages
     probabilities: Tensor
-    seconds: float = 0.0
+
+    @property
+    def table(self) -> Table:
+        """Accuracy and precision of each class."""
+        return per_class_table(self.matrix.numpy(), self.classes)
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Accuracy and precision of each class, plain types."""
+        return rows_of(self.table)
+
+    def tables(self) -> list[Table]:
+        """The classes, and the metrics."""
+        return [self.table, metrics_table(self.metrics)]
 
     def to_json(self) -> dict[str, Any]:
-        """Figures as plain types."""
-        rows = per_class_table(self.matrix.numpy(), self.classes)
-        return {
-            "metrics": self.metrics,
-            "num_images": len(self.images),
-            "classes": self.classes,
-            "per_class": [dict(zip(rows.columns, row, strict=True)) for row in rows.rows],
-            "confusion_matrix": self.matrix.tolist(),
-        }
+        """Plain types."""
+        return {**super().to_json(), "confusion_matrix": self.matrix.tolist()}
+
+    def headlines(self, note: str = "percent") -> list[Headline]:
+        """Top-1 accuracy."""
+        return [("top-1 accuracy", round(self.metrics["top1"], 1), note)]
+
+    def summary(self) -> list[Headline]:
+        """All metrics."""
+        return [(name, value, "percent" if name.startswith("top") else "") for name, value in self.metrics.items()]
 
     def sections(self) -> list[Section]:
-        """Predictions, confusion matrix, figures by class and the worst mistakes, for a report."""
+        """Predictions, confusion matrix, metrics by class and the worst mistakes, for a report."""
         drawing = draw_confusion(self.matrix.numpy(), self.classes)
         parts: list[Section] = [
             Gallery("Predictions", self.examples(), "Spread evenly over the images."),
             Picture("Confusion matrix", drawing, "Rows are the true classes, columns the predicted ones."),
-            per_class_table(self.matrix.numpy(), self.classes),
+            self.table,
         ]
         mistakes = self.worst_mistakes()
         if mistakes:
@@ -108,87 +104,39 @@ class Evaluation:
 
 
 def evaluate_classifier(
-    classifier: TrainedClassifier,
+    classifier: Trained[FastITPN, ClassifierDescription],
     images: LabelledImages,
     fabric: "Fabric",
     *,
-    px: int | None = None,
     batch: int = 64,
     workers: int = 0,
-) -> Evaluation:
+) -> ClassifyEvaluation:
     """Evaluate a classifier on images whose classes are in its order.
 
     Args:
-        classifier: Of `load_classifier`; its model moves to the device.
+        classifier: Its model moves to the device.
         images: As `folders.labelled(..., classes=those of the classifier)`.
         fabric: Where to compute.
-        px: Side of the input; None for the classifier's.
         batch: Images in one batch.
         workers: Processes that load images.
 
     Raises:
         ValueError: The images' classes are others, or in another order.
     """
-    if tuple(images.classes) != tuple(classifier.classes):
-        raise ValueError(f"images of the classes {images.classes} for a classifier of {list(classifier.classes)}")
+    about = classifier.about
+    if tuple(images.classes) != about.classes:
+        raise ValueError(f"images of the classes {images.classes} for a classifier of {list(about.classes)}")
     started = time.perf_counter()
     model = classifier.model.to(fabric.device)
-    loader = evaluation_loader(
-        images, px or classifier.px, classifier.mean, classifier.std, batch=batch, workers=workers
-    )
+    loader = evaluation_loader(images, about.px, about.mean, about.std, batch=batch, workers=workers)
     with worker_errors(), fabric.autocast():
         logits, labels = predict_logits(on_device(loader, fabric), model)
-    return Evaluation(
+    return ClassifyEvaluation(
         metrics=scores(logits, labels),
-        classes=list(classifier.classes),
+        classes=list(about.classes),
+        num_images=len(images),
         matrix=confusion_matrix(logits, labels),
         images=images,
         probabilities=logits.softmax(1),
         seconds=time.perf_counter() - started,
     )
-
-
-def run_evaluate(config: EvaluateConfig) -> Evaluation | SegmentEvaluation | PanopticEvaluation | DetectEvaluation:
-    """Evaluate a checkpoint of any task on its data, print the figures and write them to `out`.
-
-    Raises:
-        InputError: The checkpoint, the data or the folder `out` is wrong.
-    """
-    checkpoint = open_checkpoint(config.checkpoint)
-    if checkpoint.task == "segment":
-        return run_evaluate_segment(config, checkpoint)
-    if checkpoint.task == "detect":
-        return run_evaluate_detect(config, checkpoint)
-    check_unused(config, checkpoint, MasksConfig, ViewsConfig, DetectionsConfig)
-    check_no_run(config.out)
-    classifier = load_classifier(checkpoint, config.acceleration)
-    images = labelled(config.data, classifier.classes)
-    check_readable(images.paths)
-    make_folder(config.out)
-    fabric = build_fabric(config.device, precision=config.precision)
-    evaluation = evaluate_classifier(
-        classifier, images, fabric, px=config.px, batch=config.batch, workers=config.workers
-    )
-    print_table(per_class_table(evaluation.matrix.numpy(), evaluation.classes))
-    print_table(metrics_table(evaluation.metrics))
-    figures = {**evaluation.to_json(), "acceleration": classifier.model.acceleration.to_dict()}
-    write_text(config.out / "evaluation.json", json.dumps(figures, indent=1) + "\n")
-    write_report(
-        config.out / "report.html",
-        title="Evaluation",
-        summary=[
-            (name, value, "percent" if name.startswith("top") else "") for name, value in evaluation.metrics.items()
-        ]
-        + [
-            ("images", len(images), f"{len(evaluation.classes)} classes"),
-            acceleration_figure(classifier.model.acceleration),
-        ],
-        sections=[
-            *evaluation.sections(),
-            *timing_section(evaluation_time(evaluation.seconds, len(images))),
-            Code("Configuration", to_yaml(config)),
-            Facts("Environment", describe_environment(fabric.device)),
-        ],
-    )
-    print(f"written: {config.out / 'evaluation.json'} and {config.out / 'report.html'}")
-    return evaluation

@@ -1,8 +1,7 @@
 """Image classification as a task."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +10,10 @@ from timm.loss import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.training.task import Batch, Task
+from fastitpn.tasks.classify.description import ClassifierDescription
+from fastitpn.tasks.classify.metrics import METRICS
+from fastitpn.tasks.task import BackboneTask
+from fastitpn.training.task import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +26,19 @@ class MixSettings:
     label_smoothing: float = 0.1
 
 
-class ClassifyTask(Task):
+class ClassifyTask(BackboneTask[ClassifierDescription]):
     """A classifier trained with soft targets: mixup, cutmix and label smoothing.
 
     Args:
-        model: With a head of as many classes as `description["classes"]` has.
-        description: What `describe` returns: model name and arguments, classes, normalisation, px.
+        model: With a head of as many classes as the description has.
+        about: What a checkpoint says of it.
         mix: Mixing and smoothing.
     """
 
-    def __init__(self, model: FastITPN, description: Mapping[str, Any], mix: MixSettings):
-        super().__init__()
-        self.trained_model = model
-        self.description = dict(description)
-        self.depths = tuple(len(stage.blocks) for stage in model.stages)  # type: ignore[arg-type]
-        self.num_layers = num_layers(self.depths)
+    trained_model: FastITPN
+
+    def __init__(self, model: FastITPN, about: ClassifierDescription, mix: MixSettings):
+        super().__init__("classify", model, about, METRICS)
         self.label_smoothing = mix.label_smoothing
         self.criterion = SoftTargetCrossEntropy()
         self.mixer = None
@@ -64,14 +63,6 @@ class ClassifyTask(Task):
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
         """Loss, top-1 and top-5 in percent."""
         return scores(*predict_logits(batches, model))
-
-    def describe(self) -> dict[str, Any]:
-        """Name and arguments of the model, classes, normalisation, px and acceleration."""
-        return {"task": "classify", **self.description, "acceleration": self.trained_model.acceleration.to_dict()}
-
-    def layer_id(self, name: str) -> int:
-        """Layer of a parameter."""
-        return layer_id(name, self.depths)
 
 
 @torch.no_grad()

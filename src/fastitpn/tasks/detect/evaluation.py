@@ -11,8 +11,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from fastitpn.config import to_yaml
-from fastitpn.config.masks import MasksConfig, ViewsConfig
-from fastitpn.config.runs import EvaluateConfig
 from fastitpn.data.detection.datasets import DetectEvaluationDataset, collate_detect
 from fastitpn.data.detection.images import Annotations, DetectionImages, detection_images
 from fastitpn.data.detection.transforms import DetectEval
@@ -35,6 +33,8 @@ from fastitpn.tasks.detect.pictures import Thing, draw_things
 from fastitpn.tasks.detect.scores import CocoScores, encode_masks
 from fastitpn.tasks.detect.tables import KINDS, ap_table, class_table
 from fastitpn.tasks.detect.trained import TrainedDetector, load_detector
+from fastitpn.tasks.keys import EvaluateConfig
+from fastitpn.tasks.segment.config import MasksConfig, ViewsConfig
 from fastitpn.training.loaders import WORKERS_FROM_BATCHES, cache_mib, on_device
 from fastitpn.training.loading import worker_errors
 from fastitpn.training.processes.devices import build_fabric

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fastitpn.config import DetectConfig, to_dict
+from fastitpn.config import to_dict
 from fastitpn.data.detection.datasets import DetectDataset, collate_detect
 from fastitpn.data.detection.images import DetectionClasses, DetectionImages, detection_split, left_out_of
 from fastitpn.data.detection.problems import describe_left_out
@@ -14,6 +14,7 @@ from fastitpn.models.weights.file import WeightsFile
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.detect.evaluation import detection_loader, folder_of_images
 from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.model import WITH_MASKS, create_detector

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastitpn.config import PredictConfig
-from fastitpn.config.masks import ViewsConfig
 from fastitpn.errors import InputError
 from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.results import Skipped, none_readable, skipped_lines
@@ -19,6 +17,8 @@ from fastitpn.runs.trained_model import TrainedCheckpoint, check_unused
 from fastitpn.tasks.detect.predictor import DetectPredictor
 from fastitpn.tasks.detect.results import Detections
 from fastitpn.tasks.detect.trained import load_detector
+from fastitpn.tasks.keys import PredictConfig
+from fastitpn.tasks.segment.config import ViewsConfig
 from fastitpn.tasks.video_frames import detect_frames
 
 PREDICTIONS, COCO, SHEET, PICTURES = "predictions.jsonl", "coco.json", "contact_sheet.png", "pictures"

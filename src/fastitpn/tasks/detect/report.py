@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastitpn.config import DetectConfig, to_yaml
+from fastitpn.config import to_yaml
 from fastitpn.data.detection.annotations import DetectionImages
 from fastitpn.reporting.charts import curves, metric_title
 from fastitpn.reporting.environment import describe_environment
@@ -12,6 +12,7 @@ from fastitpn.reporting.timing import evaluation_time, timing_section, training_
 from fastitpn.reporting.values import Value
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.run import Run
+from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.detect.evaluation import evaluate_detector, main_figures
 from fastitpn.tasks.detect.trained import load_detector
 from fastitpn.training.setup import global_batch

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from fastitpn.config.pretrain import CacheFeaturesConfig
 from fastitpn.data.datasets import EvaluationDataset, collate
 from fastitpn.data.feature_shards import (
     FeatureIndex,
@@ -27,6 +26,7 @@ from fastitpn.files import replacing
 from fastitpn.pretraining.teachers.components import Components
 from fastitpn.pretraining.teachers.timm_encoder import TimmTeacher
 from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.tasks.pretrain.config import CacheFeaturesConfig
 from fastitpn.training.processes.devices import build_fabric
 
 Number = TypeVar("Number")

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastitpn.config import to_dict
-from fastitpn.config.pretrain import PretrainConfig
 from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.readable import check_readable
@@ -27,7 +25,9 @@ from fastitpn.pretraining.teachers.stored import StoredTeacher
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
-from fastitpn.tasks.pretrain.probe import build_probe
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.description import PretrainDescription
+from fastitpn.tasks.pretrain.probe import KNN, build_probe
 from fastitpn.tasks.pretrain.report import shown_batch, write_pretrain_report
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS, take_snapshots
 from fastitpn.tasks.pretrain.task import PretrainTask
@@ -56,9 +56,9 @@ def run_pretrain(config: PretrainConfig) -> Run:
     dataset = build_dataset(config, images, task.teacher)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     probe = build_probe(config, fabric)
-    run = prepare(config.out, to_dict(config), verb="pretrain", rank=fabric.global_rank)
+    run = prepare(config.out, config, rank=fabric.global_rank)
     every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
-    settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None)
+    settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None, metrics=(KNN,))
     ahead = runs_ahead(task.teacher, config, fabric)
     to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
     loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
@@ -123,15 +123,15 @@ def build_task(config: PretrainConfig) -> PretrainTask:
             fix="auxiliary=0 or acceleration=off",
         )
     backbone.set_acceleration(acceleration)
-    description = {
-        "model": {"name": config.model, "arguments": {**arguments, **keys}},
-        "classes": None,
-        "normalisation": {"mean": list(config.mean), "std": list(config.std)},
-        "px": config.px,
-        "teacher": {"name": config.teacher.name, "px": teacher.px},
-    }
+    about = PretrainDescription(
+        model={"name": config.model, "arguments": {**arguments, **keys}},
+        mean=config.mean,
+        std=config.std,
+        px=config.px,
+        teacher={"name": config.teacher.name, "px": teacher.px},
+    )
     weights = {**dict(zip(LEVELS, config.level_weights, strict=True)), "auxiliary": config.auxiliary}
-    return PretrainTask(student, teacher, description, loss=config.loss, loss_on=config.loss_on, weights=weights)
+    return PretrainTask(student, teacher, about, loss=config.loss, loss_on=config.loss_on, weights=weights)
 
 
 def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:

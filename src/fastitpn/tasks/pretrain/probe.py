@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from fastitpn.config.pretrain import PretrainConfig
 from fastitpn.data.images.folders import labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.models.backbone import FastITPN
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.knn_probe import knn_accuracy, pooled_features
 from fastitpn.training.loaders import evaluation_loader, on_device
+from fastitpn.training.metric import PERCENT, Metric
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-PROBE_METRIC = "knn_top1"
-"""In percent."""
+KNN = Metric(name="knn_top1", title="Nearest-neighbour accuracy", unit=PERCENT)
 
 
 def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module], dict[str, float]] | None:
@@ -42,7 +42,7 @@ def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module
     def run(model: nn.Module) -> dict[str, float]:
         found = [pooled_features(_backbone(model), on_device(loader, fabric)) for loader in loaders]
         accuracy = knn_accuracy(*found, neighbours=probe.neighbours, num_classes=len(train.classes))
-        return {PROBE_METRIC: 100 * accuracy}
+        return {KNN.name: 100 * accuracy}
 
     return run
 

@@ -6,11 +6,10 @@ import numpy as np
 from PIL import Image
 
 from fastitpn.config import to_yaml
-from fastitpn.config.pretrain import PretrainConfig
 from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
-from fastitpn.reporting.charts import curves, metric_title
+from fastitpn.reporting.charts import curves
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import masked_rows, to_pictures
 from fastitpn.reporting.report import write_report
@@ -20,9 +19,11 @@ from fastitpn.reporting.values import Value
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
-from fastitpn.tasks.pretrain.probe import PROBE_METRIC
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.probe import KNN
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS
 from fastitpn.tasks.pretrain.task import PretrainTask
+from fastitpn.training.metric import Metric, describe_metric
 from fastitpn.training.setup import global_batch
 from fastitpn.training.task import Batch
 
@@ -36,7 +37,7 @@ def write_pretrain_report(
     run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset, fabric: "Fabric"
 ) -> None:
     """Write `report.html` of a complete run."""
-    drawn = [Picture(metric_title(name), curves({"": run.history}, name)) for name in _curves(run)]
+    drawn = [Picture(metric.title, curves({"": run.history}, metric)) for metric in _curves(run)]
     sections: list[Section] = [Grid("Training", drawn, "With the cosine loss, -1 is a perfect prediction.")]
     if config.pictures:
         sections.append(Picture("What student and teacher see", draw_views(run, config, task, dataset)))
@@ -58,16 +59,17 @@ def write_pretrain_report(
 
 
 def _probed(run: Run) -> list[tuple[str, Value, str]]:
-    if PROBE_METRIC not in run.metrics:
+    if KNN.name not in run.metrics:
         return []
-    return [(metric_title(PROBE_METRIC), round(run.metrics[PROBE_METRIC], 1), "percent, of the probe's images")]
+    return [(KNN.title, round(run.metrics[KNN.name], 1), "percent, of the probe's images")]
 
 
-def _curves(run: Run) -> list[str]:
+def _curves(run: Run) -> list[Metric]:
     """What is drawn over the steps: losses, and what else was watched."""
     names = {name for row in run.history for name in row}
     levels = sorted(name for name in names if name.startswith("loss_"))
-    return ["loss", *levels, *(name for name in ("target_rank", PROBE_METRIC) if name in names), "lr"]
+    drawn = ["loss", *levels, *(name for name in ("target_rank", KNN.name) if name in names), "lr"]
+    return [describe_metric(name, (KNN,)) for name in drawn]
 
 
 def _progress(run: Run) -> list[Section]:

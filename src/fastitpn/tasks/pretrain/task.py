@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.objective import weighted_losses
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.ema import EmaTeacher
 from fastitpn.pretraining.teachers.statistics import in_one_process
-from fastitpn.training.task import Batch, Task
+from fastitpn.tasks.pretrain.description import PretrainDescription
+from fastitpn.tasks.task import BackboneTask
+from fastitpn.training.task import Batch
 
 TARGET = "target_"
 """Before the name of a prediction: the key of its targets in a batch that has them already."""
@@ -21,13 +21,13 @@ COLLAPSED = 0.5
 """Share of the targets' first effective rank below which a warning is given."""
 
 
-class PretrainTask(Task):
+class PretrainTask(BackboneTask[PretrainDescription]):
     """A student that predicts a teacher's features of hidden patches.
 
     Args:
         model: The student.
         teacher: Gives the targets.
-        description: What `describe` returns: model name and arguments, normalisation, px, teacher.
+        about: What a checkpoint says of the student.
         loss: See `feature_loss`.
         loss_on: See `feature_loss`.
         weights: Of the losses by the name of their prediction, see `weighted_losses`.
@@ -40,19 +40,15 @@ class PretrainTask(Task):
         self,
         model: MaskedModel,
         teacher: Teacher,
-        description: Mapping[str, Any],
+        about: PretrainDescription,
         *,
         loss: str = "cosine",
         loss_on: str = "masked",
         weights: Mapping[str, float] | None = None,
     ):
-        super().__init__()
-        self.trained_model = model
+        super().__init__("pretrain", model, about)
         self.teacher = teacher
-        self.description = dict(description)
         self.loss, self.loss_on, self.weights = loss, loss_on, dict(weights or {})
-        self.depths = tuple(len(stage.blocks) for stage in model.backbone.stages)  # type: ignore[arg-type]
-        self.num_layers = num_layers(self.depths)
         self._first_rank: float | None = None
         self._warned = False
 
@@ -106,15 +102,6 @@ class PretrainTask(Task):
             "prediction": model.predict(batch["image"], batch["masked"])[shown].squeeze(2),
             **dict(levels),
         }
-
-    def describe(self) -> dict[str, Any]:
-        """Name and arguments of the student, normalisation, px, teacher and acceleration."""
-        acceleration = self.trained_model.backbone.acceleration
-        return {"task": "pretrain", **self.description, "acceleration": acceleration.to_dict()}
-
-    def layer_id(self, name: str) -> int:
-        """Layer of a parameter (unused without layer decay)."""
-        return layer_id(name.removeprefix(BACKBONE), self.depths)
 
     def fixed_parameters(self) -> Iterable[nn.Parameter]:
         """Those of a teacher that is no moving average."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fastitpn.config.runs import TrainingConfig
 from fastitpn.data.datasets import Sample, collate
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.tasks.pretrain.task import TARGET
+from fastitpn.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -12,10 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.config import to_yaml
-from fastitpn.config.detections import DetectionsConfig
-from fastitpn.config.masks import ViewsConfig
-from fastitpn.config.runs import EvaluateConfig
-from fastitpn.config.segment import SegmentConfig
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.images import MaskedImages, MaskFolders, segmentation_images
@@ -31,6 +27,9 @@ from fastitpn.reporting.timing import evaluation_time, timing_section
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.runs.trained_model import TrainedCheckpoint, check_unused
+from fastitpn.tasks.detect.config import DetectionsConfig
+from fastitpn.tasks.keys import EvaluateConfig
+from fastitpn.tasks.segment.config import SegmentConfig, ViewsConfig
 from fastitpn.tasks.segment.panoptic_evaluation import PanopticEvaluation, evaluate_panoptic
 from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
 from fastitpn.tasks.segment.trained import TrainedSegmenter, load_segmenter

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fastitpn.config import SegmentConfig, to_dict
+from fastitpn.config import to_dict
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.datasets import SegmentDataset
 from fastitpn.data.segmentation.images import segmentation_split
@@ -14,6 +14,7 @@ from fastitpn.data.segmentation.transforms import SegmentationTrain
 from fastitpn.models.weights.file import WeightsFile
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.evaluation import folders_of
 from fastitpn.tasks.segment.model import Segmenter, create_segmenter
 from fastitpn.tasks.segment.report import write_segment_report

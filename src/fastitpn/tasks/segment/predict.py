@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastitpn.config import PredictConfig
-from fastitpn.config.detections import DetectionsConfig
 from fastitpn.errors import InputError
 from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.results import Skipped, none_readable, skipped_lines
@@ -16,6 +14,8 @@ from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
 from fastitpn.runs.output import make_folder
 from fastitpn.runs.trained_model import TrainedCheckpoint, check_unused
+from fastitpn.tasks.detect.config import DetectionsConfig
+from fastitpn.tasks.keys import PredictConfig
 from fastitpn.tasks.segment.evaluation import views_of
 from fastitpn.tasks.segment.panoptic_results import PanopticSegmentation, write_coco_panoptic
 from fastitpn.tasks.segment.predictor import SegmentPredictor

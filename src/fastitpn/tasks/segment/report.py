@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastitpn.config import SegmentConfig, to_yaml
+from fastitpn.config import to_yaml
 from fastitpn.data.segmentation.images import MaskedImages
 from fastitpn.reporting.charts import curves, metric_title
 from fastitpn.reporting.environment import describe_environment
@@ -12,6 +12,7 @@ from fastitpn.reporting.timing import evaluation_time, timing_section, training_
 from fastitpn.reporting.values import Value
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.run import Run
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.evaluation import evaluate_masks
 from fastitpn.tasks.segment.trained import load_segmenter
 from fastitpn.tasks.segment.views import Views

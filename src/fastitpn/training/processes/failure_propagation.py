@@ -19,8 +19,8 @@ from typing import Any, Self, TypeVar
 
 import torch
 
-from fastitpn.config.runs import RunConfig
 from fastitpn.errors import FastITPNError, OtherProcessError, TrainingError
+from fastitpn.training.config import RunConfig
 
 Config = TypeVar("Config", bound=RunConfig)
 Result = TypeVar("Result")

@@ -1,0 +1,36 @@
+"""The configuration of `fastitpn app`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fastitpn.config.fields import Config
+from fastitpn.config.types import Count, ImagePx
+from fastitpn.training.config import AccelerationName
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppConfig(Config):
+    """Page."""
+
+    _command: ClassVar[str] = "app"
+    _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
+
+    checkpoint: Path
+    """Checkpoint file or run folder (its best checkpoint) of any task; of a pre-training its features are shown."""
+    acceleration: AccelerationName | None = None
+    """What the page begins with; none takes the checkpoint's own."""
+    px: ImagePx | None = None
+    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    top_k: Count = 5
+    """Classes that a classifier names, the likeliest first."""
+    host: str = "127.0.0.1"
+    """Address to listen at: this machine alone; 0.0.0.0 lets everyone in who can reach it, without a password."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 7860
+    """Port to listen at; 0 takes a free one."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes the GPU if there is one."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""

@@ -1,0 +1,55 @@
+"""Keys of `fastitpn benchmark`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from fastitpn.config.types import Count, ImagePx, Positive
+from fastitpn.training.config import AccelerationName, DeviceConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(DeviceConfig):
+    """Benchmark."""
+
+    _command: ClassVar[str] = "benchmark"
+    _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("checkpoint", "model"),
+        ("checkpoint", "weights"),
+        ("rounds", "seconds"),
+    )
+
+    checkpoint: Path | None = None
+    """Checkpoint file or run folder (its best checkpoint) whose model is measured; or give model."""
+    model: str | None = None
+    """Name of the model; none takes that of the checkpoint or the weights, else fastitpn_tiny."""
+    weights: Path | None = None
+    """File or run folder whose model is measured; its values do not matter to speed."""
+    px: tuple[ImagePx, ...] | None = None
+    """Side of the input in pixels, one or several; none takes the model's own."""
+    batch: tuple[Count, ...] = (1,)
+    """Images in one batch, one number or several."""
+    acceleration: Literal["all"] | tuple[AccelerationName, ...] = "all"
+    """What to compare with the plain model: all accelerations there are, or some of them."""
+    peers: tuple[str, ...] | None = None
+    """Models of timm to measure beside it, such as vit_base_patch16_224,convnext_base; nothing is fetched."""
+    pyramid: bool = False
+    """Run the model with its pyramid instead of its head."""
+    data: Path | None = None
+    """Data as for evaluate: also measures what the checkpoint (not of a detector) gets right with each acceleration."""
+    compile: bool = False
+    """Compile the models with torch.compile: slow to start, faster passes."""
+    threads: Count | None = None
+    """Threads of the processor; none takes what torch would."""
+    seconds: Positive = 10.0
+    """Time to measure each row, about; every row has 5 rounds at least."""
+    rounds: Count | None = None
+    """Instead of seconds: turns that each row has."""
+    out: Path = Path("runs/benchmark")
+    """Folder for the figures, the plot and the report."""
+
+    def problems(self) -> list[str]:
+        """Checks that there is a classifier where images are given."""
+        if self.data is not None and self.checkpoint is None:
+            return ["data: expected together with checkpoint=RUN of a trained model, got none"]
+        return []

@@ -1,0 +1,28 @@
+"""`fastitpn app`: a page on which a model is tried."""
+
+import os
+from typing import Any
+
+from fastitpn.application.config import AppConfig
+from fastitpn.commands.verb import Verb
+from fastitpn.config import build
+
+VERB = Verb(
+    config=AppConfig,
+    sentence="Try a model on a local page: what it finds, which tokens leave, how fast it is.",
+    example="fastitpn app runs/classify",
+    run="fastitpn.application.server:run_app",
+)
+
+
+def app(checkpoint: str | os.PathLike[str], **keys: Any) -> None:
+    """Serve a page on which a trained model is tried on images, until Ctrl-C.
+
+    Args:
+        checkpoint: Checkpoint file or run directory of any task.
+        **keys: As on the command line: `host`, `port`, `acceleration`, `px`, `device`, ...
+
+    Raises:
+        InputError: A key or the checkpoint is wrong, the address is taken, or `fastitpn[app]` is not installed.
+    """
+    VERB(build(AppConfig, {"checkpoint": checkpoint, **keys}))

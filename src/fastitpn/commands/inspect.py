@@ -1,0 +1,53 @@
+"""`fastitpn inspect`: what a file of weights holds."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fastitpn.commands.verb import Verb
+from fastitpn.config import Config, build
+
+if TYPE_CHECKING:
+    from fastitpn.tasks.inspection import Inspection
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig(Config):
+    """Inspection."""
+
+    _command: ClassVar[str] = "inspect"
+    _positional: ClassVar[tuple[str, ...]] = ("file",)
+
+    file: Path
+    """File with weights (.pt, .pth, .safetensors, .ckpt) or a run folder."""
+    model: str | None = None
+    """Name of the model to compare with; none finds it from the file."""
+
+
+VERB = Verb(
+    config=InspectConfig,
+    sentence="Say what a file of weights holds and whether it fits a model.",
+    example="fastitpn inspect fast_itpn_base.pt",
+    run="fastitpn.commands.inspect:run",
+)
+
+
+def inspect(file: str | os.PathLike[str], **keys: Any) -> "Inspection":
+    """Say what a file of weights holds and what loading it would do, and print it.
+
+    Args:
+        file: Weights (.pt, .pth, .safetensors, .ckpt), or a run directory.
+        **keys: As on the command line: `model`.
+
+    Raises:
+        InputError: A key or the file is wrong.
+    """
+    return run(build(InspectConfig, {"file": file, **keys}))
+
+
+def run(config: InspectConfig) -> "Inspection":
+    """Inspect a file and say what it is."""
+    from fastitpn.tasks.inspection import inspect_and_say
+
+    return inspect_and_say(config.file, config.model)

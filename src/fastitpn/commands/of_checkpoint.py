@@ -1,0 +1,60 @@
+"""Commands whose keys depend on the task of a checkpoint: those of all tasks are read, and its own are left."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+from fastitpn.config import Config
+from fastitpn.errors import InputError
+from fastitpn.tasks.registry import TASKS
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def keys_of_all(verb: str, base: type[ConfigT]) -> type[ConfigT]:
+    """The keys that a verb has for any task: a class that inherits those of all tasks.
+
+    Args:
+        verb: "evaluate" or "predict".
+        base: The keys that all tasks share.
+    """
+    declared = [getattr(TASKS.keys_of(name), verb) for name in TASKS]
+    own = list(dict.fromkeys(config for config in declared if config not in (None, base)))
+    union = type(base.__name__, (*own, base), {"__doc__": base.__doc__, "__module__": __name__})
+    return dataclasses.dataclass(frozen=True, kw_only=True)(union)
+
+
+def keys_of_task(config: Config, verb: str, task: str | None, path: object) -> Any:
+    """The configuration that the task of a checkpoint has.
+
+    Args:
+        config: Of `keys_of_all`.
+        verb: "evaluate" or "predict".
+        task: What the checkpoint says.
+        path: Its file, for messages.
+
+    Raises:
+        InputError: There are keys that mean nothing for this task, or this installation has no such task.
+    """
+    TASKS.spec_of(task, path)
+    assert task is not None
+    wanted: type[Config] | None = getattr(TASKS.keys_of(task), verb)
+    if wanted is None:
+        others = [name for name in TASKS if getattr(TASKS.keys_of(name), verb) is not None]
+        raise InputError(
+            f"a checkpoint of the task {task!r} has nothing to {verb}",
+            where=path,
+            expected=f"a checkpoint of one of the tasks {', '.join(others)}",
+            fix=f"fastitpn finetune {others[0]} data=FOLDER weights={path}",
+        )
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    given = {name: value for name in defaults if (value := getattr(config, name)) != defaults[name]}
+    known = {field.name for field in dataclasses.fields(wanted)}
+    if useless := [name for name in given if name not in known]:
+        them = "them" if len(useless) > 1 else "it"
+        raise InputError(
+            f"{', '.join(useless)}: of no use for a checkpoint of the task {task!r}",
+            where=path,
+            expected="keys of its task",
+            fix=f"leave {them} out, or give a checkpoint of the task that has such keys",
+        )
+    return wanted(**given)

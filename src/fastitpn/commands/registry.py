@@ -1,0 +1,42 @@
+"""All verbs, in the order in which `fastitpn --help` lists them."""
+
+from collections.abc import Sequence
+
+from fastitpn.commands import (
+    app,
+    benchmark,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    finetune,
+    inspect,
+    predict,
+    pretrain,
+    report,
+    visualize,
+)
+from fastitpn.commands.verb import Verb
+
+
+def all_verbs() -> Sequence[Verb]:
+    """The verbs; those of a task are there once it is registered."""
+    return (
+        demo.VERB,
+        pretrain.CACHE_FEATURES,
+        pretrain.VERB,
+        *finetune.verbs(),
+        evaluate.verb(),
+        predict.verb(),
+        app.VERB,
+        benchmark.VERB,
+        *visualize.VERBS,
+        report.COMPARE,
+        doctor.VERB,
+        data.SHARD,
+        data.CONVERT,
+        export.OFFICIAL,
+        export.VERB,
+        inspect.VERB,
+    )

@@ -1,0 +1,34 @@
+"""What every verb of the command line consists of."""
+
+import dataclasses
+import importlib
+from typing import Any
+
+from fastitpn.config import Config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verb:
+    """A verb, with its task if it has one.
+
+    Attributes:
+        config: Its keys; the class knows the verb's name.
+        sentence: What it does.
+        example: A command to copy.
+        run: "module:function", which takes the configuration and does it; it is imported when it is called.
+    """
+
+    config: type[Config]
+    sentence: str
+    example: str
+    run: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words after `fastitpn`: verb, and task if it has one."""
+        return tuple(self.config._command.split())
+
+    def __call__(self, config: Any) -> Any:
+        """Do it."""
+        module, _, function = self.run.partition(":")
+        return getattr(importlib.import_module(module), function)(config)

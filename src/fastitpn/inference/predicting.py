@@ -1,0 +1,87 @@
+"""`fastitpn predict` for every task: images and videos streamed to files; those that cannot be read are skipped."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from fastitpn.console import say
+from fastitpn.inference.predict_video import VIDEOS, predict_videos
+from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
+from fastitpn.inference.results import Result, Results, Skipped, none_readable, skipped_lines
+from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture, say_others
+from fastitpn.reporting.sections import Table
+from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.values import printable
+from fastitpn.runs.output import make_folder
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+_ROWS = 10
+
+
+def run_prediction(prediction: Prediction[ResultT], source: Path, out: Path, *, workers: int) -> Results[ResultT]:
+    """Predict images and videos, and write what the task writes, `predictions.jsonl` and `contact_sheet.png`.
+
+    In a folder, files that cannot be read are skipped and named. Only these files are replaced in `out`.
+
+    Args:
+        prediction: Of the task.
+        source: An image, a video, a folder of them or a pattern.
+        out: Folder for the results.
+        workers: Processes that load images.
+
+    Raises:
+        InputError: There is nothing to predict, or nothing can be read.
+    """
+    inputs = find_inputs(source, out, (SHEET, *prediction.pictures, VIDEOS))
+    make_folder(out)
+    results = prediction.predictor.results(())
+    if inputs.images:
+        results = _predict_images(prediction, inputs.images, source, out, workers)
+    return replace(results, videos=predict_videos(inputs.videos, source, out, prediction))
+
+
+def _predict_images(
+    prediction: Prediction[ResultT], paths: Sequence[Path], source: Path, out: Path, workers: int
+) -> Results[ResultT]:
+    names = output_names(paths, source)
+    predicted: list[ResultT] = []
+    skipped: list[Skipped] = []
+    stream = prediction.predictor.stream(
+        paths,
+        batch=prediction.batch,
+        workers=workers,
+        on_error="stop" if source.is_file() else "skip",
+        progress=len(paths) > prediction.batch,
+        **prediction.options,
+    )
+    for item in stream:
+        if isinstance(item, Skipped):
+            skipped.append(item)
+        else:
+            predicted.append(prediction.write(item, out, names[item.index]))
+    results = prediction.predictor.results(tuple(predicted), tuple(skipped))
+    if not results:
+        raise none_readable(results.skipped, len(paths))
+    if prediction.pictures:
+        say_others(out / prediction.pictures[0], [names[result.index] for result in results])
+    results.to_json_lines(out / PREDICTIONS)
+    prediction.finish(results, source, out)
+    save_picture(results.contact_sheet(), out / SHEET)
+    _print(prediction, results, source, out)
+    return results
+
+
+def _print(prediction: Prediction[ResultT], results: Results[ResultT], source: Path, out: Path) -> None:
+    rows = [
+        (str(place_in(source, result.path)), *prediction.row(result))
+        for result in results[:_ROWS]
+        if result.path is not None
+    ]
+    more = f"and {len(results) - _ROWS} more" if len(results) > _ROWS else ""
+    print_table(Table("Predictions", ("image", *prediction.heads()), rows, caption=more))
+    for line in skipped_lines(results.skipped):
+        say(printable(line))
+    for line in prediction.closing(results, source, out):
+        say(line)

@@ -1,0 +1,34 @@
+"""What a checkpoint says of a classifier."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from fastitpn.runs.description import ModelDescription
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierDescription(ModelDescription):
+    """A classifier.
+
+    Attributes:
+        classes: Names, in the order of the logits.
+    """
+
+    needed: ClassVar[tuple[str, ...]] = (*ModelDescription.needed, "classes")
+
+    classes: tuple[str, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names, in the order of the logits."""
+        return self.classes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**super().to_dict(), "classes": list(self.classes)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read a checkpoint."""
+        return cls(**cls.shared(content), classes=tuple(content["classes"]))

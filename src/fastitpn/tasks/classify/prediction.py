@@ -1,0 +1,31 @@
+"""`fastitpn predict` with a classifier."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
+from fastitpn.inference.results import SHEET_IMAGES, Results
+from fastitpn.tasks.classify.results import Classification
+
+_FRAMES_AT_ONCE = 8
+
+
+class ClassifyPrediction(Prediction[Classification]):
+    """The likeliest classes of images, and of each frame of a video in a corner of it."""
+
+    columns = ("class", "score", "then")
+
+    @property
+    def frames(self) -> int:
+        """Frames of a video in one batch."""
+        return min(self.batch, _FRAMES_AT_ONCE)
+
+    def row(self, result: Classification) -> tuple[object, ...]:
+        """The likeliest class, its score, and the next two."""
+        others = zip(result.labels[1:3], result.scores[1:3], strict=True)
+        return result.label, result.score, ", ".join(f"{label} {score:.2f}" for label, score in others)
+
+    def closing(self, results: Results[Classification], source: Path, out: Path) -> Sequence[str]:
+        """Where predictions and pictures are."""
+        part = f", pictures of the first {SHEET_IMAGES}" if len(results) > SHEET_IMAGES else ", pictures"
+        return [f"predictions: {out / PREDICTIONS}{part}: {out / SHEET}"]

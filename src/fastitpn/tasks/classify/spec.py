@@ -1,0 +1,150 @@
+"""Classification: a class for each image."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
+
+from fastitpn.console import say
+from fastitpn.data.datasets import ClassifyDataset
+from fastitpn.data.images.folders import LabelledImages, labelled, labelled_split
+from fastitpn.data.images.readable import check_readable
+from fastitpn.data.images.transforms import classify_train
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.registry import create_model
+from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
+from fastitpn.tasks.classify.description import ClassifierDescription
+from fastitpn.tasks.classify.evaluation import ClassifyEvaluation, evaluate_classifier
+from fastitpn.tasks.classify.metrics import METRICS
+from fastitpn.tasks.classify.prediction import ClassifyPrediction
+from fastitpn.tasks.classify.predictor import Predictor
+from fastitpn.tasks.classify.task import ClassifyTask, MixSettings
+from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
+from fastitpn.tasks.start import PYRAMID_ARGUMENTS, find_start
+from fastitpn.training.loaders import cache_mib, evaluation_loader
+from fastitpn.training.metric import Metric
+from fastitpn.training.setup import start_from
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+TrainedClassifier = Trained[FastITPN, ClassifierDescription]
+
+
+class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
+    """Image classification."""
+
+    name = "classify"
+    noun = "classifier"
+    title = "Classification"
+    parts = "create_model with the name and the arguments that are stored beside them"
+    description = ClassifierDescription
+
+    def open_data(self, config: ClassifyConfig) -> Split[LabelledImages]:
+        """Images in folders of classes, or in a table."""
+        train, val = labelled_split(config.data, config.val, val_ratio=config.val_ratio, seed=config.seed)
+        check_readable([*train.paths, *val.paths])
+        return Split(train=train, val=val, num_classes=len(train.classes))
+
+    def build(self, config: ClassifyConfig, split: Split[LabelledImages]) -> ClassifyTask:
+        """The model with its start weights; a head for other classes starts fresh."""
+        start, classes = find_start(config, without=PYRAMID_ARGUMENTS), split.train.classes
+        about = ClassifierDescription(
+            model={"name": start.name, "arguments": {**start.arguments, "num_classes": len(classes)}},
+            classes=tuple(classes),
+            mean=config.mean,
+            std=config.std,
+            px=start.px,
+        )
+        model = self.create(about, drop_path_rate=config.drop_path)
+        model.set_acceleration(start.acceleration)
+        if start.file is not None:
+            fix = "weights_strict=false to take what fits"
+            start_from(model, start.file, name=start.name, fix=fix, strict=config.weights_strict)
+            before = start.file.checkpoint.get("classes")
+            if before is not None and before != classes and len(before) == len(classes):  # as many, but other ones
+                model.reset_classifier(len(classes))
+                say("the head of those weights is for other classes: it starts fresh")
+        mix = MixSettings(
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+            switch=config.mixup_switch,
+            label_smoothing=config.label_smoothing,
+        )
+        return ClassifyTask(model, about, mix)
+
+    def training_samples(
+        self, config: ClassifyConfig, split: Split[LabelledImages], about: ClassifierDescription
+    ) -> TrainingSamples:
+        """Augmented images."""
+        transform = classify_train(
+            about.px,
+            mean=config.mean,
+            std=config.std,
+            crop_scale=config.crop_scale,
+            hflip=config.hflip,
+            rand_augment=config.rand_augment,
+            random_erasing=config.random_erasing,
+        )
+        cache = cache_mib(config.workers)
+        return TrainingSamples(dataset=ClassifyDataset(split.train, transform, seed=config.seed, cache_mib=cache))
+
+    def validation_batches(
+        self, config: ClassifyConfig, split: Split[LabelledImages], about: ClassifierDescription
+    ) -> DataLoader[Any]:
+        """Images and labels."""
+        return evaluation_loader(split.val, about.px, about.mean, about.std, batch=config.batch, workers=config.workers)
+
+    def metrics(self, about: ClassifierDescription) -> tuple[Metric, ...]:
+        """Top-1 and top-5 accuracy, and the loss."""
+        return METRICS
+
+    def create(self, about: ClassifierDescription, **extra: Any) -> FastITPN:
+        """The model; its head must have a logit for each class."""
+        model: FastITPN = create_model(about.model["name"], **{**about.model["arguments"], **extra})
+        if model.num_classes != len(about.classes):
+            raise TypeError(f"the checkpoint has {len(about.classes)} names for {model.num_classes} classes")
+        return model
+
+    def evaluation_images(self, config: EvaluateConfig, trained: TrainedClassifier) -> LabelledImages:
+        """Images of the model's classes."""
+        images = labelled(config.data, trained.about.classes)
+        check_readable(images.paths)
+        return images
+
+    def evaluate(
+        self,
+        trained: TrainedClassifier,
+        images: LabelledImages,
+        fabric: "Fabric",
+        *,
+        config: EvaluateConfig | None = None,
+        batch: int = 64,
+        workers: int = 0,
+        progress: bool = False,
+    ) -> ClassifyEvaluation:
+        """Accuracy and confusion."""
+        return evaluate_classifier(trained, images, fabric, batch=batch, workers=workers)
+
+    def predictor(self, trained: TrainedClassifier, *, device: str = "auto", precision: str = "auto") -> Predictor:
+        """What names the classes of images."""
+        about = trained.about
+        return Predictor(
+            trained.model,
+            classes=about.classes,
+            px=about.px,
+            mean=about.mean,
+            std=about.std,
+            device=device,
+            precision=precision,
+        )
+
+    def prediction(self, trained: TrainedClassifier, config: PredictConfig) -> ClassifyPrediction:
+        """Classes in batches."""
+        assert isinstance(config, ClassifyPredictConfig)
+        predictor = self.predictor(trained, device=config.device, precision=config.precision)
+        return ClassifyPrediction(predictor, batch=config.batch, top_k=config.top_k)
+
+
+SPEC = Classify()

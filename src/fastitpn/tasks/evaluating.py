@@ -1,0 +1,71 @@
+"""`fastitpn evaluate` for every task: how good a trained model is. The checkpoint says for which task."""
+
+import json
+from typing import Any
+
+from fastitpn.config import to_yaml
+from fastitpn.console import say
+from fastitpn.files import write_text
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts
+from fastitpn.reporting.tables import print_table
+from fastitpn.reporting.timing import evaluation_time, timing_section
+from fastitpn.runs.acceleration import acceleration_figure
+from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.runs.trained_model import TrainedCheckpoint
+from fastitpn.tasks.evaluation import Evaluation
+from fastitpn.tasks.keys import EvaluateConfig
+from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.registry import TASKS
+from fastitpn.tasks.spec import TaskSpec
+from fastitpn.training.processes.devices import build_fabric
+
+EVALUATION, REPORT = "evaluation.json", "report.html"
+
+
+def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Evaluation:
+    """Evaluate a checkpoint on its data, print the metrics and write them to `out`.
+
+    Args:
+        config: Keys of the checkpoint's task.
+        checkpoint: That of the configuration.
+
+    Raises:
+        InputError: The checkpoint, the data or the folder `out` is wrong.
+    """
+    check_no_run(config.out)
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
+    trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
+    images = spec.evaluation_images(config, trained)
+    make_folder(config.out)
+    fabric = build_fabric(config.device, precision=config.precision)
+    evaluation = spec.evaluate(
+        trained, images, fabric, config=config, batch=config.batch, workers=config.workers, progress=True
+    )
+    for table in evaluation.tables():
+        print_table(table)
+    acceleration = trained.backbone.acceleration
+    content = {**evaluation.to_json(), "acceleration": acceleration.to_dict()}
+    write_text(config.out / EVALUATION, json.dumps(content, indent=1) + "\n")
+    more = evaluation.files()
+    for name, plain in more.items():
+        write_text(config.out / name, json.dumps(plain) + "\n")
+    write_report(
+        config.out / REPORT,
+        title="Evaluation",
+        summary=[
+            *evaluation.summary(),
+            ("images", evaluation.num_images, f"{len(evaluation.classes)} classes" if evaluation.classes else ""),
+            acceleration_figure(acceleration),
+        ],
+        sections=[
+            *evaluation.sections(),
+            *timing_section(evaluation_time(evaluation.seconds, evaluation.num_images)),
+            Code("Configuration", to_yaml(config)),
+            Facts("Environment", describe_environment(fabric.device)),
+        ],
+    )
+    written = [str(config.out / name) for name in (EVALUATION, *more)]
+    say(f"written: {', '.join(written)} and {config.out / REPORT}")
+    return evaluation

@@ -1,0 +1,70 @@
+"""What an evaluation gives, for every task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastitpn.reporting.sections import Section, Table
+from fastitpn.reporting.values import Value
+
+Headline = tuple[str, Value, str]
+"""A number on top of a report: what it is, its value, and a note."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Metrics of a trained model on labelled images; a task has a subclass with what else it found.
+
+    Attributes:
+        metrics: Name to value.
+        classes: Names of the classes.
+        num_images: How many images were looked at.
+        seconds: How long it took.
+    """
+
+    metrics: dict[str, float]
+    classes: list[str] = field(default_factory=list)
+    num_images: int
+    seconds: float = 0.0
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """The metrics of each class, plain types."""
+        return []
+
+    def tables(self) -> Sequence[Table]:
+        """What is printed."""
+        return ()
+
+    def sections(self) -> Sequence[Section]:
+        """Pictures and tables of a report."""
+        return self.tables()
+
+    def headlines(self, note: str = "percent") -> list[Headline]:
+        """The main metrics, on top of the report of a run.
+
+        Args:
+            note: Of the first one: unit, checkpoint, number of images.
+        """
+        return [(name, value, note) for name, value in self.metrics.items()]
+
+    def summary(self) -> list[Headline]:
+        """The metrics on top of the report of an evaluation."""
+        return [(name, value, "percent") for name, value in self.metrics.items()]
+
+    def files(self) -> Mapping[str, Any]:
+        """More files to write: name to plain types."""
+        return {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "metrics": self.metrics,
+            "num_images": self.num_images,
+            "classes": self.classes,
+            "per_class": self.per_class(),
+        }
+
+
+def rows_of(table: Table) -> list[dict[str, Any]]:
+    """A table as plain types, a dict for each row."""
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]

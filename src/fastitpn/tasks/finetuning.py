@@ -1,0 +1,68 @@
+"""`fastitpn finetune` for every task: from labelled images to a trained network and a report."""
+
+import logging
+from typing import Any
+
+from torch import nn
+
+from fastitpn.runs.run import Run
+from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.keys import FinetuneConfig
+from fastitpn.tasks.registry import TASKS
+from fastitpn.tasks.run_report import write_run_report
+from fastitpn.tasks.spec import TaskSpec
+from fastitpn.training.loaders import on_device, training_loader
+from fastitpn.training.loop import fit
+from fastitpn.training.processes.devices import build_fabric
+from fastitpn.training.processes.failure_propagation import ending_together
+from fastitpn.training.setup import fit_settings, steps_between, total_steps
+
+logger = logging.getLogger(__name__)
+
+
+@ending_together
+def run_finetune(config: FinetuneConfig, name: str) -> Run:
+    """Fine-tune for a task, or continue an interrupted run of the same configuration.
+
+    Args:
+        config: Keys of the task's training.
+        name: Of the task.
+
+    Raises:
+        InputError: The data, the weights or the folder of the run do not fit.
+    """
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec(name)
+    split = spec.open_data(config)
+    task: Any = spec.build(config, split)
+    fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
+    spec.adapt(task, fabric)
+    run = prepare(config.out, config, rank=fabric.global_rank)
+    samples = spec.training_samples(config, split, task.about)
+    validation = spec.validation_batches(config, split, task.about)
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        metrics: dict[str, float] = task.evaluate(on_device(validation, fabric), model)
+        return metrics
+
+    num_images = len(split.train)
+    settings = fit_settings(
+        config,
+        num_images,
+        schedule=config.schedule,
+        layer_decay=config.layer_decay,
+        ema=config.ema,
+        evaluate_every=steps_between(config.eval_every_epochs, config, num_images),
+        best_metric=task.metrics[0],
+        metrics=task.metrics,
+    )
+    if not run.complete:
+        counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
+        for line in (counts, *split.notes):
+            logger.info(line)
+        steps = total_steps(config, num_images)
+        loader = training_loader(samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds)
+        fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
+    if fabric.is_global_zero:
+        write_run_report(spec, run, config, split.val, fabric)
+        run.say_complete()
+    return Run(config.out)

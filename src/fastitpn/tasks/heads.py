@@ -1,0 +1,52 @@
+"""Heads by name: a segmentation head or a detector is a file with one of these, and a line in its registry."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from torch import nn
+
+from fastitpn.config.fields import Config
+from fastitpn.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadKeys(Config):
+    """Head.
+
+    The keys of a head are a subclass; a task's own base of them names the registry as `_variants`.
+    """
+
+    _shorthand: ClassVar[str | None] = "name"
+    _variants: ClassVar[Registry[Any] | None] = None
+
+    name: str
+
+    def problems_with(self, config: Any) -> list[str]:
+        """What is wrong between the head and the other keys of a training, each a sentence that begins with a key."""
+        return []
+
+
+KeysT = TypeVar("KeysT", bound=HeadKeys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSpec(Generic[KeysT]):
+    """A head.
+
+    Attributes:
+        keys: Its keys, with their defaults.
+        arguments: From the keys, the pyramid's channels and the image size in pixels to the arguments of `build`,
+            plain types: a checkpoint holds them.
+        build: Makes the network. It imports what takes long itself.
+        needs_masks: Whether it learns from masks.
+        exports: How it can be exported: "any" number of images, "one" image at a time in ONNX alone, or "none".
+        open_size: Whether height and width of an exported file can be left open.
+    """
+
+    keys: type[KeysT]
+    arguments: Callable[[KeysT, int, int], Mapping[str, Any]]
+    build: Callable[..., nn.Module]
+    needs_masks: bool = False
+    exports: str = "any"
+    open_size: bool = True

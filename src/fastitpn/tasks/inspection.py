@@ -1,0 +1,280 @@
+"""`fastitpn inspect`: what a file of weights holds, and what loading it would do. No code in the file is run."""
+
+import argparse
+import inspect as signatures
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor, nn
+
+from fastitpn.console import is_printing, say
+from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.registry import ARCHITECTURES, create_model
+from fastitpn.models.weights.file import WeightsFile, read_weights
+from fastitpn.models.weights.loading import plan_loading
+from fastitpn.models.weights.official_names import is_official
+from fastitpn.pretraining.model import create_pretraining_model
+from fastitpn.reporting.values import printable
+from fastitpn.runs.acceleration import trained_acceleration
+from fastitpn.tasks.registry import TASKS
+
+_SHOWN_CLASSES = 8
+_HEAD_DIM = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What loading a file into a model would do.
+
+    Attributes:
+        model: The call that builds the model.
+        ok: Whether `load_weights` would accept it.
+        sentence: What would be loaded, set aside, resized, fresh or missing.
+    """
+
+    model: str
+    ok: bool
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{'fits' if self.ok else 'DOES NOT FIT'} {self.model}: {self.sentence}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a file of weights holds; print it.
+
+    Attributes:
+        file: Path of the file that was read.
+        what: What it is, in a phrase.
+        kind: "pre-training", "classifier" or "trunk".
+        published: Whether it has the names of the published files.
+        model: Name of the size; None if it has none.
+        depths: Blocks of the three stages.
+        embed_dim: Channels of the last stage.
+        px: Side of the native input; None if it is not square.
+        num_tokens: Patches of the position table.
+        in_chans: Input channels.
+        num_classes: Classes of the head, 0 without one.
+        classes: Their names, where the file has them.
+        pyramid_dim: Channels of the pyramid; None without one.
+        pyramid_hidden: Hidden width of its blocks.
+        teacher_dim: Width of the pre-training prediction; None without one.
+        dtypes: Number format to number of tensors.
+        num_tensors: Tensors in the file.
+        num_parameters: Their elements.
+        nesting: Key under which the file has them; None if they are at the top.
+        task: In our checkpoints: pretrain, classify or segment.
+        step: In our checkpoints: steps of training.
+        acceleration: In our checkpoints: what it was trained with, in words.
+        verdicts: What loading would do, for each model it is meant for.
+    """
+
+    file: Path
+    what: str
+    kind: str
+    published: bool
+    model: str | None
+    depths: tuple[int, int, int]
+    embed_dim: int
+    px: int | None
+    num_tokens: int
+    in_chans: int
+    num_classes: int
+    classes: tuple[str, ...] | None
+    pyramid_dim: int | None
+    pyramid_hidden: int | None
+    teacher_dim: int | None
+    dtypes: dict[str, int]
+    num_tensors: int
+    num_parameters: int
+    nesting: str | None
+    task: str | None
+    step: int | None
+    acceleration: str | None
+    verdicts: tuple[Verdict, ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Titles and values, as shown."""
+        size = f"{self.model or 'no named size'} (blocks {'-'.join(map(str, self.depths))}, width {self.embed_dim})"
+        side = f"{self.px} px, " if self.px is not None else ""
+        rows = [
+            ("file", str(self.file)),
+            ("what", self.what),
+            ("model", size),
+            ("input", f"{side}{self.num_tokens} tokens, {self.in_chans} channels"),
+        ]
+        if self.num_classes:
+            rows.append(("classes", f"{self.num_classes}{self._names()}"))
+        if self.pyramid_dim is not None:
+            rows.append(("pyramid", f"{self.pyramid_dim} channels, {self.pyramid_hidden} hidden"))
+        if self.teacher_dim is not None:
+            rows.append(("teacher", f"{self.teacher_dim} channels"))
+        if self.acceleration is not None:
+            rows.append(("acceleration", self.acceleration))
+        formats = ", ".join(name if len(self.dtypes) == 1 else f"{count} {name}" for name, count in self.dtypes.items())
+        nesting = f", under {self.nesting!r}" if self.nesting else ""
+        rows.append(("tensors", f"{self.num_tensors} ({formats}){nesting}"))
+        rows.append(("parameters", f"{self.num_parameters:,}"))
+        return [*rows, *(("verdict", str(verdict)) for verdict in self.verdicts)]
+
+    def _names(self) -> str:
+        if self.classes is None:
+            return ", without names"
+        more = ", ..." if len(self.classes) > _SHOWN_CLASSES else ""
+        return f": {', '.join(self.classes[:_SHOWN_CLASSES])}{more}"
+
+    def __str__(self) -> str:
+        return "\n".join(f"{title:<14}{printable(value)}" for title, value in self.rows())
+
+    def __rich__(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for title, value in self.rows():
+            style = "red" if value.startswith("DOES NOT FIT") else "green" if value.startswith("fits ") else ""
+            table.add_row(Text(title, "bold"), Text(printable(value), style if title == "verdict" else ""))
+        return table
+
+
+def inspect_and_say(file: str | os.PathLike[str], model: str | None = None) -> Inspection:
+    """Inspect a file and say what it holds.
+
+    Raises:
+        InputError: As `inspect`.
+    """
+    inspection = inspect(file, model)
+    console = Console()
+    if is_printing() and console.is_terminal:
+        console.print(inspection)
+    else:  # lines for other programs are not wrapped
+        say(str(inspection))
+    return inspection
+
+
+def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspection:
+    """Say what a file of weights holds.
+
+    Args:
+        file: Weights (.pt, .pth, .bin, .ckpt, .safetensors), or a run directory.
+        model: Name of the model to compare with; None finds the one that the weights belong to.
+
+    Raises:
+        InputError: It cannot be read or has no Fast-iTPN weights, or there is no model of that name.
+    """
+    weights = read_weights(Path(file).expanduser())
+    checkpoint = weights.checkpoint
+    classes = checkpoint.get("classes")
+    original = {name: weights.tensors[ours] for ours, names in weights.origin.items() for name in names}
+    dtypes = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in original.values())
+    published = is_official(original)
+    return Inspection(
+        file=Path(weights.source),
+        what=_what(weights, published),
+        kind=weights.kind,
+        published=published,
+        model=weights.model,
+        depths=weights.depths,
+        embed_dim=weights.embed_dim,
+        px=weights.px,
+        num_tokens=weights.num_tokens,
+        in_chans=weights.in_chans,
+        num_classes=weights.num_classes or len(classes or ()),
+        classes=None if classes is None else tuple(classes),
+        pyramid_dim=weights.pyramid_dim,
+        pyramid_hidden=weights.pyramid_hidden,
+        teacher_dim=weights.teacher_dim,
+        dtypes=dict(dtypes),
+        num_tensors=len(original),
+        num_parameters=weights.num_parameters,
+        nesting=_nesting(Path(weights.source)),
+        task=checkpoint.get("task"),
+        step=checkpoint.get("step"),
+        acceleration=trained_acceleration(checkpoint, weights.source).describe() if checkpoint else None,
+        verdicts=_verdicts(weights, model),
+    )
+
+
+def _what(weights: WeightsFile, published: bool) -> str:
+    holds = {"pre-training": "pre-training weights", "classifier": "classifier", "trunk": "trunk without a head"}
+    what = holds[weights.kind]
+    task = weights.checkpoint.get("task")
+    if task in TASKS:
+        what = TASKS.spec(task).phrase(weights.checkpoint) or what
+    if weights.checkpoint:
+        step = weights.checkpoint.get("step")
+        return f"{what}, a checkpoint of fastitpn (task {task}, step {step})"
+    return f"{what}, with {'the published names' if published else 'names of fastitpn'}"
+
+
+def _nesting(path: Path) -> str | None:
+    """The key under which a file, which `read_weights` has accepted, holds its tensors."""
+    if path.suffix == ".safetensors":
+        return None
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        # Mapped into memory: the values are not read again.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    keys = ("weights", "module", "model", "state_dict")
+    return next((key for key in keys if _holds_tensors(content.get(key))), None)
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(inner, Tensor) for inner in value.values())
+
+
+def _verdicts(weights: WeightsFile, name: str | None) -> tuple[Verdict, ...]:
+    if weights.kind != "pre-training":
+        num_classes = {"num_classes": weights.num_classes} if weights.kind == "classifier" else {"num_classes": 0}
+        return (_verdict(weights, "create_model", name, num_classes),)
+    teacher = {"teacher_dim": weights.teacher_dim or weights.embed_dim}
+    return (
+        _verdict(weights, "create_pretraining_model", name, teacher),
+        _verdict(weights, "create_model", name, {}),
+    )
+
+
+def _verdict(weights: WeightsFile, function: str, name: str | None, own: dict[str, Any]) -> Verdict:
+    arguments = {**(_arguments(weights, function) if name is None else {}), **own}
+    name = name or weights.model or _nearest_size(weights)
+    call = f"{function}({', '.join([repr(name), *(f'{key}={value!r}' for key, value in arguments.items())])})"
+    build = create_model if function == "create_model" else create_pretraining_model
+    model: nn.Module = build(name, device="meta", **arguments)
+    try:
+        report, _, _ = plan_loading(model, weights)
+    except InputError as error:  # another architecture
+        return Verdict(model=call, ok=False, sentence=error.what)
+    return Verdict(model=call, ok=report.ok, sentence=report.verdict)
+
+
+def _nearest_size(weights: WeightsFile) -> str:
+    return min(ARCHITECTURES, key=lambda name: abs(ARCHITECTURES[name]["embed_dim"] - weights.embed_dim))
+
+
+def _arguments(weights: WeightsFile, function: str) -> dict[str, Any]:
+    """What builds the model that the weights belong to, without what is the default anyway."""
+    defaults = {key: value.default for key, value in signatures.signature(FastITPN).parameters.items()}
+    arguments = weights.arguments()
+    if weights.model is None:
+        arguments |= {
+            "embed_dim": weights.embed_dim,
+            "depths": weights.depths,
+            "num_heads": max(1, weights.embed_dim // _HEAD_DIM),
+        }
+    else:
+        defaults |= ARCHITECTURES[weights.model]
+    dim = weights.pyramid_dim
+    if dim is not None and weights.pyramid_hidden == int(dim * defaults["pyramid_mlp_ratio"]):
+        del arguments["pyramid_mlp_ratio"]
+    if weights.kind == "pre-training":
+        arguments.pop("pyramid", None)  # the pre-training model has one in any case, a classifier needs none
+        if function == "create_model":
+            arguments = {key: value for key, value in arguments.items() if not key.startswith("pyramid")}
+    return {key: value for key, value in arguments.items() if value != defaults.get(key)}

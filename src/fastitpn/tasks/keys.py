@@ -1,0 +1,85 @@
+"""Keys that the tasks share: a task's own configurations are subclasses of these."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from fastitpn.config.types import Count, Decay, Factor, ImagePx, Positive, Schedule, Share
+from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(TrainingConfig):
+    """Fine-tuning."""
+
+    data: Path
+    """Labelled images to learn from."""
+    val: Path | None = None
+    """Labelled images to validate on, as data; none splits them off data."""
+    val_ratio: Share = 0.1
+    """Share of data to validate on, where val is none."""
+    px: ImagePx | None = None
+    """Side of the input in pixels; none takes that of the weights, else of the model."""
+    scratch: bool = False
+    """Start from random weights on purpose; else a run without weights is warned about."""
+    weights_strict: bool = True
+    """Refuse weights that leave a part of the trunk or pyramid at its initial values."""
+    layer_decay: Factor = 0.9
+    """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
+    schedule: Schedule = "cosine"
+    """How the learning rate falls: along a cosine, in a straight line, or to 1/10 at 3/4 and 1/100 at 11/12."""
+    ema: Decay | None = None
+    """Decay of the moving average of the weights, which is then validated and saved; none is off."""
+    eval_every_epochs: Positive = 5
+    """Epochs from one validation to the next."""
+    model: str | None = None
+    """Name of the model, such as fastitpn_base; none takes that of the weights, else fastitpn_tiny."""
+
+    def problems(self) -> list[str]:
+        """Also that weights and scratch are not asked for at once."""
+        result = super().problems()
+        if self.scratch and self.weights is not None:
+            result.append(f"scratch: expected false where weights are given, got true and weights={self.weights}")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(DeviceConfig):
+    """Evaluation."""
+
+    _command: ClassVar[str] = "evaluate"
+    _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "data")
+
+    checkpoint: Path
+    """Checkpoint file or run folder (its best checkpoint)."""
+    data: Path
+    """As for finetune of the checkpoint's task: classes as folders, images with masks, or with COCO annotations."""
+    px: ImagePx | None = None
+    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    acceleration: AccelerationName | None = None
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    batch: Count = 64
+    """Images in one batch."""
+    out: Path = Path("runs/evaluate")
+    """Folder for the figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(DeviceConfig):
+    """Prediction."""
+
+    _command: ClassVar[str] = "predict"
+    _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "source")
+
+    checkpoint: Path
+    """Checkpoint file or run folder (its best checkpoint)."""
+    source: Path
+    """An image, a video, a folder of them, or a pattern in quotes such as 'photos/**/*.jpg'; frame2 before frame10."""
+    out: Path = Path("runs/predict")
+    """Folder for the results."""
+    px: ImagePx | None = None
+    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    acceleration: AccelerationName | None = None
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    batch: Count = 64
+    """Images in one batch."""

@@ -1,0 +1,57 @@
+"""`fastitpn predict` for every task, and `fastitpn.load`. The checkpoint says for which task."""
+
+import os
+from typing import Any
+
+from fastitpn.inference.predicting import run_prediction
+from fastitpn.inference.results import Results
+from fastitpn.runs.acceleration import AccelerationLike
+from fastitpn.runs.trained_model import TrainedCheckpoint, open_checkpoint
+from fastitpn.tasks.keys import PredictConfig
+from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.registry import TASKS
+from fastitpn.tasks.spec import TaskSpec
+
+
+def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results[Any]:
+    """Predict with a checkpoint, and write what its task writes to `out`.
+
+    Args:
+        config: Keys of the checkpoint's task.
+        checkpoint: That of the configuration.
+
+    Raises:
+        InputError: The checkpoint or the source does not fit, or no image can be read.
+    """
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
+    trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
+    return run_prediction(spec.prediction(trained, config), config.source, config.out, workers=config.workers)
+
+
+def load(
+    checkpoint: str | os.PathLike[str],
+    acceleration: AccelerationLike | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Any:
+    """Make a predictor from a checkpoint of `fastitpn finetune`; nothing else is needed.
+
+    Args:
+        checkpoint: A .ckpt file, or a run directory (its best checkpoint).
+        acceleration: "off", "balanced", "fast" or an `Acceleration`; None for the one it was trained with. A line says
+            if it is another.
+        device: `auto` (the GPU if there is one), `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto` (bf16-mixed on a GPU that has it, else 32-true), `32-true`, `bf16-mixed` or `16-mixed`.
+
+    Returns:
+        What predicts for images as the checkpoint's task does: a `Predictor` names their classes, a `SegmentPredictor`
+        gives each of their pixels one, a `DetectPredictor` finds objects in them.
+
+    Raises:
+        InputError: It cannot be read, wants to run code, or is no model with its classes; or there is no such
+            acceleration, or it does not fit the model.
+    """
+    content = open_checkpoint(checkpoint)
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(content.task, content.path)
+    return spec.predictor(load_trained(content, acceleration), device=device, precision=precision)

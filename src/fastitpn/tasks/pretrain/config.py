@@ -1,0 +1,139 @@
+"""The configurations of pre-training and of what prepares it. The string under a field is its line in `--help`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fastitpn.config.fields import Config
+from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Ratio, Scales
+from fastitpn.tasks.registry import TaskKeys
+from fastitpn.training.config import CropsConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig(Config):
+    """Teacher."""
+
+    _shorthand: ClassVar[str | None] = "name"
+
+    name: str = "ema"
+    """What gives the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
+    weights: Path | None = None
+    """File with the teacher's weights; none takes those that timm knows."""
+    px: Count | None = None
+    """Side of the teacher's input; none picks the one whose grid matches the student's."""
+    upsample: Literal[1, 2, 4] = 1
+    """Enlarge the teacher's input, so that its map lands on a finer stride of the student: 16, 8 or 4."""
+    projection: bool = False
+    """For CLIP: features after the projection to the space that images share with text."""
+    standardise: bool = False
+    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
+    whiten: bool | None = None
+    """Whiten the features over the batch (ZCA); none does so for ema, whose targets may collapse otherwise."""
+    momentum: Ratio = 0.9998
+    """For ema: share of the average that one step keeps, at the end."""
+    momentum_start: Ratio = 0.996
+    """For ema: the same at the first step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskConfig(Config):
+    """Mask."""
+
+    _shorthand: ClassVar[str | None] = "ratio"
+
+    kind: Literal["block", "random"] = "block"
+    """Hide rectangles as published, or single patches; of those always exactly as many as ratio says."""
+    ratio: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    """Share of the patches to hide, 0.383 (75 of 196) in the published runs, 0 for none; mask=RATIO for short."""
+    exact: bool = False
+    """Hide exactly that many in every image; else the last block may leave a few short."""
+    min_block: Count = 16
+    """Fewest patches in one block, on a grid of 14x14 or more; in proportion on smaller ones."""
+    max_block: Count | None = None
+    """Most patches in one block; none is as many as are hidden in all."""
+    min_aspect: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Flattest block: its short side over its long side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig(Config):
+    """Probe."""
+
+    _shorthand: ClassVar[str | None] = "data"
+
+    data: Path | None = None
+    """A few labelled images, as for finetune classify; a kNN probe then says how good the features are."""
+    val_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of them to classify by the others, unless data has train and val inside."""
+    every_epochs: Positive = 10
+    """Epochs from one probe to the next; there is one at the end, too."""
+    neighbours: Count = 20
+    """Neighbours that vote."""
+    px: ImagePx | None = None
+    """Side of the input in pixels; none takes that of the pre-training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(CropsConfig):
+    """Pre-training."""
+
+    _command: ClassVar[str] = "pretrain"
+
+    data: Path
+    """Images without labels: a folder, a list (.txt, .csv), tar shards, or a Hugging Face data set on disk."""
+    px: ImagePx = 224
+    """Side of the student's input in pixels."""
+    teacher: TeacherConfig = TeacherConfig()
+    mask: MaskConfig = MaskConfig()
+    objective: Literal["merged", "per_level", "trunk"] = "merged"
+    """What predicts: the levels merged (published), each level for itself, or the trunk without any pyramid."""
+    level_weights: tuple[NonNegative, NonNegative, NonNegative] = (1.0, 1.0, 1.0)
+    """With per_level: weights of the losses at strides 4, 8, 16."""
+    auxiliary: NonNegative = 0.0
+    """Weight of a second prediction from deep in the trunk, as in the first iTPN; 0 leaves it out."""
+    predictor: Literal["linear", "mlp"] = "linear"
+    """What predicts from features: a linear layer (published), or one with a hidden layer (better with ema)."""
+    loss: Literal["cosine", "smooth_l1"] = "cosine"
+    """How predictions are compared with targets: negative cosine or smooth L1."""
+    loss_on: Literal["masked", "all"] = "masked"
+    """Which patches count in the loss."""
+    norm: Literal["end", "trunk_and_end"] = "end"
+    """Where the model normalises: before the prediction, or also between trunk and pyramid."""
+    color_jitter: NonNegative = 0.0
+    """Strength of random brightness, contrast and saturation."""
+    pictures: bool = True
+    """Put pictures of images, masks, predictions and the pyramid's levels into the report."""
+    probe: ProbeConfig = ProbeConfig()
+
+    out: Path = Path("runs/pretrain")
+    model: str = "fastitpn_tiny"
+    epochs: Positive | None = 300
+    warmup_epochs: NonNegative | None = 10
+    lr: Positive = 1.5e-3
+    min_lr: NonNegative = 1e-5
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.98)
+    clip_grad: Positive | None = 3.0
+    crop_scale: Scales = (0.2, 1.0)
+
+    def problems(self) -> list[str]:
+        """Also that the keys of one objective are not given with another."""
+        result = super().problems()
+        if self.objective != "per_level" and self.level_weights != (1.0, 1.0, 1.0):
+            result.append(f"level_weights: expected together with objective=per_level, got {self.objective}")
+        if self.mask.ratio == 0 and self.loss_on == "masked":
+            result.append("mask.ratio: expected above 0 with loss_on=masked, or loss_on=all, since nothing is hidden")
+        if not any(self.level_weights):
+            result.append("level_weights: expected a weight above 0 for one level at least, got 0,0,0")
+        if self.objective != "merged" and self.norm != "end":
+            result.append(f"norm: expected end with objective={self.objective}, got {self.norm}")
+        return result
+
+
+KEYS = TaskKeys(
+    train=PretrainConfig,
+    sentence="Pre-train on images without labels: predict a teacher's features of hidden patches.",
+    example="fastitpn pretrain data=photos px=224 epochs=300",
+)

@@ -1,0 +1,38 @@
+"""Pre-training: features of a teacher, predicted by trunk and pyramid."""
+
+from typing import Any
+
+from torch import nn
+
+from fastitpn.models.backbone import FastITPN
+from fastitpn.pretraining.model import create_pretraining_model
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.description import PretrainDescription
+from fastitpn.tasks.pretrain.probe import KNN
+from fastitpn.tasks.spec import TaskSpec
+from fastitpn.training.metric import Metric
+
+
+class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ignore[type-var]  # it has no labels
+    """Masked feature modelling."""
+
+    name = "pretrain"
+    noun = "pre-trained model"
+    title = "Pre-training"
+    description = PretrainDescription
+
+    def metrics(self, about: PretrainDescription) -> tuple[Metric, ...]:
+        """The accuracy of the probe."""
+        return (KNN,)
+
+    def create(self, about: PretrainDescription, **extra: Any) -> nn.Module:
+        """Trunk, pyramid and what predicts."""
+        return create_pretraining_model(about.model["name"], **{**about.model["arguments"], **extra})
+
+    def backbone(self, model: nn.Module) -> FastITPN:
+        """Trunk and pyramid."""
+        backbone: FastITPN = model.backbone  # type: ignore[assignment]
+        return backbone
+
+
+SPEC = Pretrain()

@@ -1,0 +1,51 @@
+"""The report of a fine-tuned network: curves, what its evaluation shows, and how it was made."""
+
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any
+
+from fastitpn.config import to_yaml
+from fastitpn.reporting.charts import curves
+from fastitpn.reporting.environment import describe_environment
+from fastitpn.reporting.report import write_report
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.timing import evaluation_time, timing_section, training_time
+from fastitpn.runs.acceleration import acceleration_figure
+from fastitpn.runs.run import Run
+from fastitpn.tasks.evaluation import Headline
+from fastitpn.tasks.keys import FinetuneConfig
+from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.spec import TaskSpec
+from fastitpn.training.metric import LOSS, describe_metric
+from fastitpn.training.setup import global_batch
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+def write_run_report(
+    spec: TaskSpec[Any, Any, Any], run: Run, config: FinetuneConfig, val: Sized, fabric: "Fabric"
+) -> None:
+    """Evaluate the best checkpoint in detail and write `report.html`."""
+    assert run.best_checkpoint is not None
+    trained = load_trained(run.best_checkpoint, task=spec.name)
+    evaluation = spec.evaluate(trained, val, fabric, batch=config.batch, workers=config.workers)
+    logged = {name for row in run.history for name in row}
+    shown = [LOSS, *(metric for metric in spec.curves(trained.about) if metric.name in logged), describe_metric("lr")]
+    sections: list[Section] = [
+        Grid("Training", [Picture(metric.title, curves({"": run.history}, metric)) for metric in shown]),
+        *evaluation.sections(),
+        *timing_section(
+            training_time(run.history, global_batch(config)), evaluation_time(evaluation.seconds, len(val))
+        ),
+        Code("Configuration", to_yaml(config)),
+        Facts("Environment", describe_environment(fabric.device)),
+    ]
+    summary: list[Headline] = [
+        *evaluation.headlines(f"percent, best checkpoint, {len(val)} images"),
+        *([("classes", len(evaluation.classes), "")] if evaluation.classes else []),
+        *((name, value, "") for name, value in spec.facts(config).items()),
+        ("started from", config.weights.name if config.weights else "random weights", ""),
+        ("steps", run.history[-1]["step"] if run.history else 0, ""),
+        acceleration_figure(trained.backbone.acceleration),
+    ]
+    write_report(run.directory / "report.html", title=spec.title, summary=summary, sections=sections)

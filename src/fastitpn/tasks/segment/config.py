@@ -1,0 +1,141 @@
+"""Keys of segmentation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fastitpn.config.fields import Config
+from fastitpn.config.types import (
+    BelowOne,
+    Count,
+    Factor,
+    ImagePx,
+    NonNegative,
+    OnError,
+    Positive,
+    Ratio,
+    Scales,
+    Schedule,
+)
+from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasksConfig(Config):
+    """Segmentation: images and masks."""
+
+    images: Path | None = None
+    """Folder of the images, inside of data or anywhere; none finds it."""
+    masks: Path | None = None
+    """Folder of the masks inside data, with the same names; none finds masks, annotations or labels."""
+    classes: Path | None = None
+    """YAML file with names and colors of the classes; none finds classes.yaml or objectInfo150.txt in data."""
+    ignore_index: Annotated[int, Field(ge=0, lt=2**16)] | None = None
+    """Number in the masks of pixels to leave out; none takes that of the classes' file, else 255."""
+    reduce_zero_label: bool | None = None
+    """Number 0 is no class and 1 the first one, as in ADE20K; none takes what the classes' file says, else false."""
+    on_error: OnError = "stop"
+    """What to do about files that cannot be used: stop and name them, or skip them and say how many."""
+
+    def problems(self) -> list[str]:
+        """Checks that the masks are inside of data."""
+        result = super().problems()
+        if self.masks is not None and self.masks.is_absolute():
+            result.append(f"masks: expected a folder inside of data, relative to it, got {self.masks}")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig(Config):
+    """Segmentation: how images are looked at."""
+
+    inference: Literal["auto", "whole", "slide"] = "auto"
+    """Look at whole images or through sliding windows of px; auto: windows where an image is larger than four."""
+    resize: bool | None = None
+    """Bring an image's shorter side to px first; false looks at it in its own size; none does as the training did."""
+    stride: Count | None = None
+    """Pixels from one window to the next; none takes two thirds of px."""
+    scales: tuple[Positive, ...] = (1.0,)
+    """Look at each image in these sizes and average."""
+    flip: bool = False
+    """Also look at the mirror image."""
+    window_batch: Count = 8
+    """Windows in one batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentConfig(MasksConfig, FinetuneConfig):
+    """Segmentation."""
+
+    _command: ClassVar[str] = "finetune segment"
+
+    data: Path
+    """Folder with the folders images and masks, both with train and val inside or neither; or COCO's files of masks."""
+    val: Path | None = None
+    """The same to validate on; none takes the val part of data, else splits data."""
+    head: Literal["linear", "upernet", "mask2former"] = "upernet"
+    """What makes classes of the pyramid: linear is light, upernet slower, mask2former the slowest."""
+    head_width: Count | None = None
+    """Channels inside of upernet (none: twice the pyramid's; published: 768) or mask2former (none: the pyramid's)."""
+    panoptic: bool = False
+    """Learn each thing for itself, and stuff, from COCO's panoptic annotations; head=mask2former."""
+    queries: Count = 100
+    """Masks that mask2former makes of an image at most."""
+    features: Literal["pyramid", "pyramid_and_trunk"] = "pyramid"
+    """What the head sees: the pyramid, or each level beside the trunk's map of its stride, as published for iTPN."""
+    auxiliary_weight: NonNegative = 0.4
+    """Weight of the loss of upernet's auxiliary head; 0 leaves it out."""
+    freeze: bool = False
+    """Train the head alone: says what the pre-trained features are worth."""
+    px: ImagePx | None = None
+    """Side of the crops in pixels; none takes that of the weights, else of the model."""
+    resize: bool = True
+    """Bring an image's shorter side to px before scaling; false keeps its size, for small things in large images."""
+    scale_range: Scales = (0.5, 2.0)
+    """Smallest and largest random scale of an image before it is cropped."""
+    max_class_ratio: Factor = 0.75
+    """A crop of which one class covers more than this share is drawn again, up to ten times."""
+    photometric: bool = True
+    """Distort brightness, contrast, saturation and hue."""
+    schedule: Schedule = "poly"
+    """How the learning rate falls: in a straight line to min_lr, as published; along a cosine; or in two steps."""
+
+    out: Path = Path("runs/segment")
+    batch: Count = 16
+    epochs: Positive | None = 100
+    warmup_epochs: NonNegative | None = 5
+    lr: Positive = 1e-3
+    """Highest learning rate (AdamW)."""
+    min_lr: NonNegative = 0.0
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    clip_grad: Positive | None = None
+    hflip: Ratio = 0.5
+
+    def problems(self) -> list[str]:
+        """Also checks the scales, the batch and what belongs to one head alone."""
+        result = super().problems()
+        if self.scale_range[0] > self.scale_range[1]:
+            result.append(f"scale_range: expected smallest,largest, got {self.scale_range[0]},{self.scale_range[1]}")
+        if self.head == "upernet" and self.batch < 2:
+            result.append(f"batch: expected at least 2, since upernet normalises over the batch, got {self.batch}")
+        if self.head == "linear" and self.head_width is not None:
+            result.append(f"head_width: expected none for head=linear, which has no width, got {self.head_width}")
+        if self.head == "mask2former" and (self.head_width or 32) % 32:
+            result.append(f"head_width: expected a multiple of 32 for head=mask2former, got {self.head_width}")
+        if self.panoptic and self.head != "mask2former":
+            result.append(f"head: expected mask2former for panoptic=true, got {self.head}")
+        if self.freeze and self.weights is None:
+            result.append("freeze: expected false without weights, since random features are worth nothing, got true")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentEvaluateConfig(MasksConfig, ViewsConfig, EvaluateConfig):
+    """Evaluation of a segmentation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentPredictConfig(ViewsConfig, PredictConfig):
+    """Prediction of a segmentation."""

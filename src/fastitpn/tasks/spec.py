@@ -1,0 +1,204 @@
+"""What a task is: everything that the verbs ask of it. A new task is a folder with one of these, and a line in `TASKS`.
+
+A task says what its data is, how its network is built and learns, what is measured and what a prediction is. The verbs
+(`finetune`, `evaluate`, `predict`, `export`, `benchmark`, `doctor`, `app`, reports) are written once, for all of them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fastitpn.data.datasets import Sample, SeededDataset, collate
+from fastitpn.diagnosis.findings import DataSet
+from fastitpn.exporting.exportable import Exportable
+from fastitpn.inference.prediction import Prediction
+from fastitpn.models.backbone import FastITPN
+from fastitpn.runs.description import ModelDescription
+from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.evaluation import Evaluation
+from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
+from fastitpn.training.metric import Metric
+from fastitpn.training.task import Task
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+ConfigT = TypeVar("ConfigT", bound=FinetuneConfig)
+ImagesT = TypeVar("ImagesT", bound=Sized)
+AboutT = TypeVar("AboutT", bound=ModelDescription)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(Generic[ImagesT]):
+    """Labelled data, read and checked.
+
+    Attributes:
+        train: To learn from.
+        val: To validate on.
+        num_classes: How many classes there are.
+        notes: What a person should know of the data, a line each.
+    """
+
+    train: ImagesT
+    val: ImagesT
+    num_classes: int
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSamples:
+    """What a training loads.
+
+    Attributes:
+        dataset: Its samples depend on (seed, epoch, index) alone.
+        to_batch: Makes a batch of samples.
+        kinds: A number for each sample: those of a batch share theirs, see `StepSampler`; None for any order.
+    """
+
+    dataset: SeededDataset
+    to_batch: Callable[[list[Sample]], dict[str, Any]] = collate
+    kinds: Sequence[int] | None = None
+
+
+class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
+    """A task. All methods without a body must be defined.
+
+    Attributes:
+        name: What people type, and what a checkpoint says.
+        noun: What a trained model is called, such as "classifier".
+        title: Heading of the report of a run.
+        parts: What the weights of a checkpoint are those of, for messages.
+        description: The typed content of a checkpoint.
+    """
+
+    name: ClassVar[str]
+    noun: ClassVar[str]
+    title: ClassVar[str]
+    parts: ClassVar[str] = "the model that is stored beside them"
+    description: type[AboutT]
+
+    # Training
+
+    def open_data(self, config: ConfigT) -> Split[ImagesT]:
+        """Read and check the data of a training.
+
+        Raises:
+            InputError: With everything that is wrong with it.
+        """
+        raise NotImplementedError
+
+    def build(self, config: ConfigT, split: Split[ImagesT]) -> Task:
+        """The network with its start weights, as what learns.
+
+        Raises:
+            InputError: The weights do not fit.
+        """
+        raise NotImplementedError
+
+    def training_samples(self, config: ConfigT, split: Split[ImagesT], about: AboutT) -> TrainingSamples:
+        """What the training loads."""
+        raise NotImplementedError
+
+    def validation_batches(self, config: ConfigT, split: Split[ImagesT], about: AboutT) -> DataLoader[Any]:
+        """What `Task.evaluate` sees of the validation data, in its order."""
+        raise NotImplementedError
+
+    def adapt(self, task: Task, fabric: "Fabric") -> None:
+        """Change the network for the devices it will run on, such as for statistics over processes."""
+
+    def facts(self, config: ConfigT) -> Mapping[str, str]:
+        """What a report says of the settings, such as the head's name."""
+        return {}
+
+    # A trained model
+
+    def metrics(self, about: AboutT) -> tuple[Metric, ...]:
+        """All that its evaluation measures; the first one chooses the best checkpoint."""
+        raise NotImplementedError
+
+    def curves(self, about: AboutT) -> tuple[Metric, ...]:
+        """The metrics that a report draws over the steps, beside the loss."""
+        return self.metrics(about)[:1]
+
+    def create(self, about: AboutT, **extra: Any) -> nn.Module:
+        """The network that a checkpoint describes.
+
+        Args:
+            about: The description.
+            **extra: Arguments of `create_model` that are not kept, such as `drop_path_rate`.
+        """
+        raise NotImplementedError
+
+    def backbone(self, model: nn.Module) -> FastITPN:
+        """The part of the network that is a `FastITPN`."""
+        backbone: FastITPN = model if isinstance(model, FastITPN) else model.backbone  # type: ignore[assignment]
+        return backbone
+
+    def phrase(self, content: Mapping[str, Any]) -> str:
+        """What a checkpoint holds, in a few words, for `inspect`; "" leaves that to its tensors."""
+        return ""
+
+    def resized(self, trained: Trained[Any, AboutT], config: EvaluateConfig | PredictConfig) -> Trained[Any, AboutT]:
+        """The model looking at images in the size that a command asks for."""
+        return trained.at(config.px)
+
+    # Evaluation
+
+    def evaluation_images(self, config: EvaluateConfig, trained: Trained[Any, AboutT]) -> ImagesT:
+        """Read and check the data of an evaluation.
+
+        Raises:
+            InputError: With everything that is wrong with it.
+        """
+        raise NotImplementedError
+
+    def evaluate(
+        self,
+        trained: Trained[Any, AboutT],
+        images: ImagesT,
+        fabric: "Fabric",
+        *,
+        config: EvaluateConfig | None = None,
+        batch: int = 64,
+        workers: int = 0,
+        progress: bool = False,
+    ) -> Evaluation:
+        """Measure a trained model; it moves to the device.
+
+        Args:
+            trained: The model.
+            images: With labels of its classes.
+            fabric: Where to compute.
+            config: How to look at the images; None for as in the training.
+            batch: Images in one batch, where the task can.
+            workers: Processes that load images.
+            progress: Show a bar, if this is a terminal.
+        """
+        raise NotImplementedError
+
+    # Prediction
+
+    def predictor(self, trained: Trained[Any, AboutT], *, device: str = "auto", precision: str = "auto") -> Any:
+        """What `fastitpn.load` gives: called with images it returns `Results`."""
+        raise NotImplementedError
+
+    def prediction(self, trained: Trained[Any, AboutT], config: PredictConfig) -> Prediction[Any]:
+        """What `fastitpn predict` does with many images.
+
+        Raises:
+            InputError: The keys do not fit the model.
+        """
+        raise NotImplementedError
+
+    # Elsewhere
+
+    def exportable(self, trained: Trained[Any, AboutT]) -> Exportable:
+        """The network to export, with what compares and measures it."""
+        raise NotImplementedError
+
+    def diagnose(self, config: Any) -> DataSet | None:
+        """What `fastitpn doctor` finds in data of this task; None if the data is of another kind."""
+        return None

@@ -1,0 +1,49 @@
+"""What the tasks of this package have in common: a Fast-iTPN inside of what learns."""
+
+from typing import Any, Generic, TypeVar
+
+from torch import nn
+
+from fastitpn.models.backbone import FastITPN
+from fastitpn.models.layer_ids import layer_id, num_layers
+from fastitpn.models.weights.official_names import BACKBONE
+from fastitpn.runs.description import ModelDescription
+from fastitpn.training.metric import Metric
+from fastitpn.training.task import Task
+
+AboutT = TypeVar("AboutT", bound=ModelDescription)
+
+
+class BackboneTask(Task, Generic[AboutT]):
+    """A task whose network is a `FastITPN`, or has one as its `backbone`.
+
+    Args:
+        name: Of the task.
+        model: The network.
+        about: What a checkpoint says of it.
+        metrics: All that `evaluate` gives; the first one chooses the best checkpoint.
+    """
+
+    def __init__(self, name: str, model: nn.Module, about: AboutT, metrics: tuple[Metric, ...] = ()):
+        super().__init__()
+        self.name = name
+        self.trained_model = model
+        self.about = about
+        self.metrics = metrics
+        self.depths = tuple(len(stage.blocks) for stage in self.backbone.stages)  # type: ignore[arg-type]
+        self.num_layers = num_layers(self.depths)
+
+    @property
+    def backbone(self) -> FastITPN:
+        """The part of the network that is a `FastITPN`."""
+        model = self.trained_model
+        backbone: FastITPN = model if isinstance(model, FastITPN) else model.backbone  # type: ignore[assignment]
+        return backbone
+
+    def describe(self) -> dict[str, Any]:
+        """The task, all that is needed to build and use the network, and the acceleration; plain types."""
+        return {"task": self.name, **self.about.to_dict(), "acceleration": self.backbone.acceleration.to_dict()}
+
+    def layer_id(self, name: str) -> int:
+        """Layer of a parameter; pyramid and head have the whole learning rate, as published."""
+        return layer_id(name.removeprefix(BACKBONE), self.depths)

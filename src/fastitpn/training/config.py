@@ -1,0 +1,146 @@
+"""Keys of trainings, and of all commands that compute."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from fastitpn.config.fields import Config
+from fastitpn.config.types import (
+    BelowOne,
+    Count,
+    DeviceName,
+    NonNegative,
+    PerChannel,
+    Positive,
+    Precision,
+    Ratio,
+    Scales,
+    Seed,
+)
+
+AccelerationName = Literal["off", "balanced", "fast"]
+"""The presets of `models.acceleration`, written out again because importing them takes seconds."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceConfig(Config):
+    """Machine."""
+
+    device: DeviceName = "auto"
+    """Where to compute; auto takes the GPU if there is one."""
+    precision: Precision = "auto"
+    """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that load images, for each device; 0 loads in the main process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(DeviceConfig):
+    """Run."""
+
+    out: Path
+    """Folder of the run: configuration, metrics, checkpoints and report."""
+    model: str | None = "fastitpn_tiny"
+    """Name of the model: fastitpn_tiny, fastitpn_small, fastitpn_base or fastitpn_large."""
+    weights: Path | None = None
+    """File or run folder with weights to start from; none starts from random ones."""
+    acceleration: AccelerationName | None = None
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the weights' own."""
+    seed: Seed = 0
+    """Fixes the order of the images, their augmentation and the initial weights."""
+    checkpoint_every: Count = 500
+    """Steps from one checkpoint to the next."""
+    keep_checkpoints: Annotated[int, Field(ge=2)] = 2
+    """Checkpoints that are kept; if the last one is damaged, the run goes on from the one before."""
+    log_every: Count = 10
+    """Steps from one line of metrics to the next."""
+    devices: Count = 1
+    """Devices on each machine."""
+    nodes: Count = 1
+    """Machines."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """On several devices: ddp, each has the whole model, or fsdp, each keeps a part of it and needs less memory."""
+    compile: bool = False
+    """Compile the model with torch.compile: slow to start, faster steps."""
+    grad_checkpointing: bool = False
+    """Compute the trunk's activations again in the backward pass: less memory, slower steps, the same result."""
+    tensorboard: bool = False
+    """Also write the figures for TensorBoard, into OUT/tensorboard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(RunConfig):
+    """Training."""
+
+    _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "steps"), ("warmup_epochs", "warmup_steps"))
+
+    batch: Count = 64
+    """Images in one micro-batch, for each device."""
+    accumulate: Count = 1
+    """Micro-batches in one step of the optimiser."""
+    epochs: Positive | None
+    """Length of the training in passes over the images; or give steps."""
+    steps: Count | None = None
+    """Length of the training in steps of the optimiser, instead of epochs."""
+    warmup_epochs: NonNegative | None
+    """Epochs in which the learning rate rises from 0 to lr; or give warmup_steps."""
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """Steps in which the learning rate rises from 0 to lr, instead of warmup_epochs."""
+    lr: Positive
+    """Highest learning rate (AdamW); it then falls along a cosine."""
+    min_lr: NonNegative
+    """Learning rate at the last step."""
+    weight_decay: NonNegative = 0.05
+    """Weight decay of matrices and kernels; biases, norms and positions have none."""
+    betas: tuple[BelowOne, BelowOne]
+    """AdamW's averaging of the gradient and of its square."""
+    clip_grad: Positive | None
+    """Largest norm of the gradient; none leaves it as it is."""
+    drop_path: BelowOne = 0.1
+    """Chance to skip a residual branch in the last block, rising linearly from 0."""
+    hflip: Ratio = 0.5
+    """Chance to mirror the image left to right."""
+    mean: PerChannel = IMAGENET_MEAN
+    """Mean of the channels, subtracted from values in 0 to 1."""
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
+    """Standard deviation of the channels, divided by."""
+
+    def __post_init__(self) -> None:
+        for one, other in (("steps", "epochs"), ("warmup_steps", "warmup_epochs")):
+            if getattr(self, one) is not None:
+                object.__setattr__(self, other, None)
+            elif getattr(self, other) is None:
+                object.__setattr__(self, other, _default(self, other))
+
+    def problems(self) -> list[str]:
+        """Checks the learning rates."""
+        result = []
+        if self.min_lr > self.lr:
+            result.append(f"min_lr: expected at most lr, which is {self.lr}, got {self.min_lr}")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig(TrainingConfig):
+    """Training."""
+
+    crop_scale: Scales
+    """Share of the image's area that a random crop covers: smallest, largest."""
+
+    def problems(self) -> list[str]:
+        """Also checks the crops."""
+        result = super().problems()
+        if not self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            result.append(
+                f"crop_scale: expected smallest,largest up to 1, got {self.crop_scale[0]},{self.crop_scale[1]}"
+            )
+        return result
+
+
+def _default(config: Config, name: str) -> Any:
+    return type(config).__dataclass_fields__[name].default
