@@ -1,7 +1,7 @@
 """The model that the page shows: of any task, from its checkpoint alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +9,17 @@ import torch
 from PIL import Image
 
 from fastitpn.application.config import AppConfig
-from fastitpn.data.detection.transforms import DetectEval
 from fastitpn.data.images.transforms import classify_eval
-from fastitpn.data.segmentation.classes import distinct_colors
-from fastitpn.inference.drawing import Share, fitted
-from fastitpn.inference.results import Classification
+from fastitpn.inference.drawing import Share
+from fastitpn.inference.results import Result
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.layers.cells import PATCH
 from fastitpn.reporting.feature_pictures import colour_panel
 from fastitpn.reporting.panels import Panel
 from fastitpn.reporting.pca import FeatureColours
-from fastitpn.runs.trained_model import TrainedCheckpoint, load_classifier, open_checkpoint
-from fastitpn.tasks.classify.predictor import Predictor
-from fastitpn.tasks.detect.predictor import DetectPredictor
-from fastitpn.tasks.detect.results import ImageDetections
-from fastitpn.tasks.detect.trained import load_detector
-from fastitpn.tasks.segment.predictor import SegmentPredictor
-from fastitpn.tasks.segment.results import Segmentation
-from fastitpn.tasks.segment.trained import load_segmenter
-from fastitpn.tasks.segment.views import Views
+from fastitpn.runs.trained_model import open_checkpoint
+from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.registry import TASKS
+from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.processes.devices import build_fabric
 from fastitpn.visualization.config import VisualizeFeaturesConfig
 from fastitpn.visualization.levels import level_maps, level_titles
@@ -59,7 +51,6 @@ class LiveModel:
     """A model that is ready to use.
 
     Attributes:
-        task: What it was trained for.
         facts: What there is to say about it, each in a few words.
         backbone: The part that is accelerated.
         look: From an RGB image to pixels [1, 3, H, W] of which tokens are drawn, sides multiples of 16.
@@ -68,9 +59,10 @@ class LiveModel:
         device: Where it computes.
         prepare: From an RGB image and the least score of things to what predicts it, as often as it is called.
         show: What is shown of a prediction, and of its image.
+        scored: Whether predictions have scores, of which the least to show can be chosen.
+        pictured: Whether predictions are drawn into the image.
     """
 
-    task: str
     facts: tuple[str, ...]
     backbone: FastITPN
     look: Callable[[Image.Image], torch.Tensor]
@@ -79,6 +71,8 @@ class LiveModel:
     device: torch.device
     prepare: Callable[[Image.Image, float], Callable[[], Any]]
     show: Callable[[Any, Image.Image], Shown]
+    scored: bool = False
+    pictured: bool = False
 
 
 def open_model(config: AppConfig) -> LiveModel:
@@ -88,84 +82,41 @@ def open_model(config: AppConfig) -> LiveModel:
         InputError: The checkpoint cannot be read, or the configuration does not fit it.
     """
     checkpoint = open_checkpoint(config.checkpoint)
-    if checkpoint.task == "segment":
-        return _segmenter(config, checkpoint)
-    if checkpoint.task == "detect":
-        return _detector(config, checkpoint)
-    if checkpoint.task == "pretrain":
-        return _pretrained(config)
-    return _classifier(config, checkpoint)
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
+    if TASKS.keys_of(spec.name).predict is None:
+        return _features(config)
+    trained = load_trained(checkpoint, config.acceleration).at(config.px)
+    predictor = spec.predictor(trained, device=config.device, precision=config.precision)
 
+    def prepare(image: Image.Image, min_score: float) -> Callable[[], Any]:
+        controls = {"top_k": config.top_k, "min_score": min_score}
+        run: Callable[[], Any] = predictor.prepare_image(
+            image, **{k: v for k, v in controls.items() if k in spec.takes}
+        )
+        return run
 
-def _classifier(config: AppConfig, checkpoint: TrainedCheckpoint) -> LiveModel:
-    trained = load_classifier(checkpoint, config.acceleration)
-    trained = replace(trained, px=config.px or trained.px)
-    predictor = Predictor.of(trained, device=config.device, precision=config.precision)
-    transform = classify_eval(trained.px, mean=trained.mean, std=trained.std)
+    def show(result: Result, image: Image.Image) -> Shown:
+        picture = result.picture(_longest_px(image))
+        return Shown(picture=picture, shares=result.shares(), found=result.to_json())
 
-    def show(one: Classification, _: Image.Image) -> Shown:
-        shares = [Share(label, score) for label, score in zip(one.labels, one.scores, strict=True)]
-        return Shown(shares=shares, found=one.to_json())
-
+    about = trained.about
+    classes = f"{len(about.class_names)} classes"
     return LiveModel(
-        task="classify",
-        facts=_facts("classifier", checkpoint, f"{trained.px} px", f"{len(trained.classes)} classes", predictor.device),
-        backbone=trained.model,
-        look=lambda image: transform(image).unsqueeze(0),
-        mean=trained.mean,
-        std=trained.std,
+        facts=(spec.noun, str(about.model["name"]), f"{about.px} px", classes, str(predictor.device)),
+        backbone=trained.backbone,
+        look=spec.look(about),
+        mean=about.mean,
+        std=about.std,
         device=predictor.device,
-        prepare=lambda image, _: predictor.prepare(image, config.top_k),
+        prepare=prepare,
         show=show,
+        scored="min_score" in spec.takes,
+        pictured=spec.pictured,
     )
 
 
-def _segmenter(config: AppConfig, checkpoint: TrainedCheckpoint) -> LiveModel:
-    trained = load_segmenter(checkpoint, config.acceleration)
-    px = config.px or trained.px
-    views = Views(px=px, resize=trained.resize)
-    predictor = SegmentPredictor.of(trained, views, device=config.device, precision=config.precision)
-
-    def show(one: Segmentation, _: Image.Image) -> Shown:
-        shares = [Share(c.name, c.share, one.classes.colors[c.label]) for c in one.found]
-        return Shown(picture=_sized(one.draw(_MOST_PX, legend=False)), shares=shares, found=one.to_json())
-
-    return LiveModel(
-        task="segment",
-        facts=_facts("segmentation", checkpoint, f"{px} px", f"{len(predictor.classes)} classes", predictor.device),
-        backbone=trained.model.backbone,
-        look=_whole(px, trained.mean, trained.std),
-        mean=trained.mean,
-        std=trained.std,
-        device=predictor.device,
-        prepare=lambda image, _: predictor.prepare(image),
-        show=show,
-    )
-
-
-def _detector(config: AppConfig, checkpoint: TrainedCheckpoint) -> LiveModel:
-    trained = load_detector(checkpoint, config.acceleration).at(config.px, None)
-    predictor = DetectPredictor.of(trained, device=config.device, precision=config.precision)
-    colors = distinct_colors(predictor.classes)
-
-    def show(one: ImageDetections, image: Image.Image) -> Shown:
-        shares = [Share(thing.name, thing.score, colors[thing.label]) for thing in one.things]
-        return Shown(picture=one.draw(_longest_px(image)), shares=shares, found=one.to_json())
-
-    return LiveModel(
-        task="detect",
-        facts=_facts("detector", checkpoint, f"{trained.px} px", f"{len(predictor.classes)} classes", predictor.device),
-        backbone=trained.model.backbone,
-        look=_whole(trained.px, trained.mean, trained.std),
-        mean=trained.mean,
-        std=trained.std,
-        device=predictor.device,
-        prepare=predictor.prepare,
-        show=show,
-    )
-
-
-def _pretrained(config: AppConfig) -> LiveModel:
+def _features(config: AppConfig) -> LiveModel:
+    """A model that predicts nothing: its feature maps are shown."""
     asked = VisualizeFeaturesConfig(
         checkpoint=config.checkpoint, images=Path(), acceleration=config.acceleration, px=config.px
     )
@@ -188,7 +139,6 @@ def _pretrained(config: AppConfig) -> LiveModel:
         return Shown(panels=panels, found={"maps": sizes})
 
     return LiveModel(
-        task="pretrain",
         facts=("pre-trained", subject.name, f"{subject.px} px", f"{len(titles)} feature maps", str(device)),
         backbone=model,
         look=lambda image: transform(image).unsqueeze(0),
@@ -200,26 +150,5 @@ def _pretrained(config: AppConfig) -> LiveModel:
     )
 
 
-def _facts(kind: str, checkpoint: TrainedCheckpoint, px: str, classes: str, device: torch.device) -> tuple[str, ...]:
-    return kind, str(checkpoint.content["model"]["name"]), px, classes, str(device)
-
-
-def _whole(px: int, mean: Sequence[float], std: Sequence[float]) -> Callable[[Image.Image], torch.Tensor]:
-    """The whole image with a shorter side of about `px`, and at most twice that in the other."""
-
-    def look(image: Image.Image) -> torch.Tensor:
-        scale = min(px / min(image.size), 2 * px / max(image.size))
-        width, height = (PATCH * max(1, round(scale * side / PATCH)) for side in image.size)
-        resized = image.resize((width, height), Image.Resampling.BICUBIC)
-        return DetectEval(mean=mean, std=std, px=min(width, height), max_px=max(width, height))(resized).unsqueeze(0)
-
-    return look
-
-
 def _longest_px(image: Image.Image) -> int:
     return min(_MOST_PX, max(_LEAST_PX, *image.size))
-
-
-def _sized(image: Image.Image) -> Image.Image:
-    px = _longest_px(image)
-    return image if px == max(image.size) else fitted(image, px)

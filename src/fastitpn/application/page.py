@@ -7,10 +7,10 @@ from typing import Any
 from fastitpn.application import markup
 from fastitpn.application.answers import Answers
 from fastitpn.errors import InputError
-from fastitpn.tasks.detect.predictor import MIN_SCORE
 
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 _MONO = ("ui-monospace", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+_MIN_SCORE = 0.5
 _WAITING = "Drop an image, or paste one."
 
 
@@ -63,11 +63,11 @@ def build_page(gradio: ModuleType, answers: Answers, title: str) -> Any:
                 min_score = gradio.Slider(
                     0.0,
                     1.0,
-                    value=MIN_SCORE,
+                    value=_MIN_SCORE,
                     step=0.05,
                     label="min_score",
                     info="Least score of what is drawn",
-                    visible=model.task == "detect",
+                    visible=model.scored,
                 )
             with gradio.Column(scale=3, min_width=300):
                 picture = gradio.Image(
@@ -77,7 +77,7 @@ def build_page(gradio: ModuleType, answers: Answers, title: str) -> Any:
                     format="png",
                     height=420,
                     buttons=["download", "fullscreen"],
-                    visible=model.task in ("segment", "detect"),
+                    visible=model.pictured,
                 )
                 summary = gradio.HTML(markup.empty(_WAITING))
         with gradio.Accordion("Tokens that migrate", open=True):

@@ -12,9 +12,10 @@ from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.benchmarking.drawing import draw_quality, draw_ratios
 from fastitpn.benchmarking.measure import Budget, measure_case
 from fastitpn.benchmarking.memory import MemoryMeter
-from fastitpn.benchmarking.quality import Quality, find_quality, measure_quality
+from fastitpn.benchmarking.quality import Quality, measure_quality
 from fastitpn.benchmarking.result import Benchmark
 from fastitpn.config import to_command, to_yaml
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
@@ -27,6 +28,8 @@ from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value
 from fastitpn.runs.acceleration import trained_acceleration
 from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.tasks.registry import TASKS
+from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.processes.devices import build_fabric, resolve_precision
 from fastitpn.training.setup import check_model
 
@@ -47,7 +50,7 @@ def run_benchmark(config: BenchmarkConfig) -> Benchmark:
     check_no_run(config.out, "benchmark")
     check_peers(config.peers or ())
     candidates, px = find_candidates(config)
-    quality = find_quality(config) if config.data is not None else None
+    quality = Quality(config) if config.data is not None else None
     fabric = build_fabric(config.device, precision=config.precision)
     make_folder(config.out)
     conditions = Conditions(
@@ -59,7 +62,7 @@ def run_benchmark(config: BenchmarkConfig) -> Benchmark:
     with conditions.hold():
         benchmark = _measure(config, candidates, px, conditions, quality, fabric)
     _write_report(config, benchmark, pass_of=_a_pass(config, candidates))
-    print(f"written: {', '.join(str(config.out / name) for name in (FIGURES, PLOT, REPORT))}")
+    say(f"written: {', '.join(str(config.out / name) for name in (FIGURES, PLOT, REPORT))}")
     return benchmark
 
 
@@ -92,7 +95,8 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
             acceleration=acceleration,
             arguments=_arguments(file, config),
             pyramid=config.pyramid,
-            segmenter=_segmenter(file, config),
+            task=file.checkpoint.get("task") if file is not None else None,
+            part=_part(file, config),
         )
         for acceleration in sorted(accelerations.values(), key=lambda acceleration: not acceleration.off)
     ]
@@ -105,18 +109,21 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
     """Those that the form of the weights asks for; their values do not matter to speed."""
     if file is None:
         return {}
-    if _segmenter(file, config) is not None:
+    if _part(file, config) is not None:
         return {name: value for name, value in file.checkpoint["model"]["arguments"].items() if name != "img_size"}
     left_out = ("img_size", "pyramid") if not config.pyramid else ("img_size",)
     found = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
     return {**found, "num_classes": file.num_classes}
 
 
-def _segmenter(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
-    """Head and classes, where a trained segmentation network is measured."""
-    if file is None or config.pyramid or file.checkpoint.get("task") != "segment":
+def _part(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
+    """What runs of a trained network, where that is more than the backbone."""
+    task = file.checkpoint.get("task") if file is not None else None
+    if file is None or config.pyramid or task not in TASKS:
         return None
-    return {"head": file.checkpoint["head"], "num_classes": len(file.checkpoint["classes"])}
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec(task)
+    part: dict[str, Any] | None = spec.measured_part(spec.description.from_dict(file.checkpoint))
+    return part
 
 
 def _measure(
@@ -133,17 +140,18 @@ def _measure(
         environment=describe_environment(conditions.device),
         conditions={**dataclasses.asdict(conditions), "threads": torch.get_num_threads()},
         accelerations=accelerations_of(candidates),
+        metric=quality.metric if quality is not None else None,
     )
     budget = Budget(seconds=config.seconds, rounds=config.rounds)
     with MemoryMeter(conditions) as memory:
         for px in sizes:
-            figures = measure_quality(quality, candidates, px, fabric) if quality is not None else {}
+            measured = measure_quality(quality, candidates, px, fabric) if quality is not None else {}
             for batch in dict.fromkeys(config.batch):
                 case = measure_case(candidates, px, batch, conditions, budget, memory)
-                rows = tuple(dataclasses.replace(row, **figures.get(row.acceleration, {})) for row in case.rows)
+                rows = tuple(dataclasses.replace(row, quality=measured.get(row.acceleration)) for row in case.rows)
                 case = dataclasses.replace(case, rows=rows)
                 benchmark = dataclasses.replace(benchmark, cases=(*benchmark.cases, case))
-                print_table(case.table())
+                print_table(case.table(benchmark.metric))
                 write_text(config.out / FIGURES, json.dumps(benchmark.to_json(), indent=1) + "\n")
     return benchmark
 
@@ -162,7 +170,7 @@ def _write_report(config: BenchmarkConfig, benchmark: Benchmark, *, pass_of: str
         sections.insert(0, Picture("Quality against speed", quality, "Up and to the right is better."))
     with replacing(config.out / PLOT) as file:
         file.write(plot)
-    sections += [case.table() for case in benchmark.cases]
+    sections += [case.table(benchmark.metric) for case in benchmark.cases]
     sections += [
         Facts("Accelerations", {name: _in_words(one) for name, one in benchmark.accelerations.items()}),
         Facts("How it was measured", _method(benchmark, pass_of)),
@@ -189,8 +197,9 @@ def _in_words(acceleration: Acceleration) -> str:
 def _a_pass(config: BenchmarkConfig, candidates: list[Candidate]) -> str:
     if config.pyramid:
         return "images to the maps of the pyramid; models of timm: images to logits"
-    if any(candidate.segmenter is not None for candidate in candidates):
-        return "images to a map of classes at a quarter of their size; models of timm: images to logits"
+    for candidate in candidates:
+        if candidate.part is not None:
+            return f"{candidate.part['pass']}; models of timm: images to logits"
     return "images to logits"
 
 

@@ -12,7 +12,7 @@ from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.registry import create_model
 from fastitpn.nearest import nearest_name
-from fastitpn.tasks.segment.model import create_segmenter
+from fastitpn.tasks.registry import TASKS
 
 
 class Unfit(Exception):
@@ -31,8 +31,10 @@ class Candidate:
     """Of `create_model`, in plain types."""
     pyramid: bool = False
     """Whether one of ours runs with its pyramid instead of its head."""
-    segmenter: Mapping[str, Any] | None = None
-    """`head` and `num_classes` of `create_segmenter`: one of ours runs as a segmentation network."""
+    task: str | None = None
+    """Task of a trained network of which `part` runs; None for a model as it is."""
+    part: Mapping[str, Any] | None = None
+    """Of `TaskSpec.measured_part`, in plain types."""
     alias: str | None = None
     """What to call the acceleration, if not by its name."""
 
@@ -61,8 +63,9 @@ class Candidate:
         if self.acceleration is None:
             return _build_peer(self.model, px).eval()
         arguments = {**self.arguments, "img_size": px}
-        if self.segmenter is not None:
-            model: Any = create_segmenter({"name": self.model, "arguments": arguments}, **self.segmenter)
+        if self.task is not None and self.part is not None:
+            described = {"name": self.model, "arguments": arguments}
+            model: Any = TASKS.spec(self.task).create_measured(described, self.part)
         else:
             model = create_model(self.model, pyramid=self.pyramid, **arguments)
         self.accelerate(model)
@@ -86,7 +89,8 @@ class Candidate:
             "acceleration": None if self.acceleration is None else self.acceleration.to_dict(),
             "arguments": dict(self.arguments),
             "pyramid": self.pyramid,
-            "segmenter": self.segmenter,
+            "task": self.task,
+            "part": self.part,
             "alias": self.alias,
         }
 

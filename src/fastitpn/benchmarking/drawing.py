@@ -51,7 +51,7 @@ def _quality(benchmark: Benchmark) -> Figure:
     panels = figure.subplots(len(batches), 1, squeeze=False)[:, 0]
     for batch, axes in zip(batches, panels, strict=True):
         for case in (case for case in benchmark.cases if case.batch == batch):
-            points = [(row.images_per_s, row.quality[1], row.acceleration) for row in case.rows if row.quality]
+            points = [(row.images_per_s, row.quality, row.acceleration) for row in case.rows if row.quality is not None]
             points = sorted(point for point in points if point[0] is not None)
             colour = PALETTE[sizes.index(case.px) % len(PALETTE)]
             axes.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, linewidth=1.2, alpha=0.6)
@@ -64,7 +64,8 @@ def _quality(benchmark: Benchmark) -> Figure:
         axes.margins(x=0.08, y=0.15)
         axes.grid(axis="both")
         axes.set_xlabel(f"images per second, batch {batch}")
-        axes.set_ylabel(next((row.quality[0].replace(" %", ", %") for row in benchmark.rows if row.quality), ""))
+        if benchmark.metric is not None:
+            axes.set_ylabel(", ".join(filter(None, (benchmark.metric.label, benchmark.metric.unit))))
     entries = [Line2D([], [], color=PALETTE[i % len(PALETTE)], label=f"{px} px") for i, px in enumerate(sizes)]
     entries += [
         Line2D([], [], color=MUTED, marker=shape, linestyle="", markersize=6.5, label=printable(name))

@@ -129,7 +129,7 @@ def _prepare(
 
 def _build(candidate: Candidate, px: int, models: dict[str, nn.Module]) -> nn.Module:
     """The model; ours that differ in their acceleration alone share their weights."""
-    key = f"{candidate.model} {candidate.pyramid} {candidate.segmenter} {dict(candidate.arguments)}"
+    key = f"{candidate.model} {candidate.pyramid} {candidate.part} {dict(candidate.arguments)}"
     if candidate.acceleration is None or key not in models:
         model = candidate.build(px)
         if candidate.acceleration is not None:

@@ -9,13 +9,10 @@ import numpy as np
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.reporting.sections import Table
+from fastitpn.training.metric import Metric
 
 SPREAD = (0.1, 0.9)
 """Of the ratios of single rounds, what is shown beside their median: the middle 80 %."""
-
-
-QUALITIES = {"top1": "top-1 %", "miou": "mIoU %", "mask_ap": "mask AP %", "pq": "PQ %"}
-"""What says how good a model is, and what that is called."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,22 +43,10 @@ class Row:
     """Peak: weights, input, and the most that a pass holds beside them."""
     peak_share: float | None = None
     """Operations per second of the fastest pass, as a share of the fastest matrix product in the same rounds."""
-    top1: float | None = None
-    """Percent of the labelled images."""
-    miou: float | None = None
-    """Mean IoU in percent, of a segmentation network."""
-    mask_ap: float | None = None
-    """Average precision of the masks in percent, of one that finds instances."""
-    pq: float | None = None
-    """Panoptic quality in percent, of one that finds things and the rest."""
+    quality: float | None = None
+    """The benchmark's metric on the labelled images."""
     problem: str | None = None
     """Why it did not run."""
-
-    @property
-    def quality(self) -> tuple[str, float] | None:
-        """The figure that says what is right, after what it is called."""
-        figures = ((title, getattr(self, name)) for name, title in QUALITIES.items())
-        return next(((title, value) for title, value in figures if value is not None), None)
 
     @property
     def plain(self) -> bool:
@@ -91,20 +76,23 @@ class Case:
         """Size and batch."""
         return f"{self.px} px, batch {self.batch}"
 
-    def table(self) -> Table:
-        """For people; what did not run is named below."""
+    def table(self, metric: Metric | None = None) -> Table:
+        """For people; what did not run is named below.
+
+        Args:
+            metric: What the quality of a row is; None if it was not measured.
+        """
         columns = ["model", "ratio", "spread", "p50 ms", "p90 ms", "images/s", "GFLOPs", "MiB"]
         columns += ["of peak"]
-        quality = next((row.quality for row in self.rows if row.quality), None)
-        if quality:
-            columns.append(quality[0])
+        if metric is not None:
+            columns.append(f"{metric.label} {metric.unit}".rstrip())
         rows: list[list[object]] = []
         for row in self.rows:
             spread = row.ratio_spread
             shown = "" if spread is None or row.plain else f"{spread[0]:.2f}\N{EN DASH}{spread[1]:.2f}"
             cells: list[object] = [row.label, row.ratio, shown, row.p50_ms, row.p90_ms]
             cells += [row.images_per_s, row.gflops, None if row.memory_mib is None else round(row.memory_mib)]
-            rows.append([*cells, row.peak_share, *([row.quality and row.quality[1]] if quality else [])])
+            rows.append([*cells, row.peak_share, *([row.quality] if metric is not None else [])])
         notes = [f"{row.label} did not run: {row.problem}." for row in self.rows if row.problem]
         peak = f"Peak: {self.peak_gflops:,.0f} GFLOP/s. {self.rounds} rounds."
         return Table(self.title, columns, rows, caption=" ".join([peak, *notes]), bars=("of peak",))
@@ -123,6 +111,8 @@ class Benchmark:
     """Device, precision, compilation and threads."""
     accelerations: Mapping[str, Acceleration]
     """What each of them was, since presets can change."""
+    metric: Metric | None = None
+    """What the quality of a row is; None if it was not measured."""
 
     @property
     def rows(self) -> list[Row]:
@@ -140,8 +130,13 @@ class Benchmark:
                 {"px": case.px, "batch": case.batch, "rounds": case.rounds, "peak_gflops": round(case.peak_gflops, 1)}
                 for case in self.cases
             ],
-            "rows": [_rounded(dataclasses.asdict(row)) for row in self.rows],
+            "rows": [self._row(row) for row in self.rows],
         }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        fields = dataclasses.asdict(row)
+        quality = fields.pop("quality")
+        return _rounded(fields if self.metric is None else {**fields, self.metric.name: quality})
 
 
 def finish_row(

@@ -48,6 +48,14 @@ class Result:
         """The classes with a score or a share of the image each, the highest first."""
         return []
 
+    def picture(self, px: int) -> Image.Image | None:
+        """The image with what was predicted in it; None where that is not to be seen in the image.
+
+        Args:
+            px: Longest side of the picture.
+        """
+        return None
+
     def tile(self, px: int) -> Image.Image:
         """The image with its prediction for a contact sheet.
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fastitpn.data.datasets import Sample, SeededDataset, collate
 from fastitpn.diagnosis.findings import DataSet
 from fastitpn.exporting.exportable import Exportable
+from fastitpn.inference.look import whole_look
 from fastitpn.inference.prediction import Prediction
 from fastitpn.models.backbone import FastITPN
 from fastitpn.runs.description import ModelDescription
@@ -71,6 +73,8 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         noun: What a trained model is called, such as "classifier".
         title: Heading of the report of a run.
         parts: What the weights of a checkpoint are those of, for messages.
+        takes: Options of its predictor that the app has controls for: "top_k", "min_score".
+        pictured: Whether a prediction is drawn into the image, see `Result.picture`.
         description: The typed content of a checkpoint.
     """
 
@@ -78,6 +82,8 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     noun: ClassVar[str]
     title: ClassVar[str]
     parts: ClassVar[str] = "the model that is stored beside them"
+    takes: ClassVar[frozenset[str]] = frozenset()
+    pictured: ClassVar[bool] = False
     description: type[AboutT]
 
     # Training
@@ -193,7 +199,24 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         """
         raise NotImplementedError
 
+    def look(self, about: AboutT) -> Callable[[Image.Image], Tensor]:
+        """From an RGB image to pixels [1, 3, H, W] of which tokens are drawn, sides multiples of 16: the whole image."""
+        return whole_look(about.px, about.mean, about.std)
+
     # Elsewhere
+
+    def measured_part(self, about: AboutT) -> dict[str, Any] | None:
+        """What `benchmark` runs, in plain types that `create_measured` takes; None for the model as it is."""
+        return None
+
+    def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> nn.Module:
+        """The network that `benchmark` runs, with random weights.
+
+        Args:
+            model: "name" and "arguments" of `create_model`.
+            part: As `measured_part` gave it.
+        """
+        raise NotImplementedError
 
     def exportable(self, trained: Trained[Any, AboutT]) -> Exportable:
         """The network to export, with what compares and measures it."""

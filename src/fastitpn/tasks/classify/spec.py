@@ -1,14 +1,17 @@
 """Classification: a class for each image."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.console import say
 from fastitpn.data.datasets import ClassifyDataset
 from fastitpn.data.images.folders import LabelledImages, labelled, labelled_split
 from fastitpn.data.images.readable import check_readable
-from fastitpn.data.images.transforms import classify_train
+from fastitpn.data.images.transforms import classify_eval, classify_train
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.runs.trained_model import Trained
@@ -39,6 +42,7 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     noun = "classifier"
     title = "Classification"
     parts = "create_model with the name and the arguments that are stored beside them"
+    takes = frozenset({"top_k"})
     description = ClassifierDescription
 
     def open_data(self, config: ClassifyConfig) -> Split[LabelledImages]:
@@ -139,6 +143,11 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
             device=device,
             precision=precision,
         )
+
+    def look(self, about: ClassifierDescription) -> Callable[[Image.Image], Tensor]:
+        """The centre of the image, as an evaluation sees it."""
+        transform = classify_eval(about.px, mean=about.mean, std=about.std)
+        return lambda image: transform(image).unsqueeze(0)
 
     def prediction(self, trained: TrainedClassifier, config: PredictConfig) -> ClassifyPrediction:
         """Classes in batches."""
