@@ -200,7 +200,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         raise NotImplementedError
 
     def look(self, about: AboutT) -> Callable[[Image.Image], Tensor]:
-        """From an RGB image to pixels [1, 3, H, W] of which tokens are drawn, sides multiples of 16: the whole image."""
+        """From an RGB image to pixels [1, 3, H, W] of which tokens are drawn, sides multiples of 16."""
         return whole_look(about.px, about.mean, about.std)
 
     # Elsewhere
