@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from fastitpn.config.values import choices, expected, read_value, short_type, show
+from fastitpn.config.values import OneOf, choices, expected, read_value, short_type, show
+from fastitpn.registry import Registry
 
 Rate = Annotated[float, Field(gt=0)]
 
@@ -116,3 +117,34 @@ def test_choices_only_where_nothing_else_is_taken():
 )
 def test_what_is_shown_can_be_typed(annotation: Any, value: Any):
     assert read_value(annotation, show(value)) == value
+
+
+def test_one_of_the_names_that_are_registered_now():
+    registry: Registry[int] = Registry("part", {})
+    registry.register("poly", 1)
+    registry.register("off", 2)
+    annotation = Annotated[str, OneOf(registry)]
+    assert (choices(annotation), short_type(annotation)) == (["poly", "off"], "poly | off")
+    assert (read_value(annotation, "off"), read_value(annotation, False)) == ("off", "off")
+    assert expected(annotation | None) == "poly or off or none"
+    with pytest.raises(ValueError, match=r"^expected poly or off, got 'step'$"):
+        read_value(annotation, "step")
+    registry.register("step", 3)
+    assert read_value(annotation | None, "step") == "step"
+    assert read_value(annotation | None, "none") is None
+    assert choices(annotation | None) == ["poly", "off", "step"]
+    with pytest.raises(ValueError, match=r"^expected one of poly, off, step, got 'cosine'$"):
+        read_value(annotation, "cosine")
+    with pytest.raises(ValueError, match="expected values separated by commas, each one of poly, off, step, got"):
+        read_value(tuple[annotation, ...], "off,cosine")
+
+
+def test_one_of_what_a_function_gives():
+    annotation = Annotated[str, OneOf(lambda: ["a", "b"])]
+    assert read_value(list[annotation], "b,a") == ["b", "a"]
+    for kind in (tuple[annotation, annotation], list[annotation]):
+        with pytest.raises(ValueError, match="each a or b, got 'b,c'"):
+            read_value(kind, "b,c")
+    with pytest.raises(ValueError, match="got 'a:x'"):
+        read_value(annotation, "a:x")
+    assert read_value(Annotated[str, OneOf(["a"], with_rest=True)], "a:x") == "a:x"

@@ -7,7 +7,11 @@ import inspect
 import textwrap
 import types
 import typing
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from fastitpn.config.values import OneOf
+from fastitpn.registry import Registry
 
 REQUIRED = dataclasses.MISSING
 """The default of a key that has none."""
@@ -27,6 +31,12 @@ class Config:
     """For a nested configuration: the key that `outer=VALUE` sets, as in `teacher=ema` for `teacher.name=ema`."""
     _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Groups of keys of which at most one may be given."""
+    _aliases: ClassVar[Mapping[str, str]] = {}
+    """Deprecated spellings of keys, to those of today; those of a nested configuration stand on its base."""
+    _variants: ClassVar[Registry[Any] | None] = None
+    """For the base of configurations that stand directly in an outer one: what `outer=NAME` chooses from by the part
+    of NAME before a colon. A member is a subclass of the base, or has one as its `keys`; the base has a default for
+    the key of its `_shorthand`, and so has the field in the outer configuration."""
 
     def problems(self) -> list[str]:
         """What is wrong between the keys, each a sentence that begins with a key. Single keys are checked before."""
@@ -52,17 +62,24 @@ class Field:
     group: str
 
 
-def fields_of(config_class: type[Config]) -> dict[str, Field]:
+def fields_of(config: type[Config] | Config, variants: Mapping[str, type[Config]] | None = None) -> dict[str, Field]:
     """Every key of a configuration, in the order to show them: its own, then those of each base.
 
     A subclass may declare a field again to change its default; the key keeps its group, and its sentence unless the
     subclass has a new one.
+
+    Args:
+        config: A class, or a configuration with the variants that it holds.
+        variants: For a class: the variants that differ from the default, name of the field to class. Their keys have
+            the defaults of their class.
     """
-    return dict(_fields_of(config_class))  # type: ignore[arg-type]  # a class is hashable; mypy looks at its instances
+    if not isinstance(config, type):
+        variants, config = _variants_in(config), type(config)
+    return dict(_fields_of(config, tuple((variants or {}).items())))  # type: ignore[arg-type]  # mypy: not hashable
 
 
 @functools.cache
-def _fields_of(config_class: type[Config]) -> dict[str, Field]:
+def _fields_of(config_class: type[Config], variants: tuple[tuple[str, type[Config]], ...] = ()) -> dict[str, Field]:
     annotations = typing.get_type_hints(config_class, include_extras=True)
     lineage = [base for base in config_class.__mro__ if base is not Config and issubclass(base, Config)]
     sentences: dict[str, str] = {}
@@ -78,11 +95,8 @@ def _fields_of(config_class: type[Config]) -> dict[str, Field]:
         group = introduced_by[field.name]
         annotation = annotations[field.name]
         if is_config(annotation):
-            default = _default(field)
-            for inner in _fields_of(annotation).values():
-                value = inner.default if default is REQUIRED else value_of(default, inner.key)
-                key = f"{field.name}.{inner.key}"
-                nested[key] = dataclasses.replace(inner, key=key, default=value)
+            for inner in _nested_fields(field, annotation, dict(variants).get(field.name)):
+                nested[inner.key] = inner
         else:
             result[field.name] = Field(
                 key=field.name,
@@ -97,11 +111,56 @@ def _fields_of(config_class: type[Config]) -> dict[str, Field]:
     return result
 
 
-def nested_configs(config_class: type[Config]) -> dict[str, type[Config]]:
-    """The fields that are configurations themselves: name to class."""
-    annotations = typing.get_type_hints(config_class, include_extras=True)
-    names = (field.name for field in dataclasses.fields(config_class))
-    return {name: annotations[name] for name in names if is_config(annotations[name])}
+def _nested_fields(
+    field: "dataclasses.Field[Any]", annotation: type[Config], variant: type[Config] | None
+) -> list[Field]:
+    """The keys of a nested configuration, dotted; with the outer one's defaults unless another variant is chosen."""
+    default = _default(field)
+    config_class = variant or _class_of(default, annotation)
+    result = []
+    for inner in _fields_of(config_class).values():  # type: ignore[arg-type]
+        key, value = f"{field.name}.{inner.key}", inner.default
+        chooses = config_class._variants is not None and inner.key == config_class._shorthand
+        if default is not REQUIRED and (variant is None or chooses):
+            value = value_of(default, inner.key)
+        kind = Annotated[str, OneOf(config_class._variants or (), with_rest=True)] if chooses else inner.annotation
+        result.append(dataclasses.replace(inner, key=key, default=value, annotation=kind))
+    return result
+
+
+def nested_configs(
+    config: type[Config] | Config, variants: Mapping[str, type[Config]] | None = None
+) -> dict[str, type[Config]]:
+    """The fields that are configurations themselves: name to class. The arguments are those of `fields_of`."""
+    if not isinstance(config, type):
+        variants, config = _variants_in(config), type(config)
+    annotations = typing.get_type_hints(config, include_extras=True)
+    classes = {
+        field.name: _class_of(_default(field), annotations[field.name])
+        for field in dataclasses.fields(config)
+        if is_config(annotations[field.name])
+    }
+    return classes | dict(variants or {})
+
+
+def _variants_in(config: Config) -> dict[str, type[Config]]:
+    """The variants that a configuration holds, where they are not the default."""
+    result = {}
+    for field in dataclasses.fields(config):
+        value, default = getattr(config, field.name), _default(field)
+        if isinstance(value, Config) and value._variants is not None:
+            if type(value) is not type(default) or variant_name(value) != variant_name(default):
+                result[field.name] = type(value)
+    return result
+
+
+def variant_name(config: Config) -> str:
+    """The name in `_variants` that a configuration was chosen by."""
+    return str(getattr(config, str(config._shorthand))).partition(":")[0]
+
+
+def _class_of(default: Any, annotation: type[Config]) -> type[Config]:
+    return annotation if default is REQUIRED else type(default)
 
 
 def is_config(annotation: Any) -> bool:

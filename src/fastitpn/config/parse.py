@@ -1,5 +1,6 @@
 """From words, recipes and Python arguments to a configuration. All errors are reported at once."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,11 +8,14 @@ from typing import Any, TypeVar
 
 from fastitpn.config.fields import REQUIRED, Config, Field, fields_of, nested_configs
 from fastitpn.config.recipe import Given, flatten, read_recipe
-from fastitpn.config.values import choices, expected, read_value
+from fastitpn.config.values import choices, expected, is_none, read_value, takes_none
+from fastitpn.config.variants import Selection, aliases_of, full_keys
 from fastitpn.errors import InputError
 from fastitpn.nearest import nearest_name
 
 ConfigType = TypeVar("ConfigType", bound=Config)
+
+logger = logging.getLogger("fastitpn")
 
 _KEY_AND_VALUE = re.compile(r"(-*[A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
@@ -41,7 +45,7 @@ def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigTyp
             given.append(Given(key=match[1], value=match[2]))
     if rest:
         given.append(Given(key=str(config_class._rest), value=rest))
-    return _assemble(config_class, given, problems)
+    return assemble(config_class, given, problems)
 
 
 def build(config_class: type[ConfigType], mapping: Mapping[str, Any]) -> ConfigType:
@@ -57,25 +61,57 @@ def build(config_class: type[ConfigType], mapping: Mapping[str, Any]) -> ConfigT
     recipe = own.pop("recipe", None)
     given, problems = read_recipe(Path(recipe).expanduser()) if recipe is not None else ([], [])
     given += [Given(key=key, value=value) for key, value in flatten(own).items()]
-    return _assemble(config_class, given, problems)
+    return assemble(config_class, given, problems)
 
 
-def _assemble(config_class: type[ConfigType], given: Iterable[Given], problems: list[str]) -> ConfigType:
-    fields = fields_of(config_class)
+def assemble(
+    config_class: type[ConfigType], given: Iterable[Given], problems: Iterable[str] = (), *, silent: bool = False
+) -> ConfigType:
+    """Makes a configuration of the keys that were given.
+
+    Args:
+        config_class: What to make.
+        given: The keys in their order; the later of two wins.
+        problems: What is wrong already.
+        silent: Whether to say nothing of deprecated spellings.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    problems = list(problems)
+    aliases = aliases_of(config_class)
+    items = full_keys(config_class, aliases, given)
+    selection = Selection(config_class, items)
+    fields = fields_of(config_class, selection.variants)
     chosen: dict[str, Given] = {}
-    for item in given:
-        key = _full_key(config_class, item)
-        if key in fields:
-            _choose(config_class, chosen, key, item)
-        elif key is not None:
-            problems.append(item.place + _unknown(config_class, key))
+    deprecated: dict[str, str] = {}
+    for position, item in enumerate(items):
+        old = item.typed in aliases
+        if item.key not in fields:
+            problem = selection.unused(position, old=old)
+            if problem != "":
+                problems.append(item.place + (problem or _unknown(fields, config_class, item.label)))
+            continue
+        if old:
+            if is_none(item.value) and not takes_none(fields[item.key].annotation):
+                continue  # which said "the default" when the key was written so
+            deprecated[item.typed] = aliases[item.typed]
+        before = chosen.get(item.key)
+        if before and before.source == item.source and before.label != item.label and (old or before.typed in aliases):
+            problems.append(
+                f"{item.place}{before.label}: expected only one of {before.label} and {item.label}, got both"
+            )
+        _choose(config_class, chosen, item.key, item)
+    for typed, today in deprecated.items():
+        if not silent:
+            logger.warning("%s: deprecated, now %s", typed, today)
     values: dict[str, Any] = {}
     for key, field in fields.items():
         if key in chosen:
             try:
                 values[key] = read_value(field.annotation, chosen[key].value)
             except ValueError:
-                problems.append(chosen[key].place + _misfit(field, chosen[key].value))
+                problems.append(chosen[key].place + _misfit(field, chosen[key]))
         elif field.default is REQUIRED:
             problems.append(f"{key}: required, but not given; expected {expected(field.annotation)}")
         else:
@@ -85,21 +121,19 @@ def _assemble(config_class: type[ConfigType], given: Iterable[Given], problems: 
         if len(clash) > 1:
             problems.append(f"{clash[0]}: expected only one of {' and '.join(clash)}, got both")
     if not problems:
-        config = _construct(config_class, values)
-        problems = config.problems()
+        config = _construct(config_class, values, selection.variants)
+        problems = _problems_in(config)
     if problems:
         raise _error(config_class, problems)
     return config
 
 
-def _full_key(config_class: type[Config], item: Given) -> str | None:
-    """The key that a shorthand stands for, else the key; None for a nested configuration left empty in YAML."""
-    nested = nested_configs(config_class).get(item.key)
-    if nested is None:
-        return item.key
-    if item.value is None:
-        return None
-    return f"{item.key}.{nested._shorthand}" if nested._shorthand else item.key
+def _problems_in(config: Config, outer: str = "") -> list[str]:
+    """What is wrong between the keys of a configuration, then between those of each that it holds."""
+    result = [f"{outer}{problem}" for problem in config.problems()]
+    for name in nested_configs(config):
+        result += _problems_in(getattr(config, name), f"{outer}{name}.")
+    return result
 
 
 def _choose(config_class: type[Config], chosen: dict[str, Given], key: str, item: Given) -> None:
@@ -112,9 +146,12 @@ def _choose(config_class: type[Config], chosen: dict[str, Given], key: str, item
     chosen[key] = item
 
 
-def _construct(config_class: type[ConfigType], values: Mapping[str, Any], outer: str = "") -> ConfigType:
-    arguments = {
-        name: _construct(nested, values, f"{outer}{name}.") for name, nested in nested_configs(config_class).items()
+def _construct(
+    config_class: type[ConfigType], values: Mapping[str, Any], variants: Mapping[str, type[Config]], outer: str = ""
+) -> ConfigType:
+    arguments: dict[str, Any] = {
+        name: _construct(nested, values, {}, f"{outer}{name}.")
+        for name, nested in nested_configs(config_class, variants).items()
     }
     for key, value in values.items():
         name = key.removeprefix(outer)
@@ -123,28 +160,29 @@ def _construct(config_class: type[ConfigType], values: Mapping[str, Any], outer:
     return config_class(**arguments)
 
 
-def _misfit(field: Field, value: Any) -> str:
+def _misfit(field: Field, item: Given) -> str:
+    value = item.value
     got = "no value" if value == "" else "none" if value is None else repr(value)
     near = nearest_name(str(value), choices(field.annotation))
-    return f"{field.key}: expected {expected(field.annotation)}, got {got}" + (
+    return f"{item.label}: expected {expected(field.annotation)}, got {got}" + (
         f"; did you mean {near}?" if near else ""
     )
 
 
-def _unknown(config_class: type[Config], key: str) -> str:
-    inner = [name for name in fields_of(config_class) if name.startswith(f"{key}.")]
+def _unknown(fields: Iterable[str], config_class: type[Config], key: str) -> str:
+    inner = [name for name in fields if name.startswith(f"{key}.")]
     if inner:
         return f"{key}: not a key by itself; expected one of {', '.join(inner)}"
-    near = nearest_name(key, _names(config_class))
+    near = nearest_name(key, _names(config_class, fields))
     return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "")
 
 
 def _not_a_key(config_class: type[Config], word: str) -> str:
     if word.startswith("-"):
         key, _, value = word.lstrip("-").partition("=")
-        near = nearest_name(key, _names(config_class))
+        near = nearest_name(key, _names(config_class, fields_of(config_class)))
         return f"{word}: keys have no dashes" + (f"; type {near}={value or 'VALUE'}" if near else "")
-    near = nearest_name(word, _names(config_class))
+    near = nearest_name(word, _names(config_class, fields_of(config_class)))
     if near:
         return f"{word}: expected key=value; type {near}=VALUE"
     taken = config_class._positional
@@ -153,10 +191,10 @@ def _not_a_key(config_class: type[Config], word: str) -> str:
     return f"{word}: expected key=value"
 
 
-def _names(config_class: type[Config]) -> list[str]:
+def _names(config_class: type[Config], fields: Iterable[str]) -> list[str]:
     """Everything that may stand before `=`."""
     shorthands = [name for name, nested in nested_configs(config_class).items() if nested._shorthand]
-    return [*shorthands, *fields_of(config_class), "recipe"]
+    return [*shorthands, *fields, "recipe"]
 
 
 def _error(config_class: type[Config], problems: list[str]) -> InputError:

@@ -21,12 +21,19 @@ class Given:
         value: A word as typed, or a value from YAML or Python.
         place: File and line, to begin an error with; empty for the command itself.
         source: What gave it; a later source may replace an alternative key of an earlier one.
+        typed: What errors call the key, where that is not the dotted one: a deprecated spelling, or a shorthand.
     """
 
     key: str
     value: Any
     place: str = ""
     source: str = ""
+    typed: str = ""
+
+    @property
+    def label(self) -> str:
+        """What errors call the key."""
+        return self.typed or self.key
 
 
 def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
@@ -62,7 +69,7 @@ def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
 def to_dict(config: Config) -> dict[str, Any]:
     """The configuration as plain types (nested dicts, lists, text, numbers), which `build` takes back."""
     result: dict[str, Any] = {}
-    for key in fields_of(type(config)):
+    for key in fields_of(config):
         inner = result
         *outer, name = key.split(".")
         for part in outer:
@@ -86,7 +93,7 @@ def _line(key: str, value: Any) -> str:
 
 def to_command(config: Config) -> str:
     """The configuration as one would type it, without keys that have their default."""
-    values = {key: (value_of(config, key), field.default) for key, field in fields_of(type(config)).items()}
+    values = {key: (value_of(config, key), field.default) for key, field in fields_of(config).items()}
     words = [f"{key}={show(value)}" for key, (value, default) in values.items() if value != default]
     return shlex.join(["fastitpn", *config._command.split(), *words])
 

@@ -3,12 +3,14 @@
 import os
 import types
 import typing
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import annotated_types
 import pydantic
 from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
 
 _NONE_WORDS = ("none", "null")
 _STRICTLY_FINITE = pydantic.ConfigDict(allow_inf_nan=False)
@@ -21,6 +23,36 @@ _NAMES: dict[Any, tuple[str, str]] = {
 }
 
 
+class OneOf:
+    """In `Annotated[str, OneOf(REGISTRY)]`: the names that are there when a value is read, as `Literal` has fixed ones.
+
+    Args:
+        names: The names, or what gives them.
+        with_rest: Whether more may stand behind a name and a colon, as in `timm:resnet18`.
+    """
+
+    def __init__(self, names: Iterable[str] | Callable[[], Iterable[str]], *, with_rest: bool = False):
+        self._names = names
+        self._with_rest = with_rest
+
+    def names(self) -> tuple[str, ...]:
+        """Those of now."""
+        return tuple(self._names() if callable(self._names) else self._names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> Any:
+        """Checks the items of lists, which pydantic reads."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: str) -> str:
+        if value not in self:
+            raise ValueError
+        return value
+
+    def __contains__(self, value: object) -> bool:
+        name = value.partition(":")[0] if self._with_rest and isinstance(value, str) else value
+        return name in self.names()
+
+
 def read_value(annotation: Any, value: Any) -> Any:
     """Turns a word, or a value from YAML or Python, into what the annotation asks for.
 
@@ -30,8 +62,7 @@ def read_value(annotation: Any, value: Any) -> Any:
         ValueError: If it does not fit; `expected` has the words for it.
     """
     members = _members(annotation)
-    is_none = value is None or (isinstance(value, str) and value.strip().lower() in _NONE_WORDS)
-    if is_none and type(None) in members:
+    if is_none(value) and takes_none(annotation):
         return None
     for member in members:
         try:
@@ -44,9 +75,10 @@ def read_value(annotation: Any, value: Any) -> Any:
 def choices(annotation: Any) -> list[str]:
     """The words that a key with fixed choices takes; empty if it takes others too."""
     members = [member for member in _members(annotation) if member is not type(None)]
-    if any(typing.get_origin(member) is not Literal for member in members):
+    fixed = [_choices(member) for member in members]
+    if any(words is None for words in fixed):
         return []
-    return [str(choice) for member in members for choice in typing.get_args(member)]
+    return [str(choice) for words in fixed for choice in words or ()]
 
 
 def expected(annotation: Any) -> str:
@@ -70,16 +102,37 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def takes_none(annotation: Any) -> bool:
+    """Whether `none` is a value of the type."""
+    return type(None) in _members(annotation)
+
+
+def is_none(value: Any) -> bool:
+    """Whether a value is none, or the word for it."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in _NONE_WORDS)
+
+
+def _choices(member: Any) -> tuple[Any, ...] | None:
+    """What a type with fixed choices takes; None for another type."""
+    base, extras = _unwrap(member)
+    if typing.get_origin(base) is Literal:
+        return typing.get_args(base)
+    return next((extra.names() for extra in extras if isinstance(extra, OneOf)), None)
+
+
 def _read(member: Any, value: Any) -> Any:
-    base, _ = _unwrap(member)
-    if value is False and "off" in typing.get_args(base):
+    base, extras = _unwrap(member)
+    fixed = _choices(member)
+    if value is False and "off" in (fixed or ()):
         return "off"  # which YAML reads as false
     if value is None or value == "" or (isinstance(value, bool) and base is not bool):
         raise ValueError  # pydantic would take True for 1, and Path("") is the current folder
-    if typing.get_origin(base) is Literal:
-        for choice in typing.get_args(base):
+    if fixed is not None:
+        for choice in fixed:
             if value == choice or value == str(choice):
                 return choice
+        if any(isinstance(extra, OneOf) and value in extra for extra in extras):
+            return value
         raise ValueError
     if typing.get_origin(base) in (tuple, list) and isinstance(value, str):
         value = [item.strip() for item in value.strip().strip("()[]").split(",")]
@@ -114,8 +167,9 @@ def _unwrap(member: Any) -> tuple[Any, list[Any]]:
 def _phrase(member: Any) -> str:
     base, bounds = _unwrap(member)
     origin, arguments = typing.get_origin(base), typing.get_args(base)
-    if origin is Literal:
-        words = [str(choice) for choice in arguments]
+    fixed = _choices(member)
+    if fixed is not None:
+        words = [str(choice) for choice in fixed]
         return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
     if origin in (tuple, list):
         count = "values" if origin is list or ... in arguments else f"{len(arguments)} values"
@@ -138,8 +192,9 @@ def _phrase(member: Any) -> str:
 def _short(member: Any) -> str:
     base, bounds = _unwrap(member)
     origin, arguments = typing.get_origin(base), typing.get_args(base)
-    if origin is Literal:
-        return " | ".join(str(choice) for choice in arguments)
+    fixed = _choices(member)
+    if fixed is not None:
+        return " | ".join(str(choice) for choice in fixed)
     if origin in (tuple, list):
         names = [short_type(_unwrap(argument)[0]) for argument in arguments if argument is not ...]
         return ",".join(names) + (",..." if origin is list or ... in arguments else "")
