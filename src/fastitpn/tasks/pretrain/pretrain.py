@@ -20,8 +20,8 @@ from fastitpn.pretraining.masking import BlockMasks, RandomMasks
 from fastitpn.pretraining.model import OBJECTIVES, wrap
 from fastitpn.pretraining.predictions import LEVELS
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.registry import create_teacher
-from fastitpn.pretraining.teachers.stored import StoredTeacher
+from fastitpn.pretraining.teachers.keys import Student, create_teacher
+from fastitpn.pretraining.teachers.stored_teacher import StoredTeacher
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
@@ -136,22 +136,15 @@ def build_task(config: PretrainConfig) -> PretrainTask:
 
 def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
     """The teacher of a configuration, checked against the student's grid."""
-    teacher = config.teacher
-    return create_teacher(
-        teacher.name,
-        student=backbone,
+    student = Student(
+        backbone=backbone,
         px=config.px,
+        grid=config.px // PATCH,
         mean=config.mean,
         std=config.std,
-        weights=teacher.weights,
-        teacher_px=teacher.px,
-        momentum=(teacher.momentum_start, teacher.momentum),
-        standardise=teacher.standardise,
-        whiten=teacher.name == "ema" if teacher.whiten is None else teacher.whiten,
-        upsample=teacher.upsample,
-        projection=teacher.projection,
         levels=config.objective == "per_level",
     )
+    return create_teacher(config.teacher, student)
 
 
 def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher) -> PretrainDataset:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.objective import weighted_losses
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.ema import EmaTeacher
+from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 from fastitpn.pretraining.teachers.statistics import in_one_process
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.task import BackboneTask
