@@ -13,7 +13,7 @@ from PIL import Image
 
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.masks import read_index_mask
-from fastitpn.inference.drawing import MOST_FRAME_PX, Share, sized_frame, with_panel
+from fastitpn.inference.drawing import MOST_FRAME_PX, Share, fitted, sized_frame, with_panel
 from fastitpn.inference.results import FRAME_CLASSES, Result, Results
 from fastitpn.reporting.overlays import index_image, overlay, with_legend
 
@@ -113,6 +113,11 @@ class Segmentation(Result):
     def shares(self) -> list[Share]:
         """The classes with their share of the image, the largest first."""
         return [Share(c.name, c.share, self.classes.colors[c.label]) for c in self.found]
+
+    def picture(self, px: int) -> Image.Image:
+        """The image in colour; small ones are enlarged."""
+        drawn = self.draw(px, legend=False)
+        return drawn if max(drawn.size) == px else fitted(drawn, px)
 
     def tile(self, px: int) -> Image.Image:
         """The image in colour."""

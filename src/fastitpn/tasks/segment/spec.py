@@ -50,6 +50,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     noun = "segmentation network"
     title = "Segmentation"
     parts = "the model and the head that are stored beside them"
+    pictured = True
     description = SegmenterDescription
 
     def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
@@ -156,6 +157,14 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         views = _views(config, trained)
         predictor = self.predictor(trained, device=config.device, precision=config.precision, views=views)
         return (PanopticPrediction if trained.about.classes.panoptic else SegmentPrediction)(predictor)
+
+    def measured_part(self, about: SegmenterDescription) -> dict[str, Any]:
+        """The head."""
+        return {"head": dict(about.head), "num_classes": len(about.class_names)}
+
+    def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> Segmenter:
+        """The whole network."""
+        return create_segmenter(model, **part)
 
 
 def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:
