@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from fastitpn.config.fields import Config
 from fastitpn.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn  # `--help` reads the keys of heads, and is quick
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class HeadSpec(Generic[KeysT]):
 
     keys: type[KeysT]
     arguments: Callable[[KeysT, int, int], Mapping[str, Any]]
-    build: Callable[..., nn.Module]
+    build: "Callable[..., nn.Module]"
     needs_masks: bool = False
     exports: str = "any"
     open_size: bool = True
