@@ -180,7 +180,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _page(path: Path) -> dict[str, Any]:
     """The words and pictures of a report, without what time and the machine decide."""
-    page = path.read_text()
+    page = re.sub(r"<pre.*?</pre>", " ", path.read_text(), flags=re.DOTALL)  # the settings, whose keys may move
     pictures = re.findall(r"data:image/[^\"')]+", page)
     text = html.unescape(re.sub(r"<(script|style).*?</\1>|<[^>]+>|data:image/[^\"')]+", " ", page, flags=re.DOTALL))
     words = [word for word in text.split() if not re.search(r"\d", word)]

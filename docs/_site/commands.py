@@ -1,11 +1,11 @@
 """The pages of the command line's verbs, from the same dataclasses as `--help`."""
 
 import html
-import itertools
 
 from fastitpn.cli.main import VERBS
 from fastitpn.cli.verb import Verb
-from fastitpn.config import Field, fields_of, usage
+from fastitpn.config import Field, usage
+from fastitpn.config.explain import groups_of
 from fastitpn.config.fields import REQUIRED
 from fastitpn.config.values import short_type, show
 
@@ -25,8 +25,8 @@ def page(name: str, group: list[Verb]) -> str:
         if len(group) > 1:
             parts.append(f"## {' '.join(verb.words)}")
         parts += [verb.sentence, f"```text\n{usage(verb.config)}\n```", f"For example: `{verb.example}`"]
-        for title, keys in itertools.groupby(fields_of(verb.config).values(), key=lambda field: field.group):
-            parts += [f'<p class="keys-title">{title}</p>', "\n".join(map(_key, keys))]
+        for keys in groups_of(verb.config):
+            parts += [f'<p class="keys-title">{keys.title}</p>', keys.note or "\n".join(map(_key, keys.fields))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -108,6 +108,33 @@ class FindConfig(Config):
     guide: GuideKeys = AverageKeys()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChosenKeys(Config):
+    """Guide."""
+
+    _variants = Registry[Any]("guide", {})
+    _shorthand: ClassVar[str | None] = "name"
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderKeys(ChosenKeys):
+    """Guide: folder."""
+
+    px: Count = 3
+
+
+ChosenKeys._variants.register("folder", FolderKeys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheConfig(Config):
+    """Cache."""
+
+    guide: ChosenKeys
+
+
 def message(*words: str) -> str:
     with pytest.raises(InputError) as caught:
         parse(FindConfig, words)
@@ -285,3 +312,13 @@ def test_a_new_variant_is_one_line():
     finally:
         FINDERS.unregister("dense")
     assert "finder: expected one of boxes, cascade, queries, plain, got 'dense'" in message("finder=dense")
+
+
+def test_a_variant_that_must_be_chosen():
+    config = parse(CacheConfig, ["guide=folder:/a", "guide.px=4"])
+    assert config.guide == FolderKeys(name="folder:/a", px=4)
+    assert build(CacheConfig, to_dict(config)) == config
+    assert to_command(config) == "fastitpn guide.px=4 guide.name=folder:/a"
+    with pytest.raises(InputError, match=r"guide\.name: required, but not given; expected folder"):
+        parse(CacheConfig, [])
+    assert "guide.px int >= 1 3" in help_of(CacheConfig)

@@ -9,8 +9,7 @@ from fastitpn.commands.verb import Verb
 from fastitpn.config import Config, build
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
-
-FORMS = ("onnx", "torch_export", "torchscript", "hub")
+from fastitpn.exporting.formats.registry import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ VERB = Verb(
     config=ExportConfig,
     sentence="Write a model for ONNX, PyTorch, timm or transformers, and check that it does the same.",
     example="fastitpn export runs/classify format=onnx out=runs/onnx",
-    run="fastitpn.exporting.export:run_export",
+    run="fastitpn.tasks.exporting:run_export",
 )
 OFFICIAL = Verb(
     config=ExportOfficialConfig,
@@ -59,9 +58,9 @@ def export(form: str, checkpoint: str | os.PathLike[str], **keys: Any) -> Path:
     """
     if form == "official":
         return run_official(build(ExportOfficialConfig, {"checkpoint": checkpoint, **keys}))
-    if form not in FORMS:
+    if form not in FORMATS:
         raise InputError(
-            f"no form {form!r}", expected=" or ".join((*FORMS, "official")), fix=f"export({FORMS[0]!r}, checkpoint)"
+            f"no form {form!r}", expected=" or ".join((*FORMATS, "official")), fix="export('onnx', checkpoint)"
         )
     written: Path = VERB(build(ExportConfig, {"checkpoint": checkpoint, "format": form, **keys}))
     return written

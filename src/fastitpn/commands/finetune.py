@@ -50,4 +50,4 @@ def run(config: Any) -> "Run":
     """Train, or go on with an interrupted run."""
     from fastitpn.tasks.finetuning import run_finetune
 
-    return run_finetune(config, config._command.removeprefix(_PREFIX))
+    return run_finetune(config)

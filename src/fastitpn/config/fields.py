@@ -35,8 +35,8 @@ class Config:
     """Deprecated spellings of keys, to those of today; those of a nested configuration stand on its base."""
     _variants: ClassVar[Registry[Any] | None] = None
     """For the base of configurations that stand directly in an outer one: what `outer=NAME` chooses from by the part
-    of NAME before a colon. A member is a subclass of the base, or has one as its `keys`; the base has a default for
-    the key of its `_shorthand`, and so has the field in the outer configuration."""
+    of NAME before a colon. A member is a subclass of the base, or has one as its `keys`. The field's default is an
+    instance of a member; it has none where a variant must be chosen, and then NAME has none in the base either."""
 
     def problems(self) -> list[str]:
         """What is wrong between the keys, each a sentence that begins with a key. Single keys are checked before."""

@@ -2,18 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
+from fastitpn.config.values import OneOf
+from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.training.config import AccelerationName
-
-_PRECISIONS = {
-    "onnx": ("fp32", "fp16", "int8"),  # onnxruntime has no bf16 on a CPU, where the file is checked
-    "torch_export": ("fp32", "fp16", "bf16"),
-    "torchscript": ("fp32", "fp16", "bf16"),
-    "hub": ("fp32",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +20,7 @@ class ExportConfig(Config):
 
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint), or a published file of weights."""
-    format: Literal["onnx", "torch_export", "torchscript", "hub"] = "onnx"
+    format: Annotated[str, OneOf(FORMATS)] = "onnx"
     """What to write; hub is a folder that timm and transformers load, and fastitpn where it has a head."""
     part: Literal["whole", "pyramid", "trunk"] | None = None
     """All of the model, or its features: levels or 1/16 map; none: whole for a task, else the pyramid if it has one."""
@@ -51,7 +46,7 @@ class ExportConfig(Config):
     def problems(self) -> list[str]:
         """Checks what belongs together."""
         result = []
-        known = _PRECISIONS[self.format]
+        known = FORMATS[self.format].precisions
         if self.precision not in known:
             result.append(f"precision: expected {' or '.join(known)} for format={self.format}, got {self.precision}")
         if self.batch != 1 and self.dynamic != "off":

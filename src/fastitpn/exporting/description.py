@@ -46,31 +46,17 @@ def describe(
         },
         "outputs": list(subject.network.outputs),
         "px": list(subject.px),
-        "view": view_of(subject),
+        "view": subject.describe_view(),
         "mean": list(subject.mean),
         "std": list(subject.std),
         "classes": None if subject.classes is None else list(subject.classes),
     }
-    if subject.task == "detect":
-        about["boxes"] = "left, top, right, bottom, as shares of the picture's width and height; best first"
-        if "masks" in subject.network.outputs:
-            about["masks"] = "probabilities, inside of the boxes"
-        about["category_ids"] = None if subject.things is None else list(subject.things.ids)
-    if subject.masks is not None:
-        about["colors"] = [list(color) for color in subject.masks.colors]
+    if subject.whole is not None:
+        about |= subject.whole.describe()
     about["parity"] = parity.to_json()
     about |= {name: value for name, value in figures.items() if value is not None}
     about["made_with"] = {"fastitpn": fastitpn.__version__, "torch": metadata.version("torch")}
     return about
-
-
-def view_of(subject: Subject) -> dict[str, Any]:
-    """How a picture becomes an input: `resize` of the shorter side, then a `crop` of the centre; or both sides."""
-    height, width = subject.px
-    if subject.task == "classify" and height == width:
-        share = CROP_PCT if width < CROP_PCT_BELOW_PX else 1.0
-        return {"shorter_side": int(width / share), "crop": "centre", "interpolation": "bicubic"}
-    return {"both_sides": [height, width], "interpolation": "bilinear"}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

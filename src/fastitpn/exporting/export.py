@@ -1,115 +1,84 @@
-"""`fastitpn export`: a model in a form that other software runs, compared with the model before it is kept."""
+"""A model in a form that other software runs, compared with the model before it is kept."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import describe, write_json
 from fastitpn.exporting.folder import DESCRIPTION, new_folder
-from fastitpn.exporting.hub import write_hub
-from fastitpn.exporting.networks import Detect, Graph
-from fastitpn.exporting.onnx_file import Runner, check_installed, open_onnx, quantise, write_onnx
+from fastitpn.exporting.formats.base import ExportFormat
+from fastitpn.exporting.formats.registry import FORMATS
+from fastitpn.exporting.network import Graph
 from fastitpn.exporting.parity import TOLERANCES, Parity, ParityError, compare
 from fastitpn.exporting.pictures import Pictures, find_pictures
 from fastitpn.exporting.quality import measure_quality, speed_up
+from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import PATCH, Shapes
-from fastitpn.exporting.subject import Subject, load_subject
-from fastitpn.exporting.torch_files import (
-    open_torch_export,
-    open_torchscript,
-    write_torch_export,
-    write_torchscript,
-)
+from fastitpn.exporting.subject import Subject
 
 EXAMPLE = "run.py"
+FEATURES_EXAMPLE = resources.files("fastitpn.exporting") / "examples" / "features.py"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """A form of file.
-
-    Attributes:
-        file: Its name.
-        write: From a graph and its shapes.
-        open: To run it.
-    """
-
-    file: str
-    write: Callable[[Graph, Shapes, Path], None]
-    open: Callable[[Path], Runner]
-
-
-FORMS = {
-    "onnx": Form(file="model.onnx", write=write_onnx, open=open_onnx),
-    "torch_export": Form(file="model.pt2", write=write_torch_export, open=open_torch_export),
-    "torchscript": Form(file="model.pt", write=write_torchscript, open=open_torchscript),
-}
-"""By the name that `format=` takes."""
-
-
-def run_export(config: ExportConfig) -> Path:
-    """Export a model; what differs from it is not kept.
+def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -> Path:
+    """Export a model to a file; what differs from it is not kept.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: The checkpoint, a key or the folder is wrong.
+        InputError: A key or the folder is wrong.
         ParityError: The file cannot be made, or does not do what the model does.
     """
-    if config.format == "onnx":
-        check_installed()
-    subject = load_subject(config)
-    if config.format == "hub":
-        return write_hub(config, subject)
-    shapes = _shapes(config, subject)
+    shapes = _shapes(format_, config, subject)
     pictures = find_pictures(config, subject)
-    form = FORMS[config.format]
     with new_folder(config.out) as folder:
-        file = folder / form.file
-        parity, run = _written(form, file, subject, pictures, shapes, config.precision)
-        figures: dict[str, Any] = {}
+        file = folder / format_.file
+        parity, run = _written(format_, file, subject, pictures, shapes, config.precision)
+        measured: dict[str, Any] = {}
         if config.precision == "int8":
-            parity, run, figures["int8"] = _quantised(form, file, subject, pictures, shapes)
-        figures["quality"] = measure_quality(subject, run, pictures, shapes)
-        about = describe(config, subject, shapes, file.name, parity, figures)
+            parity, run, measured["int8"] = _quantised(format_, file, subject, pictures, shapes)
+        measured["quality"] = measure_quality(subject, run, pictures, shapes)
+        about = describe(config, subject, shapes, file.name, parity, measured)
         write_json(folder / DESCRIPTION, about)
-        if config.format == "onnx":
-            example = resources.files("fastitpn.exporting") / "examples" / f"{subject.task}.py"
+        example = subject.whole.example if subject.whole is not None else FEATURES_EXAMPLE
+        if format_.example and example is not None:
             (folder / EXAMPLE).write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
-    _report(config, about, form, parity)
+    _report(config, subject, about, file.name, parity)
     return config.out
 
 
-def _shapes(config: ExportConfig, subject: Subject) -> Shapes:
+def _shapes(format_: ExportFormat, config: ExportConfig, subject: Subject) -> Shapes:
     """The sizes of a file.
 
     Raises:
         InputError: Its height and width cannot be left open.
     """
     fewest = 2
-    if isinstance(subject.network, Detect) and subject.network.one_by_one:
-        if config.format != "onnx" or config.dynamic != "off" or config.batch != 1:
+    if subject.network.one_by_one:
+        if not format_.one_by_one or config.dynamic != "off" or config.batch != 1:
+            head = subject.whole.head if subject.whole is not None else subject.task
+            able = " or ".join(name for name in FORMATS if FORMATS[name].one_by_one)
             raise InputError(
-                f"a {subject.head} looks at as many regions as it finds, so it is exported for one image at a time",
+                f"a {head} looks at as many regions as it finds, so it is exported for one image at a time",
                 where="dynamic",
-                expected="format=onnx, one image of one size",
-                fix="format=onnx dynamic=off",
+                expected=f"format={able}, one image of one size",
+                fix=f"format={able} dynamic=off",
             )
     if config.dynamic == "all":
         reason = None
+        task_reason = subject.whole.fixed_size(config) if subject.whole is not None else None
         if not subject.backbone.acceleration.off:
             reason, fix = "how many tokens stay is reckoned from the size", "dynamic=batch, or acceleration=off"
         elif subject.backbone._has_relative_positions():
             reason, fix = "its relative positions are tied to the size", "dynamic=batch"
-        elif subject.task == "segment" and subject.head == "mask2former":
-            reason, fix = "its head by transformers takes the size for a constant", "dynamic=batch"
-        elif config.format == "torch_export" and subject.backbone.pyramid is not None:
-            fewest = 5  # below, the map of stride 64 is one cell, and a program knows 1 from all other numbers
+        elif task_reason is not None:
+            reason, fix = task_reason
+        elif subject.backbone.pyramid is not None:
+            fewest = format_.fewest_patches
             if min(subject.px) < fewest * PATCH:
                 reason, fix = f"px is below {fewest * PATCH}", f"px={fewest * PATCH}, dynamic=batch, or format=onnx"
         if reason is not None:
@@ -123,13 +92,13 @@ def _shapes(config: ExportConfig, subject: Subject) -> Shapes:
 
 
 def _written(
-    form: Form, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes, precision: str
+    format_: ExportFormat, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes, precision: str
 ) -> tuple[Parity, Runner]:
     """Write a file, open it and let it through, or raise."""
     graph = Graph(subject.network, precision)
     try:
-        form.write(graph, shapes, file)
-        run = form.open(file)
+        format_.write(graph, shapes, file)
+        run = format_.open(file)
     except Exception as error:  # of PyTorch, the exporters or the runtime, in many classes
         reason = " ".join(str(error).split())[:300]
         raise ParityError(
@@ -142,13 +111,13 @@ def _written(
 
 
 def _quantised(
-    form: Form, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes
+    format_: ExportFormat, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes
 ) -> tuple[Parity, Runner, dict[str, Any]]:
     """Put a quantised file in the place of one that was let through, and measure what that costs and brings."""
     exact = file.with_name("exact.onnx")
     file.rename(exact)
-    quantise(exact, file)
-    run, before = form.open(file), form.open(exact)
+    format_.quantise(exact, file)
+    run, before = format_.open(file), format_.open(exact)
     images = pictures.tensors(shapes.size)[: shapes.batches[0]]
     figures = {
         "size": file.stat().st_size / exact.stat().st_size,
@@ -158,24 +127,20 @@ def _quantised(
     return compare(subject.network, run, pictures, shapes), run, figures
 
 
-def _report(config: ExportConfig, about: dict[str, Any], form: Form, parity: Parity) -> None:
-    print(
-        f"{form.file}: differs from the model by {parity.difference:.1e} relative at most; decisions: "
-        f"{parity.same_in_words} (on {parity.pictures})",
-        flush=True,
+def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file: str, parity: Parity) -> None:
+    say(
+        f"{file}: differs from the model by {parity.difference:.1e} relative at most; decisions: "
+        f"{parity.same_in_words} (on {parity.pictures})"
     )
     if int8 := about.get("int8"):
-        print(f"int8: {int8['size']:.2f} times the size, {int8['speed_up']:.2f} times the speed of fp32 on this CPU")
-    if quality := about.get("quality"):
-        print(
-            f"{quality['metric']}: {quality['file']:.2f} percent, the model {quality['model']:.2f} "
-            f"(on {quality['images']})"
-        )
-    if about["task"] == "detect" and config.dynamic != "all":
-        height, width = about["px"]
-        print(
-            f"pictures of any shape are brought to {height} x {width} px: px= and width= choose it, and for dino "
-            "dynamic=all leaves it open"
-        )
+        say(f"int8: {int8['size']:.2f} times the size, {int8['speed_up']:.2f} times the speed of fp32 on this CPU")
+    if (quality := about.get("quality")) and subject.whole is not None:
+        for metric in subject.whole.metrics:
+            if values := quality["metrics"].get(metric.name):
+                unit = f" {metric.unit_in_words}" * bool(metric.unit)
+                text = f"{metric.name}: {values['file']:.2f}{unit}, the model {values['model']:.2f}"
+                say(f"{text} (on {quality['images']})")
+    for line in subject.whole.notes(config) if subject.whole is not None else ():
+        say(line)
     files = ", ".join(sorted(path.name for path in config.out.iterdir()))
-    print(f"written: {config.out} ({files})", flush=True)
+    say(f"written: {config.out} ({files})")

@@ -1,5 +1,94 @@
-"""What a task gives to `fastitpn export`."""
+"""What a task gives to `fastitpn export`: the network of a trained model, and what compares and measures it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+from torch import Tensor
+
+from fastitpn.exporting.config import ExportConfig
+from fastitpn.exporting.network import Network
+from fastitpn.exporting.pictures import Outputs, Pictures, whole_view
+from fastitpn.training.metric import Metric
 
 
 class Exportable:
-    """The network to export, with what compares and measures it."""
+    """The network of a trained model to export. A task has a subclass.
+
+    Args:
+        network: From images to outputs, in evaluation mode.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+        classes: Names, in the order of the outputs.
+        head: Name of the head; None for a task with but one.
+
+    Attributes:
+        noun: What a card of a model calls it.
+        hub_task: What the Hugging Face hub calls the task.
+        metrics: What `score` measures; the first one is the main one.
+        example: A script that uses an exported file, without this package.
+    """
+
+    noun: ClassVar[str]
+    hub_task: ClassVar[str] = "image-feature-extraction"
+    metrics: tuple[Metric, ...] = ()
+    example: ClassVar[Path | None] = None
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        classes: Sequence[str] = (),
+        head: str | None = None,
+    ):
+        self.network = network
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.classes = tuple(classes)
+        self.head = head
+
+    def check(self, config: ExportConfig) -> None:
+        """Make sure that the whole network can be exported so.
+
+        Raises:
+            InputError: It cannot.
+        """
+
+    def fixed_size(self, config: ExportConfig) -> tuple[str, str] | None:
+        """Why height and width cannot be left open, and what to type instead; None if they can."""
+        return None
+
+    def labelled(self, data: Path) -> Pictures | None:
+        """The labelled pictures of a folder; None, or an `InputError`, where it has none of the model's classes."""
+        return None
+
+    def unlabelled(self, data: Path) -> Pictures | None:
+        """Its pictures alone, quickly; None for all images of the folder."""
+        return None
+
+    def view(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
+        """From an RGB picture to an input [3, height, width]: the whole picture, resized."""
+        return whole_view(image, size, self.mean, self.std)
+
+    def describe_view(self, size: tuple[int, int]) -> dict[str, Any]:
+        """The view in plain types: `resize` of the shorter side, then a `crop` of the centre; or both sides."""
+        return {"both_sides": list(size), "interpolation": "bilinear"}
+
+    def score(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
+        """The metrics of outputs for labelled pictures.
+
+        Args:
+            outputs: A tuple of tensors for each picture.
+            truth: What `labelled` gave for each picture.
+        """
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """What `model.json` says beside what all models have; plain types."""
+        return {}
+
+    def notes(self, config: ExportConfig) -> Sequence[str]:
+        """Lines that are printed at the end."""
+        return ()

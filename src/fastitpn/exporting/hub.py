@@ -19,11 +19,11 @@ from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import CROP_PCT, CROP_PCT_BELOW_PX, write_json
 from fastitpn.exporting.folder import new_folder
-from fastitpn.exporting.networks import Classify, Detect, Network, PyramidLevels, Segment, TrunkMap
-from fastitpn.exporting.onnx_file import Runner
+from fastitpn.exporting.network import Classify, Detect, Network, PyramidLevels, Segment, TrunkMap
 from fastitpn.exporting.parity import TOLERANCES, Parity, ParityError, compare
 from fastitpn.exporting.pictures import find_pictures
 from fastitpn.exporting.quality import measure_quality
+from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject
 from fastitpn.reporting.charts import metric_title

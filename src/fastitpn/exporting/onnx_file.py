@@ -4,7 +4,7 @@ import contextlib
 import io
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,14 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import InputError
-from fastitpn.exporting.networks import Detect, Graph
+from fastitpn.exporting.network import Graph
+from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 
 OPSET = 18
 _ONE_FILE_BYTES = 1_900_000_000
 """A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
 _SILENT = 4
-
-Runner = Callable[[Tensor], list[Tensor]]
-"""From images to the outputs of a file."""
 
 
 def check_installed() -> None:
@@ -48,7 +46,7 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
     """Trace a graph and write it, without the paths of source files that PyTorch would put in it."""
     import onnx_ir
 
-    if isinstance(graph.network, Detect) and graph.network.one_by_one:
+    if graph.network.one_by_one:
         return _write_by_script(graph, shapes, path)
     program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
     _leave_out_assertions(program.graph)

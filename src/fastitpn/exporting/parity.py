@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import FastITPNError
-from fastitpn.exporting.detection_parity import compare_detections
-from fastitpn.exporting.networks import Detect, Network
-from fastitpn.exporting.onnx_file import Runner
+from fastitpn.exporting.network import Network
 from fastitpn.exporting.pictures import Pictures
+from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 
 
@@ -109,8 +108,8 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
             images_of_size = pictures.tensors(size)
             for places in batches(len(pictures), batch):
                 images = images_of_size[places]
-                expected, found = network(images), run_or_raise(run, images, place)
-                difference, alike, number = _compare_batch(network, found, list(expected))
+                expected, given = network(images), run_or_raise(run, images, place)
+                difference, alike, number = network.compare(given, list(expected))
                 if not difference <= worst:
                     worst, where = difference, place
                 same, decisions = same + alike, decisions + number
@@ -122,17 +121,6 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
         sizes=shapes.sizes,
         batches=shapes.batches,
     )
-
-
-def _compare_batch(network: Network, found: list[Tensor], expected: list[Tensor]) -> tuple[float, int, int]:
-    """The largest difference, how many decisions are the same, and of how many."""
-    if isinstance(network, Detect):
-        return compare_detections(found, expected, TOLERANCES["fp32"].difference)
-    difference = max(_difference(a, b) for a, b in zip(found, expected, strict=True))
-    if not network.decides or found[0].shape != expected[0].shape:
-        return difference, 0, 0
-    agree = found[0].argmax(1) == expected[0].argmax(1)
-    return difference, int(agree.sum()), agree.numel()
 
 
 def batches(number: int, size: int) -> list[slice]:
@@ -154,12 +142,3 @@ def run_or_raise(run: Runner, images: Tensor, place: str) -> list[Tensor]:
             f"the exported file cannot be run at {place}, so nothing was written\n  reason:     {reason}\n"
             f"  fix:        dynamic=batch or off, or another format"
         ) from error
-
-
-def _difference(found: Tensor, expected: Tensor) -> float:
-    """Of the picture that differs most; nan if it has a nan."""
-    if found.shape != expected.shape:
-        return float("inf")
-    apart = (found - expected).abs().flatten(1).amax(1)
-    largest = expected.abs().flatten(1).amax(1).clamp(min=1e-12)
-    return float((apart / largest).max())

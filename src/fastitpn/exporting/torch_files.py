@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from fastitpn.exporting.networks import Graph
-from fastitpn.exporting.onnx_file import Runner
+from fastitpn.exporting.network import Graph
+from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 
 

@@ -21,17 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 @ending_together
-def run_finetune(config: FinetuneConfig, name: str) -> Run:
+def run_finetune(config: FinetuneConfig) -> Run:
     """Fine-tune for a task, or continue an interrupted run of the same configuration.
 
     Args:
-        config: Keys of the task's training.
-        name: Of the task.
+        config: Keys of the task's training; their command ends with the name of the task.
 
     Raises:
         InputError: The data, the weights or the folder of the run do not fit.
     """
-    spec: TaskSpec[Any, Any, Any] = TASKS.spec(name)
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
     split = spec.open_data(config)
     task: Any = spec.build(config, split)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)

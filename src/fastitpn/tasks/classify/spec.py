@@ -18,6 +18,7 @@ from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
 from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.evaluation import ClassifyEvaluation, evaluate_classifier
+from fastitpn.tasks.classify.export import ClassifyExport
 from fastitpn.tasks.classify.metrics import METRICS
 from fastitpn.tasks.classify.prediction import ClassifyPrediction
 from fastitpn.tasks.classify.predictor import Predictor
@@ -154,6 +155,11 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
         assert isinstance(config, ClassifyPredictConfig)
         predictor = self.predictor(trained, device=config.device, precision=config.precision)
         return ClassifyPrediction(predictor, batch=config.batch, top_k=config.top_k)
+
+    def exportable(self, trained: TrainedClassifier) -> ClassifyExport:
+        """Logits."""
+        about = trained.about
+        return ClassifyExport.of(trained.model, mean=about.mean, std=about.std, classes=about.classes)
 
 
 SPEC = Classify()

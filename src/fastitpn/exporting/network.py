@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
-from fastitpn.tasks.detect.heads.base import Detector
-from fastitpn.tasks.detect.heads.rcnn import RCNN
-from fastitpn.tasks.segment.model import Segmenter
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.float32}
 
@@ -21,59 +18,39 @@ class Network(nn.Module):
     Attributes:
         outputs: Their names.
         decides: Whether the highest number along axis 1 of the first one is a decision.
+        one_by_one: Whether sizes of outputs depend on what is in an image, so that a batch can have but one, and
+            `torch.export` cannot follow.
     """
 
     outputs: tuple[str, ...]
     decides = True
+    one_by_one = False
+
+    def compare(self, given: list[Tensor], expected: list[Tensor]) -> tuple[float, int, int]:
+        """Compare the outputs of a file with those of the network.
+
+        Args:
+            given: Of the file.
+            expected: Of the network.
+
+        Returns:
+            The largest difference relative to the largest number of its output and picture, how many decisions are
+            the same, and of how many.
+        """
+        difference = max(relative_difference(a, b) for a, b in zip(given, expected, strict=True))
+        if not self.decides or given[0].shape != expected[0].shape:
+            return difference, 0, 0
+        agree = given[0].argmax(1) == expected[0].argmax(1)
+        return difference, int(agree.sum()), agree.numel()
 
 
-class Classify(Network):
-    """Logits [B, classes]."""
-
-    outputs = ("logits",)
-
-    def __init__(self, model: FastITPN):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
-        return (self.model(images),)
-
-
-class Segment(Network):
-    """Logarithms of the classes' probabilities [B, classes, H / 4, W / 4]."""
-
-    outputs = ("log_probabilities",)
-
-    def __init__(self, model: Segmenter):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
-        return (self.model.log_probabilities(images),)
-
-
-class Detect(Network):
-    """The best detections of each image, the best one first.
-
-    Boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n], classes int64 [B, n], and masks
-    [B, n, m, m], probabilities inside of the boxes.
-
-    Attributes:
-        one_by_one: n depends on what is in an image, so that there can be but one, and `torch.export` cannot follow.
-    """
-
-    def __init__(self, model: Detector):
-        super().__init__()
-        self.model = model
-        self.one_by_one = isinstance(model, RCNN)
-        self.outputs = ("boxes", "scores", "classes", "masks")[: 4 if model.has_masks else 3]
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
-        return self.model.detect_whole(images)
+def relative_difference(given: Tensor, expected: Tensor) -> float:
+    """Of the picture that differs most; nan if it has a nan."""
+    if given.shape != expected.shape:
+        return float("inf")
+    apart = (given - expected).abs().flatten(1).amax(1)
+    largest = expected.abs().flatten(1).amax(1).clamp(min=1e-12)
+    return float((apart / largest).max())
 
 
 class PyramidLevels(Network):

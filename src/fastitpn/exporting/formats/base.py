@@ -1,0 +1,63 @@
+"""What a format of exported models is: a file with one of these, and a line in the registry, make a new one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from fastitpn.exporting.config import ExportConfig
+    from fastitpn.exporting.network import Graph
+    from fastitpn.exporting.runner import Runner
+    from fastitpn.exporting.shapes import Shapes
+    from fastitpn.exporting.subject import Subject
+
+
+class ExportFormat:
+    """A form of file, and the runtime that runs it. The module of a subclass imports what takes long in its methods.
+
+    Attributes:
+        file: Name of the file.
+        precisions: Number formats that it can hold: "fp32", "fp16", "bf16", "int8".
+        one_by_one: Whether it can hold networks whose outputs depend on what is in an image, one image at a time.
+        fewest_patches: The least number of patches along a side, where height and width of a model with a pyramid are
+            left open.
+        example: Whether the task's example script runs it.
+    """
+
+    file: ClassVar[str]
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    one_by_one: ClassVar[bool] = False
+    fewest_patches: ClassVar[int] = 2
+    example: ClassVar[bool] = False
+
+    def check_installed(self) -> None:
+        """Make sure that the packages are there.
+
+        Raises:
+            InputError: With the command to install them.
+        """
+
+    def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
+        """Write a graph for inputs of these shapes."""
+        raise NotImplementedError
+
+    def open(self, path: Path) -> "Runner":
+        """Make a file ready to run, on the CPU."""
+        raise NotImplementedError
+
+    def quantise(self, exact: Path, path: Path) -> None:
+        """Write the int8 form of a file in fp32."""
+        raise NotImplementedError
+
+    def export(self, config: "ExportConfig", subject: "Subject") -> Path:
+        """Export a model; what differs from it is not kept.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: A key or the folder is wrong.
+            ParityError: The file cannot be made, or does not do what the model does.
+        """
+        from fastitpn.exporting.export import export_file
+
+        return export_file(self, config, subject)

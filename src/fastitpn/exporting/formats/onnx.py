@@ -1,0 +1,47 @@
+"""ONNX, run by onnxruntime."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastitpn.exporting.formats.base import ExportFormat
+
+if TYPE_CHECKING:
+    from fastitpn.exporting.network import Graph
+    from fastitpn.exporting.runner import Runner
+    from fastitpn.exporting.shapes import Shapes
+
+
+class Onnx(ExportFormat):
+    """An ONNX file."""
+
+    file = "model.onnx"
+    precisions = ("fp32", "fp16", "int8")  # onnxruntime has no bf16 on a CPU, where the file is checked
+    one_by_one = True
+    example = True
+
+    def check_installed(self) -> None:
+        """Make sure that onnx, onnxscript and onnxruntime are there."""
+        from fastitpn.exporting.onnx_file import check_installed
+
+        check_installed()
+
+    def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
+        """Trace a graph and write it."""
+        from fastitpn.exporting.onnx_file import write_onnx
+
+        write_onnx(graph, shapes, path)
+
+    def open(self, path: Path) -> "Runner":
+        """A session of onnxruntime."""
+        from fastitpn.exporting.onnx_file import open_onnx
+
+        return open_onnx(path)
+
+    def quantise(self, exact: Path, path: Path) -> None:
+        """Matrices as int8; activations are quantised when they are known."""
+        from fastitpn.exporting.onnx_file import quantise
+
+        quantise(exact, path)
+
+
+FORMAT = Onnx()
