@@ -1,6 +1,6 @@
 """Keys of detection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -50,7 +50,7 @@ class DetectConfig(FinetuneConfig):
     """Share of data to validate on, where val is none and data has no val part."""
     on_error: OnError = "stop"
     """What to do about images and annotations that cannot be used: stop and name them, or skip and count them."""
-    detector: DetectorKeys = RCNNKeys()
+    detector: DetectorKeys = field(default_factory=RCNNKeys)
     px: ImagePx | None = None
     """Shorter side of the images in pixels; none takes that of the weights, else of the model. COCO's usual: 800."""
     max_px: MaxPx | None = None

@@ -1,4 +1,4 @@
-"""DINO (Zhang et al., 2022) on our pyramid: a set of queries, each of which finds one thing, without suppression."""
+"""DINO (Zhang et al., 2022) on our pyramid: a set of queries, each of which finds one object, without suppression."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,8 @@ class DINO(Detector):
         backbone: With a pyramid.
         num_classes: Classes.
         finest_stride: Of the first of the four levels that are looked at, 4 or 8; published: 8, while 4 is slower and
-            finds smaller things. The pyramid is pruned of finer levels.
-        queries: Things that can be found in an image at most; published: 900.
+            finds smaller objects. The pyramid is pruned of finer levels.
+        queries: Objects that can be found in an image at most; published: 900.
         denoising: Pairs of disturbed boxes that training learns to repair, together; published: 100, 0 is off.
         encoder_layers: Published: 6.
         decoder_layers: Published: 6.
@@ -71,7 +71,7 @@ class DINO(Detector):
         self.network = DINONetwork(num_classes, settings)
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Of the matched queries of all layers: class, box, overlap; and of the denoising, all three together."""
+        """Losses of the matched queries of all layers (class, box, overlap), and of the denoising (all three together)."""
         assert self.training
         normalised = [
             {"class_labels": target["labels"], "boxes": _to_normalised(target["boxes"].float(), size)}
@@ -80,16 +80,16 @@ class DINO(Detector):
         return self.network.losses(self.feature_maps(canvas)[:_LEVELS], sizes, normalised)
 
     def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
-        """Of the images."""
+        """Detections of the images."""
         assert not self.training
         boxes, scores, labels = self._best(*self.network(self.feature_maps(canvas)[:_LEVELS], sizes))
         return [
-            {"boxes": own * _scale(size, own), "scores": score, "labels": label}
-            for own, score, label, size in zip(boxes, scores, labels, sizes, strict=True)
+            {"boxes": shares * _scale(size, shares), "scores": score, "labels": label}
+            for shares, score, label, size in zip(boxes, scores, labels, sizes, strict=True)
         ]
 
     def detect_whole(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of images that fill the canvas, in evaluation mode, in operations that can be traced.
+        """Detections of images that fill the canvas, in evaluation mode, in operations that can be traced.
 
         Args:
             canvas: [B, 3, H, W].

@@ -1,4 +1,4 @@
-"""Mask2Former (Cheng et al., 2022) for instances: a set of queries, each of which draws the mask of one thing."""
+"""Mask2Former (Cheng et al., 2022) for instances: a set of queries, each of which draws the mask of one object."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _AT_ONCE = 16
 
 
 class Mask2Former(Detector):
-    """The head of `tasks.segment`, learnt on the masks of things, which may overlap.
+    """The head of `tasks.segment`, learnt on the masks of objects, which may overlap.
 
     As published: the best pairs of query and class, each with the score of its class times the mean probability
     inside of its mask; boxes are those around the masks.
@@ -29,7 +29,7 @@ class Mask2Former(Detector):
         backbone: With a pyramid.
         num_classes: Classes.
         width: Channels inside, a multiple of 32; published: 256.
-        queries: Things that can be found in an image at most; published: 100.
+        queries: Objects that can be found in an image at most; published: 100.
         encoder_layers: Published: 6.
         decoder_layers: Published: 9.
         points: Pixels that the losses look at for each mask; published: 12544.
@@ -65,12 +65,12 @@ class Mask2Former(Detector):
         )
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Of the matched queries of all layers: class, mask by pixels, mask by overlap."""
+        """Losses of the matched queries of all layers: class, mask by pixels, mask by overlap."""
         canvas = _large_enough(canvas)
         height, width = canvas.shape[-2:]
         masks = [
-            F.pad(target["masks"], (0, width - own_width, 0, height - own_height))
-            for target, (own_height, own_width) in zip(targets, sizes, strict=True)
+            F.pad(target["masks"], (0, width - image_width, 0, height - image_height))
+            for target, (image_height, image_width) in zip(targets, sizes, strict=True)
         ]
         outputs = self.head(self.feature_maps(canvas))
         return self.head.matched_losses(outputs, masks, [target["labels"] for target in targets])
@@ -80,28 +80,34 @@ class Mask2Former(Detector):
         outputs = self.head(self.feature_maps(_large_enough(canvas)))
         classes = outputs["classes"][-1].float().softmax(-1)[..., :-1]  # [B, queries, classes]
         drawn = outputs["masks"][-1].float()
-        return [self._best(*one) for one in zip(classes, drawn, sizes, strict=True)]
+        return [self._best(*of_image) for of_image in zip(classes, drawn, sizes, strict=True)]
 
-    def resized(self, found: Detections, own: Size, wanted: Size) -> Detections:
+    def resized(self, detections: Detections, size: Size, wanted: Size) -> Detections:
         """Masks at the size that is wanted, and the boxes around them; what has no pixel there is left out."""
-        drawn = found["masks"]
+        drawn = detections["masks"]
         canvas = [_CELL * side for side in drawn.shape[-2:]]
         masks = torch.zeros(len(drawn), *wanted, dtype=torch.bool, device=drawn.device)
         for first in range(0, len(drawn), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
-            full = F.interpolate(drawn[None, part], size=canvas, mode="bilinear")[..., : own[0], : own[1]]
+            full = F.interpolate(drawn[None, part], size=canvas, mode="bilinear")[..., : size[0], : size[1]]
             masks[part] = F.interpolate(full, size=wanted, mode="bilinear")[0] > 0
         seen = masks.flatten(1).any(1)
         masks = masks[seen]
         return {
             "boxes": _around(masks),
-            "scores": found["scores"][seen],
-            "labels": found["labels"][seen],
+            "scores": detections["scores"][seen],
+            "labels": detections["labels"][seen],
             "masks": masks,
         }
 
     def _best(self, classes: Tensor, drawn: Tensor, size: Size) -> Detections:
-        """Of one image: class probabilities [queries, classes] and mask logits [queries, h, w]."""
+        """The best detections of one image.
+
+        Args:
+            classes: Probabilities [queries, classes].
+            drawn: Logits of masks [queries, h, w].
+            size: Of the image, in pixels.
+        """
         inside = drawn[:, : -(-size[0] // _CELL), : -(-size[1] // _CELL)]
         there = (inside > 0).float()
         sure = (inside.sigmoid() * there).sum((1, 2)) / there.sum((1, 2)).clamp(min=1)

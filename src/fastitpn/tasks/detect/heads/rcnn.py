@@ -37,9 +37,7 @@ def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
 
         return RCNN(*inputs, masks=masks, cascade=cascade, **settings)
 
-    return HeadSpec(
-        keys=RCNNKeys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False
-    )
+    return HeadSpec(keys=RCNNKeys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False)
 
 
 def _in_proportion(px: int, least: float, most: float) -> float:

@@ -32,8 +32,9 @@ class RCNN(Detector):
         num_classes: Classes.
         masks: Also learn masks: Mask R-CNN.
         cascade: Look at the regions three times, each time asking for more overlap: Cascade R-CNN.
-        anchor_scale: Side of the anchors of a level in strides; published: 8, for images of about 800 px. Things in
-            small images are small: 4 for 400 px. It also moves the bounds between things for one level and the next.
+        anchor_scale: Side of the anchors of a level in strides; published: 8, for images of about 800 px. Objects
+            in small images are small: 4 for 400 px. It also moves the bounds between objects for one level and those
+            for the next.
         box_width: Channels of the two layers that classify; published: 1024.
         mask_width: Channels of the layers that draw masks; published: 256.
         regions: Of an image that training looks at; published: 512.
@@ -103,20 +104,20 @@ class RCNN(Detector):
         return {str(stride): level.float() for stride, level in zip(STRIDES, self.feature_maps(canvas), strict=True)}
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Of the regions (objectness, boxes) and of what was made of them (class, boxes, masks)."""
+        """Losses of the regions (objectness, boxes) and of what was made of them (class, boxes, masks)."""
         assert self.training
         features = self._features(canvas)
-        own = [self._target(target) for target in targets]
-        proposals, losses = self.rpn(ImageList(canvas, sizes), features, own)
-        return losses | self.roi_heads(features, proposals, sizes, own)[1]
+        shifted = [self._target(target) for target in targets]
+        proposals, losses = self.rpn(ImageList(canvas, sizes), features, shifted)
+        return losses | self.roi_heads(features, proposals, sizes, shifted)[1]
 
     def _target(self, target: Target) -> dict[str, Tensor]:
         """Labels from 1, since 0 is the background."""
-        own = {"boxes": target["boxes"].float(), "labels": target["labels"] + 1}
-        return {**own, "masks": target["masks"]} if self.has_masks else own
+        shifted = {"boxes": target["boxes"].float(), "labels": target["labels"] + 1}
+        return {**shifted, "masks": target["masks"]} if self.has_masks else shifted
 
     def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
-        """Of the images."""
+        """Detections of the images."""
         assert not self.training
         features = self._features(canvas)
         proposals, _ = self.rpn(ImageList(canvas, sizes), features)
@@ -124,7 +125,7 @@ class RCNN(Detector):
         return [{**result, "labels": result["labels"] - 1} for result in results]
 
     def detect_whole(self, canvas: Tensor) -> tuple[Tensor, ...]:
-        """Of one image that fills the canvas, in evaluation mode, in operations that can be traced by TorchScript.
+        """Detections of an image that fills the canvas, in evaluation mode, in operations that TorchScript can trace.
 
         Args:
             canvas: [1, 3, H, W].
@@ -134,9 +135,9 @@ class RCNN(Detector):
             [1, n] and, of a detector with masks, their probabilities [1, n, m, m] inside of the boxes.
         """
         height, width = canvas.shape[-2:]
-        [found] = self.canvas_detections(canvas, [(height, width)])
-        shares = found["boxes"] / found["boxes"].new_tensor([width, height, width, height])
-        rest = [found[name][None] for name in ("scores", "labels", "masks") if name in found]
+        [detections] = self.canvas_detections(canvas, [(height, width)])
+        shares = detections["boxes"] / detections["boxes"].new_tensor([width, height, width, height])
+        rest = [detections[name][None] for name in ("scores", "labels", "masks") if name in detections]
         return shares[None], *rest
 
 
