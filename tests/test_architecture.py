@@ -1,53 +1,34 @@
 """The layout of the source: who may import whom, how long a file may be, and what no file may do."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "fastitpn"
 FILES = sorted(SOURCE.rglob("*.py"))
-LEAVES = {"errors", "config", "data"}
-MAY_IMPORT = {  # models <- pretraining <- tasks <- reporting, engine, inference <- cli
-    "errors": set(),
-    "config": {"errors"},
-    "data": {"errors"},
-    "models": {"errors"},
-    "pretraining": {*LEAVES, "models"},
-    "tasks": {*LEAVES, "models", "pretraining"},
-    "reporting": {*LEAVES, "models", "pretraining", "tasks"},
-    "engine": {*LEAVES, "models", "pretraining", "tasks", "reporting"},
-    "inference": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
-    "exporters": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
-    "diagnosis": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
-    "visualization": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine", "inference"},
-    "application": {
-        *LEAVES,
-        "models",
-        "pretraining",
-        "tasks",
-        "reporting",
-        "engine",
-        "inference",
-        "visualization",
-    },
-    "benchmarking": {*LEAVES, "models", "pretraining", "tasks", "reporting", "engine"},
-    "cli": {
-        *LEAVES,
-        "models",
-        "pretraining",
-        "tasks",
-        "reporting",
-        "engine",
-        "inference",
-        "exporters",
-        "visualization",
-        "diagnosis",
-        "benchmarking",
-        "application",
-    },
-    "__main__": {"cli"},
-}
+LAYERS = (  # each may import those before it
+    {"errors", "nearest"},
+    {"files", "registry", "console"},
+    {"config"},
+    {"data", "models"},
+    {"pretraining"},
+    {"runs"},
+    {"training"},
+    {"reporting"},
+    {"inference", "exporting", "diagnosis"},
+    {"tasks"},
+    {"visualization", "benchmarking"},
+    {"application"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+)
+MODELS_MAY_NOT = {"config", "data", "console", "files"}
+TASKS = ("classify", "segment", "detect", "pretrain")
+KINDS = re.compile(r"(.Task|Head|Detector|Segmenter|Teacher|RCNN|DINO|Mask2Former|Format)$")
+"""Names of classes that an `isinstance` must not tell apart outside of their own package."""
 MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "fastitpn", *sys.stdlib_module_names}
 MEANINGLESS = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
 RUNS_CODE = {"pickle.load", "pickle.loads", "yaml.load", "yaml.unsafe_load", "os.system", "joblib.load"}
@@ -79,19 +60,116 @@ def calls(file: Path) -> Iterator[tuple[str, dict[str | None, ast.expr], str]]:
             yield ast.unparse(node.func), {k.arg: k.value for k in node.keywords}, place(file, node)
 
 
+def name_of(file: Path) -> str:
+    """Dotted name of a module."""
+    parts = [part.removesuffix(".py") for part in file.relative_to(SOURCE.parent).parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_at_once(body: list[ast.stmt]) -> Iterator[str]:
+    """Full names of what a module imports while it is imported; not what only a type checker sees."""
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) != "TYPE_CHECKING":
+            yield from imported_at_once([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from imported_at_once([*node.body, *node.orelse, *node.finalbody])
+
+
+def flat(node: ast.expr) -> list[ast.expr]:
+    """The classes of the second argument of `isinstance`."""
+    if isinstance(node, ast.Tuple):
+        return [part for element in node.elts for part in flat(element)]
+    if isinstance(node, ast.BinOp):
+        return [*flat(node.left), *flat(node.right)]
+    return [node]
+
+
 def test_every_package_has_its_place() -> None:
-    assert {package(file) for file in FILES} == {"__init__", *MAY_IMPORT}
+    assert {package(file) for file in FILES} == {"__init__", *set().union(*LAYERS)}
 
 
 def test_imports_run_one_way() -> None:
+    height = {name: number for number, layer in enumerate(LAYERS) for name in layer}
     wrong = [
         f"{where}: {package(file)} must not import {name}"
         for file in FILES
         if package(file) != "__init__"
         for name, where in imports(file)
         if name.startswith("fastitpn.") and name != "fastitpn.__version__"
-        if name.split(".")[1] not in {package(file), *MAY_IMPORT[package(file)]}
+        if (other := name.split(".")[1]) != package(file)
+        if height[other] >= height[package(file)] or (package(file) == "models" and other in MODELS_MAY_NOT)
     ]
+    assert not wrong
+
+
+def test_tasks_do_not_import_each_other() -> None:
+    allowed = {("exporting", "classify"), ("demonstration", "classify"), ("demonstration", "pretrain")}
+    wrong = [
+        f"{where}: {name}"
+        for file in FILES
+        if package(file) == "tasks"
+        for name, where in imports(file)
+        if (parts := name.split("."))[:2] == ["fastitpn", "tasks"] and parts[2] in TASKS
+        if (own := file.relative_to(SOURCE).parts[1].removesuffix(".py")) != parts[2] and (own, parts[2]) not in allowed
+    ]
+    assert not wrong
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    """Of what is imported when a module is, that is at its top level."""
+    modules = {name_of(file): file for file in FILES}
+    edges: dict[str, set[str]] = {}
+    for module, file in modules.items():
+        edges[module] = {
+            known
+            for name in imported_at_once(ast.parse(file.read_text()).body)
+            if (known := name if name in modules else name.rpartition(".")[0]) in modules and known != module
+        }
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for other in sorted(edges[module]):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in modules:
+        visit(module, ())
+
+
+def test_no_branch_on_the_name_of_a_task_outside_of_tasks() -> None:
+    wrong = []
+    for file in FILES:
+        if package(file) in ("tasks", "__init__") or file.parent.name == "scenes":  # scenes have forms of these names
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            compared = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            compared += node.keys if isinstance(node, ast.Dict) else []
+            constants = [part.value for part in compared if isinstance(part, ast.Constant)]
+            constants += [
+                part.value
+                for group in compared
+                if isinstance(group, ast.Tuple | ast.List | ast.Set)
+                for part in group.elts
+                if isinstance(part, ast.Constant)
+            ]
+            wrong += [f"{place(file, node)}: {ast.unparse(node)[:80]}" for value in constants if value in TASKS]
+    assert not wrong
+
+
+def test_no_ladder_over_tasks_or_heads() -> None:
+    wrong = []
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and len(node.args) == 2:
+                kinds = {ast.unparse(part).split(".")[-1] for part in flat(node.args[1])}
+                if any(KINDS.search(kind) for kind in kinds):
+                    wrong.append(f"{place(file, node)}: {ast.unparse(node)}")
     assert not wrong
 
 
@@ -108,7 +186,10 @@ def test_models_stand_on_torch_and_timm_alone() -> None:
 
 def test_files_are_short() -> None:
     lengths = {str(file.relative_to(SOURCE)): len(file.read_text().splitlines()) for file in FILES}
-    assert not {name: length for name, length in lengths.items() if length > 500}
+    ordered = sorted(lengths.values())
+    assert not {name: length for name, length in lengths.items() if length > 400}
+    assert ordered[len(ordered) // 2] <= 110
+    assert ordered[int(0.9 * len(ordered))] <= 220
 
 
 def test_names_say_something() -> None:

@@ -66,6 +66,12 @@ def tracker_encoder() -> str:
     return f"```python\n{ast.get_source_segment(text, found)}\n```"
 
 
+def extending(name: str) -> str:
+    """A module that the tests add, as it is."""
+    text = (ROOT / "tests" / "extending" / f"{name}.py").read_text(encoding="utf-8")
+    return f"```python\n{text.rstrip()}\n```"
+
+
 def figures() -> str:
     """Every stored result of a benchmark: what was run, where, and what came of it."""
     parts = []

@@ -57,6 +57,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _snippet(name: str, page: Page) -> str:
+    if name.startswith("extending "):
+        return generated.extending(name.removeprefix("extending "))
     if name not in SNIPPETS:
         raise PluginError(f"{page.file.src_uri}: nothing is generated under {name!r}, but {', '.join(SNIPPETS)}")
     return SNIPPETS[name]()

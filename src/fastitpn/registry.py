@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from fastitpn.errors import InputError
 from fastitpn.nearest import nearest_name
@@ -56,7 +56,7 @@ class Registry(Generic[Member]):
             raise self.unknown(name)
         member = self._members[name]
         if not isinstance(member, str) or ":" not in member:
-            return member
+            return cast(Member, member)
         module, _, attribute = member.partition(":")
         try:
             found: Member = getattr(importlib.import_module(module), attribute)

@@ -11,7 +11,7 @@ from fastitpn.models.weights.loading import load_weights
 from fastitpn.pretraining.model import PerLevelModel, create_pretraining_model, wrap
 from fastitpn.pretraining.objective import feature_loss, weighted_losses
 from fastitpn.pretraining.predictions import CELLS
-from fastitpn.pretraining.teachers.ema import EmaTeacher
+from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 
 IMAGES = randn(2, 3, 64, 64)
 MASKED = torch.rand(2, 16, generator=torch.Generator().manual_seed(0)) < 0.4

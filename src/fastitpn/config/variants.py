@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fastitpn.config.fields import Config, fields_of, nested_configs
+from fastitpn.config.fields import Config, Field, fields_of, nested_configs
 from fastitpn.config.recipe import Given
-from fastitpn.config.values import is_none
+from fastitpn.config.values import is_none, read_value
 from fastitpn.errors import InputError
 
 
@@ -105,9 +105,12 @@ class Selection:
         field, _, name = item.key.partition(".")
         if (base := self._bases.get(field)) is None:
             return None
-        others = (keys for _, keys in variant_classes(base) if not isinstance(keys, InputError))
-        if not old and not any(name in fields_of(keys) for keys in others):
+        others = (fields_of(keys) for _, keys in variant_classes(base) if not isinstance(keys, InputError))
+        declared = [fields[name] for fields in others if name in fields]
+        if not old and not declared:
             return None
+        if any(_is_default(field, item.value) for field in declared):
+            return ""  # settings of earlier versions spell the keys of all variants out
         if is_none(item.value) or not _is_variant(base, self._names[field]):
             return ""  # an unknown variant is an error of its own
         chosen_at = self._positions[field]
@@ -118,3 +121,10 @@ class Selection:
 
 def _is_variant(base: type[Config], name: object) -> bool:
     return isinstance(name, str) and name.partition(":")[0] in (base._variants or ())
+
+
+def _is_default(field: Field, value: Any) -> bool:
+    try:
+        return bool(read_value(field.annotation, value) == field.default)
+    except ValueError:
+        return False

@@ -18,7 +18,7 @@ import fastitpn
 from fastitpn import Acceleration, Gathering, InputError, Migration
 from fastitpn.models.acceleration.settings import PRESETS, resolve_acceleration
 from fastitpn.models.backbone import FastITPN
-from fastitpn.pretraining.teachers.registry import EmaTeacher
+from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 BOTH: dict[str, Any] = {

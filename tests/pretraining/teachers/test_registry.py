@@ -16,10 +16,10 @@ from fastitpn.data.images.transforms import TwoViews
 from fastitpn.errors import InputError
 from fastitpn.pretraining.masking import RandomMasks
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.ema import EmaTeacher
+from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 from fastitpn.pretraining.teachers.encoder_weights import load_encoder_weights
 from fastitpn.pretraining.teachers.registry import create_teacher
-from fastitpn.pretraining.teachers.timm_encoder import TimmTeacher
+from fastitpn.pretraining.teachers.timm_teacher import TimmTeacher
 
 STUDENT = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)}
 

@@ -5,7 +5,7 @@ import timm
 import torch
 
 from fastitpn.errors import InputError
-from fastitpn.pretraining.teachers.timm_encoder import TimmTeacher
+from fastitpn.pretraining.teachers.timm_teacher import TimmTeacher
 
 CLIP = "vit_xsmall_patch16_clip_224"
 

@@ -15,7 +15,7 @@ from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
 from fastitpn.data.images.folders import unlabelled
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.ema import EmaTeacher
+from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 from fastitpn.runs.run import Run
 from fastitpn.tasks.pretrain.pretrain import build_dataset, build_task
 from fastitpn.tasks.pretrain.task import PretrainTask

@@ -6,7 +6,7 @@ import torch
 from tiny_runs import TRAINING, assert_same, content
 
 import fastitpn
-from fastitpn.pretraining.teachers.timm_encoder import TimmTeacher
+from fastitpn.pretraining.teachers.timm_teacher import TimmTeacher
 from fastitpn.tasks.pretrain.task import PretrainTask
 from fastitpn.tasks.pretrain.worker_targets import cores_left_by
 

@@ -1,6 +1,7 @@
 """What every teacher is: something frozen that gives a vector for each cell of the student's levels."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +18,14 @@ class Teacher(nn.Module):
     Attributes:
         dim: Width of a target.
         px: Side of the teacher's input.
-        mean: Normalisation of the teacher's input, per channel.
-        std: The same.
+        mean: Of the teacher's input, per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
         upsample: Features per side of a patch of the student: 1, 2 or 4, for a map at stride 16, 8 or 4.
         standardise: Standardise each feature over the patches of the batch first. What all patches have in common,
             which dominates the features of CNNs, is then no part of the target.
         whiten: Whiten the features over the patches of the batch first (ZCA).
         fixed: Whether it stays as it is while the student learns.
+        folder: Where its features are stored, if it takes those in place of images; else None.
         rank: Effective rank of the last batch's features, before they were whitened; None if it is not watched.
     """
 
@@ -35,6 +37,7 @@ class Teacher(nn.Module):
     standardise: bool = False
     whiten: bool = False
     fixed: bool = True
+    folder: Path | None = None
     rank: Tensor | None = None
 
     def dim_of(self, name: str) -> int:

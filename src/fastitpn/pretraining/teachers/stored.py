@@ -1,45 +1,26 @@
-"""Features that were stored on disk instead of a teacher that runs along."""
+"""The keys of features that are stored on disk."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from fastitpn.pretraining.teachers.keys import Student, TeacherKeys, TeacherSpec
 
-from fastitpn.data.feature_shards import read_index
-from fastitpn.errors import InputError
-from fastitpn.models.layers.cells import PATCH
-from fastitpn.pretraining.teachers.base import Teacher
+if TYPE_CHECKING:
+    from fastitpn.pretraining.teachers.base import Teacher
 
 
-class StoredTeacher(Teacher):
-    """Takes what the loader read from disk: its "images" are the features of the student's crop, [B, dim, side, side].
+@dataclass(frozen=True, kw_only=True)
+class StoredKeys(TeacherKeys):
+    """Teacher: features that `pretrain cache-features` stored."""
 
-    Args:
-        folder: That `fastitpn pretrain cache-features` wrote.
-        grid: Patches per side of the student.
+    name: str = "features:"
 
-    Raises:
-        InputError: No features there, or fewer per side than the student has patches.
-    """
 
-    mean = std = (0.0, 0.0, 0.0)
+def _build(keys: StoredKeys, student: Student) -> "Teacher":
+    from fastitpn.pretraining.teachers.stored_teacher import StoredTeacher
 
-    def __init__(self, folder: Path, *, grid: int):
-        super().__init__()
-        index = read_index(folder)
-        if index.side < grid:
-            raise InputError(
-                f"the stored features are too coarse: {index.side} per side of a whole image, the student has {grid} "
-                "patches",
-                where=folder,
-                expected=f"at least {grid} per side",
-                fix=f"px={index.side * PATCH}, or store them anew from larger images: "
-                f"fastitpn pretrain cache-features px={index.px * -(-grid // index.side)} ...",
-            )
-        self.folder = folder
-        self.px, self.dim = index.px, index.dim
-        self.upsample = next(factor for factor in (4, 2, 1) if grid * factor <= index.side)
-        self.side = grid * self.upsample
+    return StoredTeacher(Path(keys.argument), grid=student.grid)
 
-    def features(self, images: Tensor) -> Tensor:
-        """[B, dim, side, side] to [B, side * side, dim]."""
-        return images.flatten(2).transpose(1, 2)
+
+TEACHER = TeacherSpec(keys=StoredKeys, build=_build)

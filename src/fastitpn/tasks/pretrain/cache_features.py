@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from fastitpn.console import say
 from fastitpn.data.datasets import EvaluationDataset, collate
 from fastitpn.data.feature_shards import (
     FeatureIndex,
@@ -24,9 +25,10 @@ from fastitpn.data.images.transforms import whole_image
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
 from fastitpn.pretraining.teachers.components import Components
-from fastitpn.pretraining.teachers.timm_encoder import TimmTeacher
+from fastitpn.pretraining.teachers.keys import TeacherSpec
+from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.runs.output import check_no_run, make_folder
-from fastitpn.tasks.pretrain.config import CacheFeaturesConfig
+from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig
 from fastitpn.training.processes.devices import build_fabric
 
 Number = TypeVar("Number")
@@ -47,7 +49,8 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
         InputError: The data, the teacher or the folder do not fit.
     """
     name = config.teacher.name
-    if not name.startswith("timm:"):
+    spec: TeacherSpec = TEACHERS[name.partition(":")[0]]
+    if spec.alone is None:
         raise InputError(
             f"teacher {name!r} has no features to store",
             where="teacher",
@@ -57,13 +60,7 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
     images = open_images(config.data)
     if isinstance(images, FileSource):
         check_readable([images.path(number) for number in range(len(images))])
-    teacher = TimmTeacher(
-        name.removeprefix("timm:"),
-        grid=None,
-        weights=config.teacher.weights,
-        px=config.teacher.px,
-        projection=config.teacher.projection,
-    )
+    teacher: Any = spec.alone(config.teacher)
     dims = config.dims
     if dims is not None and dims >= teacher.dim:
         raise InputError(
@@ -86,15 +83,13 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
     )
     write_index(config.out, index)
     size_mib = 2 * len(images) * teacher.grid**2 * dim / 2**20
-    print(
-        f"{len(images)} images, {teacher.grid}x{teacher.grid} features of width {dim}: {size_mib:.0f} MiB", flush=True
-    )
+    say(f"{len(images)} images, {teacher.grid}x{teacher.grid} features of width {dim}: {size_mib:.0f} MiB")
     _write_shards(config, index, images, teacher)
-    print(f"done; pre-train with data={config.data} teacher=features:{config.out}", flush=True)
+    say(f"done; pre-train with data={config.data} teacher=features:{config.out}")
     return config.out
 
 
-def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: ImageSource, teacher: TimmTeacher) -> None:
+def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: ImageSource, teacher: Any) -> None:
     fabric = build_fabric(config.device, precision=config.precision)
     teacher.to(fabric.device)
     todo = [shard for shard in range(index.num_shards) if not shard_path(config.out, shard).is_file()]
@@ -133,10 +128,9 @@ def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[
     components = Components.of(torch.cat(sample), index.dim)
     with replacing(path) as file:
         torch.save(components.state_dict(), file)
-    print(
+    say(
         f"{index.dim} of {index.components_of} components, found on {count} images, "
-        f"have {100 * components.kept:.0f}% of the variance",
-        flush=True,
+        f"have {100 * components.kept:.0f}% of the variance"
     )
     return components
 

@@ -7,35 +7,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fastitpn.config.fields import Config
-from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Ratio, Scales
+from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
+from fastitpn.pretraining.teachers.ema import EmaKeys
+from fastitpn.pretraining.teachers.keys import TeacherKeys
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.training.config import CropsConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherConfig(Config):
-    """Teacher."""
-
-    _shorthand: ClassVar[str | None] = "name"
-
-    name: str = "ema"
-    """What gives the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
-    weights: Path | None = None
-    """File with the teacher's weights; none takes those that timm knows."""
-    px: Count | None = None
-    """Side of the teacher's input; none picks the one whose grid matches the student's."""
-    upsample: Literal[1, 2, 4] = 1
-    """Enlarge the teacher's input, so that its map lands on a finer stride of the student: 16, 8 or 4."""
-    projection: bool = False
-    """For CLIP: features after the projection to the space that images share with text."""
-    standardise: bool = False
-    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
-    whiten: bool | None = None
-    """Whiten the features over the batch (ZCA); none does so for ema, whose targets may collapse otherwise."""
-    momentum: Ratio = 0.9998
-    """For ema: share of the average that one step keeps, at the end."""
-    momentum_start: Ratio = 0.996
-    """For ema: the same at the first step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +62,7 @@ class PretrainConfig(CropsConfig):
     """Images without labels: a folder, a list (.txt, .csv), tar shards, or a Hugging Face data set on disk."""
     px: ImagePx = 224
     """Side of the student's input in pixels."""
-    teacher: TeacherConfig = TeacherConfig()
+    teacher: TeacherKeys = EmaKeys()
     mask: MaskConfig = MaskConfig()
     objective: Literal["merged", "per_level", "trunk"] = "merged"
     """What predicts: the levels merged (published), each level for itself, or the trunk without any pyramid."""

@@ -24,6 +24,11 @@ class StoredTeacherConfig(Config):
     projection: bool = False
     """For CLIP: features after the projection to the space that images share with text."""
 
+    @property
+    def argument(self) -> str:
+        """What stands after the colon of the name."""
+        return self.name.partition(":")[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class CacheFeaturesConfig(DeviceConfig):

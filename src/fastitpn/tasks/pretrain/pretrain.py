@@ -20,8 +20,7 @@ from fastitpn.pretraining.masking import BlockMasks, RandomMasks
 from fastitpn.pretraining.model import OBJECTIVES, wrap
 from fastitpn.pretraining.predictions import LEVELS
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.registry import create_teacher
-from fastitpn.pretraining.teachers.stored import StoredTeacher
+from fastitpn.pretraining.teachers.keys import Student, create_teacher
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
@@ -136,28 +135,21 @@ def build_task(config: PretrainConfig) -> PretrainTask:
 
 def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
     """The teacher of a configuration, checked against the student's grid."""
-    teacher = config.teacher
-    return create_teacher(
-        teacher.name,
-        student=backbone,
+    student = Student(
+        backbone=backbone,
         px=config.px,
+        grid=config.px // PATCH,
         mean=config.mean,
         std=config.std,
-        weights=teacher.weights,
-        teacher_px=teacher.px,
-        momentum=(teacher.momentum_start, teacher.momentum),
-        standardise=teacher.standardise,
-        whiten=teacher.name == "ema" if teacher.whiten is None else teacher.whiten,
-        upsample=teacher.upsample,
-        projection=teacher.projection,
         levels=config.objective == "per_level",
     )
+    return create_teacher(config.teacher, student)
 
 
 def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher) -> PretrainDataset:
     """Two views of each image, and a mask."""
     source = images if isinstance(images, ImageSource) else FileSource(images, config.data)
-    stored = isinstance(teacher, StoredTeacher)
+    stored = teacher.folder is not None
     views = TwoViews(
         px=config.px,
         teacher_px=config.px if stored else teacher.px,
@@ -170,8 +162,9 @@ def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], 
         color_jitter=config.color_jitter,
     )
     features = None
-    if isinstance(teacher, StoredTeacher):
-        features = FeatureShards(teacher.folder, [source.name(i) for i in range(len(source))], side=teacher.side)
+    if teacher.folder is not None:
+        names = [source.name(index) for index in range(len(source))]
+        features = FeatureShards(teacher.folder, names, side=config.px // PATCH * teacher.upsample)
     return PretrainDataset(
         source, views, build_masks(config), seed=config.seed, cache_mib=cache_mib(config.workers), features=features
     )

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.objective import weighted_losses
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.ema import EmaTeacher
 from fastitpn.pretraining.teachers.statistics import in_one_process
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.task import BackboneTask
@@ -109,7 +108,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
 
     def extra_state(self) -> dict[str, Any]:
         """The moving average, where the teacher is one, and what is known of its targets."""
-        if not isinstance(self.teacher, EmaTeacher):
+        if self.teacher.fixed:
             return {}
         return {"teacher": self.teacher.state_dict(), "first_rank": self._first_rank, "warned": self._warned}
 

@@ -1,0 +1,85 @@
+"""What a teacher is to a configuration: its keys, and how it is made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fastitpn.config.fields import Config
+from fastitpn.pretraining.teachers.registry import TEACHERS
+from fastitpn.registry import Registry
+
+if TYPE_CHECKING:
+    from fastitpn.models.backbone import FastITPN
+    from fastitpn.pretraining.teachers.base import Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherKeys(Config):
+    """Teacher."""
+
+    _shorthand: ClassVar[str | None] = "name"
+    _variants: ClassVar[Registry[Any] | None] = TEACHERS
+
+    name: str = "ema"
+    """What gives the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
+    standardise: bool = False
+    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
+    whiten: bool | None = None
+    """Whiten the features over the batch (ZCA); none does so for ema, whose targets may collapse otherwise."""
+
+    @property
+    def argument(self) -> str:
+        """What stands after the colon of the name."""
+        return self.name.partition(":")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """What a teacher must know of its student.
+
+    Attributes:
+        backbone: Trunk and pyramid.
+        px: Side of its input in pixels.
+        grid: Patches per side.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+        levels: Whether targets at the pyramid's levels are wanted.
+    """
+
+    backbone: "FastITPN"
+    px: int
+    grid: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    levels: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSpec:
+    """A kind of teacher. Its module imports what takes long in its functions.
+
+    Attributes:
+        keys: Its keys, with their defaults.
+        build: From its keys and the student to the teacher.
+        alone: From its keys to the teacher for `pretrain cache-features`, which has no student; None if that is
+            impossible.
+        whitens: Whether its features are whitened where `teacher.whiten` is none.
+    """
+
+    keys: type[TeacherKeys]
+    build: "Callable[[Any, Student], Teacher]"
+    alone: "Callable[[Any], Teacher] | None" = None
+    whitens: bool = False
+
+
+def create_teacher(keys: TeacherKeys, student: Student) -> "Teacher":
+    """The teacher of a configuration.
+
+    Raises:
+        InputError: There is no such teacher, or it does not fit the student.
+    """
+    spec: TeacherSpec = TEACHERS[keys.name.partition(":")[0]]
+    teacher = spec.build(keys, student)
+    teacher.standardise = keys.standardise
+    teacher.whiten = spec.whitens if keys.whiten is None else keys.whiten
+    return teacher

@@ -1,0 +1,1 @@
+"""A task: how far away what an image shows is, one number in metres for each image."""
