@@ -8,7 +8,7 @@ from fastitpn.config.fields import Config
 from fastitpn.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import nn  # `--help` reads the keys of heads, and is quick
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The worst mistakes of a detector: what it was sure of and is not there, and the largest things that it missed."""
+"""The worst mistakes of a detector: what it was sure of and is not there, and the largest objects that it missed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from fastitpn.data.images.decode import read_image
 from fastitpn.data.segmentation.classes import Color, distinct_colors
 from fastitpn.reporting.pictures import Item
 from fastitpn.tasks.detect.heads.base import Detections
-from fastitpn.tasks.detect.pictures import Rectangle, Thing, draw_things
+from fastitpn.tasks.detect.pictures import DrawnInstance, Rectangle, draw_instances
 
 OVERLAP = 0.5
-"""From which a thing counts as found."""
+"""From which on an object counts as found."""
 _MOST = 12
-"""Of either kind."""
+"""Mistakes of either kind at most."""
 _AROUND = 0.6
 """What of the surroundings is shown with a box, as a share of its longer side."""
 _CROP_PX = 320
@@ -25,14 +25,14 @@ _CROP_PX = 320
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """Something that was found and is not there, or the other way round.
+    """A detection of what is not there, or an object that was not detected.
 
     Attributes:
         path: The image.
         box: Left, top, right, bottom in its pixels.
         name: The class.
-        score: What was found has one, what was missed has none.
-        other: The class of what is there where something else was found, or was found where something else is.
+        score: Of the detection; None for an object that was missed.
+        other: The class of an object in its place, or of a detection in that of a missed object; None if there is none.
     """
 
     path: Path
@@ -43,34 +43,34 @@ class Mistake:
 
     @property
     def caption(self) -> str:
-        """For people."""
+        """What is wrong, in a few words."""
         if self.score is not None:
             return f"{self.name} ({self.score:.0%}), is {self.other or 'none'}"
         return f"missed: {self.name}" + (f", taken for {self.other}" if self.other else "")
 
     @property
     def size(self) -> float:
-        """In square pixels."""
+        """Area in square pixels."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
 
 def find_mistakes(
-    path: Path, truth: Annotations, found: Detections, names: Sequence[str], min_score: float
+    path: Path, truth: Annotations, detections: Detections, names: Sequence[str], min_score: float
 ) -> list[Mistake]:
-    """Those of one image: detections, the best first, take the thing of their class that they overlap most.
+    """The mistakes of one image: detections, the best first, take the object of their class that they overlap most.
 
     Crowds are neither found nor missed, and what is found in them is not wrong.
 
     Args:
         path: The image.
-        truth: What is there.
-        found: What was found, at the size of the image.
+        truth: Its objects.
+        detections: At the size of the image.
         names: Of the classes.
-        min_score: Least score of what counts as found.
+        min_score: Least score of a detection that counts.
     """
-    kept = found["scores"] >= min_score
-    boxes, scores, labels = (found[key][kept].cpu() for key in ("boxes", "scores", "labels"))
-    overlaps = box_iou(boxes.float(), truth.boxes.float())  # [found, there]
+    kept = detections["scores"] >= min_score
+    boxes, scores, labels = (detections[key][kept].cpu() for key in ("boxes", "scores", "labels"))
+    overlaps = box_iou(boxes.float(), truth.boxes.float())  # [detections, objects]
     free, mistakes = torch.ones(len(truth), dtype=torch.bool), []
     wrong: list[int] = []
     for place, label in enumerate(labels.tolist()):
@@ -94,7 +94,7 @@ def find_mistakes(
 
 
 def worst(mistakes: Sequence[Mistake], most: int = _MOST) -> list[Mistake]:
-    """The most sure of what is not there, and the largest of what was missed."""
+    """The surest detections of what is not there, and the largest objects that were missed."""
     sure = [mistake for mistake in mistakes if mistake.score is not None]
     missed = [mistake for mistake in mistakes if mistake.score is None]
     sure.sort(key=lambda mistake: -(mistake.score or 0))
@@ -103,7 +103,7 @@ def worst(mistakes: Sequence[Mistake], most: int = _MOST) -> list[Mistake]:
 
 
 def draw_mistakes(mistakes: Sequence[Mistake], names: Sequence[str]) -> list[Item]:
-    """Each in its surroundings."""
+    """A picture of each mistake, in its surroundings."""
     colors = dict(zip(names, distinct_colors(names), strict=True))
     return [_draw(mistake, colors[mistake.name]) for mistake in mistakes]
 
@@ -120,7 +120,7 @@ def _draw(mistake: Mistake, color: Color) -> Item:
     )
     box = (left - area[0], top - area[1], right - area[0], bottom - area[1])
     return Item(
-        draw_things(image.crop(area), [Thing(box, "", color)], px=_CROP_PX),
+        draw_instances(image.crop(area), [DrawnInstance(box, "", color)], px=_CROP_PX),
         f"{mistake.caption}, {mistake.path.name}",
         False,
     )

@@ -20,8 +20,8 @@ _LEAST_PX, _MOST_PX = 480, 2048
 Rectangle = tuple[float, float, float, float]
 
 
-class Thing(NamedTuple):
-    """Something to draw."""
+class DrawnInstance(NamedTuple):
+    """An object to draw."""
 
     box: Rectangle
     """Left, top, right, bottom in pixels of the image."""
@@ -31,17 +31,17 @@ class Thing(NamedTuple):
     """Run lengths as COCO's tools pack them, of the size of the image."""
 
 
-def draw_things(
-    image: Image.Image, things: Sequence[Thing], *, px: int | None = None, opacity: float = 0.4
+def draw_instances(
+    image: Image.Image, instances: Sequence[DrawnInstance], *, px: int | None = None, opacity: float = 0.4
 ) -> Image.Image:
-    """An image with its things; small ones are drawn over large ones.
+    """An image with its objects; small ones are drawn over large ones.
 
     Every box has its colour between a black line and a white one, of which one stands out from any background. Every
     name stands on its colour in black or white, whichever can be read.
 
     Args:
         image: RGB.
-        things: In pixels of the image.
+        instances: The objects, in pixels of the image.
         px: Longest side of the result; None for that of the image, within 480 to 2048.
         opacity: Of the masks, 0 to 1.
     """
@@ -49,21 +49,21 @@ def draw_things(
     scale = px / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).copy()
-    order = sorted(things, key=lambda thing: -_area(thing.box))
-    for thing in order:
-        if thing.mask is not None:
-            _paint(pixels, thing.mask, thing.color, opacity)
+    order = sorted(instances, key=lambda instance: -_area(instance.box))
+    for instance in order:
+        if instance.mask is not None:
+            _paint(pixels, instance.mask, instance.color, opacity)
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     line = max(1, round(px / 300))
-    boxes = [_scaled(thing.box, width / image.width, height / image.height) for thing in order]
-    for box, thing in zip(boxes, order, strict=True):
-        _frame(draw, box, thing.color, line)
+    boxes = [_scaled(instance.box, width / image.width, height / image.height) for instance in order]
+    for box, instance in zip(boxes, order, strict=True):
+        _frame(draw, box, instance.color, line)
     font = load_font(max(12, min(26, px // 48)))
     taken: list[Rectangle] = []
-    for box, thing in zip(boxes, order, strict=True):
-        if thing.text:
-            taken.append(_tag(draw, box, thing, font, (width, height), taken))
+    for box, instance in zip(boxes, order, strict=True):
+        if instance.text:
+            taken.append(_tag(draw, box, instance, font, (width, height), taken))
     return picture
 
 
@@ -82,8 +82,8 @@ def relative_luminance(color: Color) -> float:
 
 def _paint(pixels: NDArray[np.uint8], mask: Mapping[str, Any], color: Color, opacity: float) -> None:
     """The colour of a mask over pixels, its edge in full; in place."""
-    found = Image.fromarray(255 * np.ascontiguousarray(coco_masks.decode(dict(mask))))
-    inside = np.asarray(found.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR)) >= 128
+    whole = Image.fromarray(255 * np.ascontiguousarray(coco_masks.decode(dict(mask))))
+    inside = np.asarray(whole.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR)) >= 128
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not len(rows):
         return
@@ -108,20 +108,20 @@ def _frame(draw: ImageDraw.ImageDraw, box: Rectangle, color: Color, line: int) -
 def _tag(
     draw: ImageDraw.ImageDraw,
     box: Rectangle,
-    thing: Thing,
+    instance: DrawnInstance,
     font: ImageFont.FreeTypeFont,
     size: tuple[int, int],
     taken: Sequence[Rectangle],
 ) -> Rectangle:
-    """The name of a thing where there is room for it: at its box, and on no other name if that can be."""
-    text = shorten(printable(thing.text), _NAME_LENGTH)
+    """The name of an object where there is room for it: at its box, and on no other name if that can be."""
+    text = shorten(printable(instance.text), _NAME_LENGTH)
     pad = max(2, round(font.size / 5))
     width, height = font.getlength(text) + 2 * pad, round(1.35 * font.size)
     places = list(_places(box, width, height, size))
     place = next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
-    draw.rectangle(place, fill=thing.color, outline=_WHITE)
+    draw.rectangle(place, fill=instance.color, outline=_WHITE)
     middle = (place[1] + place[3]) / 2
-    draw.text((place[0] + pad, middle), text, fill=text_color(thing.color), font=font, anchor="lm")
+    draw.text((place[0] + pad, middle), text, fill=text_color(instance.color), font=font, anchor="lm")
     return place
 
 
@@ -135,8 +135,8 @@ def _places(box: Rectangle, width: float, height: float, size: tuple[int, int]) 
             yield x0, y0, x0 + width, y0 + height
 
 
-def _overlap(one: Rectangle, other: Rectangle) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _scaled(box: Rectangle, across: float, down: float) -> Rectangle:

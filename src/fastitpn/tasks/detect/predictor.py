@@ -1,9 +1,8 @@
-"""From a detector to the things in images."""
+"""From a detector to the objects in images."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -12,18 +11,14 @@ from torch import Tensor
 from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.data.detection.transforms import DetectEval
 from fastitpn.errors import InputError
-from fastitpn.inference.inputs import read_inputs
+from fastitpn.inference.predictor import ImagePredictor, Read
 from fastitpn.inference.results import Skipped
-from fastitpn.inference.sources import ImageLike, Source, only_source
+from fastitpn.inference.sources import ImageLike, Source
+from fastitpn.tasks.detect.config import MIN_SCORE
 from fastitpn.tasks.detect.heads.base import Detector, Size
-from fastitpn.tasks.detect.results import DetectedThing, Detections, ImageDetections
+from fastitpn.tasks.detect.results import DetectedInstance, Detections, ImageDetections
 from fastitpn.tasks.detect.scores import encode_masks
-from fastitpn.tasks.detect.trained import TrainedDetector
 from fastitpn.training.processes.devices import build_fabric
-
-_WORKERS_FROM_IMAGES = 8
-MIN_SCORE = 0.5
-"""Least score of a thing, where none is given."""
 
 
 class SizedImage(NamedTuple):
@@ -33,8 +28,8 @@ class SizedImage(NamedTuple):
     size: Size
 
 
-class DetectPredictor:
-    """Finds things in images. `fastitpn.load` makes one from a checkpoint.
+class DetectPredictor(ImagePredictor[ImageDetections]):
+    """Finds objects in images. `fastitpn.load` makes one from a checkpoint.
 
     Args:
         model: The detector; it is moved to the device and set to evaluation.
@@ -54,6 +49,8 @@ class DetectPredictor:
         device: Where it computes.
     """
 
+    results = Detections
+
     def __init__(
         self,
         model: Detector,
@@ -71,22 +68,8 @@ class DetectPredictor:
         self.category_ids = classes.ids
         self.px, self.max_px = px, max_px
         self.device = self._fabric.device
-        self._transform = _Sized(DetectEval(mean=mean, std=std, px=px, max_px=max_px))
+        self.transform = _Sized(DetectEval(mean=mean, std=std, px=px, max_px=max_px))
         self._model = model.to(self.device).eval()
-
-    @classmethod
-    def of(cls, detector: TrainedDetector, *, device: str = "auto", precision: str = "auto") -> Self:
-        """The one for a network of `load_detector`."""
-        return cls(
-            detector.model,
-            classes=detector.classes,
-            px=detector.px,
-            max_px=detector.max_px,
-            mean=detector.mean,
-            std=detector.std,
-            device=device,
-            precision=precision,
-        )
 
     def __call__(
         self,
@@ -102,7 +85,7 @@ class DetectPredictor:
         Args:
             images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
                 arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
-            min_score: Least score of a thing, in [0, 1].
+            min_score: Least score of an object, in [0, 1].
             workers: Processes that load images, where there are many; 0 loads in this one.
             on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
                 the result.
@@ -114,33 +97,22 @@ class DetectPredictor:
         Raises:
             InputError: Something given is not an image (in any case), or an image cannot be read.
         """
-        found = list(self.stream(images, min_score, workers=workers, on_error=on_error, progress=progress))
-        results = tuple(one for one in found if isinstance(one, ImageDetections))
-        return Detections(results, tuple(one for one in found if isinstance(one, Skipped)))
+        detections: Detections = self.collect(
+            images, min_score=min_score, workers=workers, on_error=on_error, progress=progress
+        )
+        return detections
 
-    def stream(
-        self,
-        images: ImageLike | Iterable[ImageLike],
-        min_score: float = MIN_SCORE,
-        *,
-        workers: int = 0,
-        on_error: Literal["stop", "skip"] = "stop",
-        progress: bool = False,
+    def stream(  # type: ignore[override]  # with an option by its place
+        self, images: ImageLike | Iterable[ImageLike], min_score: float = MIN_SCORE, **arguments: Any
     ) -> Iterator[ImageDetections | Skipped]:
-        """The same image by image, as they are found. The arguments are those of a call."""
+        """Predict image by image, as they are found. The arguments are those of a call.
+
+        Raises:
+            InputError: As a call does.
+        """
         if not 0 <= min_score <= 1:
             raise InputError(f"min_score is {min_score}", expected="0 to 1")
-        inputs = read_inputs(
-            images,
-            self._transform,
-            workers=workers,
-            workers_from=_WORKERS_FROM_IMAGES,
-            on_error=on_error,
-            progress=progress,
-        )
-        with closing(inputs):
-            for [(index, source, image)] in inputs:
-                yield image if isinstance(image, Skipped) else self._detect(source, index, image, min_score)
+        return super().stream(images, min_score=min_score, **arguments)
 
     def prepare(self, image: ImageLike, min_score: float = MIN_SCORE) -> Callable[[], ImageDetections]:
         """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
@@ -148,9 +120,13 @@ class DetectPredictor:
         Raises:
             InputError: It cannot be read.
         """
-        source = only_source(image)
-        sized = self._transform(source.read())
-        return lambda: self._detect(source, 0, sized, min_score)
+        return self.prepare_image(image, min_score=min_score)
+
+    def predict_batch(  # type: ignore[override]  # with its own option
+        self, images: Sequence[Read], *, min_score: float = MIN_SCORE
+    ) -> list[ImageDetections]:
+        """The objects in each image, one image after the other."""
+        return [self._detect(source, index, sized, min_score) for index, source, sized in images]
 
     @torch.inference_mode()
     def _detect(self, source: Source, index: int, image: SizedImage, min_score: float) -> ImageDetections:
@@ -160,15 +136,15 @@ class DetectPredictor:
         labels, scores = found["labels"].tolist(), found["scores"].tolist()
         boxes = found["boxes"].cpu().tolist()
         masks = encode_masks(found["masks"]) if "masks" in found else [None] * len(labels)
-        things = (
-            DetectedThing(name=self.classes[label], label=label, score=score, box=tuple(box), rle=mask)
+        instances = (
+            DetectedInstance(name=self.classes[label], label=label, score=score, box=tuple(box), rle=mask)
             for label, score, box, mask in zip(labels, scores, boxes, masks, strict=True)
         )
         return ImageDetections(
             index=index,
             path=source.path,
             size=(width, height),
-            things=tuple(things),
+            instances=tuple(instances),
             classes=self.classes,
             source=source,
         )
@@ -183,5 +159,5 @@ class _Sized:
 
     view: DetectEval
 
-    def __call__(self, image: Image.Image) -> Any:
+    def __call__(self, image: Image.Image) -> SizedImage:
         return SizedImage(self.view(image), (image.height, image.width))

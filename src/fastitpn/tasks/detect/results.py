@@ -15,22 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastitpn.data.segmentation.classes import distinct_colors
-from fastitpn.errors import InputError
 from fastitpn.files import replacing
-from fastitpn.inference.results import SHEET_IMAGES, Results
-from fastitpn.inference.sources import Source
-from fastitpn.reporting.pictures import contact_sheet
-from fastitpn.tasks.detect.pictures import Rectangle, Thing, draw_things
+from fastitpn.inference.drawing import Share, frame_px
+from fastitpn.inference.results import Result, Results
+from fastitpn.tasks.detect.pictures import DrawnInstance, Rectangle, draw_instances
 
 _NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectedThing:
-    """One thing in an image.
+class DetectedInstance:
+    """An object in an image.
 
     Attributes:
-        name: Of its class.
+        name: Name of its class.
         label: Place of the class among the classes.
         score: How sure the network is, in [0, 1].
         box: Left, top, right, bottom in pixels of the image.
@@ -46,7 +44,7 @@ class DetectedThing:
 
     @functools.cached_property
     def mask(self) -> NDArray[np.bool_] | None:
-        """Array [H, W] of bool, True where the thing is; None from a network without masks."""
+        """Array [H, W] of bool, True where the object is; None from a network without masks."""
         return None if self.rle is None else coco_masks.decode(dict(self.rle)).astype(bool)
 
     def to_json(self) -> dict[str, Any]:
@@ -59,29 +57,36 @@ class DetectedThing:
         assert self.rle is not None
         return {"size": list(self.rle["size"]), "counts": self.rle["counts"].decode("ascii")}
 
+    def to_coco(self) -> dict[str, Any]:
+        """What an annotation of COCO's format says of it, beside its class."""
+        left, top, right, bottom = self.box
+        row = {"bbox": [left, top, right - left, bottom - top], "score": self.score, "iscrowd": 0}
+        if self.rle is None:
+            return row | {"area": (right - left) * (bottom - top)}
+        return row | {"area": int(coco_masks.area(dict(self.rle))), "segmentation": self.rle_json()}
+
 
 @dataclass(frozen=True, kw_only=True)
-class ImageDetections:
-    """The things in one image.
+class ImageDetections(Result):
+    """The objects in one image.
 
     Attributes:
-        index: Place of the image among all that were given, those of folders counted one by one.
-        path: Its file; None for an image that was given as a picture, an array or a tensor.
         size: Width and height in px.
-        things: The surest first.
+        instances: The objects, the surest first.
         classes: Names of all classes.
-        source: The image itself, for `draw`.
     """
 
-    index: int
-    path: Path | None
     size: tuple[int, int]
-    things: tuple[DetectedThing, ...]
+    instances: tuple[DetectedInstance, ...]
     classes: tuple[str, ...] = field(repr=False)
-    source: Source = field(repr=False, compare=False)
+
+    @property
+    def things(self) -> tuple[DetectedInstance, ...]:
+        """The instances, by the name that they have in the JSON."""
+        return self.instances
 
     def draw(self, px: int | None = None, *, opacity: float = 0.4, names: bool = True) -> Image.Image:
-        """The image with boxes, masks, names and scores, see `draw_things`.
+        """The image with boxes, masks, names and scores, see `draw_instances`.
 
         Args:
             px: Longest side of the picture; None for that of the image, within 480 to 2048.
@@ -92,50 +97,56 @@ class ImageDetections:
             InputError: The file is gone.
         """
         colors = distinct_colors(self.classes)
-        things = [
-            Thing(one.box, f"{one.name} {one.score:.2f}" if names else "", colors[one.label], one.rle)
-            for one in self.things
+        drawn = [
+            DrawnInstance(
+                instance.box,
+                f"{instance.name} {instance.score:.2f}" if names else "",
+                colors[instance.label],
+                instance.rle,
+            )
+            for instance in self.instances
         ]
-        return draw_things(self.source.read(), things, px=px, opacity=opacity)
+        return draw_instances(self.source.read(), drawn, px=px, opacity=opacity)
+
+    def picture(self, px: int) -> Image.Image:
+        """The image with boxes, masks, names and scores."""
+        return self.draw(px)
+
+    def tile(self, px: int) -> Image.Image:
+        """The image with boxes and masks, for a contact sheet."""
+        return self.draw(px, names=False)
+
+    def frame(self) -> Image.Image:
+        """The frame of a video with boxes, masks, names and scores."""
+        return self.draw(frame_px(self.size))
+
+    def shares(self) -> list[Share]:
+        """Each object with its score."""
+        colors = distinct_colors(self.classes)
+        return [Share(instance.name, instance.score, colors[instance.label]) for instance in self.instances]
 
     def summary(self, most: int = _NAMED) -> str:
-        """How many things of which class, in words."""
-        counts = Counter(one.name for one in self.things).most_common()
+        """How many objects of which class, in words."""
+        counts = Counter(instance.name for instance in self.instances).most_common()
         text = ", ".join(f"{count} {name}" for name, count in counts[:most])
         return f"{text}{', ...' * (len(counts) > most)}" or "nothing"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types: index, path, size and the things."""
+        """Plain types: index, path, width, height, and the instances as things."""
         return {
-            "index": self.index,
-            "path": None if self.path is None else str(self.path),
+            **super().to_json(),
             "width": self.size[0],
             "height": self.size[1],
-            "things": [one.to_json() for one in self.things],
+            "things": [instance.to_json() for instance in self.instances],
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detections(Results[ImageDetections]):
-    """The results for all images, in the order in which they were given."""
+    """The objects in all images, in the order in which they were given."""
 
-    def contact_sheet(self, *, columns: int = 6, px: int = 240, max_images: int = SHEET_IMAGES) -> Image.Image:
-        """The first images with their boxes and masks, in one picture.
-
-        Args:
-            columns: Images in a row.
-            px: Side of each.
-            max_images: How many.
-
-        Raises:
-            InputError: There are no predictions, or a file is gone.
-        """
-        if not self.results:
-            raise InputError("there are no predictions to draw", expected="at least one image")
-        items = [
-            (one.draw(px, names=False), one.source.caption(one.summary()), None) for one in self.results[:max_images]
-        ]
-        return contact_sheet(items, columns, tile_px=px)
+    sheet_columns = 6
+    sheet_px = 240
 
     def to_coco(
         self, path: str | os.PathLike[str], *, category_ids: Sequence[int] | None = None, root: Path | None = None
@@ -154,29 +165,16 @@ class Detections(Results[ImageDetections]):
         ids = category_ids or range(1, len(names) + 1)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for number, one in enumerate(self.results, start=1):
-            place = one.path if one.path is None or root is None else one.path.relative_to(root)
-            file = one.source.name if place is None else place.as_posix()
-            images.append({"id": number, "file_name": file, "width": one.size[0], "height": one.size[1]})
-            for thing in one.things:
-                annotation = {"id": len(annotations) + 1, "image_id": number, "category_id": ids[thing.label]}
-                annotations.append(annotation | _coco_fields(thing))
+        for number, result in enumerate(self.results, start=1):
+            place = result.path if result.path is None or root is None else result.path.relative_to(root)
+            file_name = result.source.name if place is None else place.as_posix()
+            images.append({"id": number, "file_name": file_name, "width": result.size[0], "height": result.size[1]})
+            for instance in result.instances:
+                annotation = {"id": len(annotations) + 1, "image_id": number, "category_id": ids[instance.label]}
+                annotations.append(annotation | instance.to_coco())
         categories = [{"id": number, "name": name} for number, name in zip(ids, names, strict=True)]
         content = {"images": images, "annotations": annotations, "categories": categories}
         path = Path(path)
-        with replacing(path) as file_to_write:
-            file_to_write.write(json.dumps(content).encode("utf-8"))
+        with replacing(path) as file:
+            file.write(json.dumps(content).encode("utf-8"))
         return path
-
-    def __repr__(self) -> str:
-        shown = "; ".join(result.summary() for result in self.results[:2])
-        more = "; ..." if len(self) > 2 else ""
-        return f"Detections({len(self)} image{'s' * (len(self) != 1)}: {shown}{more}{self._others()})"
-
-
-def _coco_fields(thing: DetectedThing) -> dict[str, Any]:
-    left, top, right, bottom = thing.box
-    row = {"bbox": [left, top, right - left, bottom - top], "score": thing.score, "iscrowd": 0}
-    if thing.rle is None:
-        return row | {"area": (right - left) * (bottom - top)}
-    return row | {"area": int(coco_masks.area(dict(thing.rle))), "segmentation": thing.rle_json()}

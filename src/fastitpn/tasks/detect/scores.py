@@ -20,7 +20,7 @@ _AP50, _AP75 = 0, 5
 
 
 class CocoScores:
-    """Collects what is there and what was found, image by image, and compares the two.
+    """Collects annotations and detections image by image, and compares the two.
 
     Args:
         classes: Of the labels.
@@ -34,26 +34,26 @@ class CocoScores:
         self._evaluations: dict[str, CocoEvaluation] = {}
         self._kinds: set[str] = set(_KINDS)
 
-    def add(self, batch: Mapping[str, Any], found: Sequence[Detections]) -> None:
+    def add(self, batch: Mapping[str, Any], detections: Sequence[Detections]) -> None:
         """Takes the detections of a batch.
 
         Args:
             batch: As `collate_detect` makes it of samples of `DetectEvaluationDataset`.
-            found: Of each image, at its original size.
+            detections: Of each image, at its original size.
         """
         self._evaluations.clear()
-        if "masks" not in batch or any("masks" not in one for one in found):
+        if "masks" not in batch or any("masks" not in of_image for of_image in detections):
             self._kinds.discard("mask")
-        for number, detections in enumerate(found):
+        for number, of_image in enumerate(detections):
             image_id, (height, width) = int(batch["image_id"][number]), batch["size"][number]
             self._images.append({"id": image_id, "height": int(height), "width": int(width)})
-            self._annotations += self._things(batch, number, image_id)
-            self._results += coco_results(detections, image_id, self.classes)
+            self._annotations += self._annotations_of(batch, number, image_id)
+            self._results += coco_results(of_image, image_id, self.classes)
 
-    def _things(self, batch: Mapping[str, Any], number: int, image_id: int) -> list[dict[str, Any]]:
+    def _annotations_of(self, batch: Mapping[str, Any], number: int, image_id: int) -> list[dict[str, Any]]:
         labels, crowd, area = (batch[key][number].tolist() for key in ("labels", "crowd", "area"))
-        first = len(self._annotations) + 1  # numbered anew: COCO's tools take a thing with the id 0 for not found
-        things = [
+        first = len(self._annotations) + 1  # numbered anew: COCO's tools take one with the id 0 for not found
+        annotations = [
             {
                 "id": first + place,
                 "image_id": image_id,
@@ -64,20 +64,20 @@ class CocoScores:
             }
             for place, box in enumerate(_corner_and_size(batch["boxes"][number]))
         ]
-        for thing, mask in zip(things, batch["masks"][number] if "masks" in batch else (), strict=False):
-            thing["segmentation"] = _plain(mask)
-        return things
+        for annotation, mask in zip(annotations, batch["masks"][number] if "masks" in batch else (), strict=False):
+            annotation["segmentation"] = _plain(mask)
+        return annotations
 
     @property
     def truth(self) -> dict[str, Any]:
-        """What is there, as COCO's files have it."""
+        """The annotations, as COCO's files have them."""
         categories = [
             {"id": number, "name": name} for number, name in zip(self.classes.ids, self.classes.names, strict=True)
         ]
         return {"info": {}, "images": self._images, "annotations": self._annotations, "categories": categories}
 
     def results(self) -> list[dict[str, Any]]:
-        """What was found, as COCO's results have it: image_id, category_id, bbox, score, and segmentation of masks."""
+        """The detections as COCO's results: image_id, category_id, bbox, score, and with masks segmentation."""
         return list(self._results)
 
     def figures(self) -> dict[str, float]:
@@ -126,25 +126,28 @@ class CocoScores:
         return self._evaluations[kind]
 
     def _both(self, kind: str) -> tuple[COCO, COCO]:
-        """What is there and what was found, as COCO's tools take it."""
-        truth = COCO({**self.truth, "annotations": [dict(thing) for thing in self._annotations]})
+        """Annotations and detections, as COCO's tools take them."""
+        truth = COCO({**self.truth, "annotations": [dict(annotation) for annotation in self._annotations]})
         # With boxes beside the masks, COCO's tools would take the areas of the boxes for those of the masks.
-        results = [{k: v for k, v in one.items() if k != "bbox" or kind == "box"} for one in self._results]
+        results = [{k: v for k, v in result.items() if k != "bbox" or kind == "box"} for result in self._results]
         if not results:
             return truth, COCO({**self.truth, "annotations": []})
         return truth, truth.loadRes(results)
 
 
-def coco_results(found: Detections, image_id: int, classes: DetectionClasses) -> list[dict[str, Any]]:
+def coco_results(detections: Detections, image_id: int, classes: DetectionClasses) -> list[dict[str, Any]]:
     """Detections of one image, as COCO's results have them; plain types alone."""
     results = [
         {"image_id": image_id, "category_id": classes.ids[label], "bbox": box, "score": score}
         for label, box, score in zip(
-            found["labels"].tolist(), _corner_and_size(found["boxes"]), found["scores"].tolist(), strict=True
+            detections["labels"].tolist(),
+            _corner_and_size(detections["boxes"]),
+            detections["scores"].tolist(),
+            strict=True,
         )
     ]
-    if "masks" in found:
-        for result, mask in zip(results, encode_masks(found["masks"]), strict=True):
+    if "masks" in detections:
+        for result, mask in zip(results, encode_masks(detections["masks"]), strict=True):
             result["segmentation"] = _plain(mask)
     return results
 
@@ -173,6 +176,6 @@ def _plain(mask: Rle) -> Rle:
 
 
 def _mean(values: np.ndarray) -> float | None:
-    """In percent; None if there is nothing to be found: COCO's tools put -1 there."""
+    """The mean in percent; None if there are no objects: COCO's tools put -1 there."""
     counted = values[values > -1]
     return 100 * float(counted.mean()) if counted.size else None

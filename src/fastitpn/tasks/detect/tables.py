@@ -3,17 +3,8 @@
 from collections.abc import Mapping
 
 from fastitpn.reporting.sections import Table
+from fastitpn.tasks.detect.metrics import FIGURES, KINDS
 
-KINDS = {"box": "boxes", "mask": "masks"}
-_FIGURES = {
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ap_small": "AP small",
-    "ap_medium": "AP medium",
-    "ap_large": "AP large",
-    "ar": "AR",
-}
 _OF_A_CLASS = ("ap", "ap50")
 
 
@@ -25,12 +16,12 @@ def ap_table(metrics: Mapping[str, float], title: str = "Average precision") -> 
         title: Heading.
     """
     rows = [
-        (name, *(metrics.get(f"{kind}_{figure}") for figure in _FIGURES))
+        (name, *(metrics.get(f"{kind}_{figure}") for figure in FIGURES))
         for kind, name in KINDS.items()
         if f"{kind}_ap" in metrics
     ]
     caption = "Percent. AP is the mean over overlaps from 0.5 to 0.95; small is below 32 x 32 px, large from 96 x 96."
-    return Table(title, ("", *_FIGURES.values()), rows, caption)
+    return Table(title, ("", *FIGURES.values()), rows, caption)
 
 
 def class_table(
@@ -40,12 +31,12 @@ def class_table(
 
     Args:
         figures: Class -> `box_ap` and so on, in percent; empty for a class that is nowhere.
-        counts: Class -> number of things.
+        counts: Class -> number of objects.
         title: Heading.
     """
     kinds = [kind for kind in KINDS if any(f"{kind}_ap" in row for row in figures.values())]
     names = [f"{kind}_{figure}" for kind in kinds for figure in _OF_A_CLASS]
     order = sorted(counts, key=lambda name: (name not in figures, figures.get(name, {}).get("box_ap", 0.0)))
     rows = [(name, counts[name], *(figures.get(name, {}).get(figure) for figure in names)) for name in order]
-    heads = [f"{kind} {_FIGURES[figure]}" for kind in kinds for figure in _OF_A_CLASS]
+    heads = [f"{kind} {FIGURES[figure]}" for kind in kinds for figure in _OF_A_CLASS]
     return Table(title, ("class", "things", *heads), rows, "Percent.")

@@ -7,31 +7,28 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.data.detection.annotations import DetectionClasses
-from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.models.weights.official_names import BACKBONE
+from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.heads.base import Detector
+from fastitpn.tasks.detect.metrics import metrics_of
 from fastitpn.tasks.detect.scores import CocoScores
-from fastitpn.training.task import Task
+from fastitpn.tasks.task import BackboneTask
 
 DetectBatch = Mapping[str, Any]
 """`index` [B], and lists with one item for each image under the other keys, as `collate_detect` makes them."""
 
 
-class DetectTask(Task):
-    """A network that finds things.
+class DetectTask(BackboneTask[DetectorDescription]):
+    """A detector that learns from annotated images.
 
     Args:
-        model: The network.
-        description: What `describe` returns: model, detector, classes (names), category_ids (of the classes
-            in files), normalisation, px.
+        model: The detector.
+        about: What a checkpoint says of it.
     """
 
-    def __init__(self, model: Detector, description: Mapping[str, Any]):
-        super().__init__()
-        self.trained_model: Detector = model
-        self.description = dict(description)
-        self.depths = tuple(len(stage.blocks) for stage in model.backbone.stages)  # type: ignore[arg-type]
-        self.num_layers = num_layers(self.depths)
+    trained_model: Detector
+
+    def __init__(self, model: Detector, about: DetectorDescription):
+        super().__init__("detect", model, about, metrics_of(masks=model.has_masks))
 
     def forward(self, batch: DetectBatch) -> dict[str, Tensor]:
         """The losses of a micro-batch {image, boxes, labels, masks}, lists with an item for each image."""
@@ -45,27 +42,12 @@ class DetectTask(Task):
 
     def evaluate(self, batches: Iterable[DetectBatch], model: nn.Module) -> dict[str, float]:
         """COCO's figures of boxes and masks, in percent, at the original size of each image."""
-        return score(batches, cast(Detector, model), self.classes).figures()
-
-    @property
-    def classes(self) -> DetectionClasses:
-        """Names, and the categories that they are in files."""
-        names, ids = self.description["classes"], self.description["category_ids"]
-        return DetectionClasses(names=tuple(names), ids=tuple(ids))
-
-    def describe(self) -> dict[str, Any]:
-        """Model and detector with their arguments, classes, normalisation, px and acceleration."""
-        acceleration = self.trained_model.backbone.acceleration.to_dict()
-        return {"task": "detect", **self.description, "acceleration": acceleration}
-
-    def layer_id(self, name: str) -> int:
-        """Layer of a parameter; pyramid and detector have the whole learning rate, as published."""
-        return layer_id(name.removeprefix(BACKBONE), self.depths)
+        return score(batches, cast(Detector, model), self.about.classes).figures()
 
 
 @torch.no_grad()
 def score(batches: Iterable[DetectBatch], model: Detector, classes: DetectionClasses) -> CocoScores:
-    """Compares what a model finds with what is there.
+    """Compares the detections of a model with the annotations.
 
     Args:
         batches: Of samples of `DetectEvaluationDataset`, on the model's device.

@@ -13,17 +13,17 @@ from fastitpn.models.layers.cells import PATCH
 Size = tuple[int, int]
 """Height and width."""
 Detections = dict[str, Tensor]
-"""Of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels int64 [n] from
-0, and from a detector with masks: masks bool [n, H, W]."""
+"""Detections of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels int64
+[n] from 0, and from a detector with masks: masks bool [n, H, W]."""
 Target = Mapping[str, Tensor]
-"""Of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w]."""
+"""Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w]."""
 
 _MASK_PROBABILITY = 0.5
 _LEAST_SIDE = 1e-6
 
 
 class Detector(nn.Module):
-    """A backbone with its pyramid, and what finds things on it; the pyramid is the neck, there is no other.
+    """A backbone with its pyramid, and what finds objects on it; the pyramid is the neck, there is no other.
 
     Args:
         backbone: With a pyramid, without a classifier.
@@ -80,14 +80,14 @@ class Detector(nn.Module):
             min_score: Leave out what has a lower score.
         """
         wanted = [image.shape[-2:] for image in images] if sizes is None else sizes
-        found: dict[int, Detections] = {}
+        by_place: dict[int, Detections] = {}
         for places in _same_padding(images):
-            canvas, own = pad_images([images[place] for place in places])
-            for place, size, result in zip(places, own, self.canvas_detections(canvas, own), strict=True):
-                best = result["scores"] >= min_score
-                kept = {name: tensor[best] for name, tensor in result.items()}
-                found[place] = self.resized(kept, size, (int(wanted[place][0]), int(wanted[place][1])))
-        return [found[place] for place in range(len(images))]
+            canvas, inner = pad_images([images[place] for place in places])
+            for place, size, detections in zip(places, inner, self.canvas_detections(canvas, inner), strict=True):
+                good = detections["scores"] >= min_score
+                kept = {name: tensor[good] for name, tensor in detections.items()}
+                by_place[place] = self.resized(kept, size, (int(wanted[place][0]), int(wanted[place][1])))
+        return [by_place[place] for place in range(len(images))]
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """The parts of the loss, which begin with "loss_".
@@ -108,13 +108,13 @@ class Detector(nn.Module):
         """
         raise NotImplementedError
 
-    def resized(self, found: Detections, own: Size, wanted: Size) -> Detections:
-        """Detections in an image's own pixels to those in another size of it, with masks bool [n, *wanted]."""
-        (own_height, own_width), (height, width) = own, wanted
-        scale = torch.tensor([width / own_width, height / own_height], device=found["boxes"].device).repeat(2)
-        result = {**found, "boxes": found["boxes"].float() * scale, "scores": found["scores"].float()}
-        if "masks" in found:
-            result["masks"] = paste_masks(found["masks"].float(), result["boxes"], wanted)
+    def resized(self, detections: Detections, size: Size, wanted: Size) -> Detections:
+        """Detections in an image of a size to those in another size of it, with masks bool [n, *wanted]."""
+        boxes = detections["boxes"].float()
+        scale = torch.tensor([wanted[1] / size[1], wanted[0] / size[0]], device=boxes.device).repeat(2)
+        result = {**detections, "boxes": boxes * scale, "scores": detections["scores"].float()}
+        if "masks" in detections:
+            result["masks"] = paste_masks(detections["masks"].float(), result["boxes"], wanted)
         return result
 
 

@@ -31,7 +31,7 @@ class Levels:
 
     @classmethod
     def of(cls, maps: Sequence[Tensor], strides: Sequence[int], sizes: Sequence[Size] | Tensor) -> "Levels":
-        """Of maps [B, C, h, w] with these strides, of images of these sizes, as numbers or [B, 2]."""
+        """The levels of maps [B, C, h, w] with these strides, of images of these sizes, as numbers or [B, 2]."""
         device = maps[0].device
         width_height = torch.as_tensor(sizes, device=device, dtype=torch.float32).flip(-1)  # [B, 2]
         shapes = [(level.shape[-2], level.shape[-1]) for level in maps]

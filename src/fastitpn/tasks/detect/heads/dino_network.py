@@ -141,7 +141,7 @@ class DINONetwork(RTDetrV2PreTrainedModel):
                 return method(*([{"use_reentrant": False}] if enable else []))
 
     def forward(self, maps: Sequence[Tensor], sizes: Sequence[Size] | Tensor) -> tuple[Tensor, Tensor]:
-        """Of the last layer.
+        """The outputs of the last layer.
 
         Args:
             maps: [B, C, h, w] of each level.
@@ -190,7 +190,7 @@ class DINONetwork(RTDetrV2PreTrainedModel):
             for name, own in (("loss_class", "loss_vfl"), ("loss_box", "loss_bbox"), ("loss_giou", "loss_giou"))
         }
         if self.settings.denoising > 0:
-            unused = 0 * self.label_embed.weight.sum()  # without things in a batch; each parameter needs a gradient
+            unused = 0 * self.label_embed.weight.sum()  # without objects in a batch; each parameter needs a gradient
             parts["loss_denoising"] = sum((loss for key, loss in found.items() if "_dn_" in key), unused)
         return parts
 

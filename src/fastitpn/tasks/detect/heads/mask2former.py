@@ -1,121 +1,36 @@
-"""Mask2Former (Cheng et al., 2022) for instances: a set of queries, each of which draws the mask of one thing."""
+"""Mask2Former for instances: its keys, and what it is made with."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torchvision.ops import masks_to_boxes
+from fastitpn.config.types import Count
+from fastitpn.tasks.detect.heads.keys import DetectorKeys
+from fastitpn.tasks.heads import HeadSpec
 
-from fastitpn.models.backbone import FastITPN
-from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.segment.heads.mask2former import Mask2FormerHead
-
-_CELL = 4
-"""Stride of the masks that the network draws."""
-_LEAST_PX = 64
-"""Sides of the smallest canvas: the norms need more than one value on the level of stride 32."""
-_AT_ONCE = 16
-"""Masks that are resized together."""
+_MOST_POINTS = 12544
+"""Pixels of each mask that the losses look at, as published; of small images one for each cell at 1/4."""
 
 
-class Mask2Former(Detector):
-    """The head of `tasks.segment`, learnt on the masks of things, which may overlap.
+@dataclass(frozen=True, kw_only=True)
+class Mask2FormerKeys(DetectorKeys):
+    """Detector: mask2former."""
 
-    As published: the best pairs of query and class, each with the score of its class times the mean probability
-    inside of its mask; boxes are those around the masks.
-
-    Args:
-        backbone: With a pyramid.
-        num_classes: Classes.
-        width: Channels inside, a multiple of 32; published: 256.
-        queries: Things that can be found in an image at most; published: 100.
-        encoder_layers: Published: 6.
-        decoder_layers: Published: 9.
-        points: Pixels that the losses look at for each mask; published: 12544.
-        detections: In an image at most.
-    """
-
-    has_masks = True
-    class_layers: tuple[str, ...] = tuple(f"head.{name}" for name in Mask2FormerHead.class_layers)
-
-    def __init__(
-        self,
-        backbone: FastITPN,
-        num_classes: int,
-        *,
-        width: int = 256,
-        queries: int = 100,
-        encoder_layers: int = 6,
-        decoder_layers: int = 9,
-        points: int = 12544,
-        detections: int = 100,
-    ):
-        super().__init__(backbone)
-        assert backbone.pyramid is not None
-        self.detections = detections
-        self.head = Mask2FormerHead(
-            (backbone.pyramid.dim,) * 4,
-            num_classes,
-            width=width,
-            queries=queries,
-            encoder_layers=encoder_layers,
-            decoder_layers=decoder_layers,
-            points=points,
-        )
-
-    def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Of the matched queries of all layers: class, mask by pixels, mask by overlap."""
-        canvas = _large_enough(canvas)
-        height, width = canvas.shape[-2:]
-        masks = [
-            F.pad(target["masks"], (0, width - own_width, 0, height - own_height))
-            for target, (own_height, own_width) in zip(targets, sizes, strict=True)
-        ]
-        outputs = self.head(self.feature_maps(canvas))
-        return self.head.matched_losses(outputs, masks, [target["labels"] for target in targets])
-
-    def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
-        """Masks as logits [n, H / 4, W / 4] of the whole canvas; boxes of no meaning, `resized` makes them."""
-        outputs = self.head(self.feature_maps(_large_enough(canvas)))
-        classes = outputs["classes"][-1].float().softmax(-1)[..., :-1]  # [B, queries, classes]
-        drawn = outputs["masks"][-1].float()
-        return [self._best(*one) for one in zip(classes, drawn, sizes, strict=True)]
-
-    def resized(self, found: Detections, own: Size, wanted: Size) -> Detections:
-        """Masks at the size that is wanted, and the boxes around them; what has no pixel there is left out."""
-        canvas = [_CELL * side for side in found["masks"].shape[-2:]]
-        masks = torch.zeros(len(found["masks"]), *wanted, dtype=torch.bool, device=found["masks"].device)
-        for part, logits in zip(masks.split(_AT_ONCE), found["masks"].split(_AT_ONCE), strict=True):
-            full = F.interpolate(logits[None], size=canvas, mode="bilinear")[..., : own[0], : own[1]]
-            part.copy_(F.interpolate(full, size=wanted, mode="bilinear")[0] > 0)
-        seen = masks.flatten(1).any(1)
-        masks = masks[seen]
-        return {
-            "boxes": _around(masks),
-            "scores": found["scores"][seen],
-            "labels": found["labels"][seen],
-            "masks": masks,
-        }
-
-    def _best(self, classes: Tensor, drawn: Tensor, size: Size) -> Detections:
-        """Of one image: class probabilities [queries, classes] and mask logits [queries, h, w]."""
-        inside = drawn[:, : -(-size[0] // _CELL), : -(-size[1] // _CELL)]
-        there = (inside > 0).float()
-        sure = (inside.sigmoid() * there).sum((1, 2)) / there.sum((1, 2)).clamp(min=1)
-        scores, place = (classes * sure[:, None]).flatten().topk(min(self.detections, classes.numel()))
-        query = place // classes.shape[1]
-        boxes = torch.zeros(len(query), 4, device=drawn.device)
-        return {"boxes": boxes, "scores": scores, "labels": place % classes.shape[1], "masks": drawn[query]}
+    name: str = "mask2former"
+    queries: Count = 100
+    """Objects that are found in an image at most."""
+    layers: Count | None = None
+    """Layers of the encoder, and of the decoder; none takes 6 and 9, as published."""
 
 
-def _large_enough(canvas: Tensor) -> Tensor:
-    height, width = canvas.shape[-2:]
-    return F.pad(canvas, (0, max(0, _LEAST_PX - width), 0, max(0, _LEAST_PX - height)))
+def _arguments(keys: Mask2FormerKeys, dim: int, px: int) -> dict[str, Any]:
+    both = {"encoder_layers": keys.layers, "decoder_layers": keys.layers} if keys.layers else {}
+    return {"width": dim, "queries": keys.queries, "points": min(_MOST_POINTS, (px // 4) ** 2), **both}
 
 
-def _around(masks: Tensor) -> Tensor:
-    """Boxes float32 [n, 4] around masks bool [n, H, W], each of which has a pixel."""
-    if len(masks) == 0:
-        return torch.zeros(0, 4, device=masks.device)
-    return masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0], device=masks.device)
+def _build(*inputs: Any, **settings: Any) -> Any:
+    from fastitpn.tasks.detect.heads.mask2former_detector import Mask2Former  # with transformers, which takes seconds
+
+    return Mask2Former(*inputs, **settings)
+
+
+MASK2FORMER = HeadSpec(keys=Mask2FormerKeys, arguments=_arguments, build=_build, needs_masks=True, exports="none")

@@ -1,193 +1,49 @@
-"""Faster, Mask and Cascade R-CNN (Ren et al., 2015; He et al., 2017; Cai & Vasconcelos, 2018) by torchvision."""
+"""Faster, Mask and Cascade R-CNN: their keys, and what they are made with."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import roi_align
-from torchvision.ops.poolers import LevelMapper
+from fastitpn.config.types import Count, Positive
+from fastitpn.tasks.detect.heads.keys import DetectorKeys
+from fastitpn.tasks.heads import HeadSpec
 
-from fastitpn.models.backbone import FastITPN
-from fastitpn.models.pyramid import STRIDES
-from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.detect.heads.region_heads import CASCADE, ONE_STAGE, RegionHeads
-
-_ROI_STRIDES = STRIDES[:4]
-_ASPECT_RATIOS = (0.5, 1.0, 2.0)
-_BOX_SIDE, _MASK_SIDE = 7, 14
+_PUBLISHED_PX = 800
+_ANCHOR_SCALES, _REGIONS, _PROPOSALS = (4.0, 8.0), (64, 512), (200, 1000)
+"""Where none are given, in proportion to px: from the least to the most, which is published for 800 px."""
 
 
-class RCNN(Detector):
-    """Regions that may hold something, and for each of them its class, its box and perhaps its mask.
+@dataclass(frozen=True, kw_only=True)
+class RCNNKeys(DetectorKeys):
+    """Detector: R-CNN."""
 
-    Numbers that are no arguments are torchvision's, which are those of the publications.
-
-    Args:
-        backbone: With a pyramid.
-        num_classes: Classes.
-        masks: Also learn masks: Mask R-CNN.
-        cascade: Look at the regions three times, each time asking for more overlap: Cascade R-CNN.
-        anchor_scale: Side of the anchors of a level in strides; published: 8, for images of about 800 px. Things in
-            small images are small: 4 for 400 px. It also moves the bounds between things for one level and the next.
-        box_width: Channels of the two layers that classify; published: 1024.
-        mask_width: Channels of the layers that draw masks; published: 256.
-        regions: Of an image that training looks at; published: 512.
-        proposals: Regions of an image at most; twice as many in training. Published: 1000.
-        detections: In an image at most.
-        min_score: Detections of lower score are left out.
-    """
-
-    def __init__(
-        self,
-        backbone: FastITPN,
-        num_classes: int,
-        *,
-        masks: bool = True,
-        cascade: bool = False,
-        anchor_scale: float = 8,
-        box_width: int = 1024,
-        mask_width: int = 256,
-        regions: int = 512,
-        proposals: int = 1000,
-        detections: int = 100,
-        min_score: float = 0.05,
-    ):
-        super().__init__(backbone)
-        assert backbone.pyramid is not None
-        self.has_masks = masks
-        last = "cls_score." if cascade else ""  # the boxes of a cascade are those of all classes
-        self.class_layers = (
-            *(f"roi_heads.box_predictors.{number}.{last}" for number in range(len(CASCADE))),
-            "roi_heads.mask_predictor.mask_fcn_logits.",
-        )
-        dim = backbone.pyramid.dim
-        anchors = LevelAnchors(anchor_scale)
-        self.rpn = RegionProposalNetwork(
-            anchors,
-            RPNHead(dim, anchors.num_anchors_per_location()[0]),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=256,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 2 * proposals, "testing": proposals},
-            post_nms_top_n={"training": 2 * proposals, "testing": proposals},
-            nms_thresh=0.7,
-        )
-        self.rpn.head.register_forward_hook(_in_float32)
-        settings: dict[str, Any] = {}
-        if masks:
-            settings["mask_roi_pool"] = LevelPool(_MASK_SIDE, anchor_scale)
-            settings["mask_head"] = MaskRCNNHeads(dim, (mask_width,) * 4, dilation=1)
-            settings["mask_predictor"] = MaskRCNNPredictor(mask_width, mask_width, num_classes + 1)
-        self.roi_heads = RegionHeads(
-            LevelPool(_BOX_SIDE, anchor_scale),
-            dim * _BOX_SIDE**2,
-            box_width,
-            num_classes + 1,
-            CASCADE if cascade else ONE_STAGE,
-            batch_size_per_image=regions,
-            positive_fraction=0.25,
-            score_thresh=min_score,
-            nms_thresh=0.5,
-            detections_per_img=detections,
-            **settings,
-        )
-
-    def _features(self, canvas: Tensor) -> dict[str, Tensor]:
-        """Maps by name, in float32: anchors have the precision of the maps, and bfloat16 would round them to 8 px."""
-        return {str(stride): level.float() for stride, level in zip(STRIDES, self.feature_maps(canvas), strict=True)}
-
-    def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Of the regions (objectness, boxes) and of what was made of them (class, boxes, masks)."""
-        assert self.training
-        features = self._features(canvas)
-        own = [self._target(target) for target in targets]
-        proposals, losses = self.rpn(ImageList(canvas, sizes), features, own)
-        return losses | self.roi_heads(features, proposals, sizes, own)[1]
-
-    def _target(self, target: Target) -> dict[str, Tensor]:
-        """Labels from 1, since 0 is the background."""
-        own = {"boxes": target["boxes"].float(), "labels": target["labels"] + 1}
-        return {**own, "masks": target["masks"]} if self.has_masks else own
-
-    def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
-        """Of the images."""
-        assert not self.training
-        features = self._features(canvas)
-        proposals, _ = self.rpn(ImageList(canvas, sizes), features)
-        results, _ = self.roi_heads(features, proposals, sizes)
-        return [{**result, "labels": result["labels"] - 1} for result in results]
-
-    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, ...]:
-        """Of one image that fills the canvas, in evaluation mode, in operations that can be traced by TorchScript.
-
-        Args:
-            canvas: [1, 3, H, W].
-
-        Returns:
-            Best first: boxes [1, n, 4] (left, top, right, bottom, as shares of the image), scores [1, n], labels int64
-            [1, n] and, of a detector with masks, their probabilities [1, n, m, m] inside of the boxes.
-        """
-        height, width = canvas.shape[-2:]
-        [found] = self.canvas_detections(canvas, [(height, width)])
-        shares = found["boxes"] / found["boxes"].new_tensor([width, height, width, height])
-        rest = [found[name][None] for name in ("scores", "labels", "masks") if name in found]
-        return shares[None], *rest
+    anchor_scale: Positive | None = None
+    """Side of the anchors in strides of their level; none takes px / 100, from 4 to 8 (published: 8 at 800)."""
+    regions: Count | None = None
+    """Regions of an image to learn from; none takes 0.64 px, from 64 to 512 (published: 512 at 800)."""
 
 
-class LevelAnchors(AnchorGenerator):
-    """Anchors in the middle of the cells of the pyramid.
+def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
+    def arguments(keys: RCNNKeys, dim: int, px: int) -> dict[str, Any]:
+        sizes = {
+            "anchor_scale": keys.anchor_scale or _in_proportion(px, *_ANCHOR_SCALES),
+            "regions": keys.regions or round(_in_proportion(px, *_REGIONS)),
+            "proposals": round(_in_proportion(px, *_PROPOSALS)),
+            "box_width": 4 * dim,  # as published for 256 channels
+        }
+        return {**sizes, "mask_width": dim} if masks else sizes
 
-    torchvision works out strides from the sizes of image and map, which is wrong where a map was rounded up.
+    def build(*inputs: Any, **settings: Any) -> Any:
+        from fastitpn.tasks.detect.heads.rcnn_detector import RCNN
 
-    Args:
-        scale: Side of the anchors in strides.
-    """
+        return RCNN(*inputs, masks=masks, cascade=cascade, **settings)
 
-    def __init__(self, scale: float) -> None:
-        super().__init__(tuple((scale * stride,) for stride in STRIDES), (_ASPECT_RATIOS,) * len(STRIDES))
-
-    def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
-        """Anchors of each level, [n, 4]."""
-        own = [[torch.full_like(side, stride) for side in pair] for stride, pair in zip(STRIDES, strides, strict=True)]
-        levels = super().grid_anchors(grid_sizes, own)
-        return [anchors + stride / 2 for stride, anchors in zip(STRIDES, levels, strict=True)]
-
-
-class LevelPool(nn.Module):
-    """Cuts regions out of the levels that fit their size.
-
-    torchvision's pool works out the strides from the first batch, keeps them, and looks half a cell beside a region.
-
-    Args:
-        side: Of what is cut out, in cells.
-        anchor_scale: As of `RCNN`. Published: 224 px belong to stride 16, where anchors have 8 strides.
-    """
-
-    def __init__(self, side: int, anchor_scale: float) -> None:
-        super().__init__()
-        self.side = side
-        self.level_of = LevelMapper(2, 5, canonical_scale=round(28 * anchor_scale))
-
-    def forward(self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[Size]) -> Tensor:
-        """[n, C, side, side], of all boxes of all images."""
-        images = torch.cat([torch.full_like(own[:, :1], number) for number, own in enumerate(boxes)])
-        rois = torch.cat((images, torch.cat(boxes)), 1)
-        levels = self.level_of(boxes)
-        maps = [features[str(stride)] for stride in _ROI_STRIDES]
-        result = maps[0].new_zeros(rois.shape[0], maps[0].shape[1], self.side, self.side)
-        for number, (level, stride) in enumerate(zip(maps, _ROI_STRIDES, strict=True)):
-            place = torch.where(levels == number)[0]
-            regions = roi_align(level, rois[place], self.side, 1 / stride, sampling_ratio=2, aligned=True)
-            result = result.index_copy(0, place, regions.to(result.dtype))
-        return result
+    return HeadSpec(keys=RCNNKeys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False)
 
 
-def _in_float32(module: nn.Module, inputs: Any, output: tuple[list[Tensor], list[Tensor]]) -> Any:
-    """A forward hook: what the layer gives under autocast, as float32."""
-    return tuple([part.float() for part in parts] for parts in output)
+def _in_proportion(px: int, least: float, most: float) -> float:
+    return min(most, max(least, most * px / _PUBLISHED_PX))
+
+
+MASK_RCNN = _rcnn(masks=True)
+FASTER_RCNN = _rcnn(masks=False)
+CASCADE_MASK_RCNN = _rcnn(masks=True, cascade=True)

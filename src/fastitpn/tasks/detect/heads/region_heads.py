@@ -25,9 +25,9 @@ class Stage(NamedTuple):
     overlap: float
     """From which a region counts as found."""
     weights: tuple[float, float, float, float]
-    """Of the four numbers of a box."""
+    """Weights of the four numbers of a box."""
     loss_weight: float
-    """Of the stage's losses."""
+    """Factor on the stage's losses."""
 
 
 ONE_STAGE = (Stage(0.5, (10.0, 10.0, 5.0, 5.0), 1.0),)
