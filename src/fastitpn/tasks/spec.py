@@ -206,7 +206,10 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     # Elsewhere
 
     def measured_part(self, about: AboutT) -> dict[str, Any] | None:
-        """What `benchmark` runs, in plain types that `create_measured` takes; None for the model as it is."""
+        """What `benchmark` runs, in plain types that `create_measured` takes; None for the backbone with its own head.
+
+        Its "pass" says what goes in and comes out.
+        """
         return None
 
     def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> nn.Module:

@@ -23,6 +23,7 @@ from fastitpn.tasks.detect.config import (
 )
 from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.evaluation import DetectEvaluation, detection_loader, evaluate_detector
+from fastitpn.tasks.detect.export import DetectExport
 from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.heads.registry import DETECTORS
 from fastitpn.tasks.detect.metrics import MAIN, metrics_of
@@ -198,6 +199,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         assert isinstance(config, DetectPredictConfig)
         predictor = self.predictor(trained, device=config.device, precision=config.precision)
         return DetectPrediction(predictor, min_score=config.min_score)
+
+    def exportable(self, trained: TrainedDetector) -> DetectExport:
+        """The whole detector."""
+        return DetectExport(trained)
 
 
 def folder_of_images(images: Path | None, data: Path) -> Path | None:

@@ -23,6 +23,7 @@ from fastitpn.tasks.segment.config import (
 from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.evaluating import TrainedSegmenter, evaluate_segmenter
 from fastitpn.tasks.segment.evaluation import MaskEvaluation
+from fastitpn.tasks.segment.export import SegmentExport
 from fastitpn.tasks.segment.heads.registry import HEADS
 from fastitpn.tasks.segment.loaders import masked_loader
 from fastitpn.tasks.segment.measures import measure_of
@@ -158,13 +159,22 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         predictor = self.predictor(trained, device=config.device, precision=config.precision, views=views)
         return (PanopticPrediction if trained.about.classes.panoptic else SegmentPrediction)(predictor)
 
+    def phrase(self, content: Mapping[str, Any]) -> str:
+        """The head's name."""
+        return f"segmentation network with the head {content['head']['name']}"
+
+    def exportable(self, trained: TrainedSegmenter) -> SegmentExport:
+        """The whole network."""
+        return SegmentExport(trained)
+
     def measured_part(self, about: SegmenterDescription) -> dict[str, Any]:
         """The head."""
-        return {"head": dict(about.head), "num_classes": len(about.class_names)}
+        passed = "images to a map of classes at a quarter of their size"
+        return {"head": dict(about.head), "num_classes": len(about.class_names), "pass": passed}
 
     def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> Segmenter:
         """The whole network."""
-        return create_segmenter(model, **part)
+        return create_segmenter(model, part["head"], part["num_classes"])
 
 
 def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:

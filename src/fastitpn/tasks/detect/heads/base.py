@@ -13,8 +13,8 @@ from fastitpn.models.layers.cells import PATCH
 Size = tuple[int, int]
 """Height and width."""
 Detections = dict[str, Tensor]
-"""Detections of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels int64
-[n] from 0, and from a detector with masks: masks bool [n, H, W]."""
+"""Detections of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels
+int64 [n] from 0, and from a detector with masks: masks bool [n, H, W]."""
 Target = Mapping[str, Tensor]
 """Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w]."""
 
@@ -105,6 +105,15 @@ class Detector(nn.Module):
         Args:
             canvas: [B, 3, H, W], the images in its upper left corner, and zeros.
             sizes: Of the images.
+        """
+        raise NotImplementedError
+
+    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, ...]:
+        """What an exported file gives, of images [B, 3, H, W] that fill their canvas, the best detections first.
+
+        Returns:
+            Boxes [B, n, 4] as shares of the image, scores [B, n], labels int64 [B, n], and from a detector with masks:
+            probabilities [B, n, m, m] inside of the boxes.
         """
         raise NotImplementedError
 
