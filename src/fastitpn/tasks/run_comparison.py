@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastitpn.config import to_yaml
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.reporting.charts import metric_title
 from fastitpn.reporting.compare import RunRecord, comparison_sections, figures_table, settings_table
@@ -58,7 +59,7 @@ def run_compare(config: CompareConfig) -> Path:
             Facts("Environment of the comparison", describe_environment()),
         ],
     )
-    print(f"written: {report}")
+    say(f"written: {report}")
     return report
 
 

@@ -9,7 +9,7 @@ from torchvision.ops import masks_to_boxes
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.segment.heads.mask2former import Mask2FormerHead
+from fastitpn.tasks.segment.heads.mask2former_network import Mask2FormerHead
 
 _CELL = 4
 """Stride of the masks that the network draws."""
