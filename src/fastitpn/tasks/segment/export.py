@@ -6,7 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,10 +19,6 @@ from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.heads.registry import HEADS
 from fastitpn.tasks.segment.measures import measure_of
 from fastitpn.tasks.segment.model import Segmenter
-from fastitpn.tasks.segment.panoptic import segments_of
-from fastitpn.tasks.segment.panoptic_scores import match_segments, panoptic_scores
-from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
-from fastitpn.tasks.segment.views import label_map
 
 
 class SegmentNetwork(Network):
@@ -81,25 +76,11 @@ class SegmentExport(Exportable):
 
     def score(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
         """Of the segments of a panoptic network, else of the classes of pixels."""
-        return self._segments(outputs, truth) if self._classes.panoptic else self._pixels(outputs, truth)
-
-    def _pixels(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
-        number = len(self.classes)
-        matrix = torch.zeros(number, number, dtype=torch.int64)
-        for (log_probabilities, *_), read in zip(outputs, truth, strict=True):
+        measure = measure_of(self._classes)(self._classes)
+        for output, read in zip(outputs, truth, strict=True):
             mask = torch.from_numpy(read())
-            labels, _ = label_map(log_probabilities, *mask.shape)
-            matrix += pixel_confusion(labels, mask, number)
-        return segmentation_scores(matrix)
-
-    def _segments(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
-        counted = self._classes.counted
-        matches = np.zeros((len(counted), 4))
-        for (_, classes, masks), read in zip(outputs, truth, strict=True):
-            true = read()
-            codes, _ = segments_of(classes, masks, true.shape, counted)
-            matches += match_segments(codes, true, len(counted))
-        return panoptic_scores(matches, counted)
+            measure.count(measure.read(output, (mask.shape[0], mask.shape[1])), mask)
+        return measure.scores()
 
     def describe(self) -> dict[str, Any]:
         """The colours of the classes."""
