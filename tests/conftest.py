@@ -24,6 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
+def said() -> Iterator[None]:
+    """What is said is printed, as by the command line, so that tests can read it."""
+    from fastitpn.console import printing
+
+    with printing():
+        yield
+
+
+@pytest.fixture(autouse=True)
 def package_log() -> Iterator[None]:
     """Each test leaves the package's logger as it found it."""
     logger = logging.getLogger("fastitpn")

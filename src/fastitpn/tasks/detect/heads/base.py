@@ -13,8 +13,8 @@ from fastitpn.models.layers.cells import PATCH
 Size = tuple[int, int]
 """Height and width."""
 Detections = dict[str, Tensor]
-"""Detections of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels int64
-[n] from 0, and from a detector with masks: masks bool [n, H, W]."""
+"""Detections of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels
+int64 [n] from 0, and from a detector with masks: masks bool [n, H, W]."""
 Target = Mapping[str, Tensor]
 """Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w]."""
 
