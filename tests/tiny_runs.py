@@ -27,9 +27,7 @@ TRAINING: dict[str, Any] = {
 PANOPTIC: dict[str, Any] = {
     **TRAINING,
     "panoptic": True,
-    "head": "mask2former",
-    "head_width": 32,
-    "queries": 12,
+    "head": {"name": "mask2former", "width": 32, "queries": 12},
     "px": 64,
     "scale_range": (1, 1),
     "photometric": False,

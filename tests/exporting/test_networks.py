@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.exporting.networks import Graph, Network
-from fastitpn.tasks.segment.heads.base import UPerNetHead
+from fastitpn.tasks.segment.heads.upernet_network import UPerNetHead
 
 
 class Pooled(Network):

@@ -6,7 +6,6 @@ from PIL import Image
 
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.reporting.overlays import index_image, overlay, side_by_side, with_legend
-from fastitpn.reporting.tables import iou_table
 
 COLORS = ((200, 0, 0), (0, 200, 0))
 
@@ -52,14 +51,3 @@ def test_a_legend_names_what_is_there():
 def test_side_by_side():
     row = side_by_side([Image.new("RGB", (20, 10))] * 3, px=50)
     assert row.size == (304, 50)
-
-
-def test_the_table_of_classes_begins_with_the_worst():
-    table = iou_table([[6, 2, 0], [1, 1, 0], [0, 0, 0]], ["sky", "cat", "dog"])
-    assert table.columns == ("class", "pixels", "IoU", "accuracy", "most often taken for")
-    assert [row[0] for row in table.rows] == ["cat", "sky", "dog"]
-    assert table.rows[0][1:] == (0.2, 1 / 4, 1 / 2, "sky (50%)")
-    assert table.rows[1][1:] == (0.8, 6 / 9, 6 / 8, "cat (25%)")
-    assert table.rows[2][1:] == (0.0, None, None, None)
-    with pytest.raises(ValueError, match="confusion matrix of shape"):
-        iou_table([[1]], ["a", "b"])

@@ -4,15 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
 from fastitpn.data.images.folders import LabelledImages
 from fastitpn.data.images.transforms import classify_eval
-from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
-from fastitpn.data.segmentation.images import MaskedImages
-from fastitpn.data.segmentation.transforms import SegmentationEval
 from fastitpn.training.config import TrainingConfig
 from fastitpn.training.sampler import StepSampler
 
@@ -85,27 +81,6 @@ def evaluation_loader(
         collate_fn=collate,
         generator=torch.Generator(),  # else making an iterator draws from the run's
     )
-
-
-def masked_loader(
-    images: MaskedImages, mean: tuple[float, ...], std: tuple[float, ...], *, workers: int
-) -> DataLoader[Any]:
-    """Images and masks one by one in their order and their own size, nothing random."""
-    dataset = SegmentEvaluationDataset(images, SegmentationEval(mean=mean, std=std), cache_mib=cache_mib(workers))
-    return DataLoader(
-        dataset,
-        batch_size=1,
-        num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,
-        collate_fn=collate,
-        generator=torch.Generator(),  # else making an iterator draws from the run's
-    )
-
-
-def one_by_one(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[tuple[Tensor, Tensor]]:
-    """Images [3, H, W] and masks [H, W] of a loader, on the device."""
-    for batch in loader:
-        moved = fabric.to_device(batch)
-        yield moved["image"][0], moved["mask"][0]
 
 
 def on_device(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[dict[str, Any]]:

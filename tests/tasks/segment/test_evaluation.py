@@ -12,8 +12,8 @@ from tiny_runs import files
 import fastitpn
 from fastitpn.data.images.decode import read_image
 from fastitpn.errors import InputError
+from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.segment.evaluation import SegmentEvaluation
-from fastitpn.tasks.segment.trained import load_segmenter
 
 NAMES = ["background", "mammal", "produce", "building"]
 
@@ -102,22 +102,22 @@ def test_keys_of_another_task_are_refused(scenes, classifier_run, tmp_path):
 
 def test_a_checkpoint_of_another_task_or_half_of_one(classifier_run, segmenter_run, tmp_path):
     with pytest.raises(InputError, match="this is a checkpoint of the task 'classify', and no segmentation network"):
-        load_segmenter(classifier_run.directory)
+        load_trained(classifier_run.directory, task="segment")
     saved = torch.load(segmenter_run.best_checkpoint, weights_only=True)
     torch.save({key: value for key, value in saved.items() if key != "head"}, tmp_path / "half.ckpt")
     with pytest.raises(InputError, match="the checkpoint lacks head"):
-        load_segmenter(tmp_path / "half.ckpt")
+        load_trained(tmp_path / "half.ckpt")
     torch.save({**saved, "classes": saved["classes"][:3]}, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match=r"the model of this checkpoint cannot be built: .*size mismatch"):
-        load_segmenter(tmp_path / "other.ckpt")
+        load_trained(tmp_path / "other.ckpt")
 
 
 def test_the_loaded_network_is_the_trained_one(segment_scenes, segmenter_run):
-    segmenter = load_segmenter(segmenter_run.directory)
-    assert (segmenter.px, segmenter.resize, segmenter.classes.names) == (32, True, tuple(NAMES))
+    segmenter = load_trained(segmenter_run.directory)
+    assert (segmenter.px, segmenter.about.resize, segmenter.about.class_names) == (32, True, tuple(NAMES))
     assert not segmenter.model.training
     state = torch.get_rng_state()
-    load_segmenter(segmenter_run.directory)
+    load_trained(segmenter_run.directory)
     assert torch.equal(torch.get_rng_state(), state)
     image = read_image(next((segment_scenes / "images" / "val").iterdir()))
     assert image.mode == "RGB"

@@ -14,7 +14,7 @@ from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
-from fastitpn.tasks.segment.finetune import build_task
+from fastitpn.tasks.segment.spec import build_task
 from fastitpn.tasks.segment.task import SegmentTask
 
 NAMES = ("background", "mammal", "produce", "building")
@@ -37,7 +37,7 @@ class TestRun:
         assert (run.verb, run.complete) == ("finetune segment", True)
         assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "report.html", "log.txt"} <= set(files(run.directory))
         used = parse(SegmentConfig, [f"recipe={run.directory / 'config.yaml'}"])
-        assert (used.weights, used.head, used.data) == (pretrained_run.directory, "linear", segment_scenes)
+        assert (used.weights, used.head.name, used.data) == (pretrained_run.directory, "linear", segment_scenes)
         names = {"train_loss", "miou", "mean_accuracy", "pixel_accuracy", "best_miou", "best_step"}
         assert set(run.metrics) == names
 
@@ -80,7 +80,7 @@ class TestRun:
         assert run.metrics["pixel_accuracy"] > accuracy
 
     def test_interrupted_it_goes_on_to_the_same_bits(self, segment_scenes, pretrained_run, tmp_path, monkeypatch):
-        keys = {"steps": 5, "checkpoint_every": 2, "weights": pretrained_run.directory, "ema": 0.9, "head_width": 8}
+        keys = {"steps": 5, "checkpoint_every": 2, "weights": pretrained_run.directory, "ema": 0.9, "head.width": 8}
         unbroken = finetune(segment_scenes, tmp_path / "unbroken", **keys)
         forward, done = SegmentTask.forward, []
 
@@ -111,7 +111,7 @@ class TestRun:
         assert rates == pytest.approx([4e-4, 3e-4, 2e-4, 1e-4])
 
     def test_a_published_form_with_acceleration(self, segment_scenes, pretrained_run, tmp_path):
-        keys = {"features": "pyramid_and_trunk", "head_width": 16, "acceleration": "balanced", "px": 64, "steps": 1}
+        keys = {"features": "pyramid_and_trunk", "head.width": 16, "acceleration": "balanced", "px": 64, "steps": 1}
         run = finetune(segment_scenes, tmp_path / "run", weights=pretrained_run.directory, **keys)
         saved = load_checkpoint(run.best_checkpoint)
         assert saved["acceleration"]["name"] == "balanced"
@@ -152,7 +152,7 @@ class TestStart:
         model = fastitpn.create_pretraining_model("fastitpn_nano", teacher_dim=48, img_size=64)
         torch.save({"module": fastitpn.to_official_names(model.half().state_dict())}, tmp_path / "published.pt")
         task = build_task(config(segment_scenes, weights=tmp_path / "published.pt", px=None, model=None), CLASSES)
-        assert task.description["px"] == 64
+        assert task.about.px == 64
         expected = model.float().backbone.state_dict()["pyramid.output4.mlp.fc1.weight"]
         ours = task.trained_model.backbone.state_dict()["pyramid.output4.mlp.fc1.weight"]
         torch.testing.assert_close(ours, expected)
@@ -177,11 +177,11 @@ class TestStart:
         names = ("a", "b", "c", "d")
         other = SegmentationClasses(names=names, colors=distinct_colors(names))
         task = build_task(config(segment_scenes, weights=segmenter_run.directory, head="linear"), other)
-        assert "but for its last layer: that is for other classes" in capsys.readouterr().out
+        assert "but for its last layers: those are for other classes" in capsys.readouterr().out
         ours = task.trained_model.state_dict()
         assert torch.equal(ours["head.norms.1.weight"], before["head.norms.1.weight"])
         assert not torch.equal(ours["head.classifiers.1.weight"], before["head.classifiers.1.weight"])
-        build_task(config(segment_scenes, weights=segmenter_run.directory, head_width=8), CLASSES)
+        build_task(config(segment_scenes, weights=segmenter_run.directory, head={"width": 8}), CLASSES)
         assert "the head of those weights is another: it starts fresh" in capsys.readouterr().out
 
     def test_a_classifier_may_start_from_a_segmentation(self, scenes, segmenter_run, tmp_path):

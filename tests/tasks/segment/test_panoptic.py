@@ -6,12 +6,12 @@ import torch
 
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.tasks.segment import panoptic
-from fastitpn.tasks.segment.panoptic import count_matches, find_segments
-from fastitpn.tasks.segment.views import Views
+from fastitpn.tasks.segment.panoptic import find_segments
+from fastitpn.tasks.segment.views import TestTimeViews
 
 COUNTED = (True, True, False)
 """Two classes of things, one of stuff."""
-VIEWS = Views(px=64)
+VIEWS = TestTimeViews(px=64)
 
 
 class Drawn:
@@ -83,10 +83,3 @@ def test_at_the_size_of_the_image_however_many_rows_at_a_time(monkeypatch, most)
     assert codes.shape == (100, 100)
     assert [one.area for one in segments] == [5000, 5000]
     assert (codes[:50] & 255 == 0).all()
-
-
-def test_matches_are_added_up():
-    model = Drawn([box(0, 0, 32, 64), box(32, 0, 64, 64)], [(0, 0.99), (2, 0.98)])
-    true, _ = find_segments(model, torch.zeros(3, 64, 64), VIEWS, COUNTED)
-    batch = {"image": torch.zeros(2, 3, 64, 64), "mask": torch.from_numpy(np.stack([true, true]))}
-    assert count_matches([batch, batch], model, VIEWS, COUNTED).tolist() == [[4, 4, 0, 0], [0] * 4, [4, 4, 0, 0]]

@@ -5,7 +5,6 @@ from PIL import Image
 
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.panoptic_codes import crowd_code, thing_code
-from fastitpn.reporting.tables import panoptic_table
 from fastitpn.tasks.segment.panoptic_pictures import segment_colors, segment_overlay
 
 COLORS = [(200, 30, 30), (30, 60, 200)]
@@ -35,12 +34,3 @@ def test_over_an_image():
 def test_more_segments_than_labels():
     codes = np.arange(1, 401, dtype=np.int32).reshape(20, 20) * 256
     assert segment_overlay(Image.new("RGB", (20, 20)), codes, COLORS).size == (20, 20)
-
-
-def test_the_table_of_classes():
-    matches = np.array([[0.8, 1, 1, 0], [0, 0, 0, 0], [0.5, 1, 2, 3]])
-    scores = np.array([[0.8, 0.8, 1.0], [np.nan] * 3, [0.2, 0.5, 0.4]])
-    table = panoptic_table(scores, matches, ("cat", "dog", "sky"), (True, True, False))
-    assert [row[:3] for row in table.rows] == [("sky", "stuff", 3), ("cat", "thing", 2), ("dog", "thing", 0)]
-    assert table.rows[0][3:] == (0.2, 0.5, 0.4, 2, 3)
-    assert table.rows[2][3:] == (None, None, None, 0, 0)

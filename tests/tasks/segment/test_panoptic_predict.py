@@ -13,9 +13,8 @@ from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.data.segmentation.panoptic_codes import ids_of_codes
 from fastitpn.errors import InputError
 from fastitpn.tasks.segment import panoptic
-from fastitpn.tasks.segment.heads.mask2former import Mask2FormerHead
+from fastitpn.tasks.segment.heads.mask2former_network import Mask2FormerHead
 from fastitpn.tasks.segment.panoptic_results import PanopticSegmentation
-from fastitpn.tasks.video_frames import segment_frames
 
 
 @pytest.fixture(autouse=True)
@@ -107,12 +106,11 @@ def test_nothing_is_found(predictor, photos, monkeypatch):
 
 
 def test_frames_of_videos(predictor, photos):
-    task = segment_frames(predictor)
-    [one] = task.predict([Image.new("RGB", (80, 64), "teal")])
-    row = task.describe(one)
+    [one] = predictor(Image.new("RGB", (80, 64), "teal"))
+    row = one.frame_json()
     assert all(segment["mask"]["size"] == list(one.size[::-1]) for segment in row["segments_info"])
     assert "mask" not in row
-    assert max(task.draw(one).size) >= 480
+    assert max(one.frame().size) >= 480
 
 
 def test_it_looks_once(panoptic_run, photos, tmp_path):

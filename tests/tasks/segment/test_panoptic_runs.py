@@ -12,8 +12,8 @@ from fastitpn.config import build
 from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
+from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.segment.task import SegmentTask
-from fastitpn.tasks.segment.trained import load_segmenter
 
 FIGURES = {f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq")}
 
@@ -26,7 +26,7 @@ def test_a_run_and_its_checkpoint(panoptic_run):
     saved = load_checkpoint(panoptic_run.best_checkpoint)
     assert saved["task"] == "segment"
     assert saved["masks"]["things"] == ["mammal", "produce", "building"]
-    classes = load_segmenter(panoptic_run.best_checkpoint).classes
+    classes = load_trained(panoptic_run.best_checkpoint).about.classes
     assert classes.counted == (False, True, True, True, False)
     assert {"train_loss", "best_pq", "best_step"} < set(panoptic_run.metrics)
     page = (panoptic_run.directory / "report.html").read_text()

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses, distinct_colors
 from fastitpn.models.layer_ids import num_layers
+from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.model import create_segmenter
 from fastitpn.tasks.segment.task import SegmentTask
-from fastitpn.tasks.segment.views import Views
 
 MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 32}}
 HEAD = {"name": "linear", "arguments": {}, "features": "pyramid"}
+NAMES = ("a", "b", "c")
 
 
 @pytest.fixture
@@ -20,8 +21,16 @@ def task() -> SegmentTask:
     network = create_segmenter(MODEL, HEAD, 3)
     for layer in network.head.classifiers:
         torch.nn.init.normal_(layer.weight)
-    description = {"model": MODEL, "head": HEAD, "classes": ["a", "b", "c"], "px": 32}
-    return SegmentTask(network, description, Views(px=32)).eval()
+    about = SegmenterDescription(
+        model=MODEL,
+        head=HEAD,
+        classes=SegmentationClasses(names=NAMES, colors=distinct_colors(NAMES)),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        px=32,
+        resize=True,
+    )
+    return SegmentTask(network, about).eval()
 
 
 def test_layers(task):
@@ -36,7 +45,7 @@ def test_layers(task):
 
 def test_what_it_describes(task):
     described = task.describe()
-    assert (described["task"], described["head"], described["classes"]) == ("segment", HEAD, ["a", "b", "c"])
+    assert (described["task"], described["head"], described["classes"]) == ("segment", HEAD, list(NAMES))
     assert described["acceleration"] == task.trained_model.backbone.acceleration.to_dict()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.tasks.segment import views as module
-from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
+from fastitpn.tasks.segment.views import TestTimeViews, label_map, log_probabilities
 
 
 class Colour:
@@ -46,7 +46,7 @@ def image() -> Tensor:
     ],
 )
 def test_the_disk_is_found_where_it_is(image, keys):
-    labels, sure = label_map(log_probabilities(Colour(), image, Views(px=64, **keys)), 90, 150)
+    labels, sure = label_map(log_probabilities(Colour(), image, TestTimeViews(px=64, **keys)), 90, 150)
     assert (labels.shape, labels.dtype, sure.dtype) == ((90, 150), torch.uint8, torch.float32)
     wrong = (labels != image[0]).float().mean().item()
     assert wrong < 0.04
@@ -56,18 +56,18 @@ def test_the_disk_is_found_where_it_is(image, keys):
 
 def test_windows_of_a_local_opinion_give_the_same_as_the_whole():
     image = torch.rand(3, 96, 160, generator=torch.Generator().manual_seed(0))
-    views = [Views(px=32, resize=False, inference=how, stride=20) for how in ("whole", "slide")]
+    views = [TestTimeViews(px=32, resize=False, inference=how, stride=20) for how in ("whole", "slide")]
     whole, slide = (log_probabilities(Colour(), image, one) for one in views)
     torch.testing.assert_close(slide, whole)
 
 
 def test_windows_cover_the_image_and_end_with_it():
     model = Colour()
-    log_probabilities(model, torch.zeros(3, 100, 200), Views(px=64, inference="slide", batch=3))
+    log_probabilities(model, torch.zeros(3, 100, 200), TestTimeViews(px=64, inference="slide", batch=3))
     # 64 x 128: windows at 0, 40, 64 (a stride of 42 is 40 in cells)
     assert model.seen == [(3, 3, 64, 64)]
     small = Colour()
-    log_probabilities(small, torch.zeros(3, 44, 200), Views(px=64, resize=False, inference="slide"))
+    log_probabilities(small, torch.zeros(3, 44, 200), TestTimeViews(px=64, resize=False, inference="slide"))
     assert small.seen == [(5, 3, 48, 64)]  # a window is not larger than the image
 
 
@@ -81,7 +81,7 @@ def test_no_seam_shows():
             logits = torch.stack((torch.zeros(n, n), 1 - 1.5 * edge.expand(n, n)))
             return logits.expand(len(images), 2, n, n).log_softmax(1)
 
-    views = Views(px=64, resize=False, inference="slide", stride=32)
+    views = TestTimeViews(px=64, resize=False, inference="slide", stride=32)
     scores = log_probabilities(Unsure(), torch.zeros(3, 64, 320), views)
     labels, _ = label_map(scores, 64, 320)
     assert (labels[:, 32:-32] == 1).all()  # a plain mean has stripes of 0 where windows meet
@@ -90,17 +90,17 @@ def test_no_seam_shows():
 
 
 def test_auto_looks_through_windows_where_an_image_is_large():
-    views = Views(px=64, resize=False)
+    views = TestTimeViews(px=64, resize=False)
     assert not views.slides(128, 128)
     assert views.slides(128, 144)
-    assert Views(px=64, inference="slide").slides(64, 64)
-    assert not Views(px=64, inference="whole").slides(6400, 64)
+    assert TestTimeViews(px=64, inference="slide").slides(64, 64)
+    assert not TestTimeViews(px=64, inference="whole").slides(6400, 64)
 
 
 def test_sizes_are_multiples_of_16():
-    assert Views(px=64, scales=(0.5, 1.0)).sizes(90, 150) == [(32, 48), (64, 112)]
-    assert Views(px=64, resize=False).sizes(90, 150) == [(96, 144)]
-    assert Views(px=64, resize=False).sizes(3, 5) == [(32, 32)]
+    assert TestTimeViews(px=64, scales=(0.5, 1.0)).sizes(90, 150) == [(32, 48), (64, 112)]
+    assert TestTimeViews(px=64, resize=False).sizes(90, 150) == [(96, 144)]
+    assert TestTimeViews(px=64, resize=False).sizes(3, 5) == [(32, 32)]
 
 
 def test_views_are_averaged_as_probabilities(image):
@@ -113,7 +113,7 @@ def test_views_are_averaged_as_probabilities(image):
             first[:, w // 2 :] = 0.5
             return torch.stack((first, 1 - first)).log()[None]
 
-    scores = log_probabilities(Sided(), image, Views(px=64, flip=True))
+    scores = log_probabilities(Sided(), image, TestTimeViews(px=64, flip=True))
     torch.testing.assert_close(scores[0], torch.full_like(scores[0], math.log(0.7)))
 
 
@@ -130,5 +130,5 @@ def test_the_label_map_is_the_argmax_of_resized_scores_in_strips(size, monkeypat
 
 def test_a_stride_that_leaves_gaps():
     with pytest.raises(InputError, match="a stride of 65 px leaves gaps between windows of 64 px") as caught:
-        Views(px=64, stride=65)
+        TestTimeViews(px=64, stride=65)
     assert (caught.value.where, caught.value.expected) == ("stride", "1 to 64")

@@ -1,5 +1,6 @@
 """Keys of segmentation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -20,6 +21,9 @@ from fastitpn.config.types import (
     Schedule,
 )
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
+from fastitpn.tasks.registry import TaskKeys
+from fastitpn.tasks.segment.heads.registry import HEADS, SegmentHeadKeys
+from fastitpn.tasks.segment.heads.upernet import UPerNetKeys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,10 @@ class MasksConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewsConfig(Config):
+class TestTimeViewsConfig(Config):
     """Segmentation: how images are looked at."""
+
+    __test__ = False  # pytest takes it for tests, by its name
 
     inference: Literal["auto", "whole", "slide"] = "auto"
     """Look at whole images or through sliding windows of px; auto: windows where an image is larger than four."""
@@ -70,23 +76,21 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     """Segmentation."""
 
     _command: ClassVar[str] = "finetune segment"
+    _aliases: ClassVar[Mapping[str, str]] = {
+        "head_width": "head.width",
+        "queries": "head.queries",
+        "auxiliary_weight": "head.auxiliary_weight",
+    }
 
     data: Path
     """Folder with the folders images and masks, both with train and val inside or neither; or COCO's files of masks."""
     val: Path | None = None
     """The same to validate on; none takes the val part of data, else splits data."""
-    head: Literal["linear", "upernet", "mask2former"] = "upernet"
-    """What makes classes of the pyramid: linear is light, upernet slower, mask2former the slowest."""
-    head_width: Count | None = None
-    """Channels inside of upernet (none: twice the pyramid's; published: 768) or mask2former (none: the pyramid's)."""
+    head: SegmentHeadKeys = UPerNetKeys()
     panoptic: bool = False
     """Learn each thing for itself, and stuff, from COCO's panoptic annotations; head=mask2former."""
-    queries: Count = 100
-    """Masks that mask2former makes of an image at most."""
     features: Literal["pyramid", "pyramid_and_trunk"] = "pyramid"
     """What the head sees: the pyramid, or each level beside the trunk's map of its stride, as published for iTPN."""
-    auxiliary_weight: NonNegative = 0.4
-    """Weight of the loss of upernet's auxiliary head; 0 leaves it out."""
     freeze: bool = False
     """Train the head alone: says what the pre-trained features are worth."""
     px: ImagePx | None = None
@@ -114,28 +118,33 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     hflip: Ratio = 0.5
 
     def problems(self) -> list[str]:
-        """Also checks the scales, the batch and what belongs to one head alone."""
+        """Also checks the scales, and what the head cannot do."""
         result = super().problems()
         if self.scale_range[0] > self.scale_range[1]:
             result.append(f"scale_range: expected smallest,largest, got {self.scale_range[0]},{self.scale_range[1]}")
-        if self.head == "upernet" and self.batch < 2:
-            result.append(f"batch: expected at least 2, since upernet normalises over the batch, got {self.batch}")
-        if self.head == "linear" and self.head_width is not None:
-            result.append(f"head_width: expected none for head=linear, which has no width, got {self.head_width}")
-        if self.head == "mask2former" and (self.head_width or 32) % 32:
-            result.append(f"head_width: expected a multiple of 32 for head=mask2former, got {self.head_width}")
-        if self.panoptic and self.head != "mask2former":
-            result.append(f"head: expected mask2former for panoptic=true, got {self.head}")
+        result += self.head.problems_with(self)
+        if self.panoptic and not self.head.tells_things_apart:
+            heads = " or ".join(name for name in HEADS if HEADS[name].keys.tells_things_apart)
+            result.append(f"head: expected {heads} for panoptic=true, got {self.head.name}")
         if self.freeze and self.weights is None:
             result.append("freeze: expected false without weights, since random features are worth nothing, got true")
         return result
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentEvaluateConfig(MasksConfig, ViewsConfig, EvaluateConfig):
+class SegmentEvaluateConfig(MasksConfig, TestTimeViewsConfig, EvaluateConfig):
     """Evaluation of a segmentation."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentPredictConfig(ViewsConfig, PredictConfig):
+class SegmentPredictConfig(TestTimeViewsConfig, PredictConfig):
     """Prediction of a segmentation."""
+
+
+KEYS = TaskKeys(
+    train=SegmentConfig,
+    evaluate=SegmentEvaluateConfig,
+    predict=SegmentPredictConfig,
+    sentence="Train a network that gives each pixel a class, on images with masks.",
+    example="fastitpn finetune segment data=streets weights=runs/pretrain",
+)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.cells import PATCH, cells_to_map
 from fastitpn.models.registry import create_model
-from fastitpn.tasks.segment.heads.base import HEADS, Outputs, SegmentationHead
+from fastitpn.tasks.segment.heads.base import Outputs, SegmentationHead
+from fastitpn.tasks.segment.heads.registry import HEADS
 
 FEATURES = ("pyramid", "pyramid_and_trunk")
 
@@ -96,5 +97,5 @@ def create_segmenter(
     arguments = {**model["arguments"], **extra, "num_classes": 0, "global_pool": ""}
     backbone = create_model(model["name"], pyramid=True, **arguments)
     channels = feature_channels(backbone, head["features"])
-    created = HEADS[head["name"]](channels, num_classes, **head["arguments"])
+    created = HEADS[head["name"]].build(channels, num_classes, **head["arguments"])
     return Segmenter(backbone, created, features=head["features"], frozen=frozen)

@@ -1,6 +1,6 @@
 """From the masks that Mask2Former draws to segments that do not overlap."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,9 +10,7 @@ from torchvision.transforms.v2 import functional as transforms
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.panoptic_codes import Codes, Segment, thing_code
 from fastitpn.tasks.segment.model import Segmenter
-from fastitpn.tasks.segment.panoptic_scores import Matches, match_segments
-from fastitpn.tasks.segment.views import MOST_SCORES, Views, resized_rows
-from fastitpn.training.task import Batch
+from fastitpn.tasks.segment.views import MOST_SCORES, TestTimeViews, resized_rows
 
 _LEAST_SCORE = 0.8
 """Masks whose class is less sure than this are not looked at, as published."""
@@ -22,7 +20,7 @@ _LEAST_VISIBLE = 0.8
 
 @torch.no_grad()
 def find_segments(
-    model: Segmenter, image: Tensor, views: Views, counted: Sequence[bool]
+    model: Segmenter, image: Tensor, views: TestTimeViews, counted: Sequence[bool]
 ) -> tuple[Codes, list[Segment]]:
     """The segments of one image, as published: each pixel goes to the mask of the highest score there.
 
@@ -95,20 +93,3 @@ def _as_codes(
         )
         code_of[query] = code
     return code_of[place.numpy()], sorted(found.values(), key=lambda one: -one.area)
-
-
-def count_matches(batches: Iterable[Batch], model: Segmenter, views: Views, counted: Sequence[bool]) -> Matches:
-    """What is found against what is true, over all images.
-
-    Args:
-        batches: {image [B, 3, H, W], mask [B, H, W] of codes} in their own size, on the model's device.
-        model: In evaluation mode.
-        views: How to look at the images.
-        counted: Of each class, whether it is of things.
-    """
-    total = np.zeros((len(counted), 4))
-    for batch in batches:
-        for image, mask in zip(batch["image"], batch["mask"], strict=True):
-            codes, _ = find_segments(model, image, views, counted)
-            total += match_segments(codes, mask.cpu().numpy(), len(counted))
-    return total

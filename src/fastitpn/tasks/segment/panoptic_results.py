@@ -4,7 +4,7 @@ import functools
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from fastitpn.data.segmentation.panoptic_codes import (
     ids_of_codes,
 )
 from fastitpn.files import replacing
-from fastitpn.reporting.overlays import with_legend
 from fastitpn.tasks.segment.panoptic_pictures import segment_overlay
 from fastitpn.tasks.segment.results import ClassShare, Segmentation
 
@@ -38,6 +37,8 @@ class PanopticSegmentation(Segmentation):
         mask: The codes of the segments [H, W], see `data.panoptic_codes`, or the PNG of their ids.
         segments: Things and stuff, the largest first; in PNG and JSON their ids are 1, 2, ... in this order.
     """
+
+    part = "segments_info"
 
     segments: tuple[Segment, ...]
 
@@ -57,71 +58,49 @@ class PanopticSegmentation(Segmentation):
         """[H, W]: for each pixel the place of its class in `classes.names`, 255 for none."""
         return (self.codes & LABEL_BITS).astype(np.uint8)
 
+    @property
+    def cells(self) -> NDArray[Any]:
+        """[H, W]: the codes of the segments."""
+        return self.codes
+
     def index_image(self) -> Image.Image:
         """The ids of the segments as COCO has them in PNGs: red + 256 green + 65536 blue; 0 is none."""
         return Image.fromarray(colors_of_ids(ids_of_codes(self.codes, self.segments)))
 
-    def draw(self, px: int | None = None, *, opacity: float = 0.55, legend: bool = True) -> Image.Image:
-        """The segments in colour over the image, and what the colours of the classes mean.
-
-        Args:
-            px: Longest side of the image in the picture; None for its own size.
-            opacity: Of the colours, 0 to 1.
-            legend: Name the classes below, with the number of their things and their share of the image.
-
-        Raises:
-            InputError: The file is gone.
-        """
-        image, codes = self.source.read(), self.codes
-        if px is not None and px < max(image.size):
-            scale = px / max(image.size)
-            size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            image = image.resize(size, Image.Resampling.BICUBIC)
-            codes = np.asarray(Image.fromarray(codes).resize(size, Image.Resampling.NEAREST))
-        picture = segment_overlay(image, codes, self.classes.colors, opacity=opacity)
-        if not legend:
-            return picture
-        numbers = self._numbers()
-        return with_legend(
-            picture,
-            [
-                (self.classes.colors[one.label], f"{_counted(one.name, numbers[one.label])} {one.share:.0%}")
-                for one in self.found
-            ],
-        )
-
     def summary(self, most: int = _NAMED) -> str:
         """The largest classes in words, things with their number."""
-        numbers = self._numbers()
-        return ", ".join(_counted(one.name, numbers[one.label]) for one in self.found[:most]) or "nothing"
+        return ", ".join(self._name(share) for share in self.found[:most]) or "nothing"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain types: index, path, size, the PNG if one was written, and `segments_info` as COCO has it."""
-        ids = ids_of_codes(self.codes, self.segments)
-        return {
-            "index": self.index,
-            "path": None if self.path is None else str(self.path),
-            "width": self.size[0],
-            "height": self.size[1],
-            "mask": str(self.mask) if isinstance(self.mask, Path) else None,
-            "segments_info": [
-                {
-                    "id": number,
-                    "category_id": segment.label + 1,
-                    "name": self.classes.names[segment.label],
-                    "isthing": int(segment.number > 0),
-                    "score": segment.score,
-                    "area": segment.area,
-                    "bbox": _box(ids == number),
-                    "iscrowd": 0,
-                }
-                for number, segment in enumerate(self.segments, start=1)
-            ],
-        }
-
+    @functools.cached_property
     def _numbers(self) -> Counter[int]:
         """Things of each class."""
         return Counter(segment.label for segment in self.segments if segment.number)
+
+    def _over(self, image: Image.Image, cells: NDArray[Any], opacity: float) -> Image.Image:
+        return segment_overlay(image, cells, self.classes.colors, opacity=opacity)
+
+    def _name(self, share: ClassShare) -> str:
+        number = self._numbers[share.label]
+        return f"{number} x {share.name}" if number else share.name
+
+    def _parts(self) -> list[dict[str, Any]]:
+        ids = ids_of_codes(self.codes, self.segments)
+        return [
+            {
+                "id": number,
+                "category_id": segment.label + 1,
+                "name": self.classes.names[segment.label],
+                "isthing": int(segment.number > 0),
+                "score": segment.score,
+                "area": segment.area,
+                "bbox": _box(ids == number),
+                "iscrowd": 0,
+            }
+            for number, segment in enumerate(self.segments, start=1)
+        ]
+
+    def _masks(self) -> Iterator[NDArray[np.bool_]]:
+        return (self.codes == segment.code for segment in self.segments)
 
 
 def class_shares(segments: Sequence[Segment], names: Sequence[str], pixels: int) -> tuple[ClassShare, ...]:
@@ -134,11 +113,11 @@ def class_shares(segments: Sequence[Segment], names: Sequence[str], pixels: int)
     """
     shares = []
     for label in {segment.label for segment in segments}:
-        own = [segment for segment in segments if segment.label == label]
-        area = sum(segment.area for segment in own)
-        confidence = sum(segment.score * segment.area for segment in own) / area
+        of_class = [segment for segment in segments if segment.label == label]
+        area = sum(segment.area for segment in of_class)
+        confidence = sum(segment.score * segment.area for segment in of_class) / area
         shares.append(ClassShare(name=names[label], label=label, share=area / pixels, confidence=confidence))
-    return tuple(sorted(shares, key=lambda one: (-one.share, one.label)))
+    return tuple(sorted(shares, key=lambda share: (-share.share, share.label)))
 
 
 def write_coco_panoptic(
@@ -156,14 +135,14 @@ def write_coco_panoptic(
         InputError: It could not be written.
     """
     images, annotations = [], []
-    for number, one in enumerate(results, start=1):
-        assert one.path is not None
-        assert isinstance(one.mask, Path)
-        found = one.to_json()
-        size = {"width": one.size[0], "height": one.size[1]}
-        images.append({"id": number, "file_name": one.path.relative_to(root).as_posix(), **size})
-        png = one.mask.relative_to(pngs).as_posix()
-        annotations.append({"image_id": number, "file_name": png, "segments_info": found["segments_info"]})
+    for number, result in enumerate(results, start=1):
+        assert result.path is not None
+        assert isinstance(result.mask, Path)
+        row = result.to_json()
+        size = {"width": row["width"], "height": row["height"]}
+        images.append({"id": number, "file_name": result.path.relative_to(root).as_posix(), **size})
+        png = result.mask.relative_to(pngs).as_posix()
+        annotations.append({"image_id": number, "file_name": png, "segments_info": row["segments_info"]})
     classes = results[0].classes
     categories = [
         {"id": number, "name": name, "isthing": int(thing)}
@@ -173,10 +152,6 @@ def write_coco_panoptic(
     with replacing(path) as file:
         file.write(json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode())
     return path
-
-
-def _counted(name: str, number: int) -> str:
-    return f"{number} x {name}" if number else name
 
 
 def _box(mask: NDArray[np.bool_]) -> list[int]:

@@ -1,9 +1,8 @@
 """From a segmentation network to the class of each pixel, or from a panoptic one to its segment."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,21 +12,17 @@ from torch import Tensor
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.transforms import SegmentationEval
 from fastitpn.inference.auto_batch import FittingBatch
-from fastitpn.inference.inputs import read_inputs
-from fastitpn.inference.results import Skipped
-from fastitpn.inference.sources import ImageLike, Source, only_source
+from fastitpn.inference.predictor import ImagePredictor, Read
+from fastitpn.inference.sources import ImageLike, Source
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.panoptic import find_segments
 from fastitpn.tasks.segment.panoptic_results import PanopticSegmentation, class_shares
 from fastitpn.tasks.segment.results import ClassShare, Segmentation, Segmentations
-from fastitpn.tasks.segment.trained import TrainedSegmenter
-from fastitpn.tasks.segment.views import Views, label_map, log_probabilities
+from fastitpn.tasks.segment.views import TestTimeViews, label_map, log_probabilities
 from fastitpn.training.processes.devices import build_fabric
 
-_WORKERS_FROM_IMAGES = 8
 
-
-class SegmentPredictor:
+class SegmentPredictor(ImagePredictor[Segmentation]):
     """Gives each pixel of images a class, a panoptic network a segment. `fastitpn.load` makes one from a checkpoint.
 
     Args:
@@ -45,12 +40,14 @@ class SegmentPredictor:
         device: Where it computes.
     """
 
+    results = Segmentations
+
     def __init__(
         self,
         model: Segmenter,
         *,
         classes: SegmentationClasses,
-        views: Views,
+        views: TestTimeViews,
         mean: Sequence[float],
         std: Sequence[float],
         device: str = "auto",
@@ -61,30 +58,15 @@ class SegmentPredictor:
         self.classes = classes.names
         self.views = views
         self.device = self._fabric.device
-        self._transform = SegmentationEval(mean=mean, std=std)
+        self.transform = SegmentationEval(mean=mean, std=std)
         self._model = model.to(self.device).eval()
         self._fitting = FittingBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
-
-    @classmethod
-    def of(
-        cls, segmenter: TrainedSegmenter, views: Views | None = None, *, device: str = "auto", precision: str = "auto"
-    ) -> Self:
-        """The one for a network of `load_segmenter`; it looks at whole images, or through windows at large ones."""
-        return cls(
-            segmenter.model,
-            classes=segmenter.classes,
-            views=views or Views(px=segmenter.px, resize=segmenter.resize),
-            mean=segmenter.mean,
-            std=segmenter.std,
-            device=device,
-            precision=precision,
-        )
 
     def __call__(
         self,
         images: ImageLike | Iterable[ImageLike],
         *,
-        views: Views | None = None,
+        views: TestTimeViews | None = None,
         workers: int = 0,
         on_error: Literal["stop", "skip"] = "stop",
         progress: bool = False,
@@ -106,34 +88,10 @@ class SegmentPredictor:
         Raises:
             InputError: Something given is not an image (in any case), or an image cannot be read.
         """
-        found = list(self.stream(images, views=views, workers=workers, on_error=on_error, progress=progress))
-        results = tuple(one for one in found if isinstance(one, Segmentation))
-        return Segmentations(results, tuple(one for one in found if isinstance(one, Skipped)))
-
-    def stream(
-        self,
-        images: ImageLike | Iterable[ImageLike],
-        *,
-        views: Views | None = None,
-        workers: int = 0,
-        on_error: Literal["stop", "skip"] = "stop",
-        progress: bool = False,
-    ) -> Iterator[Segmentation | Skipped]:
-        """The same image by image, so that only one is held in memory. The arguments are those of a call."""
-        inputs = read_inputs(
-            images,
-            self._transform,
-            workers=workers,
-            workers_from=_WORKERS_FROM_IMAGES,
-            on_error=on_error,
-            progress=progress,
+        results: Segmentations = self.collect(
+            images, views=views, workers=workers, on_error=on_error, progress=progress
         )
-        with closing(inputs):
-            for [(index, source, pixels)] in inputs:
-                if isinstance(pixels, Skipped):
-                    yield pixels
-                else:
-                    yield self._segment(source, index, pixels, views or self.views)
+        return results
 
     def prepare(self, image: ImageLike) -> Callable[[], Segmentation]:
         """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
@@ -141,12 +99,14 @@ class SegmentPredictor:
         Raises:
             InputError: It cannot be read.
         """
-        source = only_source(image)
-        pixels = self._transform(source.read())
-        return lambda: self._segment(source, 0, pixels, self.views)
+        return self.prepare_image(image)
+
+    def predict_batch(self, images: Sequence[Read], *, views: TestTimeViews | None = None) -> list[Segmentation]:
+        """Image by image."""
+        return [self._segment(source, index, pixels, views or self.views) for index, source, pixels in images]
 
     @torch.inference_mode()
-    def _segment(self, source: Source, index: int, pixels: Tensor, views: Views) -> Segmentation:
+    def _segment(self, source: Source, index: int, pixels: Tensor, views: TestTimeViews) -> Segmentation:
         height, width = pixels.shape[-2:]
         if self._classes.panoptic:
             return self._panoptic(source, index, pixels, views)
@@ -158,12 +118,12 @@ class SegmentPredictor:
             path=source.path,
             size=(width, height),
             classes=self._classes,
-            found=self._found(labels, sure),
+            found=self._shares(labels, sure),
             mask=labels,
             source=source,
         )
 
-    def _panoptic(self, source: Source, index: int, pixels: Tensor, views: Views) -> PanopticSegmentation:
+    def _panoptic(self, source: Source, index: int, pixels: Tensor, views: TestTimeViews) -> PanopticSegmentation:
         height, width = pixels.shape[-2:]
         image, counted = pixels.to(self.device), self._classes.counted
         with self._fabric.autocast():
@@ -179,13 +139,13 @@ class SegmentPredictor:
             segments=tuple(segments),
         )
 
-    def _scores(self, pixels: Tensor, views: Views) -> Tensor:
+    def _scores(self, pixels: Tensor, views: TestTimeViews) -> Tensor:
         """What the network says, through as many windows at a time as fit into memory."""
         sizes = views.sizes(*pixels.shape[-2:])
         windows = views.batch if any(views.slides(*size) for size in sizes) else 1
         return self._fitting(lambda size: log_probabilities(self._model, pixels, replace(views, batch=size)), windows)
 
-    def _found(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
+    def _shares(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
         counts = np.bincount(labels.ravel(), minlength=len(self.classes))
         sums = np.bincount(labels.ravel(), weights=sure.ravel(), minlength=len(self.classes))
         return tuple(

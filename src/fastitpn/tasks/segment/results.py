@@ -1,21 +1,21 @@
 """What a segmentation is."""
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from faster_coco_eval.core import mask as coco_masks
 from numpy.typing import NDArray
 from PIL import Image
 
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.masks import read_index_mask
-from fastitpn.errors import InputError
-from fastitpn.inference.results import SHEET_IMAGES, Results
-from fastitpn.inference.sources import Source
+from fastitpn.inference.drawing import MOST_FRAME_PX, Share, fitted, sized_frame, with_panel
+from fastitpn.inference.results import FRAME_CLASSES, Result, Results
 from fastitpn.reporting.overlays import index_image, overlay, with_legend
-from fastitpn.reporting.pictures import contact_sheet
 
 _NAMED = 3
 _CAPTION_CLASSES = 2
@@ -39,26 +39,23 @@ class ClassShare:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmentation:
+class Segmentation(Result):
     """The class of each pixel of one image.
 
     Attributes:
-        index: Place of the image among all that were given, those of folders counted one by one.
-        path: Its file; None for an image that was given as a picture, an array or a tensor.
         size: Width and height in px.
         classes: Names and colours.
         found: The classes that are there, the largest first.
         mask: The labels [H, W], or the index PNG that holds them.
-        source: The image itself, for `draw`.
     """
 
-    index: int
-    path: Path | None
+    part: ClassVar[str] = "classes"
+    """What JSON calls the parts of the image that are predicted."""
+
     size: tuple[int, int]
     classes: SegmentationClasses
     found: tuple[ClassShare, ...]
     mask: NDArray[np.integer] | Path = field(repr=False, compare=False)
-    source: Source = field(repr=False, compare=False)
 
     @functools.cached_property
     def labels(self) -> NDArray[np.uint8]:
@@ -70,6 +67,11 @@ class Segmentation:
         if not isinstance(self.mask, Path):
             return self.mask.astype(np.uint8, copy=False)
         return (read_index_mask(self.mask) - int(self.classes.reduce_zero_label)).astype(np.uint8)
+
+    @property
+    def cells(self) -> NDArray[Any]:
+        """[H, W]: what is predicted for each pixel."""
+        return self.labels
 
     def index_image(self) -> Image.Image:
         """The labels as a picture of mode P, numbered as the masks of the training: it can be used as one of them."""
@@ -83,68 +85,84 @@ class Segmentation:
         Args:
             px: Longest side of the image in the picture; None for its own size.
             opacity: Of the colours, 0 to 1.
-            legend: Name the classes below, with their share of the image.
+            legend: Name the classes below, with their share of the image, and things with their number.
 
         Raises:
             InputError: The file is gone.
         """
-        image, labels = self.source.read(), self.labels
+        image, cells = self.source.read(), self.cells
         if px is not None and px < max(image.size):
             scale = px / max(image.size)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             image = image.resize(size, Image.Resampling.BICUBIC)
-            labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-        picture = overlay(image, labels, self.classes.colors, opacity=opacity)
+            cells = np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.NEAREST))
+        picture = self._over(image, cells, opacity)
         if not legend:
             return picture
-        return with_legend(
-            picture, [(self.classes.colors[one.label], f"{one.name} {one.share:.0%}") for one in self.found]
-        )
+        entries = [(self.classes.colors[c.label], f"{self._name(c)} {c.share:.0%}") for c in self.found]
+        return with_legend(picture, entries)
 
     def summary(self, most: int = _NAMED) -> str:
         """The largest classes in words."""
-        return ", ".join(f"{one.name} {one.share:.0%}" for one in self.found[:most])
+        return ", ".join(f"{c.name} {c.share:.0%}" for c in self.found[:most])
+
+    def caption(self) -> str:
+        """The two largest classes."""
+        return self.summary(_CAPTION_CLASSES)
+
+    def shares(self) -> list[Share]:
+        """The classes with their share of the image, the largest first."""
+        return [Share(c.name, c.share, self.classes.colors[c.label]) for c in self.found]
+
+    def picture(self, px: int) -> Image.Image:
+        """The image in colour; small ones are enlarged."""
+        drawn = self.draw(px, legend=False)
+        return drawn if max(drawn.size) == px else fitted(drawn, px)
+
+    def tile(self, px: int) -> Image.Image:
+        """The image in colour."""
+        return self.draw(px, legend=False)
+
+    def frame(self) -> Image.Image:
+        """The frame in colour, with the largest classes in a corner."""
+        return with_panel(sized_frame(self.draw(MOST_FRAME_PX, legend=False)), self.shares()[:FRAME_CLASSES])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types: index, path, size, the classes that are there, and the index PNG if one was written."""
-        offset = int(self.classes.reduce_zero_label)
+        """Plain types: index, path, size, the PNG if one was written, and the parts: classes, or COCO's segments."""
         return {
-            "index": self.index,
-            "path": None if self.path is None else str(self.path),
+            **super().to_json(),
             "width": self.size[0],
             "height": self.size[1],
             "mask": str(self.mask) if isinstance(self.mask, Path) else None,
-            "classes": [
-                {"name": one.name, "number": one.label + offset, "share": one.share, "confidence": one.confidence}
-                for one in self.found
-            ],
+            self.part: self._parts(),
         }
 
+    def frame_json(self) -> dict[str, Any]:
+        """As `to_json`, each part with its mask in run lengths as COCO's tools pack them."""
+        row = super().frame_json()
+        for entry, mask in zip(row[self.part], self._masks(), strict=True):
+            packed = coco_masks.encode(np.asfortranarray(mask, np.uint8))
+            entry["mask"] = {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
+        return row
 
-@dataclass(frozen=True)
-class Segmentations(Results[Segmentation]):
-    """The results for all images, in the order in which they were given."""
+    def _over(self, image: Image.Image, cells: NDArray[Any], opacity: float) -> Image.Image:
+        return overlay(image, cells, self.classes.colors, opacity=opacity)
 
-    def contact_sheet(self, *, columns: int = 8, px: int = 160, max_images: int = SHEET_IMAGES) -> Image.Image:
-        """The first images with their classes in colour, in one picture.
+    def _name(self, share: ClassShare) -> str:
+        return share.name
 
-        Args:
-            columns: Images in a row.
-            px: Side of each.
-            max_images: How many.
-
-        Raises:
-            InputError: There are no predictions, or a file is gone.
-        """
-        if not self.results:
-            raise InputError("there are no predictions to draw", expected="at least one image")
-        items = [
-            (result.draw(px, legend=False), result.source.caption(result.summary(_CAPTION_CLASSES)), None)
-            for result in self.results[:max_images]
+    def _parts(self) -> list[dict[str, Any]]:
+        offset = int(self.classes.reduce_zero_label)
+        return [
+            {"name": c.name, "number": c.label + offset, "share": c.share, "confidence": c.confidence}
+            for c in self.found
         ]
-        return contact_sheet(items, columns, tile_px=px)
 
-    def __repr__(self) -> str:
-        shown = "; ".join(result.summary() for result in self.results[:2])
-        more = "; ..." if len(self) > 2 else ""
-        return f"Segmentations({len(self)} image{'s' * (len(self) != 1)}: {shown}{more}{self._others()})"
+    def _masks(self) -> Iterator[NDArray[np.bool_]]:
+        """Of each part [H, W]."""
+        return (self.labels == c.label for c in self.found)
+
+
+@dataclass(frozen=True, repr=False)
+class Segmentations(Results[Segmentation]):
+    """The segmentations of all images, in the order in which they were given."""

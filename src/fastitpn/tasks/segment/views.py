@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from fastitpn.data.segmentation.transforms import scale_to
 from fastitpn.errors import InputError
+from fastitpn.tasks.segment.description import SegmenterDescription
 
 _CELL = 4
 """Stride of what a head gives."""
@@ -30,7 +31,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Views:
+class TestTimeViews:
     """How an image is looked at.
 
     Attributes:
@@ -47,6 +48,8 @@ class Views:
         InputError: The stride is longer than a window.
     """
 
+    __test__ = False  # pytest takes it for tests, by its name
+
     px: int
     resize: bool = True
     inference: Literal["auto", "whole", "slide"] = "auto"
@@ -54,6 +57,11 @@ class Views:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     batch: int = 8
+
+    @classmethod
+    def of(cls, about: SegmenterDescription) -> Self:
+        """As in the training of a network."""
+        return cls(px=about.px, resize=about.resize)
 
     def __post_init__(self) -> None:
         if self.stride is not None and self.stride > self.px:
@@ -77,7 +85,7 @@ class Views:
 
 
 @torch.no_grad()
-def log_probabilities(model: Scorer, image: Tensor, views: Views) -> Tensor:
+def log_probabilities(model: Scorer, image: Tensor, views: TestTimeViews) -> Tensor:
     """What a model says about one image.
 
     Args:
@@ -136,7 +144,7 @@ def resized_rows(scores: Tensor, first: int, last: int, height: int, width: int)
     return F.interpolate(mixed[None], size=(last - first, width), mode="bilinear")[0]
 
 
-def _look(model: Scorer, image: Tensor, views: Views) -> Tensor:
+def _look(model: Scorer, image: Tensor, views: TestTimeViews) -> Tensor:
     """[1, 3, H, W] to [classes, H / 4, W / 4]."""
     height, width = image.shape[-2:]
     if not views.slides(height, width):

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.tasks.segment.heads.base import HEADS, pixel_cross_entropy
+from fastitpn.tasks.segment.heads.base import pixel_cross_entropy
+from fastitpn.tasks.segment.heads.registry import HEADS
 
 CHANNELS = (8, 8, 8, 8, 8)
 SMALL = {
@@ -24,7 +25,7 @@ def maps(height: int = 64, width: int = 96, batch: int = 2) -> list[torch.Tensor
 
 def build(name: str, num_classes: int = 5):
     torch.manual_seed(1)
-    return HEADS[name](CHANNELS, num_classes, **SMALL[name])
+    return HEADS[name].build(CHANNELS, num_classes, **SMALL[name])
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -110,7 +111,7 @@ def test_upernet_has_its_auxiliary_head_in_training_alone():
     assert set(head.eval()(maps())) == {"logits"}
     losses = head.losses(head.train()(maps()), torch.zeros(2, 64, 96, dtype=torch.uint8))
     torch.testing.assert_close(losses["loss"], losses["main_loss"] + 0.4 * losses["auxiliary_loss"])
-    bare = HEADS["upernet"](CHANNELS, 5, width=12, auxiliary_weight=0.0).train()
+    bare = HEADS["upernet"].build(CHANNELS, 5, width=12, auxiliary_weight=0.0).train()
     assert bare.auxiliary is None
     assert set(bare(maps())) == {"logits"}
 

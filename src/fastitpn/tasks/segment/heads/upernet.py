@@ -1,0 +1,43 @@
+"""UPerNet as a segmentation head: its keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastitpn.config.types import Count, NonNegative
+from fastitpn.tasks.heads import HeadSpec
+from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
+
+_WIDTH_OF_PYRAMID = 2
+"""Channels inside where no width is given, as a multiple of the pyramid's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UPerNetKeys(SegmentHeadKeys):
+    """Head: upernet."""
+
+    name: str = "upernet"
+    width: Count | None = None
+    """Channels inside; none takes twice the pyramid's; published: 768."""
+    auxiliary_weight: NonNegative = 0.4
+    """Weight of the loss of the auxiliary head; 0 leaves it out."""
+
+    def problems_with(self, config: Any) -> list[str]:
+        """Checks the batch."""
+        if config.batch < 2:
+            return [f"batch: expected at least 2, since upernet normalises over the batch, got {config.batch}"]
+        return []
+
+
+def _arguments(keys: UPerNetKeys, dim: int, px: int) -> Mapping[str, Any]:
+    width = keys.width or _WIDTH_OF_PYRAMID * dim
+    return {"width": width, "auxiliary_width": dim, "auxiliary_weight": keys.auxiliary_weight}
+
+
+def _build(*args: Any, **arguments: Any) -> Any:
+    from fastitpn.tasks.segment.heads.upernet_network import UPerNetHead
+
+    return UPerNetHead(*args, **arguments)
+
+
+HEAD = HeadSpec(keys=UPerNetKeys, arguments=_arguments, build=_build)

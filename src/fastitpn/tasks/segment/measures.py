@@ -1,0 +1,152 @@
+"""What is counted image by image, and the metrics that follow: of the classes of pixels, or of segments."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fastitpn.data.segmentation.classes import Color, SegmentationClasses
+from fastitpn.data.segmentation.images import MaskedImages
+from fastitpn.reporting.overlays import overlay
+from fastitpn.tasks.segment.evaluation import MaskEvaluation, SegmentEvaluation
+from fastitpn.tasks.segment.metrics import PANOPTIC, SEMANTIC
+from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.panoptic import find_segments
+from fastitpn.tasks.segment.panoptic_evaluation import PanopticEvaluation
+from fastitpn.tasks.segment.panoptic_pictures import segment_overlay
+from fastitpn.tasks.segment.panoptic_scores import match_segments, panoptic_scores
+from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
+from fastitpn.tasks.segment.views import TestTimeViews, label_map, log_probabilities
+from fastitpn.training.metric import Metric
+
+Cells = NDArray[Any]
+"""[H, W]: for each pixel its label, or the code of its segment."""
+
+
+class ImageScore(NamedTuple):
+    """How good the prediction for one image is."""
+
+    prediction: Cells
+    score: float
+    """The first metric, of this image alone."""
+    counts: bool
+    """Whether anything in the image counts."""
+
+
+class Measure:
+    """Adds up what is right and wrong in images.
+
+    Args:
+        classes: Of the network.
+
+    Attributes:
+        metrics: What it measures; the first one says which images are the worst.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    def __init__(self, classes: SegmentationClasses):
+        self.classes = classes
+
+    def add(self, model: Segmenter, image: Tensor, mask: Tensor, views: TestTimeViews) -> ImageScore:
+        """Look at one image more.
+
+        Args:
+            model: In evaluation mode.
+            image: [3, H, W], normalised, in its own size, on the model's device.
+            mask: [H, W], of labels, or of codes of segments.
+            views: How to look at it.
+        """
+        raise NotImplementedError
+
+    def scores(self) -> dict[str, float]:
+        """The metrics of all images."""
+        raise NotImplementedError
+
+    def truth(self, images: MaskedImages, index: int) -> Cells:
+        """What an image has in truth."""
+        raise NotImplementedError
+
+    def overlay(self, image: Image.Image, cells: Cells, colors: Sequence[Color]) -> Image.Image:
+        """A prediction, or the truth, in colour over its image."""
+        raise NotImplementedError
+
+    def evaluation(self, **shared: Any) -> MaskEvaluation:
+        """The metrics with what was counted; the arguments are those of every `MaskEvaluation`."""
+        raise NotImplementedError
+
+
+class PixelMeasure(Measure):
+    """Of the classes of pixels: one confusion matrix over the pixels of all images, on the CPU."""
+
+    metrics = SEMANTIC
+
+    def __init__(self, classes: SegmentationClasses):
+        super().__init__(classes)
+        self.matrix = torch.zeros(len(classes.names), len(classes.names), dtype=torch.int64)
+
+    def add(self, model: Segmenter, image: Tensor, mask: Tensor, views: TestTimeViews) -> ImageScore:
+        """By mean IoU."""
+        labels, _ = label_map(log_probabilities(model, image, views), *mask.shape)
+        counts = pixel_confusion(labels, mask, len(self.classes.names)).cpu()
+        self.matrix += counts
+        return ImageScore(labels.cpu().numpy(), segmentation_scores(counts)["miou"], bool(counts.any()))
+
+    def scores(self) -> dict[str, float]:
+        """miou, mean_accuracy and pixel_accuracy, in percent."""
+        return segmentation_scores(self.matrix)
+
+    def truth(self, images: MaskedImages, index: int) -> Cells:
+        """Labels."""
+        return images.labels(index)
+
+    def overlay(self, image: Image.Image, cells: Cells, colors: Sequence[Color]) -> Image.Image:
+        """Classes in colour."""
+        return overlay(image, cells.astype(np.uint8), colors)
+
+    def evaluation(self, **shared: Any) -> SegmentEvaluation:
+        """With the matrix."""
+        return SegmentEvaluation(metrics=self.scores(), matrix=self.matrix, **shared)
+
+
+class SegmentMeasure(Measure):
+    """Of segments: matches, misses and false alarms of each class over all images."""
+
+    metrics = PANOPTIC
+
+    def __init__(self, classes: SegmentationClasses):
+        super().__init__(classes)
+        self.matches = np.zeros((len(classes.names), 4))
+
+    def add(self, model: Segmenter, image: Tensor, mask: Tensor, views: TestTimeViews) -> ImageScore:
+        """By PQ."""
+        codes, _ = find_segments(model, image, views, self.classes.counted)
+        matches = match_segments(codes, mask.cpu().numpy(), len(self.classes.names))
+        self.matches += matches
+        return ImageScore(codes, panoptic_scores(matches, self.classes.counted)["pq"], bool(matches.any()))
+
+    def scores(self) -> dict[str, float]:
+        """pq, sq and rq, and with `_things` and `_stuff`, in percent."""
+        return panoptic_scores(self.matches, self.classes.counted)
+
+    def truth(self, images: MaskedImages, index: int) -> Cells:
+        """Codes of segments."""
+        return images.codes(index)
+
+    def overlay(self, image: Image.Image, cells: Cells, colors: Sequence[Color]) -> Image.Image:
+        """Segments in shades of their class's colour."""
+        return segment_overlay(image, cells, colors)
+
+    def evaluation(self, **shared: Any) -> PanopticEvaluation:
+        """With the matches."""
+        counted = self.classes.counted
+        return PanopticEvaluation(metrics=self.scores(), counted=counted, matches=self.matches, **shared)
+
+
+def measure_of(classes: SegmentationClasses) -> type[Measure]:
+    """What is measured of a network with such classes."""
+    return SegmentMeasure if classes.panoptic else PixelMeasure

@@ -1,0 +1,239 @@
+"""Segmentation: a class for each pixel, or a segment."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fastitpn.data.segmentation.classes import SegmentationClasses
+from fastitpn.data.segmentation.datasets import SegmentDataset
+from fastitpn.data.segmentation.images import MaskedImages, MaskFolders, segmentation_images, segmentation_split
+from fastitpn.data.segmentation.transforms import SegmentationTrain
+from fastitpn.errors import InputError
+from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.tasks.segment.config import (
+    MasksConfig,
+    SegmentConfig,
+    SegmentEvaluateConfig,
+    SegmentPredictConfig,
+    TestTimeViewsConfig,
+)
+from fastitpn.tasks.segment.description import SegmenterDescription
+from fastitpn.tasks.segment.evaluating import TrainedSegmenter, evaluate_segmenter
+from fastitpn.tasks.segment.evaluation import MaskEvaluation
+from fastitpn.tasks.segment.heads.registry import HEADS
+from fastitpn.tasks.segment.loaders import masked_loader
+from fastitpn.tasks.segment.measures import measure_of
+from fastitpn.tasks.segment.model import Segmenter, create_segmenter
+from fastitpn.tasks.segment.prediction import PanopticPrediction, SegmentPrediction
+from fastitpn.tasks.segment.predictor import SegmentPredictor
+from fastitpn.tasks.segment.task import SegmentTask
+from fastitpn.tasks.segment.views import TestTimeViews
+from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
+from fastitpn.tasks.start import find_start, start_network
+from fastitpn.training.loaders import cache_mib
+from fastitpn.training.metric import Metric
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+_DECIDED_HERE = ("pyramid", "fc_norm")
+"""Arguments of the weights' model that play no part: the network has a pyramid, and no classifier."""
+
+
+class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
+    """Semantic and panoptic segmentation."""
+
+    name = "segment"
+    noun = "segmentation network"
+    title = "Segmentation"
+    parts = "the model and the head that are stored beside them"
+    pictured = True
+    description = SegmenterDescription
+
+    def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
+        """Images with masks, or with annotations."""
+        folders = replace(_folders(config), panoptic=config.panoptic)
+        train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
+        return Split(train=train, val=val, num_classes=len(train.classes.names))
+
+    def build(self, config: SegmentConfig, split: Split[MaskedImages]) -> SegmentTask:
+        """The network with its start weights; from a network with the same head the head too."""
+        return build_task(config, split.train.classes)
+
+    def training_samples(
+        self, config: SegmentConfig, split: Split[MaskedImages], about: SegmenterDescription
+    ) -> TrainingSamples:
+        """Augmented crops with their masks."""
+        transform = SegmentationTrain(
+            px=about.px,
+            mean=config.mean,
+            std=config.std,
+            resize=config.resize,
+            scale_range=config.scale_range,
+            max_class_ratio=config.max_class_ratio,
+            hflip=config.hflip,
+            photometric=config.photometric,
+        )
+        cache = cache_mib(config.workers)
+        return TrainingSamples(dataset=SegmentDataset(split.train, transform, seed=config.seed, cache_mib=cache))
+
+    def validation_batches(
+        self, config: SegmentConfig, split: Split[MaskedImages], about: SegmenterDescription
+    ) -> DataLoader[Any]:
+        """Images with masks, each in its own size."""
+        return masked_loader(split.val, about, workers=config.workers)
+
+    def adapt(self, task: nn.Module, fabric: "Fabric") -> None:  # type: ignore[override]
+        """Normalise over the images of all GPUs."""
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(task)
+
+    def facts(self, config: SegmentConfig) -> Mapping[str, str]:
+        """The head."""
+        return {"head": config.head.name}
+
+    def metrics(self, about: SegmenterDescription) -> tuple[Metric, ...]:
+        """Of segments for a panoptic network, else of pixels."""
+        return measure_of(about.classes).metrics
+
+    def create(self, about: SegmenterDescription, **extra: Any) -> Segmenter:
+        """Backbone, pyramid and head."""
+        return create_segmenter(about.model, about.head, len(about.class_names), **extra)
+
+    def evaluation_images(self, config: EvaluateConfig, trained: TrainedSegmenter) -> MaskedImages:
+        """Images with masks of the network's classes."""
+        assert isinstance(config, SegmentEvaluateConfig)
+        _views(config, trained)  # says what is wrong with them before anything is written
+        return segmentation_images(_folders(config), trained.about.classes)
+
+    def evaluate(
+        self,
+        trained: TrainedSegmenter,
+        images: MaskedImages,
+        fabric: "Fabric",
+        *,
+        config: EvaluateConfig | None = None,
+        batch: int = 64,
+        workers: int = 0,
+        progress: bool = False,
+    ) -> MaskEvaluation:
+        """At the original size of the images, one by one."""
+        views = _views(config, trained) if isinstance(config, SegmentEvaluateConfig) else None
+        return evaluate_segmenter(trained, images, fabric, views, workers=workers, progress=progress)
+
+    def predictor(
+        self,
+        trained: TrainedSegmenter,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        views: TestTimeViews | None = None,
+    ) -> SegmentPredictor:
+        """What gives each pixel a class or a segment.
+
+        Args:
+            trained: The network.
+            device: As for `build_fabric`.
+            precision: As for `build_fabric`.
+            views: How to look at images; None for as in the training.
+        """
+        about = trained.about
+        return SegmentPredictor(
+            trained.model,
+            classes=about.classes,
+            views=views or TestTimeViews.of(about),
+            mean=about.mean,
+            std=about.std,
+            device=device,
+            precision=precision,
+        )
+
+    def prediction(self, trained: TrainedSegmenter, config: PredictConfig) -> SegmentPrediction:
+        """Image by image: each has a size of its own."""
+        assert isinstance(config, SegmentPredictConfig)
+        views = _views(config, trained)
+        predictor = self.predictor(trained, device=config.device, precision=config.precision, views=views)
+        return (PanopticPrediction if trained.about.classes.panoptic else SegmentPrediction)(predictor)
+
+    def measured_part(self, about: SegmenterDescription) -> dict[str, Any]:
+        """The head."""
+        return {"head": dict(about.head), "num_classes": len(about.class_names)}
+
+    def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> Segmenter:
+        """The whole network."""
+        return create_segmenter(model, **part)
+
+
+def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:
+    """The network of a configuration, with its start weights, as a task.
+
+    Raises:
+        InputError: The weights do not fit.
+    """
+    start = find_start(config, without=_DECIDED_HERE)
+    arguments = HEADS[config.head.name].arguments(config.head, start.pyramid_dim, start.px)
+    about = SegmenterDescription(
+        model=start.model,
+        head={"name": config.head.name, "arguments": dict(arguments), "features": config.features},
+        classes=classes,
+        mean=config.mean,
+        std=config.std,
+        px=start.px,
+        resize=config.resize,
+    )
+    network = SPEC.create(about, frozen=config.freeze, drop_path_rate=config.drop_path)
+    network.backbone.set_acceleration(start.acceleration)
+    start_network(
+        network,
+        start,
+        task=SPEC.name,
+        head=("head", about.head),
+        classes=classes.names,
+        class_layers=tuple(f"head.{name}" for name in network.head.class_layers),
+        strict=config.weights_strict,
+    )
+    return SegmentTask(network, about)
+
+
+def _folders(config: MasksConfig) -> MaskFolders:
+    """Where the keys of a command say that images and masks are."""
+    return MaskFolders(
+        data=config.data,  # type: ignore[attr-defined]  # which all commands with these keys have
+        images=config.images,
+        masks=config.masks,
+        classes=config.classes,
+        ignore_index=config.ignore_index,
+        reduce_zero_label=config.reduce_zero_label,
+        on_error=config.on_error,
+    )
+
+
+def _views(config: TestTimeViewsConfig, trained: TrainedSegmenter) -> TestTimeViews:
+    """How the keys of a command ask to look at images; what they leave open is as in the training.
+
+    Raises:
+        InputError: The stride is longer than a window, or a panoptic network is to look more than once.
+    """
+    about = trained.about
+    if about.classes.panoptic and (config.inference == "slide" or config.flip or len(config.scales) > 1):
+        raise InputError(
+            "inference=slide, scales and flip: of no use for a panoptic network, which looks once at the whole image",
+            where=trained.path,
+            expected="px and resize alone",
+            fix="leave them out",
+        )
+    return TestTimeViews(
+        px=about.px,
+        resize=about.resize if config.resize is None else config.resize,
+        inference=config.inference,
+        stride=config.stride,
+        scales=config.scales,
+        flip=config.flip,
+        batch=config.window_batch,
+    )
+
+
+SPEC = Segment()
