@@ -140,13 +140,14 @@ def test_published_pre_training(size, side, hidden, drop_path, epochs):
 def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path):
     recipe = ROOT / "recipes" / f"detect_coco_{name}.yaml"
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
-    assert (config.model, config.detector) == (f"fastitpn_{name.split('_')[0]}", detector)
+    assert (config.model, config.detector.name) == (f"fastitpn_{name.split('_')[0]}", detector)
     assert (config.px, config.max_px, config.multi_scale) == (800, 1333, tuple(range(480, 801, 32)))
     assert (config.epochs, config.schedule, config.warmup_steps) == (epochs, "step", 500)
     assert (config.lr, config.layer_decay, config.drop_path) == (lr, layer_decay, drop_path)
     assert (config.hflip, config.jitter, config.photometric) == (0.5, None, False)
     if detector == "dino":  # its own publication's, where iTPN's is not public
-        assert (config.weight_decay, config.clip_grad, config.queries, config.layers) == (1e-4, 0.1, 900, 6)
+        assert (config.weight_decay, config.clip_grad) == (1e-4, 0.1)
+        assert (config.detector.queries, config.detector.layers) == (900, 6)
     else:
         assert (config.weight_decay, config.betas) == (0.05, (0.9, 0.999))
     assert config.devices * config.nodes * config.batch * config.accumulate == (16 if detector == "dino" else 64)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from fastitpn.config import parse
-from fastitpn.tasks.detect.config import DetectConfig
-from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.config import build, parse, to_dict
 from fastitpn.errors import InputError
+from fastitpn.tasks.detect.config import DetectConfig, DetectEvaluateConfig, DetectPredictConfig
+from fastitpn.tasks.detect.heads.registry import DETECTORS
 
 
 def test_defaults():
     config = parse(DetectConfig, ["data=a"])
-    assert (config.detector, config.px, config.max_px, config.multi_scale, config.jitter) == (
+    assert (config.detector.name, config.px, config.max_px, config.multi_scale, config.jitter) == (
         "mask_rcnn",
         *(None,) * 4,
     )
@@ -27,6 +27,7 @@ def test_defaults():
         (["jitter=2,1"], "jitter: expected smallest,largest, got 2.0,1.0"),
         (["max_px=64", "jitter=1,2"], "max_px: expected none with jitter"),
         (["queries=9", "layers=2"], "(?s)queries: expected none, .*layers: expected none, "),
+        (["detector.queries=9"], "detector.queries: expected none, since detector=mask_rcnn makes no use of it"),
         (["detector=dino", "anchor_scale=4"], "anchor_scale: expected none, since detector=dino makes no use of it"),
         (
             ["detector=mask2former", "regions=9"],
@@ -41,8 +42,45 @@ def test_what_does_not_go_together(words, text):
         parse(DetectConfig, ["data=a", *words])
 
 
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (
+            ["detector=mask_rcnn"],
+            {"anchor_scale": 6.4, "regions": 410, "proposals": 800, "box_width": 1024, "mask_width": 256},
+        ),
+        (
+            ["detector=faster_rcnn", "detector.anchor_scale=5", "detector.regions=99"],
+            {"anchor_scale": 5.0, "regions": 99, "proposals": 800, "box_width": 1024},
+        ),
+        (["detector=dino"], {"queries": 300, "encoder_layers": 6, "decoder_layers": 6}),
+        (
+            ["detector=dino", "detector.queries=9", "detector.layers=2"],
+            {"queries": 9, "encoder_layers": 2, "decoder_layers": 2},
+        ),
+        (["detector=mask2former"], {"width": 256, "queries": 100, "points": 12544}),
+        (
+            ["detector=mask2former", "detector.layers=2"],
+            {"width": 256, "queries": 100, "points": 12544, "encoder_layers": 2, "decoder_layers": 2},
+        ),
+    ],
+)
+def test_what_a_detector_is_made_with(words, arguments):
+    keys = parse(DetectConfig, ["data=a", *words]).detector
+    assert DETECTORS[keys.name].arguments(keys, 256, 640) == arguments
+
+
+def test_keys_of_a_detector_were_those_of_the_training(caplog):
+    old = parse(DetectConfig, ["data=a", "detector=dino", "queries=20", "layers=1"])
+    assert "queries: deprecated, now detector.queries" in caplog.text
+    assert old == build(DetectConfig, {"data": "a", "detector": {"name": "dino", "queries": 20, "layers": 1}})
+    assert to_dict(old)["detector"] == {"name": "dino", "queries": 20, "layers": 1}
+    unset = parse(DetectConfig, ["data=a", "queries=none", "layers=none", "anchor_scale=none", "regions=none"])
+    assert unset == parse(DetectConfig, ["data=a"])
+
+
 def test_evaluation_and_prediction_have_its_keys():
-    assert parse(EvaluateConfig, ["run", "data", "max_px=640", "images=/photos"]).max_px == 640
-    assert parse(PredictConfig, ["run", "data", "min_score=0.5", "px=320"]).min_score == 0.5
+    assert parse(DetectEvaluateConfig, ["run", "data", "max_px=640", "images=/photos"]).max_px == 640
+    assert parse(DetectPredictConfig, ["run", "data", "min_score=0.5", "px=320"]).min_score == 0.5
     with pytest.raises(InputError, match="min_score: expected"):
-        parse(PredictConfig, ["run", "data", "min_score=2"])
+        parse(DetectPredictConfig, ["run", "data", "min_score=2"])

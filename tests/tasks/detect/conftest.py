@@ -20,22 +20,22 @@ DETECTORS: dict[str, dict[str, Any]] = {
     "dino": {"queries": 20, "denoising": 8, "encoder_layers": 1, "decoder_layers": 2, "ffn_ratio": 2},
     "mask2former": {"width": 32, "queries": 10, "encoder_layers": 1, "decoder_layers": 2, "points": 256},
 }
-THINGS = (  # height, width, then label and box of each thing
+OBJECTS = (  # height, width, then label and box of each object
     (64, 80, ((0, (4, 6, 34, 40)), (1, (40, 26, 74, 60)))),
     (64, 64, ((1, (4, 20, 30, 56)), (0, (34, 8, 60, 40)))),
 )
 
 
-def picture(height: int, width: int, things: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+def picture(height: int, width: int, objects: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
     image = 0.2 * torch.randn(3, height, width, generator=generator)
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    masks = torch.zeros(len(things), height, width, dtype=torch.bool)
-    for mask, (label, (left, top, right, bottom)) in zip(masks, things, strict=True):
+    masks = torch.zeros(len(objects), height, width, dtype=torch.bool)
+    for mask, (label, (left, top, right, bottom)) in zip(masks, objects, strict=True):
         across, down = (2 * x - left - right) / (right - left), (2 * y - top - bottom) / (bottom - top)
         mask[:] = across**2 + down**2 <= 1 if label else torch.maximum(across.abs(), down.abs()) <= 1
         image[label, mask] += 2
-    boxes = torch.tensor([box for _, box in things], dtype=torch.float32).reshape(-1, 4)
-    labels = torch.tensor([label for label, _ in things], dtype=torch.int64)
+    boxes = torch.tensor([box for _, box in objects], dtype=torch.float32).reshape(-1, 4)
+    labels = torch.tensor([label for label, _ in objects], dtype=torch.int64)
     return image, {"boxes": boxes, "labels": labels, "masks": masks}
 
 
@@ -48,7 +48,7 @@ def classes() -> DetectionClasses:
 def pictures() -> tuple[list[Tensor], list[dict[str, Tensor]]]:
     """Two images and their targets."""
     generator = torch.Generator().manual_seed(1)
-    made = [picture(*thing, generator) for thing in THINGS]
+    made = [picture(*objects, generator) for objects in OBJECTS]
     return [image for image, _ in made], [target for _, target in made]
 
 

@@ -12,7 +12,8 @@ from tiny_runs import files
 import fastitpn
 from fastitpn.errors import InputError
 from fastitpn.tasks.detect.evaluation import DetectEvaluation
-from fastitpn.tasks.detect.trained import load_detector
+from fastitpn.tasks.detect.heads.base import Detector
+from fastitpn.tasks.loading import load_trained
 
 NAMES = ["mammal", "produce", "building"]
 
@@ -41,7 +42,7 @@ def test_the_results_file_gives_pycocotools_the_same_figures(detect_scenes, eval
         truth = coco.COCO(str(detect_scenes / "annotations_val.json"))
         results = json.loads((tmp_path / "out" / "detections.json").read_text())
         # beside a box, pycocotools takes its area for that of the mask, and so other masks for small
-        masks = [{key: value for key, value in one.items() if key != "bbox"} for one in results]
+        masks = [{key: value for key, value in result.items() if key != "bbox"} for result in results]
         for kind, name, found in (("bbox", "box", results), ("segm", "mask", masks)):
             other = cocoeval.COCOeval(truth, truth.loadRes(found), kind)
             other.evaluate()
@@ -79,6 +80,15 @@ def test_the_table_is_printed(detect_scenes, detector_run, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["acceleration"]["name"] == "fast"
 
 
+def test_a_detector_that_finds_nothing(detect_scenes, detector_run, tmp_path, monkeypatch):
+    detect = Detector.detect
+    monkeypatch.setattr(Detector, "detect", lambda self, *batch: detect(self, *batch, min_score=1.1))
+    evaluation = evaluate(detector_run, detect_scenes, tmp_path / "out")
+    assert set(evaluation.metrics.values()) == {0.0}
+    assert json.loads((tmp_path / "out" / "detections.json").read_text()) == []
+    assert [value for _, value, _ in evaluation.headlines()] == [0, 0]
+
+
 def test_annotations_may_be_a_file_and_images_anywhere(detect_scenes, detector_run, evaluation, tmp_path):
     file = shutil.copy(detect_scenes / "annotations_val.json", tmp_path / "mine.json")
     again = evaluate(detector_run, file, tmp_path / "again", images=detect_scenes / "val")
@@ -91,8 +101,8 @@ def test_category_ids_of_the_evaluated_file_are_used(detect_scenes, detector_run
     content = json.loads(file.read_text())
     for category in content["categories"]:
         category["id"] *= 7
-    for thing in content["annotations"]:
-        thing["category_id"] *= 7
+    for annotation in content["annotations"]:
+        annotation["category_id"] *= 7
     file.write_text(json.dumps(content))
     other = evaluate(detector_run, data, tmp_path / "other")
     assert other.metrics == evaluation.metrics
@@ -119,21 +129,21 @@ def test_keys_of_another_task_are_refused(detect_scenes, detector_run, scenes, c
 
 def test_a_checkpoint_of_another_task_or_half_of_one(classifier_run, detector_run, tmp_path):
     with pytest.raises(InputError, match="this is a checkpoint of the task 'classify', and no detector"):
-        load_detector(classifier_run.directory)
+        load_trained(classifier_run.directory, task="detect")
     saved = torch.load(detector_run.best_checkpoint, weights_only=True)
     torch.save({key: value for key, value in saved.items() if key != "detector"}, tmp_path / "half.ckpt")
     with pytest.raises(InputError, match="the checkpoint lacks detector"):
-        load_detector(tmp_path / "half.ckpt")
+        load_trained(tmp_path / "half.ckpt")
     torch.save({**saved, "classes": saved["classes"][:2]}, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match=r"the model of this checkpoint cannot be built: .*size mismatch"):
-        load_detector(tmp_path / "other.ckpt")
+        load_trained(tmp_path / "other.ckpt")
 
 
 def test_the_loaded_network_is_the_trained_one(detector_run):
-    detector = load_detector(detector_run.directory)
-    assert (detector.px, detector.max_px, detector.classes.names) == (32, 53, tuple(NAMES))
+    detector = load_trained(detector_run.directory)
+    assert (detector.px, detector.about.max_px, detector.about.class_names) == (32, 53, tuple(NAMES))
     assert not detector.model.training
-    assert (detector.at(64, None).max_px, detector.at(None, 40).px) == (106, 32)
+    assert (detector.at(64).about.max_px, detector.at(None).about) == (106, detector.about)
     state = torch.get_rng_state()
-    load_detector(detector_run.directory)
+    load_trained(detector_run.directory)
     assert torch.equal(torch.get_rng_state(), state)

@@ -9,21 +9,29 @@ from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
-from fastitpn.tasks.detect.config import DetectConfig
-from fastitpn.data.detection.images import DetectionClasses
+from fastitpn.data.detection.annotations import DetectionClasses, DetectionImages
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
-from fastitpn.tasks.detect.finetune import build_task
+from fastitpn.tasks.detect.config import DetectConfig
+from fastitpn.tasks.detect.spec import SPEC
 from fastitpn.tasks.detect.task import DetectTask
+from fastitpn.tasks.spec import Split
 
 NAMES = ("mammal", "produce", "building")
 CLASSES = DetectionClasses(names=NAMES, ids=(1, 2, 3))
-SMALL = {"queries": 20, "layers": 1}
+SMALL = {"detector.queries": 20, "detector.layers": 1}
 
 
 def config(data, **keys) -> DetectConfig:
     return build(DetectConfig, {"data": data, **TRAINING, **keys})
+
+
+def build_task(config, classes) -> DetectTask:
+    """Of data with these classes."""
+    path = config.data / "a.jpg"
+    images = DetectionImages(path, classes, [path], [1], [(32, 32)], [[]], with_masks=True)
+    return SPEC.build(config, Split(train=images, val=images, num_classes=len(classes)))
 
 
 def finetune(data, out, **keys) -> Run:
@@ -32,13 +40,13 @@ def finetune(data, out, **keys) -> Run:
 
 @pytest.fixture(scope="module")
 def few_scenes(detect_scenes, tmp_path_factory):
-    """Of which one is to validate on: a network that knows nothing finds a hundred things in each, which takes time."""
+    """Of which one is to validate on: a network that knows nothing finds 100 objects in each, which takes time."""
     data = shutil.copytree(detect_scenes, tmp_path_factory.mktemp("few_scenes") / "data")
     file = data / "annotations_val.json"
-    things = json.loads(file.read_text())
-    things["images"] = things["images"][:1]
-    things["annotations"] = [one for one in things["annotations"] if one["image_id"] == things["images"][0]["id"]]
-    file.write_text(json.dumps(things))
+    labels = json.loads(file.read_text())
+    labels["images"] = labels["images"][:1]
+    labels["annotations"] = [label for label in labels["annotations"] if label["image_id"] == labels["images"][0]["id"]]
+    file.write_text(json.dumps(labels))
     return data
 
 
@@ -50,7 +58,7 @@ class TestRun:
         assert (run.verb, run.complete) == ("finetune detect", True)
         assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "report.html", "log.txt"} <= set(files(run.directory))
         used = parse(DetectConfig, [f"recipe={run.directory / 'config.yaml'}"])
-        assert (used.weights, used.detector, used.data) == (pretrained_run.directory, "mask_rcnn", detect_scenes)
+        assert (used.weights, used.detector.name, used.data) == (pretrained_run.directory, "mask_rcnn", detect_scenes)
         assert {"train_loss", "box_ap", "box_ap75", "mask_ap", "best_mask_ap", "best_step"} < set(run.metrics)
 
     def test_its_checkpoint_is_enough_to_use_it(self, detector_run):
@@ -86,7 +94,7 @@ class TestRun:
         """The losses fall; that what is learnt is right, the tests of the detectors say."""
         plain = {"hflip": 0, "drop_path": 0, "layer_decay": 1, "lr": 1e-3, "warmup_steps": 3, "px": 48, "steps": 16}
         weights = pretrained_run.directory
-        keys = {**plain, "weights": weights, "detector": detector, "regions": None, **keys}
+        keys = {**plain, "weights": weights, "detector": detector, **keys}
         run = finetune(few_scenes, tmp_path / "run", **keys)
         losses = [row["loss"] for row in run.history if row["split"] == "train"]
         assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
@@ -142,10 +150,10 @@ class TestRun:
     def test_boxes_alone_are_enough_for_faster_rcnn(self, few_scenes, tmp_path):
         data = shutil.copytree(few_scenes, tmp_path / "data")
         for file in data.glob("*.json"):
-            things = json.loads(file.read_text())
-            for thing in things["annotations"]:
-                del thing["segmentation"]
-            file.write_text(json.dumps(things))
+            labels = json.loads(file.read_text())
+            for annotation in labels["annotations"]:
+                del annotation["segmentation"]
+            file.write_text(json.dumps(labels))
         with pytest.raises(InputError, match="has a mask") as caught:
             finetune(data, tmp_path / "run", scratch=True)
         assert "detector=faster_rcnn" in caught.value.fix
@@ -196,14 +204,14 @@ class TestStart:
         assert "a larger px finds smaller things" not in capsys.readouterr().out
         for part in ("train", "val"):
             file = data / f"annotations_{part}.json"
-            things = json.loads(file.read_text())
-            for image in things["images"]:
+            labels = json.loads(file.read_text())
+            for image in labels["images"]:
                 path = data / part / image["file_name"]
                 image["width"], image["height"] = 3 * image["width"], 3 * image["height"]
                 with Image.open(path) as picture:
                     picture.resize((image["width"], image["height"])).save(path)
-            for thing in things["annotations"]:
-                del thing["segmentation"]
-            file.write_text(json.dumps(things))
+            for annotation in labels["annotations"]:
+                del annotation["segmentation"]
+            file.write_text(json.dumps(labels))
         finetune(data, tmp_path / "small", scratch=True, detector="faster_rcnn", steps=1)
         assert "are looked at in 32 px: a larger px finds smaller things" in capsys.readouterr().out

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fastitpn.models.backbone import FastITPN
-from fastitpn.tasks.detect.model import DETECTORS, WITH_MASKS, create_detector
+from fastitpn.tasks.detect.heads.registry import DETECTORS
+from fastitpn.tasks.detect.model import create_detector
 
 
 def spread(model):
@@ -40,7 +41,7 @@ def test_losses_reach_every_parameter(name, create, pictures):
     assert "backbone.patch_embed.proj.weight" in trained
 
 
-def test_images_without_things_are_learnt_from(name, create, pictures):
+def test_images_without_objects_are_learnt_from(name, create, pictures):
     images, targets = pictures
     nothing = [{key: value[:0] for key, value in target.items()} for target in targets]
     model = create(name).train()
@@ -57,8 +58,7 @@ def test_the_pyramid_is_the_neck(name, create):
     model = create(name)
     assert isinstance(model.backbone, FastITPN)
     assert model.backbone.num_classes == 0
-    assert model.has_masks == (name in WITH_MASKS)
-    assert set(DETECTORS) >= WITH_MASKS
+    assert model.has_masks == DETECTORS[name].needs_masks
 
 
 @pytest.mark.parametrize("size", [(16, 16), (33, 70), (100, 48)])
@@ -162,6 +162,14 @@ def test_only_good_detections_where_asked(name, create, pictures):
     [some] = model.detect(pictures[0][:1], min_score=least)
     assert 0 < len(some["scores"]) < len(every["scores"])
     assert some["scores"].min() >= least
+
+
+def test_nothing_is_good_enough(name, create, pictures):
+    model = spread(create(name))
+    for found in model.detect(pictures[0], [(90, 100), (30, 40)], min_score=1.1):
+        assert {key: len(value) for key, value in found.items()} == dict.fromkeys(found, 0)
+        assert found["boxes"].shape == (0, 4)
+    assert not model.has_masks or found["masks"].shape == (0, 30, 40)
 
 
 def test_boxes_and_masks_in_another_size(name, create, pictures):

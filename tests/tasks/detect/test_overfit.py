@@ -1,4 +1,4 @@
-"""Each detector learns two pictures by heart: the loss falls, and the things are found."""
+"""Each detector learns two pictures by heart: the loss falls, and the objects are found."""
 
 import pytest
 import torch

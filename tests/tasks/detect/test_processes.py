@@ -16,11 +16,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "keys",
-    [{"detector": "mask_rcnn"}, {"detector": "dino", "queries": 20, "layers": 1}],
+    [{"detector": "mask_rcnn"}, {"detector": "dino", "detector.queries": 20, "detector.layers": 1}],
     ids=lambda keys: keys["detector"],
 )
 def test_two_processes_leave_what_one_leaves(detect_scenes, pretrained_run, tmp_path, keys):
-    """Losses are alike and no more: each process draws its own regions and noise, and has its own number of things."""
+    """Losses are alike and no more: each process draws its own regions and noise, and has its own number of objects."""
     shared = {**TRAINING, **keys, "data": detect_scenes, "weights": pretrained_run.directory, "steps": 2, "ema": 0.9}
     shared |= {"lr": 1e-5, "drop_path": 0}
     one = fastitpn.finetune("detect", **shared, out=tmp_path / "one")
@@ -41,12 +41,14 @@ def test_two_processes_leave_what_one_leaves(detect_scenes, pretrained_run, tmp_
     assert losses[0] == pytest.approx(losses[1], rel=0.5)
 
 
-@pytest.mark.parametrize("keys", [{"detector": "mask_rcnn"}, {"detector": "dino", "queries": 20, "layers": 1}])
+@pytest.mark.parametrize(
+    "keys", [{"detector": "mask_rcnn"}, {"detector": "dino", "detector.queries": 20, "detector.layers": 1}]
+)
 def test_two_processes_train(detect_scenes, tmp_path, keys):
     data = shutil.copytree(detect_scenes, tmp_path / "data")
     file = data / "annotations_train.json"
     content = json.loads(file.read_text())
-    content["annotations"] = [thing for thing in content["annotations"] if thing["image_id"] == 1]
+    content["annotations"] = [label for label in content["annotations"] if label["image_id"] == 1]
     file.write_text(json.dumps(content))
     keys = {**TRAINING, **keys, "data": data, "out": tmp_path / "run", "devices": 2, "batch": 1, "scratch": "true"}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "detect", *words(**keys)]

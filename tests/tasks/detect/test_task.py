@@ -3,16 +3,25 @@
 import pytest
 import torch
 
+from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.models.layer_ids import num_layers
+from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.scores import encode_masks
 from fastitpn.tasks.detect.task import DetectTask, score
 
 
 @pytest.fixture
 def task(create, name, small) -> DetectTask:
-    detector = {"name": name, "arguments": small[name]}
-    description = {"model": small["model"], "detector": detector, "classes": ["a", "b"], "category_ids": [7, 3]}
-    return DetectTask(create(name), description)
+    about = DetectorDescription(
+        model=small["model"],
+        detector={"name": name, "arguments": small[name]},
+        classes=DetectionClasses(names=("a", "b"), ids=(7, 3)),
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        px=64,
+        max_px=96,
+    )
+    return DetectTask(create(name), about)
 
 
 def test_layers(task):
@@ -28,9 +37,14 @@ def test_layers(task):
 
 def test_what_it_describes(task, name):
     described = task.describe()
+    keys = ["task", "model", "detector", "classes", "category_ids", "normalisation", "px", "max_px", "acceleration"]
+    assert list(described) == keys
+    assert DetectorDescription.from_dict(described) == task.about
+    assert (task.metrics[0].name, task.metrics[0].title) in (("box_ap", "Box AP"), ("mask_ap", "Mask AP"))
+    assert (task.metrics[0].name == "mask_ap") == task.trained_model.has_masks
     assert (described["task"], described["detector"]["name"], described["classes"]) == ("detect", name, ["a", "b"])
     assert described["acceleration"] == task.trained_model.backbone.acceleration.to_dict()
-    assert (task.classes.names, task.classes.ids) == (("a", "b"), (7, 3))
+    assert described["category_ids"] == [7, 3]
 
 
 def test_the_loss_is_that_of_the_detector(task, pictures):

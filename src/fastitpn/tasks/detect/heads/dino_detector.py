@@ -71,7 +71,7 @@ class DINO(Detector):
         self.network = DINONetwork(num_classes, settings)
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Losses of the matched queries of all layers (class, box, overlap), and those of the denoising in one."""
+        """Losses of the matched queries of all layers: class, box and overlap; and of the denoising, their sum."""
         assert self.training
         normalised = [
             {"class_labels": target["labels"], "boxes": _to_normalised(target["boxes"].float(), size)}

@@ -9,7 +9,7 @@ from torchvision.ops import masks_to_boxes
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.segment.heads.mask2former_network import Mask2FormerHead
+from fastitpn.tasks.mask2former import MatchedMasks
 
 _CELL = 4
 """Stride of the masks that the network draws."""
@@ -20,7 +20,7 @@ _AT_ONCE = 16
 
 
 class Mask2Former(Detector):
-    """The head of `tasks.segment`, learnt on the masks of objects, which may overlap.
+    """Masks by queries, learnt on the masks of objects, which may overlap.
 
     As published: the best pairs of query and class, each with the score of its class times the mean probability
     inside of its mask; boxes are those around the masks.
@@ -37,7 +37,7 @@ class Mask2Former(Detector):
     """
 
     has_masks = True
-    class_layers: tuple[str, ...] = tuple(f"head.{name}" for name in Mask2FormerHead.class_layers)
+    class_layers: tuple[str, ...] = tuple(f"head.{name}" for name in MatchedMasks.class_layers)
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Mask2Former(Detector):
         super().__init__(backbone)
         assert backbone.pyramid is not None
         self.detections = detections
-        self.head = Mask2FormerHead(
+        self.head = MatchedMasks(
             (backbone.pyramid.dim,) * 4,
             num_classes,
             width=width,

@@ -1,77 +1,22 @@
-"""Mask2Former (Cheng et al., 2022) by transformers on our pyramid: a set of masks, each with a class."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Mask2Former as a segmentation head: from masks with classes to a class for each pixel."""
 
 import torch
-from torch import Tensor, nn
-from transformers import Mask2FormerConfig
-from transformers.models.mask2former.modeling_mask2former import (
-    Mask2FormerLoss,
-    Mask2FormerPixelDecoder,
-    Mask2FormerPreTrainedModel,
-    Mask2FormerTransformerModule,
-)
+from torch import Tensor
 
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS
-from fastitpn.tasks.segment.heads.base import Outputs, SegmentationHead
+from fastitpn.tasks.mask2former import MatchedMasks, Outputs
+from fastitpn.tasks.segment.heads.base import SegmentationHead
 
-_LEVELS = 4
-_HEAD_DIM = 32
 _LEAST_PROBABILITY = 1e-6
 
 
-class Mask2FormerHead(SegmentationHead):
-    """Pixel decoder with deformable attention, masked-attention decoder, and losses on matched masks.
+class Mask2FormerHead(MatchedMasks, SegmentationHead):
+    """A semantic mask is learnt as one mask for each class in it, a panoptic one as one for each segment.
 
-    A semantic mask is learnt as one mask for each class in it, a panoptic one as one for each thing and each kind of
-    stuff; pixels that are left out belong to none of them. The probability of a class at a pixel is the sum over
-    queries of mask probability times class probability, as published, here divided by its sum over the classes.
-
-    Args:
-        channels: Of each level; the first four are used.
-        num_classes: Classes.
-        width: Channels inside, a multiple of 32; published: 256.
-        queries: Masks at most in one image; published: 100.
-        encoder_layers: Of the pixel decoder; published: 6.
-        decoder_layers: Of the transformer; published: 9.
-        points: Pixels that the losses look at for each mask; published: 12544.
+    Pixels that are left out belong to none of them. The probability of a class at a pixel is the sum over queries of
+    mask probability times class probability, as published, here divided by its sum over the classes.
     """
-
-    class_layers = ("network.class_predictor.", "network.criterion.")
-
-    def __init__(
-        self,
-        channels: Sequence[int],
-        num_classes: int,
-        *,
-        width: int = 256,
-        queries: int = 100,
-        encoder_layers: int = 6,
-        decoder_layers: int = 9,
-        points: int = 12544,
-    ):
-        super().__init__()
-        settings: dict[str, Any] = {"num_labels": num_classes}
-        config = Mask2FormerConfig(
-            feature_size=width,
-            mask_feature_size=width,
-            hidden_dim=width,
-            num_attention_heads=max(1, width // _HEAD_DIM),
-            encoder_feedforward_dim=4 * width,
-            dim_feedforward=8 * width,
-            encoder_layers=encoder_layers,
-            decoder_layers=decoder_layers + 1,  # transformers counts the prediction before the first one
-            num_queries=queries,
-            train_num_points=points,
-            **settings,
-        )
-        self.network = _Network(config, list(channels[:_LEVELS]))
-
-    def forward(self, maps: Sequence[Tensor]) -> Outputs:
-        """Logits of classes [B, queries, classes + 1] and of masks [B, queries, H / 4, W / 4], for each layer."""
-        return self.network(list(maps[:_LEVELS]))
 
     def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
         """Those of `matched_losses`, one mask for each class, or where there are codes for each segment."""
@@ -81,60 +26,8 @@ class Mask2FormerHead(SegmentationHead):
         parts = self.matched_losses(outputs, targets, [(found & LABEL_BITS).long() for found in codes])
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
-    def matched_losses(self, outputs: Outputs, masks: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Cross entropy of the classes, binary cross entropy and dice of the masks, summed over the layers.
-
-        Args:
-            outputs: Of `forward`.
-            masks: Of each image, bool or 0 and 1 [n, H, W]; may overlap.
-            labels: Of each mask, int64 [n].
-        """
-        predictions = [
-            {"class_queries_logits": classes.float(), "masks_queries_logits": drawn.float()}
-            for classes, drawn in zip(outputs["classes"], outputs["masks"], strict=True)
-        ]
-        with torch.autocast(outputs["classes"][0].device.type, enabled=False):
-            found = self.network.criterion(
-                **predictions[-1],
-                mask_labels=[mask.float() for mask in masks],
-                class_labels=list(labels),
-                auxiliary_predictions=predictions[:-1],
-            )
-        return {
-            name: weight * torch.stack([loss for key, loss in found.items() if key.startswith(name)]).sum()
-            for name, weight in self.network.criterion.weight_dict.items()
-        }
-
     def log_probabilities(self, outputs: Outputs) -> Tensor:
         """Of the last layer."""
         classes = outputs["classes"][-1].float().softmax(-1)[..., :-1]
         scores = torch.einsum("bqc,bqhw->bchw", classes, outputs["masks"][-1].float().sigmoid())
         return (scores / scores.sum(1, keepdim=True).clamp(min=_LEAST_PROBABILITY)).clamp(min=_LEAST_PROBABILITY).log()
-
-
-class _Network(Mask2FormerPreTrainedModel):
-    """The parts above the backbone, with transformers' start values."""
-
-    def __init__(self, config: Mask2FormerConfig, channels: list[int]):
-        super().__init__(config)
-        self.pixel_decoder = Mask2FormerPixelDecoder(config, channels)
-        self.transformer = Mask2FormerTransformerModule(config.feature_size, config)
-        self.class_predictor = nn.Linear(config.hidden_dim, config.num_labels + 1)
-        weights = {
-            "loss_cross_entropy": config.class_weight,
-            "loss_mask": config.mask_weight,
-            "loss_dice": config.dice_weight,
-        }
-        self.criterion = Mask2FormerLoss(config, weights)
-        # Not post_init: for classes outside of transformers it passes over modules without parameters of their own,
-        # among them the deformable attention, whose sampling points would all start in one place.
-        self.apply(self._init_weights)
-
-    def forward(self, maps: list[Tensor]) -> Outputs:
-        pixels = self.pixel_decoder(maps, output_hidden_states=False, return_dict=True)
-        decoded = self.transformer(list(pixels.multi_scale_features), pixels.mask_features, output_hidden_states=True)
-        states = decoded.intermediate_hidden_states
-        return {
-            "classes": [self.class_predictor(state.transpose(0, 1)) for state in states],
-            "masks": list(decoded.masks_queries_logits),
-        }

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from fastitpn.models.pyramid import STRIDES
-from fastitpn.tasks.detect.heads.rcnn import LevelAnchors, LevelPool
+from fastitpn.tasks.detect.heads.rcnn_detector import LevelAnchors, LevelPool
 
 
 def maps(height: int, width: int) -> list[Tensor]:
@@ -48,3 +48,13 @@ def test_large_things_are_looked_for_on_coarse_levels():
     sides = torch.tensor([20.0, 30.0, 60.0, 120.0, 500.0])
     boxes = torch.stack((torch.zeros(5), torch.zeros(5), sides, sides), 1)
     assert pool.level_of([boxes]).tolist() == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn", "faster_rcnn", "cascade_mask_rcnn"])
+def test_no_region_is_good_enough(create, name):
+    """Then there are no boxes to draw masks in."""
+    model = create(name).eval()
+    model.roi_heads.score_thresh = 1.1
+    [found] = model.detect([torch.randn(3, 64, 80)])
+    assert len(found["scores"]) == 0
+    assert not model.has_masks or found["masks"].shape == (0, 64, 80)
