@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastitpn.config import build
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
