@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from fastitpn.data.feature_shards import FeatureShards
-from fastitpn.data.images.sources import ImageSource, as_source
+from fastitpn.data.images.image_source import ImageSource, as_source
 from fastitpn.data.images.transforms import ImageTransform, TwoViews
 from fastitpn.data.seeding import sample_seed, seeded
 
