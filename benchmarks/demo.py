@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from fastitpn.commands.demo import LONGER, PRETRAINED, SCRATCH, DemoConfig, run_demo
+from fastitpn.commands.demo import LONGER, PRETRAINED, SCRATCH, run_demo
+from fastitpn.commands.demo import DemoConfig
 from fastitpn.config import build
 from fastitpn.runs.run import Run
 

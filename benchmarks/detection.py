@@ -27,10 +27,10 @@ from typing import Any
 from benchmarks.machine import describe_machine
 from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
 from fastitpn.config import build
+from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.data.detection.images import detection_images
 from fastitpn.data.scenes import build_scenes
 from fastitpn.files import write_text
-from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.detect.evaluation import evaluate_detector
 from fastitpn.tasks.detect.finetune import run_detect
 from fastitpn.tasks.detect.trained import load_detector

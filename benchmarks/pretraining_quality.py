@@ -35,8 +35,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fastitpn.tasks.classify.finetune import run_classify
-
 from benchmarks.machine import describe_machine
 from benchmarks.starts import (
     PX,
@@ -51,17 +49,18 @@ from benchmarks.starts import (
     without_pyramid,
 )
 from fastitpn.config import build
+from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.files import write_text
 from fastitpn.runs.run import Run
 from fastitpn.runs.trained_model import load_classifier
-from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.classify.evaluation import evaluate_classifier
-from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.classify.finetune import run_classify
 from fastitpn.tasks.pretrain.pretrain import run_pretrain
-from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.evaluation import evaluate_segmenter
 from fastitpn.tasks.segment.finetune import run_segment
 from fastitpn.tasks.segment.trained import load_segmenter

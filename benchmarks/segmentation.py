@@ -31,12 +31,12 @@ from benchmarks.starts import Options, as_typed, pretrained, without_pyramid
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.timing import Contestant, stopwatch_for, take_turns
 from fastitpn.config import build, to_yaml
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.data.scenes import build_scenes
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.files import write_text
 from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.runs.run import Run
-from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.evaluation import evaluate_segmenter
 from fastitpn.tasks.segment.finetune import run_segment
 from fastitpn.tasks.segment.trained import load_segmenter

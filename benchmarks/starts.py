@@ -7,10 +7,11 @@ import torch
 
 from fastitpn.commands.demo import TEACHER, teacher_file
 from fastitpn.config import build
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.config import CacheFeaturesConfig
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.weights.file import read_weights
 from fastitpn.tasks.pretrain.cache_features import run_cache_features
-from fastitpn.tasks.pretrain.config import CacheFeaturesConfig, PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import run_pretrain
 
 Options = dict[str, str]

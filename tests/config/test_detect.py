@@ -3,9 +3,9 @@
 import pytest
 
 from fastitpn.config import parse
-from fastitpn.errors import InputError
 from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.errors import InputError
 
 
 def test_defaults():

@@ -3,9 +3,10 @@
 import pytest
 
 from fastitpn.config import parse
-from fastitpn.errors import InputError
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
-from fastitpn.tasks.segment.config import MasksConfig, SegmentConfig, ViewsConfig, given_keys
+from fastitpn.tasks.segment.config import SegmentConfig
+from fastitpn.tasks.segment.config import MasksConfig, ViewsConfig, given_keys
+from fastitpn.errors import InputError
 
 
 def test_defaults():

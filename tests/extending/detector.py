@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from torch import Tensor, nn
 
 from fastitpn.config.types import Positive
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
+from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec
 
 

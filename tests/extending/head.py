@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
 from torch import Tensor, nn
 
 from fastitpn.config.types import Count
 from fastitpn.tasks.heads import HeadSpec
 from fastitpn.tasks.segment.heads.base import LogitsHead
+from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
-from fastitpn.data.images.folders import LabelledImages
+from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
 from fastitpn.data.segmentation.images import MaskedImages

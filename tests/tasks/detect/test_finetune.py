@@ -9,11 +9,11 @@ from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
+from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.data.detection.images import DetectionClasses
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
-from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.detect.finetune import build_task
 from fastitpn.tasks.detect.task import DetectTask
 

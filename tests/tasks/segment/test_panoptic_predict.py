@@ -4,18 +4,18 @@ import json
 
 import numpy as np
 import pytest
-from fastitpn.tasks.video_frames import segment_frames
 from PIL import Image
 
 import fastitpn
 from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.data.segmentation.panoptic_codes import ids_of_codes
-from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.errors import InputError
 from fastitpn.tasks.segment import panoptic
 from fastitpn.tasks.segment.heads.mask2former import Mask2FormerHead
 from fastitpn.tasks.segment.panoptic_results import PanopticSegmentation
+from fastitpn.tasks.video_frames import segment_frames
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from tiny_runs import PANOPTIC, assert_same, content, figures
 
 import fastitpn
 from fastitpn.config import build
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
-from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.task import SegmentTask
 from fastitpn.tasks.segment.trained import load_segmenter
 
