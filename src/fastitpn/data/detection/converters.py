@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastitpn.console import say
 from fastitpn.data.detection.formats.registry import FORMATS, layouts
 from fastitpn.data.detection.problems import OnError, stop_or_say
 from fastitpn.data.detection.sources import Source, SourceImage, as_coco
@@ -116,7 +117,7 @@ def _only_with_masks(source: Source) -> Source:
             fix="leave with_masks=true out, for boxes alone",
         )
     if left_out:
-        print(f"left out, because something in them has no mask: {', '.join(left_out)}", flush=True)
+        say(f"left out, because something in them has no mask: {', '.join(left_out)}")
     return replace(source, parts=parts)
 
 

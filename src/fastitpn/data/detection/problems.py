@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fastitpn.console import say
 from fastitpn.errors import InputError
 
 OnError = Literal["stop", "skip"]
@@ -81,9 +82,9 @@ def stop_or_say(
             expected=expected,
             fix="correct these; or leave them out: on_error=skip",
         )
-    print(f"{describe_left_out(problems, left_out)}:", flush=True)
+    say(f"{describe_left_out(problems, left_out)}:")
     for line in lines:
-        print(f"  {line}", flush=True)
+        say(f"  {line}")
 
 
 def describe_left_out(problems: Sequence[Problem], left_out: tuple[int, int] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from fastitpn.config.convert import DataConvertConfig
 from fastitpn.data.detection.converters import Converted, formats_to_convert, read_source, write_coco
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.runs.output import check_no_run, make_folder
 
@@ -23,7 +24,7 @@ def run_convert(config: DataConvertConfig) -> Converted:
     if written.num_masks:
         counts += f", {written.num_masks} with masks,"
     names = ", ".join(file.name for file in written.files)
-    print(f"done: {counts} in {names}; fine-tune with data={config.out}", flush=True)
+    say(f"done: {counts} in {names}; fine-tune with data={config.out}")
     if 0 < written.num_masks < written.num_annotations:
-        print("detectors with masks need one for every box: with_masks=true takes only images in which all have one")
+        say("detectors with masks need one for every box: with_masks=true takes only images in which all have one")
     return written

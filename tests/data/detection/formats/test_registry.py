@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boxes_example import picture, voc_file, voc_object
+from extending.label_format import FORMAT
 from PIL import Image
 
 import fastitpn
 from fastitpn.data.detection.annotations import DetectionImages
 from fastitpn.data.detection.formats.registry import FORMATS, layouts, recognise
 from fastitpn.data.detection.images import detection_images, detection_split, left_out_of
-from fastitpn.data.detection.sources import Source, SourceImage, SourceObject, source_format
 from fastitpn.errors import InputError
 
 
@@ -116,41 +116,19 @@ def test_data_of_no_format_is_told_all_layouts(tmp_path):
         assert part in layouts()
 
 
-def read_lines(data: Path) -> Source:
-    """Toy: `boxes.csv` has the part, image, class, left, top, width and height of an object in each line."""
-    source, file = Source(path=data, classes=("dog", "car")), data / "boxes.csv"
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        name, image, label, *numbers = line.split(",")
-        part = source.part(name)
-        size = part.size_of(data / image)
-        box = size and part.box([float(value) for value in numbers], size, file, f"line {number}")
-        if size and box:
-            objects = (SourceObject(name=label, box=box),)
-            part.images.append(SourceImage(path=data / image, labels=file, size=size, objects=objects))
-    return source
-
-
 @pytest.fixture
 def toy(tmp_path):
-    """Data of a registered format: three images to train, one to validate on, and a line that is wrong."""
-    FORMATS.register(
-        "lines",
-        source_format(
-            title="Lines",
-            layout="FOLDER/boxes.csv",
-            recognise=lambda data: (data / "boxes.csv").is_file(),
-            read=read_lines,
-        ),
-    )
+    """Data of a registered format: three images to train and one to validate on."""
     data = tmp_path / "toy"
+    data.mkdir()
     rng = np.random.default_rng(0)
     for name in "abcd":
-        data.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(data / f"{name}.png")
     lines = ["train,a.png,dog,1,2,10,12", "train,b.png,car,4,4,20,20", "train,c.png,dog,9,2,30,12"]
     (data / "boxes.csv").write_text("\n".join([*lines, "val,d.png,car,3,3,15,25"]))
+    FORMATS.register("box_table", FORMAT)
     yield data
-    FORMATS.unregister("lines")
+    FORMATS.unregister("box_table")
 
 
 class TestToyFormat:
@@ -160,13 +138,13 @@ class TestToyFormat:
         train, val = detection_split(toy, with_masks=False)
         assert [path.name for path in train.paths] == ["a.png", "b.png", "c.png"]
         assert train.annotations(1).boxes.tolist() == [[4, 4, 24, 24]]
-        assert train.classes.names == val.classes.names == ("dog", "car")
-        assert detection_images(toy, classes=train.classes).labels.tolist() == [1]
+        assert train.classes.names == val.classes.names == ("car", "dog")
+        assert detection_images(toy, classes=train.classes).labels.tolist() == [0]
 
     def test_doctor(self, toy, tmp_path):
         checked = fastitpn.doctor(toy, out=tmp_path / "doctor")
-        assert (checked.form, checked.images, checked.clean) == ("Lines", {"train": 3, "val": 1}, True)
-        assert checked.counts == {"dog": {"train": 2, "val": 0}, "car": {"train": 1, "val": 1}}
+        assert (checked.form, checked.images, checked.clean) == ("Table of boxes", {"train": 3, "val": 1}, True)
+        assert checked.counts == {"car": {"train": 1, "val": 1}, "dog": {"train": 2, "val": 0}}
         (toy / "boxes.csv").write_text((toy / "boxes.csv").read_text() + "\nval,d.png,car,90,3,15,25")
         (toy / "c.png").write_text("no image")
         checked = fastitpn.doctor(toy, out=tmp_path / "doctor")
@@ -176,7 +154,7 @@ class TestToyFormat:
         ]
 
     def test_convert(self, toy, tmp_path):
-        for form in (None, "lines"):
+        for form in (None, "box_table"):
             written = fastitpn.convert_data(data=toy, out=tmp_path / str(form), form=form)
             assert [file.name for file in written.files] == ["annotations_train.json", "annotations_val.json"]
             content = json.loads(written.files[1].read_text())
@@ -184,10 +162,19 @@ class TestToyFormat:
         for wrong in ("coco", "line"):
             with pytest.raises(InputError, match=f"form is '{wrong}'") as caught:
                 fastitpn.convert_data(data=toy, out=tmp_path / "out", form=wrong)
-            assert caught.value.expected == "one of voc, yolo, lines"
+            assert caught.value.expected == "one of voc, yolo, box_table"
 
     def test_data_of_no_format_is_told_of_it(self, toy, tmp_path):
         picture(tmp_path / "photos" / "a.jpg")
-        with pytest.raises(InputError, match="neither Pascal VOC nor YOLO nor Lines is in this folder") as caught:
+        with pytest.raises(
+            InputError, match="neither Pascal VOC nor YOLO nor Table of boxes is in this folder"
+        ) as caught:
             fastitpn.convert_data(data=tmp_path / "photos", out=tmp_path / "out")
-        assert caught.value.expected.endswith("Lines: FOLDER/boxes.csv")
+        assert "Table of boxes: FOLDER/boxes.csv" in caught.value.expected
+
+    def test_docs(self, toy, monkeypatch):
+        monkeypatch.syspath_prepend(Path(__file__).parents[4] / "docs" / "_site")
+        import generated
+
+        assert "| `detect` | `box_table` | FOLDER/boxes.csv with lines of part" in generated.label_formats()
+        assert "`segment`" not in generated.label_formats(["detect"])

@@ -8,7 +8,7 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 
 from fastitpn.data.detection.annotations import DetectionImages
-from fastitpn.data.detection.formats.coco import LAYOUT, CocoParts, find_coco
+from fastitpn.data.detection.formats.coco import CocoParts, find_coco
 from fastitpn.data.detection.images import detection_images, detection_split
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.reading import scan
@@ -160,7 +160,7 @@ def _masked(images: DetectionImages, classes: SegmentationClasses) -> MaskedImag
 
 FORMAT = MaskFormat(
     title="COCO masks",
-    layout=f"masks of objects in {LAYOUT}",
+    layout="masks of objects in COCO's format, in the layouts that finetune detect takes",
     recognise=lambda folders, part: folders.masks is None and is_coco(folders.data),
     claims=lambda folders: False,
     split=_split,
