@@ -35,7 +35,7 @@ from torchvision.transforms import v2
 import fastitpn
 from benchmarks.machine import describe_machine
 from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 

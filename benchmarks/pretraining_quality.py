@@ -52,7 +52,7 @@ from fastitpn.config import build
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.segment.config import SegmentConfig
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.files import write_text

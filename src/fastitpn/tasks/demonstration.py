@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastitpn.config import build
 from fastitpn.console import say
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.errors import InputError
 from fastitpn.files import replacing

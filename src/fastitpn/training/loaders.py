@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
-from fastitpn.data.images.folders import LabelledImages
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.training.config import TrainingConfig
 from fastitpn.training.sampler import StepSampler

@@ -10,7 +10,7 @@ from tiny_runs import TRAINING, assert_same, content, figures, files
 import fastitpn
 from fastitpn.config import build, parse
 from fastitpn.tasks.classify.config import ClassifyConfig
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.runs.checkpoint import load_checkpoint

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fastitpn
-from fastitpn.data.detection.images import read_coco
+from coco_example import read_coco
 from fastitpn.errors import InputError
 from fastitpn.tasks.detect.predictor import DetectPredictor
 from fastitpn.tasks.detect.results import Detections, ImageDetections

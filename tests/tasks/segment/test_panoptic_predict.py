@@ -8,7 +8,7 @@ from PIL import Image
 
 import fastitpn
 from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.data.segmentation.formats.panoptic import read_segments
+from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.data.segmentation.panoptic_codes import ids_of_codes
 from fastitpn.errors import InputError

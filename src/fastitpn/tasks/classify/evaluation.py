@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.images.decode import read_image
-from fastitpn.data.images.folders import LabelledImages
 from fastitpn.models.backbone import FastITPN
 from fastitpn.reporting.charts import confusion_matrix as draw_confusion
 from fastitpn.reporting.pictures import Item

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.console import say
-from fastitpn.data.datasets import ClassifyDataset
-from fastitpn.data.images.folders import LabelledImages, labelled, labelled_split
+from fastitpn.data.classification.datasets import ClassifyDataset
+from fastitpn.data.classification.labelled import LabelledImages, labelled, labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
 from fastitpn.models.backbone import FastITPN

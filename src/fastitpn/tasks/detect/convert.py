@@ -2,7 +2,8 @@
 
 from fastitpn.config.convert import DataConvertConfig
 from fastitpn.console import say
-from fastitpn.data.detection.converters import Converted, read_source, write_coco
+from fastitpn.data.detection.converters import Converted, formats_to_convert, read_source, write_coco
+from fastitpn.errors import InputError
 from fastitpn.runs.output import check_no_run, make_folder
 
 
@@ -12,10 +13,13 @@ def run_convert(config: DataConvertConfig) -> Converted:
     Raises:
         InputError: The data or the folder do not fit.
     """
+    forms = formats_to_convert()
+    if config.form is not None and config.form not in forms:
+        raise InputError(f"form is {config.form!r}", expected=f"one of {', '.join(forms)}", fix=f"form={forms[0]}")
     check_no_run(config.out, "coco")
     source = read_source(config.data, form=config.form, masks=config.with_masks, on_error=config.on_error)
     make_folder(config.out)
-    written = write_coco(source, config.data, config.out, copy=config.copy)
+    written = write_coco(source, config.out, copy=config.copy)
     counts = f"{written.num_images} images, {written.num_annotations} boxes of {len(written.classes)} classes"
     if written.num_masks:
         counts += f", {written.num_masks} with masks,"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from fastitpn.data.images.folders import labelled_split
+from fastitpn.data.classification.labelled import labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.pretrain.config import PretrainConfig
