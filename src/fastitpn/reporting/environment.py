@@ -11,7 +11,7 @@ import torch
 import fastitpn
 from fastitpn.reporting.values import format_duration
 
-_PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+_PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
 
 
 def describe_environment(

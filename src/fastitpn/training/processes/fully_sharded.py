@@ -16,21 +16,21 @@ from fastitpn.models.layers.blocks import AttentionBlock
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
-    from lightning.fabric.strategies import Strategy
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import Strategy
     from torch.distributed.device_mesh import DeviceMesh
 
 
 def sharded_strategy(processes: int) -> "Strategy":
     """Fabric's strategy that shards a task over all processes of a run."""
-    from lightning.fabric.strategies import ModelParallelStrategy
+    from lightning_fabric.strategies import ModelParallelStrategy
 
     return ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1)
 
 
 def shards(fabric: "Fabric") -> bool:
     """Whether a run has this strategy."""
-    from lightning.fabric.strategies import ModelParallelStrategy
+    from lightning_fabric.strategies import ModelParallelStrategy
 
     return isinstance(fabric.strategy, ModelParallelStrategy)
 
