@@ -26,7 +26,7 @@ from fastitpn.training.metric import Metric
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 ConfigT = TypeVar("ConfigT", bound=FinetuneConfig)
 ImagesT = TypeVar("ImagesT", bound=Sized)

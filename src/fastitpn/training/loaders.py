@@ -13,7 +13,7 @@ from fastitpn.training.config import TrainingConfig
 from fastitpn.training.sampler import StepSampler
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 CACHE_MIB = 1024
 """Memory for decoded images, shared out among the processes that load them."""

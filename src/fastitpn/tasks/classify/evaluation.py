@@ -22,7 +22,7 @@ from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.loading import worker_errors
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 EXAMPLES, MISTAKES = 18, 24
 """Pictures of predictions and of the worst mistakes in a report."""

@@ -31,7 +31,7 @@ from fastitpn.training.metric import Metric
 from fastitpn.training.setup import start_from
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 TrainedClassifier = Trained[FastITPN, ClassifierDescription]
 

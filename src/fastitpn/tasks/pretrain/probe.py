@@ -14,7 +14,7 @@ from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.metric import PERCENT, Metric
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 KNN = Metric(name="knn_top1", title="Nearest-neighbour accuracy", unit=PERCENT)
 

@@ -38,7 +38,7 @@ from fastitpn.training.loaders import cache_mib
 from fastitpn.training.metric import Metric
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 _DECIDED_HERE = ("pyramid", "fc_norm")
 """Arguments of the weights' model that play no part: the network has a pyramid, and no classifier."""
