@@ -11,7 +11,7 @@ import fastitpn
 
 
 def describe_machine(device: str = "cpu") -> dict[str, str]:
-    """Facts to store beside a result."""
+    """Facts to store beside a result; of the GPU too unless the device is the CPU."""
     facts = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
@@ -21,7 +21,7 @@ def describe_machine(device: str = "cpu") -> dict[str, str]:
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
     }
-    if device == "cuda":
+    if device != "cpu" and torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
     return facts
 
