@@ -128,5 +128,5 @@ def unknown_arms(text: str | None, arms: Iterable[str]) -> list[str]:
 def _shown(value: Any) -> str:
     """As typed, but of an absolute path only its end: the rest is the place of one machine."""
     if isinstance(value, Path) and value.is_absolute():
-        return "/".join(value.parts[-4:])
-    return show(value)
+        return "/".join(value.parts[1:][-4:])
+    return f"{value:g}" if isinstance(value, float) else show(value)
