@@ -11,13 +11,14 @@ import dataclasses
 from typing import Literal
 
 from benchmarks.harness.environment import describe_machine
-from benchmarks.harness.options import Count, Positive, SpeedOptions, command_of, start
+from benchmarks.harness.options import SpeedOptions, command_of, start
 from benchmarks.harness.results import write_json
 from fastitpn.benchmarking.candidates import Candidate, accelerations_of
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.measure import Budget, measure_case
 from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.result import Benchmark, Case
+from fastitpn.config.types import Count, Positive
 from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.reporting.tables import print_table
 

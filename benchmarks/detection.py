@@ -24,10 +24,11 @@ from typing import Any, Literal
 
 import fastitpn
 from benchmarks.harness.arms import ArmOptions, arm_keys, pace_of
-from benchmarks.harness.options import Count, ImagePx, Positive, start
+from benchmarks.harness.options import start
 from benchmarks.harness.results import Results, Row, once
 from benchmarks.harness.starts import pretrained
 from benchmarks.harness.summary import by_arm, each_over_seeds, over_seeds, paired_differences, pairs_of_arms
+from fastitpn.config.types import Count, ImagePx, Positive
 from fastitpn.data.scenes import build_scenes
 from fastitpn.files import write_text
 

@@ -13,12 +13,13 @@ from typing import Literal
 import torch
 
 import fastitpn
-from benchmarks.harness.options import Count, start
 from benchmarks.harness.options import Options as AnyOptions
+from benchmarks.harness.options import start
 from benchmarks.harness.results import Results, Row
 from benchmarks.harness.rounds import take_turns
 from benchmarks.harness.summary import median_ms, speed_up
 from benchmarks.reference import SIZES, ReferenceClassifier, rule_weights
+from fastitpn.config.types import Count
 from fastitpn.models.layers import linear
 from fastitpn.models.weights.official_names import from_official_names
 

@@ -6,8 +6,8 @@ A step is forward, negative cosine on hidden patches, backward and AdamW, in fp3
 targets (a teacher costs both the same). Arms take turns, round after round; a figure is the median over rounds of the
 ratio within a round. `checkpointed` is ours with gradient checkpointing. Losses of the first step must agree to 1e-4.
 
-Memory is measured in a process for each arm. Weights, gradients and AdamW's moments are the same in all arms (16 bytes a
-parameter), so the ratio depends on the batch.
+Memory is measured in a process for each arm. Weights, gradients and AdamW's moments are the same in all arms (16 bytes
+a parameter), so the ratio depends on the batch.
 """
 
 import copy
@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.harness.memory import peak_mib
-from benchmarks.harness.options import Count, SpeedOptions, start
+from benchmarks.harness.options import SpeedOptions, start
 from benchmarks.harness.results import Results, Row
 from benchmarks.harness.rounds import take_turns
 from benchmarks.harness.summary import speed_up
 from benchmarks.reference import SIZES, ReferencePretraining, rule_weights
+from fastitpn.config.types import Count
 from fastitpn.models.weights.official_names import from_official_names
 from fastitpn.pretraining.model import PretrainingModel, create_pretraining_model
 

@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness.options import Count, ImagePx, SpeedOptions, start
+from benchmarks.harness.options import SpeedOptions, start
 from benchmarks.harness.results import Results
 from benchmarks.harness.rounds import take_turns
 from benchmarks.harness.summary import median_ms, speed_up
+from fastitpn.config.types import Count, ImagePx
 from fastitpn.pretraining.objective import cosine_similarity
 from fastitpn.training.memory import keep_freed_memory
 

@@ -4,9 +4,9 @@
 
 Scenes with index masks: background and 6 classes, 128 to 192 px, up to six objects each (`fastitpn.data.scenes`); no
 glyph and no photograph of a validation scene is in any other. `weights` is a pre-training of the same seed, so that it
-has not seen them either; without it `fastitpn_nano` is pre-trained first (`benchmarks.harness.starts`). Every arm trains
-over the same images in the same order. The figures are those of the last step, not of the best: nothing is chosen on
-the images that are validated on.
+has not seen them either; without it `fastitpn_nano` is pre-trained first (`benchmarks.harness.starts`). Every arm
+trains over the same images in the same order. The figures are those of the last step, not of the best: nothing is
+chosen on the images that are validated on.
 
 Every trained arm is also run with each acceleration, whichever it was trained with: mean IoU over the same scenes, and
 images per second of one forward pass in which the accelerations take turns.
@@ -25,11 +25,12 @@ import torch
 
 import fastitpn
 from benchmarks.harness.arms import ArmOptions, arm_keys, pace_of
-from benchmarks.harness.options import Count, ImagePx, Positive, start
+from benchmarks.harness.options import start
 from benchmarks.harness.results import Results, Row, once
 from benchmarks.harness.rounds import take_turns
 from benchmarks.harness.starts import pretrained
 from benchmarks.harness.summary import by_arm, over_seeds, paired_differences, pairs_of_arms, speed_up
+from fastitpn.config.types import Count, ImagePx, Positive
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.tasks.segment.trained import load_segmenter

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.options import Count, ImagePx, Positive, TrainingOptions
+from benchmarks.harness.options import TrainingOptions
 from benchmarks.harness.starts import machine_keys, without_pyramid
 from fastitpn import Run
+from fastitpn.config.types import Count, ImagePx, Positive
 
 EVALUATIONS = 4
 """In a training."""
@@ -34,24 +35,14 @@ class ArmOptions(TrainingOptions):
 def arm_keys(
     options: ArmOptions, arm: str, seed: int, weights: Path, own: dict[str, Any], *, times: int = 1
 ) -> dict[str, Any]:
-    """Keys of an arm's fine-tuning.
+    """Keys of an arm's fine-tuning: those that all have, then its `own`; it may train `times` as long as the others.
 
-    Args:
-        options: Of the benchmark.
-        arm: Its name.
-        seed: Of the comparison.
-        weights: The pre-training of the seed; an arm with `weights_strict` false has a fresh pyramid.
-        own: Keys of this arm alone.
-        times: As many epochs as the others.
+    It starts from `weights`, but with `weights_strict` false from a fresh pyramid, and with `scratch` from nothing.
     """
     epochs = options.epochs * times
     folder = options.work / str(seed)
-    if own.get("scratch"):
-        begin: dict[str, Any] = {}
-    elif own.get("weights_strict", True):
-        begin = {"weights": weights}
-    else:
-        begin = {"weights": without_pyramid(weights, folder / "trunk.pt")}
+    if not own.get("weights_strict", True):
+        weights = without_pyramid(weights, folder / "trunk.pt")
     return {
         "out": folder / arm,
         "model": "fastitpn_nano",
@@ -64,7 +55,7 @@ def arm_keys(
         "checkpoint_every": 100,
         "seed": seed,
         **machine_keys(options),
-        **begin,
+        **({} if own.get("scratch") else {"weights": weights}),
         **own,
     }
 

@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import re
 from pathlib import Path
 
 import timm
@@ -27,11 +28,9 @@ def describe_machine(device: str = "cpu") -> dict[str, str]:
 
 
 def _processor() -> str:
+    """Its model, and the widest vectors that it has (Linux)."""
     info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    lines = info.read_text().splitlines()
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    vector = next((level for level in ("avx512f", "avx2") if level in flags), "")
-    return f"{name} ({vector})" if vector else name
+    text = info.read_text() if info.exists() else ""
+    name = re.search(r"^model name\s*: (.+)", text, re.M)
+    vector = re.search(r"\bavx512f\b", text) or re.search(r"\bavx2\b", text)
+    return (name[1] if name else platform.processor()) + (f" ({vector[0]})" if vector else "")

@@ -11,14 +11,9 @@ import torch
 
 
 def peak_mib(run: Callable[..., object], *arguments: Any, device: str) -> float:
-    """Peak of `run(*arguments)` in MiB, with all that it builds.
+    """Peak in MiB of a function of a module, with all that it builds.
 
-    On a GPU it is what torch allocated at most; on a CPU the peak resident set less what the process had before (Linux).
-
-    Args:
-        run: A function of a module.
-        *arguments: Plain values.
-        device: Where it computes.
+    On a GPU it is what torch allocated at most, on a CPU the peak resident set less what was there before (Linux).
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_peak_of_this_process, run, arguments, device).result()

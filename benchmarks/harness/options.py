@@ -11,13 +11,14 @@ from pydantic import Field
 from rich.console import Console
 
 from fastitpn.config import Config, explain, fields_of, parse
-from fastitpn.config.runs import Count, DeviceConfig, ImagePx, Positive  # noqa: F401  (types of options)
+from fastitpn.config.types import Count, Seed
 from fastitpn.config.values import show
-from fastitpn.errors import FastITPNError, InputError
-from fastitpn.nearest import nearest_name
+from fastitpn.console import printing
+from fastitpn.errors import FastITPNError
+from fastitpn.training.config import DeviceConfig
 
 OptionsType = TypeVar("OptionsType", bound="Options")
-Seeds = tuple[Annotated[int, Field(ge=0)], ...]
+Seeds = tuple[Seed, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,39 +58,26 @@ class TrainingOptions(DeviceConfig, Options):
 def start(
     options_class: type[OptionsType], run: Callable[[OptionsType], object], words: Sequence[str] | None = None
 ) -> None:
-    """Reads the words of the command and runs the benchmark.
-
-    Args:
-        options_class: What the words may be.
-        run: The benchmark.
-        words: `key=value` each, or `--help`; those of the process if None.
+    """Reads the words of the command (those of the process if None), and runs the benchmark or prints its help.
 
     Raises:
-        SystemExit: Something was wrong that the user can mend; the message is printed, the code is 2.
+        SystemExit: Something was wrong that the user can mend, with its message printed and its code.
     """
     words = sys.argv[1:] if words is None else words
-    help_words = f"python -m {script_of(options_class)} --help"
+    if {"--help", "-h"} & set(words):
+        console = Console(highlight=False)
+        console.width = console.width if console.is_terminal else 120
+        console.print(sys.modules[options_class.__module__].__doc__, explain(options_class), markup=False)
+        return
     try:
-        if {"--help", "-h"} & set(words):
-            print_help(options_class)
-        else:
-            try:
-                options = parse(options_class, words)
-            except InputError as error:
-                raise InputError(error.what, fix=f"{help_words} lists every option") from error
+        options = parse(options_class, words)
+        with printing():
             run(options)
     except FastITPNError as error:
         print(error, file=sys.stderr)
+        if getattr(error, "fix", None) is None:
+            print(f"  fix:      python -m {script_of(options_class)} --help lists every option", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
-
-
-def print_help(options_class: type[Options]) -> None:
-    """What the script measures, and every option with its type, default and one sentence."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120
-    console.print(sys.modules[options_class.__module__].__doc__, markup=False)
-    console.print(explain(options_class))
 
 
 def script_of(options_class: type[Options]) -> str:
@@ -116,13 +104,12 @@ def split_arms(text: str | None, arms: Iterable[str]) -> list[str]:
 
 def unknown_arms(text: str | None, arms: Iterable[str]) -> list[str]:
     """A sentence for each name in `arms=` that is none of the arms."""
-    arms = list(arms)
-    sentences = []
-    for name in split_arms(text, arms):
-        if name not in arms:
-            near = nearest_name(name, arms)
-            sentences.append(f"arms: there is no arm {name!r}" + (f"; did you mean {near!r}?" if near else ""))
-    return sentences
+    known = list(arms)
+    return [
+        f"arms: expected some of {'; '.join(known)}, got {name!r}"
+        for name in split_arms(text, known)
+        if name not in known
+    ]
 
 
 def _shown(value: Any) -> str:

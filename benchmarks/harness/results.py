@@ -20,14 +20,10 @@ class Results:
 
     Args:
         options: Of the benchmark.
-        describe: What the file says beside its rows, of all rows: `scale`, `summary` and the like.
-        identity: Keys that tell rows apart. Rows with them are kept from one command to the next. Without, as where a
-            speed is a ratio within one run, all rows are measured again.
+        describe: From all rows to what the file says beside them: `scale`, `summary` and the like.
+        identity: Keys that tell rows apart: those of the file are kept. Without keys, as where a speed is a ratio
+            within one run, all rows are measured again.
         device: What they are measured on.
-
-    Attributes:
-        rows: Those of the file, then those that were added.
-        stored: All that was in the file.
 
     Raises:
         InputError: The rows of the file were measured with other options.
@@ -75,12 +71,7 @@ class Results:
 
 
 def read_results(path: Path, options_class: type[Options], command: str | None = None) -> dict[str, Any]:
-    """A file of results.
-
-    Args:
-        path: Of the file.
-        options_class: Options of the script that wrote it.
-        command: What has to have been typed, as `command_of` says it; any if None.
+    """A file of results, whose command has to be `command`, if that is given.
 
     Raises:
         InputError: It has rows of another benchmark or of other options.
@@ -105,14 +96,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def once(path: Path, options: Options, measure: Callable[[], Row], **expected: Any) -> Row:
-    """The row in a file of the work folder, which has to fit; else it is measured and written there.
-
-    Args:
-        path: Of the file.
-        options: Those that it must have been measured with.
-        measure: Makes the row.
-        **expected: What else must be in the row.
-    """
+    """The row in a file, if it was measured with these options and has what is expected; else it is made anew."""
     command = command_of(options)
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))

@@ -7,14 +7,9 @@ import torch
 
 
 def take_turns(arms: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[str, list[float]]:
-    """Seconds of every arm, round by round.
+    """Seconds of every arm, round by round; one more round comes first, to warm up, and is not counted.
 
     On a CPU and with one thread it is processor time, to which other work on the machine does not count.
-
-    Args:
-        arms: What to run, by name.
-        rounds: How many; one more comes first, to warm up, and is not counted.
-        device: Where they compute.
     """
     times: dict[str, list[float]] = {name: [] for name in arms}
     clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter

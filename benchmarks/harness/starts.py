@@ -7,9 +7,9 @@ import torch
 
 import fastitpn
 from benchmarks.harness.options import TrainingOptions
-from fastitpn.commands.demo import TEACHER, teacher_file
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.weights.file import read_weights
+from fastitpn.tasks.demonstration import TEACHER, teacher_file
 
 UNLABELLED, SCENE_PX = 3000, (128, 160)
 PX, TEACHER_PX = 128, 512
@@ -27,12 +27,9 @@ def without_pyramid(weights: Path, file: Path) -> Path:
 
 
 def pretrained(seed: int, options: TrainingOptions, weights: Path | None = None) -> Path:
-    """The pre-training of a seed: as given, else `STEPS` of the published objective at `PX`; about 25 CPU minutes.
+    """The pre-training of a seed: `weights` with its `{seed}`, else `STEPS` of the published objective at `PX`.
 
-    Args:
-        seed: It stands for `{seed}` in `weights`.
-        options: Of the benchmark.
-        weights: A run folder, if there is one.
+    The latter takes about 25 CPU minutes.
     """
     if weights is not None:
         return Path(str(weights).replace("{seed}", str(seed)))
@@ -71,11 +68,7 @@ def machine_keys(options: TrainingOptions) -> dict[str, Any]:
 def store_features(
     data: Path, out: Path, options: TrainingOptions, *, px: int = TEACHER_PX, dims: int = TEACHER_DIMS
 ) -> str:
-    """Lets the demo's teacher, an ImageNet CNN, look at all images once.
-
-    Returns:
-        Its name for `teacher=`.
-    """
+    """Lets the demo's teacher, an ImageNet CNN, look at all images once; its name for `teacher=`."""
     teacher = {"name": f"timm:{TEACHER}", "weights": teacher_file(), "px": px}
     machine = {"device": options.device, "precision": options.precision}
     return f"features:{fastitpn.cache_features(data=data, teacher=teacher, dims=dims, out=out, **machine)}"

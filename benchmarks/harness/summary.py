@@ -37,12 +37,7 @@ def by_arm(rows: Iterable[Row]) -> dict[str, dict[int, Row]]:
 def pairs_of_arms(
     rows: Iterable[Row], compared: Mapping[str, tuple[str, str]]
 ) -> dict[str, dict[int, tuple[Row, Row]]]:
-    """Rows of two arms with the same seed, by title and seed; titles that no seed has are left out.
-
-    Args:
-        rows: Each with an arm and a seed.
-        compared: The two arms, by title.
-    """
+    """Rows of two arms with the same seed, by title and seed; titles that no seed has are left out."""
     arms = by_arm(rows)
     pairs = {
         title: {
@@ -59,13 +54,7 @@ def paired_differences(values: Mapping[Key, float], others: Mapping[Key, float])
 
 
 def speed_up(plain: Sequence[float], times: Sequence[float], digits: int = 3) -> tuple[float, list[float]]:
-    """Median and range, over rounds, of the ratio within a round.
-
-    Args:
-        plain: Seconds of what is compared with, round by round.
-        times: Seconds in the same rounds.
-        digits: To round to.
-    """
+    """Median and range, over rounds, of the ratio within a round: seconds of the plain arm over those of another."""
     ratios = [before / after for before, after in zip(plain, times, strict=True)]
     return round(statistics.median(ratios), digits), [round(min(ratios), digits), round(max(ratios), digits)]
 

@@ -3,10 +3,13 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import segmentation
+import fastitpn
+from benchmarks import demo, segmentation
+from benchmarks.harness.options import start
 from benchmarks.harness.results import Results, once, read_results
 from fastitpn.config import parse
 from fastitpn.errors import InputError
@@ -83,3 +86,18 @@ def test_a_row_is_measured_once(tmp_path: Path) -> None:
     assert once(path, options("epochs=2", "seeds=3"), measure, value=1) == {"value": 1}
     assert once(path, options("epochs=2"), measure, value=0) == {"value": 2}
     assert once(path, options("epochs=3"), measure) == {"value": 3}
+
+
+def test_a_seed_of_the_demo_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"finetuned": 40.0, "scratch": 22.5, "scratch-3x": 30.25}
+    seeds: list[int] = []
+    monkeypatch.setattr(fastitpn, "demo", lambda *, out, seed: seeds.append(seed))
+    monkeypatch.setattr(
+        fastitpn, "Run", lambda folder: SimpleNamespace(metrics={"top1": figures[folder.name] + int(folder.parts[-2])})
+    )
+    for words in (["seeds=0"], ["seeds=0,2"]):
+        start(demo.Options, demo.run, [*words, f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'demo.json'}"])
+    assert seeds == [0, 2]
+    summary = json.loads((tmp_path / "demo.json").read_text())["summary"]
+    assert summary["pre-trained"] == {"mean": 41.0, "spread": [40.0, 42.0]}
+    assert summary["gain over from scratch"] == {"mean": 17.5, "spread": [17.5, 17.5]}
