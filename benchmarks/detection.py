@@ -39,7 +39,7 @@ FIGURES = ("box_ap", "box_ap50", "box_ap75", "mask_ap", "mask_ap50", "mask_ap75"
 PRETRAINED, SCRATCH, FRESH, BALANCED, DINO = "pre-trained", "scratch", "fresh-pyramid", "balanced", "dino"
 PRETRAINED_2X, SCRATCH_2X = "pre-trained-2x", "scratch-2x"
 PRETRAINED_224, BALANCED_224 = "pre-trained-224", "balanced-224"
-_RCNN: dict[str, Any] = {"regions": REGIONS}
+_RCNN: dict[str, Any] = {"detector": {"name": "mask_rcnn", "regions": REGIONS}}
 ARMS: dict[str, dict[str, Any]] = {
     PRETRAINED: _RCNN,
     SCRATCH: _RCNN | {"scratch": True},
@@ -49,7 +49,7 @@ ARMS: dict[str, dict[str, Any]] = {
     SCRATCH_2X: _RCNN | {"scratch": True},
     PRETRAINED_224: _RCNN | {"px": 224},
     BALANCED_224: _RCNN | {"px": 224, "acceleration": "balanced"},
-    DINO: {"detector": "dino", "queries": 100, "layers": 3, "clip_grad": 0.1, "lr": 3e-4, "epochs": 6},
+    DINO: {"detector": {"name": "dino", "queries": 100, "layers": 3}, "clip_grad": 0.1, "lr": 3e-4, "epochs": 6},
 }
 TIMES = {PRETRAINED_2X: 2, SCRATCH_2X: 2}
 """So many times the epochs of the others."""

@@ -9,6 +9,7 @@ within a round. Memory is measured in a process for each acceleration; weights a
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from benchmarks.harness.results import Results, Row
 from benchmarks.harness.rounds import take_turns
 from benchmarks.harness.summary import median_ms, speed_up
 from fastitpn.tasks.detect.heads.base import Detector
+from fastitpn.tasks.detect.heads.registry import DETECTORS
 from fastitpn.tasks.detect.model import create_detector
 
 HEIGHT, WIDTH = 800, 1333
@@ -33,7 +35,7 @@ class Options(SpeedOptions):
 
     sizes: tuple[str, ...] = ("base",)
     """Sizes of the trunk."""
-    detector: str = "mask_rcnn"
+    detector: Literal[*DETECTORS] = "mask_rcnn"
     """Detector on the pyramid."""
 
 

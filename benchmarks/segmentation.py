@@ -33,7 +33,7 @@ from benchmarks.harness.summary import by_arm, over_seeds, paired_differences, p
 from fastitpn.config.types import Count, ImagePx, Positive
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.acceleration.settings import PRESETS
-from fastitpn.tasks.segment.trained import load_segmenter
+from fastitpn.tasks.loading import load_trained
 
 BATCH, TIMED_BATCH, ROUNDS = 16, 8, 40
 CLASSES, SCENE_PX = 6, (128, 192)
@@ -58,7 +58,7 @@ GAINS = {
     "balanced over plain": (BALANCED, PRETRAINED),
     "fast over plain": (FAST, PRETRAINED),
 }
-HEADS: dict[str, dict[str, Any]] = {"linear": {}, "upernet": {"head_width": 64, "auxiliary_weight": 0.0}}
+HEADS = {"linear": {"name": "linear"}, "upernet": {"name": "upernet", "width": 64, "auxiliary_weight": 0.0}}
 IDENTITY = ("arm", "seed")
 
 
@@ -82,10 +82,9 @@ def keys_of(arm: str, seed: int, data: Path, weights: Path, options: Options) ->
     """What an arm trains: all is equal but `ARMS`, the steps of `scratch-3x`, and where the weights come from."""
     return {
         "data": data,
-        "head": options.head,
+        "head": HEADS[options.head],
         "batch": BATCH,
         "layer_decay": 0.9,
-        **HEADS[options.head],
         **arm_keys(options, arm, seed, weights, ARMS[arm], times=LONGER_BY if arm == LONGER else 1),
     }
 
@@ -99,12 +98,12 @@ def measure(arm: str, seed: int, keys: Mapping[str, Any]) -> Row:
         "seed": seed,
         **{name: round(last[name], 2) for name in FIGURES},
         **pace_of(run, BATCH),
-        "with": with_each_acceleration(run, keys["data"], keys["device"]),
+        "with": with_each_acceleration(run, keys["data"], keys["px"], keys["device"]),
     }
 
 
 @torch.inference_mode()
-def with_each_acceleration(run: fastitpn.Run, data: Path, device: str) -> dict[str, dict[str, float]]:
+def with_each_acceleration(run: fastitpn.Run, data: Path, px: int, device: str) -> dict[str, dict[str, float]]:
     """Mean IoU of the last step's weights and images per second, by name of acceleration."""
     last = run.directory / "checkpoints" / "last.ckpt"
     place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -115,10 +114,9 @@ def with_each_acceleration(run: fastitpn.Run, data: Path, device: str) -> dict[s
             last, data, acceleration=name, device=device, workers=0, out=run.directory / "with" / name
         )
         figures[name] = {"miou": round(evaluation.metrics["miou"], 2)}
-        segmenter = load_segmenter(last, name)
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randn(TIMED_BATCH, 3, segmenter.px, segmenter.px, generator=generator).to(place)
-        passes[name] = partial(segmenter.model.eval().to(place).log_probabilities, images)
+        network = load_trained(last, name).model.eval().to(place)
+        images = torch.randn(TIMED_BATCH, 3, px, px, generator=torch.Generator().manual_seed(0))
+        passes[name] = partial(network.log_probabilities, images.to(place))
     times = take_turns(passes, ROUNDS, place)
     for name, seconds in times.items():
         figures[name] |= {
