@@ -32,17 +32,11 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 import fastitpn
-<<<<<<< HEAD
-from benchmarks.machine import describe_machine
-from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.data.classification.labelled import labelled
-=======
 from benchmarks.harness.options import Options as AnyOptions
 from benchmarks.harness.options import Seeds, split_arms, start, unknown_arms
 from benchmarks.harness.results import Results, Row, once
 from benchmarks.harness.summary import mean_and_spread, paired_differences
-from fastitpn.data.images.folders import labelled
->>>>>>> benchmarks
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import build_scenes
 from fastitpn.files import replacing
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration

@@ -48,15 +48,7 @@ from benchmarks.harness.starts import (
     store_features,
     without_pyramid,
 )
-<<<<<<< HEAD
-from fastitpn.config import build
-from fastitpn.tasks.classify.config import ClassifyConfig
-from fastitpn.tasks.pretrain.config import PretrainConfig
-from fastitpn.tasks.segment.config import SegmentConfig
-from fastitpn.data.classification.labelled import labelled
-=======
 from benchmarks.harness.summary import mean_and_spread, paired_differences
->>>>>>> benchmarks
 from fastitpn.data.scenes import SceneSet, build_scenes
 
 SEGMENT_SCENES, PER_CLASS = (240, 600), (40, 160)

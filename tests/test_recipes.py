@@ -8,8 +8,8 @@ import pytest
 
 from fastitpn.cli.main import VERBS
 from fastitpn.config import Config, parse
-from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.segment.heads.upernet import UPerNetKeys
 
 ROOT = Path(__file__).parents[1]

@@ -74,6 +74,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         title: Heading of the report of a run.
         parts: What the weights of a checkpoint are those of, for messages.
         takes: Options of its predictor that the app has controls for: "top_k", "min_score".
+        all_metrics: Metrics of all forms of its networks, for pages about several runs.
         pictured: Whether a prediction is drawn into the image, see `Result.picture`.
         description: The typed content of a checkpoint.
     """
@@ -84,6 +85,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     parts: ClassVar[str] = "the model that is stored beside them"
     takes: ClassVar[frozenset[str]] = frozenset()
     pictured: ClassVar[bool] = False
+    all_metrics: ClassVar[tuple[Metric, ...]] = ()
     description: type[AboutT]
 
     # Training

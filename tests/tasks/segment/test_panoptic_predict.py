@@ -8,9 +8,9 @@ from PIL import Image
 
 import fastitpn
 from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.data.segmentation.panoptic_codes import ids_of_codes
+from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.errors import InputError
 from fastitpn.tasks.segment import panoptic
 from fastitpn.tasks.segment.heads.mask2former_network import Mask2FormerHead

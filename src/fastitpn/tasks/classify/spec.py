@@ -44,6 +44,7 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     title = "Classification"
     parts = "create_model with the name and the arguments that are stored beside them"
     takes = frozenset({"top_k"})
+    all_metrics = METRICS
     description = ClassifierDescription
 
     def open_data(self, config: ClassifyConfig) -> Split[LabelledImages]:

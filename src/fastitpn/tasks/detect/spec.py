@@ -57,6 +57,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     parts = "the model and the detector that are stored beside them"
     takes = frozenset({"min_score"})
     pictured = True
+    all_metrics = metrics_of(masks=True)
     description = DetectorDescription
 
     def open_data(self, config: DetectConfig) -> Split[DetectionImages]:

@@ -27,6 +27,7 @@ from fastitpn.tasks.segment.export import SegmentExport
 from fastitpn.tasks.segment.heads.registry import HEADS
 from fastitpn.tasks.segment.loaders import masked_loader
 from fastitpn.tasks.segment.measures import measure_of
+from fastitpn.tasks.segment.metrics import PANOPTIC, SEMANTIC
 from fastitpn.tasks.segment.model import Segmenter, create_segmenter
 from fastitpn.tasks.segment.prediction import PanopticPrediction, SegmentPrediction
 from fastitpn.tasks.segment.predictor import SegmentPredictor
@@ -52,6 +53,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     title = "Segmentation"
     parts = "the model and the head that are stored beside them"
     pictured = True
+    all_metrics = (*SEMANTIC, *PANOPTIC)
     description = SegmenterDescription
 
     def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
