@@ -31,14 +31,15 @@ def doctor(data: str | os.PathLike[str], **keys: Any) -> "Diagnosis":
     Raises:
         InputError: A key or the data is wrong, so that it cannot be checked.
     """
-    from fastitpn.diagnosis.doctor import run_doctor
+    from fastitpn.tasks.diagnosing import run_doctor
 
     return run_doctor(build(DoctorConfig, {"data": data, **keys}))
 
 
 def run(config: DoctorConfig) -> "Diagnosis":
     """Check a data set; on the command line problems end with exit code 1."""
-    from fastitpn.diagnosis.doctor import run_doctor, stop_at_problems
+    from fastitpn.diagnosis.doctor import stop_at_problems
+    from fastitpn.tasks.diagnosing import run_doctor
 
     diagnosis = run_doctor(config)
     stop_at_problems(diagnosis)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class DoctorConfig(Config):
     task=segment their masks), COCO panoptic annotations, Pascal VOC or YOLO."""
     val: Path | None = None
     """Data to validate on, of the same form; none takes a part of data, if it has one."""
-    task: Literal["pretrain", "classify", "segment", "detect"] | None = None
+    task: str | None = None
     """What the data is for; none tells it from the data."""
     images: Path | None = None
     """With masks: folder of the images inside data. With COCO annotations: folder of the images. None finds it."""

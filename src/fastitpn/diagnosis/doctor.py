@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from fastitpn.console import say
 from fastitpn.diagnosis.config import DoctorConfig
-from fastitpn.diagnosis.dataset import open_dataset
 from fastitpn.diagnosis.duplicates import find_duplicates
 from fastitpn.diagnosis.findings import DataSet, Finding
 from fastitpn.diagnosis.page import write_page
@@ -18,7 +17,7 @@ from fastitpn.files import write_text
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import printable
-from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.runs.output import make_folder
 
 FINDINGS, REPORT = "findings.jsonl", "report.html"
 _NAMED = 10
@@ -53,15 +52,17 @@ class Diagnosis:
         return not self.problems
 
 
-def run_doctor(config: DoctorConfig) -> Diagnosis:
-    """Check a data set, print what is wrong, and write `findings.jsonl` and `report.html` to `out`.
+def check_dataset(config: DoctorConfig, data: DataSet) -> Diagnosis:
+    """Look at the images of a data set, say what is wrong, and write `findings.jsonl` and `report.html` to `out`.
+
+    Args:
+        config: Keys of the command.
+        data: What the data set holds.
 
     Raises:
-        InputError: There is no data, or it cannot be told what it is, or `out` is the directory of a run.
+        InputError: The folder `out` cannot be made.
     """
-    check_no_run(config.out, "doctor")
     started = time.perf_counter()
-    data = open_dataset(config)
     looks, odd = look_at(data.entries)
     named = {file for finding in data.findings for file in finding.files}
     odd = [finding for finding in odd if finding.kind != UNREADABLE or named.isdisjoint(finding.files)]

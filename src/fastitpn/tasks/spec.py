@@ -75,6 +75,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         parts: What the weights of a checkpoint are those of, for messages.
         takes: Options of its predictor that the app has controls for: "top_k", "min_score".
         all_metrics: Metrics of all forms of its networks, for pages about several runs.
+        particularity: Whose `diagnose` is asked first whether data is its own: the highest.
         pictured: Whether a prediction is drawn into the image, see `Result.picture`.
         description: The typed content of a checkpoint.
     """
@@ -86,6 +87,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     takes: ClassVar[frozenset[str]] = frozenset()
     pictured: ClassVar[bool] = False
     all_metrics: ClassVar[tuple[Metric, ...]] = ()
+    particularity: ClassVar[int] = 3
     description: type[AboutT]
 
     # Training

@@ -12,11 +12,14 @@ from fastitpn.data.classification.datasets import ClassifyDataset
 from fastitpn.data.classification.labelled import LabelledImages, labelled, labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.diagnosis.findings import DataSet
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
 from fastitpn.tasks.classify.description import ClassifierDescription
+from fastitpn.tasks.classify.diagnosis import diagnose
 from fastitpn.tasks.classify.evaluation import ClassifyEvaluation, evaluate_classifier
 from fastitpn.tasks.classify.export import ClassifyExport
 from fastitpn.tasks.classify.metrics import METRICS
@@ -44,6 +47,7 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     title = "Classification"
     parts = "create_model with the name and the arguments that are stored beside them"
     takes = frozenset({"top_k"})
+    particularity = 0
     all_metrics = METRICS
     description = ClassifierDescription
 
@@ -161,6 +165,10 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
         """Logits."""
         about = trained.about
         return ClassifyExport.of(trained.model, mean=about.mean, std=about.std, classes=about.classes)
+
+    def diagnose(self, config: DoctorConfig) -> DataSet | None:
+        """What `fastitpn doctor` finds in data of this task."""
+        return diagnose(config)
 
 
 SPEC = Classify()

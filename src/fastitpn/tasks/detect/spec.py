@@ -13,6 +13,8 @@ from fastitpn.data.detection.datasets import DetectDataset, collate_detect
 from fastitpn.data.detection.images import detection_images, detection_split, left_out_of
 from fastitpn.data.detection.problems import describe_left_out
 from fastitpn.data.detection.transforms import DetectTrain
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.diagnosis.findings import DataSet
 from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.detect.config import (
     MIN_SCORE,
@@ -22,6 +24,7 @@ from fastitpn.tasks.detect.config import (
     DetectPredictConfig,
 )
 from fastitpn.tasks.detect.description import DetectorDescription
+from fastitpn.tasks.detect.diagnosis import diagnose
 from fastitpn.tasks.detect.evaluation import DetectEvaluation, detection_loader, evaluate_detector
 from fastitpn.tasks.detect.export import DetectExport
 from fastitpn.tasks.detect.heads.base import Detector
@@ -57,6 +60,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     parts = "the model and the detector that are stored beside them"
     takes = frozenset({"min_score"})
     pictured = True
+    particularity = 1
     all_metrics = metrics_of(masks=True)
     description = DetectorDescription
 
@@ -204,6 +208,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     def exportable(self, trained: TrainedDetector) -> DetectExport:
         """The whole detector."""
         return DetectExport(trained)
+
+    def diagnose(self, config: DoctorConfig) -> DataSet | None:
+        """What `fastitpn doctor` finds in data of this task."""
+        return diagnose(config)
 
 
 def folder_of_images(images: Path | None, data: Path) -> Path | None:

@@ -4,10 +4,13 @@ from typing import Any
 
 from torch import nn
 
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.diagnosis.findings import DataSet
 from fastitpn.models.backbone import FastITPN
 from fastitpn.pretraining.model import create_pretraining_model
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
+from fastitpn.tasks.pretrain.diagnosis import diagnose
 from fastitpn.tasks.pretrain.probe import KNN
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.metric import Metric
@@ -19,6 +22,7 @@ class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ign
     name = "pretrain"
     noun = "pre-trained model"
     title = "Pre-training"
+    particularity = -1
     all_metrics = (KNN,)
     description = PretrainDescription
 
@@ -34,6 +38,10 @@ class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ign
         """Trunk and pyramid."""
         backbone: FastITPN = model.backbone  # type: ignore[assignment]
         return backbone
+
+    def diagnose(self, config: DoctorConfig) -> DataSet | None:
+        """What `fastitpn doctor` finds in data of this task."""
+        return diagnose(config)
 
 
 SPEC = Pretrain()

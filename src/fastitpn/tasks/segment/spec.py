@@ -11,6 +11,8 @@ from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.datasets import SegmentDataset
 from fastitpn.data.segmentation.images import MaskedImages, MaskFolders, segmentation_images, segmentation_split
 from fastitpn.data.segmentation.transforms import SegmentationTrain
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.diagnosis.findings import DataSet
 from fastitpn.errors import InputError
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.segment.config import (
@@ -21,6 +23,7 @@ from fastitpn.tasks.segment.config import (
     TestTimeViewsConfig,
 )
 from fastitpn.tasks.segment.description import SegmenterDescription
+from fastitpn.tasks.segment.diagnosis import diagnose
 from fastitpn.tasks.segment.evaluating import TrainedSegmenter, evaluate_segmenter
 from fastitpn.tasks.segment.evaluation import MaskEvaluation
 from fastitpn.tasks.segment.export import SegmentExport
@@ -53,6 +56,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     title = "Segmentation"
     parts = "the model and the head that are stored beside them"
     pictured = True
+    particularity = 2
     all_metrics = (*SEMANTIC, *PANOPTIC)
     description = SegmenterDescription
 
@@ -177,6 +181,10 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> Segmenter:
         """The whole network."""
         return create_segmenter(model, part["head"], part["num_classes"])
+
+    def diagnose(self, config: DoctorConfig) -> DataSet | None:
+        """What `fastitpn doctor` finds in data of this task."""
+        return diagnose(config)
 
 
 def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:

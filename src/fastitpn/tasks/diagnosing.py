@@ -1,0 +1,40 @@
+"""`fastitpn doctor` for every task."""
+
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.diagnosis.doctor import Diagnosis, check_dataset
+from fastitpn.diagnosis.findings import DataSet
+from fastitpn.errors import InputError
+from fastitpn.runs.output import check_no_run
+from fastitpn.tasks.registry import TASKS
+
+
+def run_doctor(config: DoctorConfig) -> Diagnosis:
+    """Check a data set, print what is wrong, and write `findings.jsonl` and `report.html` to `out`.
+
+    Raises:
+        InputError: There is no data, or it cannot be told what it is, or `out` is the directory of a run.
+    """
+    check_no_run(config.out, "doctor")
+    return check_dataset(config, open_dataset(config))
+
+
+def open_dataset(config: DoctorConfig) -> DataSet:
+    """What a data set holds, told by the task that it is for, or by the most particular one that knows it.
+
+    Raises:
+        InputError: There is no data, or it is of another form than was asked for.
+    """
+    if not config.data.exists():
+        raise InputError(
+            "there is no such file or folder", where=config.data, expected="a data set", fix="check the path"
+        )
+    if config.task is not None and config.task not in TASKS:
+        raise TASKS.unknown(config.task, where="task")
+    specs = [TASKS.spec(name) for name in ([config.task] if config.task else TASKS)]
+    for spec in sorted(specs, key=lambda spec: -spec.particularity):
+        data: DataSet | None = spec.diagnose(config)
+        if data is not None:
+            return data
+    raise InputError(
+        "this is no data of that task", where=config.data, expected="data as for its training", fix="leave task out"
+    )
