@@ -14,13 +14,13 @@ from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.loaders import on_device, training_loader
 from fastitpn.training.loop import fit
 from fastitpn.training.processes.devices import build_fabric
-from fastitpn.training.processes.failure_propagation import ending_together
+from fastitpn.training.processes.failure_propagation import propagate_failures
 from fastitpn.training.setup import fit_settings, steps_between, total_steps
 
 logger = logging.getLogger(__name__)
 
 
-@ending_together
+@propagate_failures
 def run_finetune(config: FinetuneConfig) -> Run:
     """Fine-tune for a task, or continue an interrupted run of the same configuration.
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_runs import ENVIRONMENT
 
 from fastitpn.errors import OtherProcessError
-from fastitpn.training.processes.failure_propagation import ending_together
+from fastitpn.training.processes.failure_propagation import propagate_failures
 
 pytestmark = pytest.mark.slow
 
@@ -18,10 +18,10 @@ PROGRAM = """
     import torch
     from fastitpn.cli.failures import message_of
     from fastitpn.training.processes.devices import build_fabric
-    from fastitpn.training.processes.failure_propagation import ending_together
+    from fastitpn.training.processes.failure_propagation import propagate_failures
     from fastitpn.errors import FastITPNError, InputError
 
-    @ending_together
+    @propagate_failures
     def run(config):
         fabric = build_fabric("cpu", devices=2)
         fabric.all_reduce(torch.ones(1))
@@ -93,7 +93,7 @@ def test_one_that_is_killed_while_another_waits_for_ever(tmp_path):
 def test_a_single_process_is_left_alone():
     import types
 
-    @ending_together
+    @propagate_failures
     def fails(config):
         raise OSError("nccl: connection closed")
 

@@ -34,14 +34,14 @@ from fastitpn.tasks.pretrain.worker_targets import WithTargets, cores_left_by, r
 from fastitpn.training.loaders import cache_mib, training_loader
 from fastitpn.training.loop import fit
 from fastitpn.training.processes.devices import build_fabric
-from fastitpn.training.processes.failure_propagation import ending_together
+from fastitpn.training.processes.failure_propagation import propagate_failures
 from fastitpn.training.processes.fully_sharded import shards
 from fastitpn.training.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
 
 logger = logging.getLogger(__name__)
 
 
-@ending_together
+@propagate_failures
 def run_pretrain(config: PretrainConfig) -> Run:
     """Pre-train, or continue an interrupted run of the same configuration.
 

@@ -40,20 +40,20 @@ WITHOUT_A_WORD = (
 )
 
 
-def ending_together(run: Callable[[Config], Result]) -> Callable[[Config], Result]:
-    """Makes the processes of a run end together, if it has several."""
+def propagate_failures(run: Callable[[Config], Result]) -> Callable[[Config], Result]:
+    """Wraps a run, so that an error in one of its processes ends all of them."""
 
     @functools.wraps(run)
     def run_together(config: Config) -> Result:
         if config.devices * config.nodes == 1:
             return run(config)
-        with Fellows():
+        with FailurePropagation():
             return run(config)
 
     return run_together
 
 
-class Fellows:
+class FailurePropagation:
     """While entered, this process hears of a failure of the others, and they hear of its own.
 
     Raises:
@@ -65,7 +65,7 @@ class Fellows:
         self._left = threading.Event()
         self._heard: OtherProcessError | None = None
         self._children: list[subprocess.Popen[bytes]] = []
-        self._thread = threading.Thread(target=self._listen, daemon=True, name="fastitpn-fellows")
+        self._thread = threading.Thread(target=self._listen, daemon=True, name="fastitpn-failures")
 
     def __enter__(self) -> Self:
         self._thread.start()
