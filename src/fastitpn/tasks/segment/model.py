@@ -78,7 +78,7 @@ def feature_channels(backbone: FastITPN, features: str) -> tuple[int, ...]:
     dim = backbone.pyramid.dim
     if features == "pyramid":
         return (dim,) * 5
-    channels = tuple(dim + own for own in backbone.stage_dims)
+    channels = tuple(dim + trunk_dim for trunk_dim in backbone.stage_dims)
     return (*channels, channels[-1])
 
 

@@ -96,17 +96,17 @@ def _as_codes(
 ) -> tuple[Codes, list[Segment]]:
     """Masks of one kind of stuff become one segment; things are numbered, the largest first."""
     code_of = np.full(len(areas) + 1, IGNORE, dtype=np.int32)  # the last one is that of no mask, -1
-    found: dict[int, Segment] = {}
-    for query in sorted(range(len(areas)), key=lambda one: -areas[one]):
+    segments: dict[int, Segment] = {}
+    for query in sorted(range(len(areas)), key=lambda mask: -areas[mask]):
         if not areas[query]:
             continue
         label = labels[query]
-        code = thing_code(label, len(found) + 1) if counted[label] else label
-        before = found.get(code)
-        found[code] = Segment(
+        code = thing_code(label, len(segments) + 1) if counted[label] else label
+        before = segments.get(code)
+        segments[code] = Segment(
             code=code,
             score=max(scores[query], before.score if before else 0.0),
             area=areas[query] + (before.area if before else 0),
         )
         code_of[query] = code
-    return code_of[place.numpy()], sorted(found.values(), key=lambda one: -one.area)
+    return code_of[place.numpy()], sorted(segments.values(), key=lambda segment: -segment.area)

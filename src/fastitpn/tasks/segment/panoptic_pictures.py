@@ -24,11 +24,11 @@ def segment_overlay(image: Image.Image, codes: Codes, colors: Sequence[Color], *
         colors: One for each class.
         opacity: Of the colours, 0 to 1.
     """
-    found, places = np.unique(codes, return_inverse=True)
-    shades = segment_colors(found.tolist(), colors)
+    distinct, places = np.unique(codes, return_inverse=True)
+    shades = segment_colors(distinct.tolist(), colors)
     number_of: list[int] = []
     drawn: list[Color] = []
-    for code, shade in zip(found.tolist(), shades, strict=True):
+    for code, shade in zip(distinct.tolist(), shades, strict=True):
         if code & LABEL_BITS == IGNORE:
             number_of.append(IGNORE)
         else:

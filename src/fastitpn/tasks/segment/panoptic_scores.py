@@ -20,39 +20,39 @@ Matches = NDArray[np.float64]
 _SHIFT = 2**32
 
 
-def match_segments(found: Codes, true: Codes, num_classes: int) -> Matches:
+def match_segments(predicted: Codes, true: Codes, num_classes: int) -> Matches:
     """Of one image.
 
     Args:
-        found: Codes of the segments of all pixels, see `data.panoptic_codes`.
+        predicted: Codes of the segments of all pixels, see `data.panoptic_codes`.
         true: Of the same shape.
         num_classes: Classes.
     """
-    pairs, areas = np.unique(true.astype(np.int64) * _SHIFT + found, return_counts=True)
+    pairs, areas = np.unique(true.astype(np.int64) * _SHIFT + predicted, return_counts=True)
     true_codes, of_true = np.unique(pairs // _SHIFT, return_inverse=True)
-    found_codes, of_found = np.unique(pairs % _SHIFT, return_inverse=True)
-    true_labels, found_labels = true_codes & LABEL_BITS, found_codes & LABEL_BITS
+    predicted_codes, of_predicted = np.unique(pairs % _SHIFT, return_inverse=True)
+    true_labels, predicted_labels = true_codes & LABEL_BITS, predicted_codes & LABEL_BITS
     true_areas = np.bincount(of_true, areas)
-    found_areas = np.bincount(of_found, areas)
+    predicted_areas = np.bincount(of_predicted, areas)
 
     hidden_by = true_codes[of_true]  # for each pair of segments, the true one
-    void = np.bincount(of_found, areas * (hidden_by == IGNORE))
-    own_crowd = IGNORE + NUMBERS * (1 + found_labels[of_found])  # as `crowd_code`
-    crowd = np.bincount(of_found, areas * (hidden_by == own_crowd))
+    void = np.bincount(of_predicted, areas * (hidden_by == IGNORE))
+    own_crowd = IGNORE + NUMBERS * (1 + predicted_labels[of_predicted])  # as `crowd_code`
+    crowd = np.bincount(of_predicted, areas * (hidden_by == own_crowd))
 
-    same = (true_labels[of_true] == found_labels[of_found]) & (true_labels[of_true] != IGNORE)
-    iou = areas / (true_areas[of_true] + found_areas[of_found] - areas - void[of_found]).clip(min=1)
+    same = (true_labels[of_true] == predicted_labels[of_predicted]) & (true_labels[of_true] != IGNORE)
+    iou = areas / (true_areas[of_true] + predicted_areas[of_predicted] - areas - void[of_predicted]).clip(min=1)
     hits = same & (iou > 0.5)
     missed = true_labels != IGNORE
     missed[of_true[hits]] = False
-    wrong = (found_labels != IGNORE) & (void + crowd <= 0.5 * found_areas)
-    wrong[of_found[hits]] = False
+    wrong = (predicted_labels != IGNORE) & (void + crowd <= 0.5 * predicted_areas)
+    wrong[of_predicted[hits]] = False
 
     result = np.zeros((num_classes, 4))
     np.add.at(result[:, 0], true_labels[of_true[hits]], iou[hits])
     np.add.at(result[:, 1], true_labels[of_true[hits]], 1)
     np.add.at(result[:, 2], true_labels[missed], 1)
-    np.add.at(result[:, 3], found_labels[wrong], 1)
+    np.add.at(result[:, 3], predicted_labels[wrong], 1)
     return result
 
 

@@ -99,12 +99,12 @@ class Segmentation(Result):
         picture = self._over(image, cells, opacity)
         if not legend:
             return picture
-        entries = [(self.classes.colors[c.label], f"{self._name(c)} {c.share:.0%}") for c in self.found]
+        entries = [(self.classes.colors[entry.label], f"{self._name(entry)} {entry.share:.0%}") for entry in self.found]
         return with_legend(picture, entries)
 
     def summary(self, most: int = _NAMED) -> str:
         """The largest classes in words."""
-        return ", ".join(f"{c.name} {c.share:.0%}" for c in self.found[:most])
+        return ", ".join(f"{entry.name} {entry.share:.0%}" for entry in self.found[:most])
 
     def caption(self) -> str:
         """The two largest classes."""
@@ -112,7 +112,7 @@ class Segmentation(Result):
 
     def shares(self) -> list[Share]:
         """The classes with their share of the image, the largest first."""
-        return [Share(c.name, c.share, self.classes.colors[c.label]) for c in self.found]
+        return [Share(entry.name, entry.share, self.classes.colors[entry.label]) for entry in self.found]
 
     def picture(self, px: int) -> Image.Image:
         """The image in colour; small ones are enlarged."""
@@ -140,9 +140,9 @@ class Segmentation(Result):
     def frame_json(self) -> dict[str, Any]:
         """As `to_json`, each part with its mask in run lengths as COCO's tools pack them."""
         row = super().frame_json()
-        for entry, mask in zip(row[self.part], self._masks(), strict=True):
+        for part, mask in zip(row[self.part], self._masks(), strict=True):
             packed = coco_masks.encode(np.asfortranarray(mask, np.uint8))
-            entry["mask"] = {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
+            part["mask"] = {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
         return row
 
     def _over(self, image: Image.Image, cells: NDArray[Any], opacity: float) -> Image.Image:
@@ -154,13 +154,13 @@ class Segmentation(Result):
     def _parts(self) -> list[dict[str, Any]]:
         offset = int(self.classes.reduce_zero_label)
         return [
-            {"name": c.name, "number": c.label + offset, "share": c.share, "confidence": c.confidence}
-            for c in self.found
+            {"name": entry.name, "number": entry.label + offset, "share": entry.share, "confidence": entry.confidence}
+            for entry in self.found
         ]
 
     def _masks(self) -> Iterator[NDArray[np.bool_]]:
         """Of each part [H, W]."""
-        return (self.labels == c.label for c in self.found)
+        return (self.labels == entry.label for entry in self.found)
 
 
 @dataclass(frozen=True, repr=False)
