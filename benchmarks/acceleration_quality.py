@@ -1,7 +1,6 @@
 """What the acceleration costs in quality: classification and segmentation at 224 px, several seeds, with controls.
 
-    python -m benchmarks.acceleration_quality weights=RUN [tasks=classify,segment] [seeds=0,1,2]
-        [work=runs/acceleration-quality] [out=benchmarks/results/acceleration_quality.json]
+    python -m benchmarks.acceleration_quality weights=RUN [key=value ...]
 
 Small scale: `fastitpn_nano` (196 tokens, six blocks of attention) on composed scenes (`fastitpn.data.scenes`), from the
 weights of a pre-training. For each seed one plain network is trained; then every arm goes on from it, with its own
@@ -12,31 +11,34 @@ at random, and tokens that leave without being put back.
 At 224 px the presets' windows cover the whole map, so these figures are migration's. The presets are therefore also
 switched on without any training at 448 px, where both parts act.
 
-What is done is kept in `work`, and skipped when the same command is typed again.
+What is done is kept in `work`, and rows in `out`; the same command typed again goes on where it stopped.
 """
 
 import dataclasses
-import itertools
-import json
 import math
 import statistics
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 import fastitpn
-from benchmarks.machine import describe_machine
-from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.data.images.folders import labelled
+from benchmarks.harness.options import Options as AnyOptions
+from benchmarks.harness.options import Seeds, split_arms, start, unknown_arms
+from benchmarks.harness.results import Results, Row, once
+from benchmarks.harness.summary import mean_and_spread, paired_differences
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import build_scenes
+from fastitpn.files import replacing
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 
 PX, BATCH = 224, 32
@@ -48,6 +50,32 @@ PLAIN_LR, ARM_LR = 1e-3, 3e-4
 AUGMENT = v2.Compose(
     [v2.RandomResizedCrop(PX, scale=(0.35, 1.0), antialias=True), v2.RandomHorizontalFlip(), v2.ToDtype(torch.uint8)]
 )
+
+
+TASKS = ("classify", "segment")
+IDENTITY = ("task", "seed", "arm")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(AnyOptions):
+    """Quality."""
+
+    _unwritten = ("out", "work", "tasks", "seeds", "arms")
+
+    weights: Path
+    """Folder of a pre-training of fastitpn_nano, such as runs/demo/pretrain."""
+    tasks: tuple[Literal[*TASKS], ...] = TASKS
+    """What to train for."""
+    seeds: Seeds = (0, 1, 2)
+    """Each changes the scenes, the head's start values and the order of the images."""
+    arms: str | None = None
+    """Which arms, separated by semicolons ("off;balanced, random choice"); none takes all of them."""
+    work: Path = Path("runs/acceleration-quality")
+    """Folder for scenes and plain networks; what is done there is not done again."""
+
+    def problems(self) -> list[str]:
+        """Names no arm that there is not."""
+        return unknown_arms(self.arms, arms())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +106,14 @@ class Segmenter(nn.Module):
 
 def arms() -> dict[str, Acceleration]:
     """The presets, and for each of them the controls."""
-    found = {}
+    accelerations = {}
     for name, preset in PRESETS.items():
-        found[name] = preset
+        accelerations[name] = preset
         if preset.migration is not None:
             for control, change in (("random choice", {"metric": "random"}), ("not put back", {"replenish": "mean"})):
                 migration = dataclasses.replace(preset.migration, **change)
-                found[f"{name}, {control}"] = dataclasses.replace(preset, name=name, migration=migration)
-    return found
+                accelerations[f"{name}, {control}"] = dataclasses.replace(preset, name=name, migration=migration)
+    return accelerations
 
 
 def read_scenes(task: str, seed: int, work: Path) -> tuple[dict[str, Split], int]:
@@ -146,7 +174,7 @@ def batches(split: Split, steps: int, seed: int) -> Iterator[tuple[Tensor, Tenso
 
 def normalise(images: Tensor) -> Tensor:
     """uint8 to what the network takes."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
     return (images.as_subclass(Tensor).float() / 255 - mean) / std
 
 
@@ -192,102 +220,79 @@ def evaluate(model: nn.Module, split: Split, num_classes: int, px: int = PX) -> 
     return 100 * (right / (matrix.sum(0) + matrix.sum(1) - right)).mean().item()
 
 
-def set_acceleration(model: nn.Module, acceleration: Acceleration) -> None:
-    """Of the classifier, or of the segmenter's backbone."""
-    getattr(model, "backbone", model).set_acceleration(acceleration)
-
-
-def run(task: str, seed: int, weights: Path, work: Path, only: list[str] | None) -> Iterator[dict]:
-    """Rows of a seed: what each arm reaches without training and with."""
-    splits, num_classes = read_scenes(task, seed, work)
-    base = work / f"{task}-{seed}-plain.pt"
+def rows_of(task: str, seed: int, names: Iterable[str], options: Options) -> Iterator[Row]:
+    """What each arm reaches without training and with."""
+    splits, num_classes = read_scenes(task, seed, options.work)
     torch.manual_seed(seed)
-    model = build(task, num_classes, weights)
-    if not base.exists():
+    model = build(task, num_classes, options.weights)
+    plain = options.work / f"{task}-{seed}-plain.pt"
+
+    def train_plain() -> Row:
         train(model, splits["train"], steps=PLAIN_STEPS, lr=PLAIN_LR, seed=seed)
-        torch.save(model.state_dict(), base.with_suffix(".part"))
-        base.with_suffix(".part").rename(base)
-    for name, acceleration in arms().items():
-        if only and name not in only:
-            continue
-        done = work / f"{task}-{seed}-{name.replace(', ', '-').replace(' ', '_')}.json"
-        described = acceleration.to_dict()
-        if done.exists() and (row := json.loads(done.read_text()))["acceleration"] == described:
-            yield row | at_larger_size(model, name, base, splits["val"], num_classes, done)
-            continue
-        model.load_state_dict(torch.load(base, weights_only=True))
-        set_acceleration(model, acceleration)
+        with replacing(plain) as file:
+            torch.save(model.state_dict(), file)
+        return {"steps": PLAIN_STEPS}
+
+    def switch_on(acceleration: Acceleration) -> None:
+        model.load_state_dict(torch.load(plain, weights_only=True))
+        getattr(model, "backbone", model).set_acceleration(acceleration)
+
+    def measure(arm: str) -> Row:
+        acceleration = arms()[arm]
+        switch_on(acceleration)
         untrained = evaluate(model, splits["val"], num_classes)
         train(model, splits["train"], steps=ARM_STEPS, lr=ARM_LR, seed=seed + 1000)
         trained = evaluate(model, splits["val"], num_classes)
-        row = {"task": task, "seed": seed, "arm": name, "untrained": untrained, "trained": trained}
-        row["acceleration"] = described
-        done.write_text(json.dumps(row))
-        yield row | at_larger_size(model, name, base, splits["val"], num_classes, done)
+        row = {"task": task, "seed": seed, "arm": arm, "untrained": untrained, "trained": trained}
+        row["acceleration"] = acceleration.to_dict()
+        if arm in PRESETS:
+            switch_on(acceleration)
+            row[f"untrained_{LARGER_PX}"] = evaluate(model, splits["val"], num_classes, LARGER_PX)
+        return row
+
+    once(plain.with_suffix(".json"), options, train_plain)
+    for arm in names:
+        path = options.work / f"{task}-{seed}-{arm.replace(', ', '-').replace(' ', '_')}.json"
+        yield once(path, options, partial(measure, arm), acceleration=arms()[arm].to_dict())
 
 
-def at_larger_size(
-    model: nn.Module, arm: str, base: Path, split: Split, num_classes: int, stored: Path
-) -> dict[str, float]:
-    """The plain network's figure with a preset switched on at `LARGER_PX`; nothing for the controls."""
-    if arm not in PRESETS:
-        return {}
-    stored = stored.with_stem(f"{stored.stem}-{LARGER_PX}")
-    if not stored.exists():
-        model.load_state_dict(torch.load(base, weights_only=True))
-        set_acceleration(model, PRESETS[arm])
-        figure = evaluate(model, split, num_classes, LARGER_PX)
-        stored.write_text(json.dumps({f"untrained_{LARGER_PX}": figure}))
-    return json.loads(stored.read_text())
-
-
-def summarise(rows: list[dict]) -> list[dict]:
+def summarise(rows: Iterable[Row]) -> list[Row]:
     """Per task and arm: the mean over seeds, and the difference to the plain network of the same seed."""
-    found = []
-    for (task, arm), members in itertools.groupby(
-        sorted(rows, key=lambda row: (row["task"], list(arms()).index(row["arm"]))),
-        lambda row: (row["task"], row["arm"]),
-    ):
-        members = list(members)
-        summary = {"task": task, "arm": arm, "seeds": len(members)}
+    groups: dict[tuple[str, str], dict[int, Row]] = {}
+    for row in sorted(rows, key=lambda row: (row["task"], list(arms()).index(row["arm"]))):
+        groups.setdefault((row["task"], row["arm"]), {})[row["seed"]] = row
+    summaries = []
+    for (task, arm), members in groups.items():
+        summary: dict[str, Any] = {"task": task, "arm": arm, "seeds": len(members)}
         for key in ("trained", "untrained", f"untrained_{LARGER_PX}"):
-            if any(key not in row for row in members):
+            values, plain = (
+                {seed: row[key] for seed, row in of_seed.items() if key in row}
+                for of_seed in (members, groups.get((task, "off"), {}))
+            )
+            if len(values) < len(members):
                 continue
-            plain = {row["seed"]: row[key] for row in rows if row["task"] == task and row["arm"] == "off"}
-            changes = [row[key] - plain[row["seed"]] for row in members if row["seed"] in plain]
-            summary[key] = round(statistics.mean(row[key] for row in members), 2)
-            summary[f"{key}_change"] = round(statistics.mean(changes), 2)
-            summary[f"{key}_spread"] = [round(min(changes), 2), round(max(changes), 2)]
-        found.append(summary)
-    return found
+            summary[key] = round(statistics.mean(values.values()), 2)
+            if changes := paired_differences(values, plain):
+                change = mean_and_spread(changes.values())
+                summary |= {f"{key}_change": change["mean"], f"{key}_spread": change["spread"]}
+        summaries.append(summary)
+    return summaries
 
 
-def main() -> None:
-    """Run what is not done yet, print and store the summary."""
-    options = dict(word.split("=", 1) for word in sys.argv[1:])
-    if "weights" not in options:
-        raise SystemExit("weights=RUN is needed: the folder of a pre-training of fastitpn_nano, as runs/demo/pretrain")
-    work = Path(options.get("work", "runs/acceleration-quality"))
-    work.mkdir(parents=True, exist_ok=True)
-    only = options["arms"].split(";") if "arms" in options else None
-    rows = []
-    for seed in (int(word) for word in options.get("seeds", "0,1,2").split(",")):
-        for task in options.get("tasks", "classify,segment").split(","):
-            for row in run(task, seed, Path(options["weights"]), work, only):
-                rows.append(row)
-                print(f"{task} seed {seed} {row['arm']}: {row['untrained']:.2f} {row['trained']:.2f}", flush=True)
-    summary = summarise(rows)
-    for row in summary:
-        print(json.dumps(row))
-    if "out" in options:
-        scale = f"fastitpn_nano at {PX} px; {VAL_PER_CLASS} scenes per class, or {SEGMENT_SCENES[1]}, to validate on"
-        steps = f"{PLAIN_STEPS} plain steps of {BATCH}, then {ARM_STEPS} with the acceleration"
-        command = "python -m benchmarks.acceleration_quality " + " ".join(
-            f"{key}={value}" for key, value in options.items() if key != "work"
-        )
-        result = {"command": command, "scale": scale, "steps": steps, **describe_machine(), "summary": summary}
-        Path(options["out"]).write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
+def run(options: Options) -> None:
+    """Does what is not done yet, prints and stores the summary."""
+    scale = f"fastitpn_nano at {PX} px; {VAL_PER_CLASS} scenes per class, or {SEGMENT_SCENES[1]}, to validate on"
+    steps = f"{PLAIN_STEPS} plain steps of {BATCH}, then {ARM_STEPS} with the acceleration"
+    results = Results(
+        options, lambda rows: {"scale": scale, "steps": steps, "summary": summarise(rows)}, identity=IDENTITY
+    )
+    for seed in options.seeds:
+        for task in options.tasks:
+            names = [arm for arm in split_arms(options.arms, arms()) if not results.has(task, seed, arm)]
+            for row in rows_of(task, seed, names, options) if names else ():
+                results.add(row)
+    results.finish()
 
 
 if __name__ == "__main__":
-    main()
+    start(Options, run)

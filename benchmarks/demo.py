@@ -1,50 +1,63 @@
 """The demo over several seeds: pre-trained against scratch at equal steps and at three times as many (small scale).
 
-    python -m benchmarks.demo [seeds=0,1,2] [runs=runs/bench-demo] [out=benchmarks/results/demo.json]
+    python -m benchmarks.demo [key=value ...]
 
-A seed changes the scenes (which glyphs are held out, and every composition), the start values and the order.
+A seed changes the scenes (which glyphs are held out, and every composition), the start values and the order. The
+figures are the top-1 accuracies of the last step.
 """
 
-import json
-import statistics
-import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.machine import describe_machine
-from fastitpn.commands.demo import LONGER, PRETRAINED, SCRATCH, run_demo
-from fastitpn.commands.demo import DemoConfig
-from fastitpn.config import build
-from fastitpn.runs.run import Run
+import fastitpn
+from benchmarks.harness.options import Options as AnyOptions
+from benchmarks.harness.options import Seeds, start
+from benchmarks.harness.results import Results, Row
+from benchmarks.harness.summary import mean_and_spread
 
+PRETRAINED, SCRATCH, LONGER = "pre-trained", "from scratch", "from scratch, 3x the steps"
 ARMS = {PRETRAINED: "finetuned", SCRATCH: "scratch", LONGER: "scratch-3x"}
+"""Folders of their runs."""
+SCALE = "fastitpn_nano at 64 px, 3000 scenes without labels, 240 with, 600 to validate on, six classes"
+IDENTITY = ("seed",)
 
 
-def main() -> None:
-    """Run the demo for each seed, print and store the top-1 accuracies of the last step."""
-    options = dict(word.split("=", 1) for word in sys.argv[1:])
-    folder = Path(options.get("runs", "runs/bench-demo"))
-    rows = []
-    for seed in (int(word) for word in options.get("seeds", "0,1,2").split(",")):
-        out = folder / str(seed)
-        run_demo(build(DemoConfig, {"out": out, "seed": seed}))
-        rows.append({"seed": seed, **{arm: Run(out / name).metrics["top1"] for arm, name in ARMS.items()}})
-        print(json.dumps(rows[-1]), flush=True)
+@dataclass(frozen=True, kw_only=True)
+class Options(AnyOptions):
+    """Demo."""
+
+    _unwritten = ("out", "runs", "seeds")
+
+    seeds: Seeds = (0, 1, 2)
+    """Each changes the scenes, the start values and the order of the images."""
+    runs: Path = Path("runs/bench-demo")
+    """Folder for the runs of all seeds."""
+
+
+def measure(seed: int, folder: Path) -> Row:
+    """Runs the demo; one that was interrupted goes on."""
+    fastitpn.demo(out=folder, seed=seed)
+    return {"seed": seed, **{arm: fastitpn.Run(folder / name).metrics["top1"] for arm, name in ARMS.items()}}
+
+
+def summarise(rows: Iterable[Row]) -> dict[str, Any]:
+    """Of the arms, and of what the pre-trained one gains over the others with the same seed."""
+    rows = list(rows)
+    arms = {arm: [row[arm] for row in rows] for arm in ARMS}
     gains = {f"gain over {arm}": [row[PRETRAINED] - row[arm] for row in rows] for arm in (SCRATCH, LONGER)}
-    summary = {
-        name: {"mean": round(statistics.mean(values), 2), "spread": [round(min(values), 2), round(max(values), 2)]}
-        for name, values in {**{arm: [row[arm] for row in rows] for arm in ARMS}, **gains}.items()
-    }
-    result = {
-        "command": "python -m " + " ".join(["benchmarks.demo", *sys.argv[1:]]),
-        "scale": "fastitpn_nano at 64 px, 3000 scenes without labels, 240 with, 600 to validate on, six classes",
-        **describe_machine(),
-        "rows": rows,
-        "summary": summary,
-    }
-    print(json.dumps(summary, indent=1))
-    if "out" in options:
-        Path(options["out"]).write_text(json.dumps(result, indent=1) + "\n")
+    return {name: mean_and_spread(values) for name, values in {**arms, **gains}.items()}
+
+
+def run(options: Options) -> None:
+    """Runs the demo for each seed that is not done yet, prints and stores the accuracies."""
+    results = Results(options, lambda rows: {"scale": SCALE, "summary": summarise(rows)}, identity=IDENTITY)
+    for seed in options.seeds:
+        if not results.has(seed):
+            results.add(measure(seed, options.runs / str(seed)))
+    results.finish()
 
 
 if __name__ == "__main__":
-    main()
+    start(Options, run)

@@ -1,8 +1,6 @@
 """What integral pre-training is worth, and which of its choices matter: trunk, pyramid, objective, teacher, masks.
 
-    python -m benchmarks.pretraining_quality [seeds=0,1,2] [finetune_seeds=0,1,2] [stages=pretrain,finetune]
-        [arms=joint;...] [tasks=segment,classify] [schedules=short,long,frozen,equal-time] [device=auto]
-        [precision=auto] [work=runs/pretraining-quality] [out=benchmarks/results/pretraining_quality.json]
+    python -m benchmarks.pretraining_quality [key=value ...]
 
 `joint` is pre-trained level by level (`per_level`), `merged` with the published objective; both have a pyramid. What
 longer pre-training brings shows in `merged, 4x steps`. Masks are compared with `merged`, which hides a quarter.
@@ -30,42 +28,28 @@ import itertools
 import json
 import os
 import statistics
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.machine import describe_machine
-from benchmarks.starts import (
+import fastitpn
+from benchmarks.harness.options import Seeds, TrainingOptions, split_arms, start, unknown_arms
+from benchmarks.harness.results import Results, Row, once, write_json
+from benchmarks.harness.starts import (
     PX,
     SCENE_PX,
     TEACHER_DIMS,
     TEACHER_PX,
     UNLABELLED,
-    Options,
+    machine_keys,
     pretraining_keys,
-    running,
     store_features,
     without_pyramid,
 )
-from fastitpn.config import build
-from fastitpn.tasks.classify.config import ClassifyConfig
-from fastitpn.tasks.pretrain.config import PretrainConfig
-from fastitpn.tasks.segment.config import SegmentConfig
-from fastitpn.data.images.folders import labelled
+from benchmarks.harness.summary import mean_and_spread, paired_differences
 from fastitpn.data.scenes import SceneSet, build_scenes
-from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
-from fastitpn.files import write_text
-from fastitpn.runs.run import Run
-from fastitpn.runs.trained_model import load_classifier
-from fastitpn.tasks.classify.evaluation import evaluate_classifier
-from fastitpn.tasks.classify.finetune import run_classify
-from fastitpn.tasks.pretrain.pretrain import run_pretrain
-from fastitpn.tasks.segment.evaluation import evaluate_segmenter
-from fastitpn.tasks.segment.finetune import run_segment
-from fastitpn.tasks.segment.trained import load_segmenter
-from fastitpn.tasks.segment.views import Views
-from fastitpn.training.processes.devices import build_fabric
 
 SEGMENT_SCENES, PER_CLASS = (240, 600), (40, 160)
 VALIDATED = 4
@@ -140,6 +124,44 @@ SEVERAL_FINETUNINGS = {("segment", "short"), ("segment", "long")}
 FROZEN = 1e-4
 """Layer-wise decay with which the last block learns 10,000 times slower than the pyramid, and others less still."""
 FIGURE = {"classify": "top1", "segment": "miou"}
+KEYS: dict[str, dict[str, Any]] = {
+    "classify": {
+        **{"mixup": 0, "cutmix": 0, "rand_augment": None, "random_erasing": 0, "ema": None},
+        "crop_scale": (0.35, 1.0),
+    },
+    "segment": {"head": "linear"},
+}
+"""Of a fine-tuning for one task alone."""
+SCHEDULES, TASKS, STAGES = ("short", "long", "frozen", "equal-time"), ("segment", "classify"), ("pretrain", "finetune")
+IDENTITY = ("task", "schedule", "arm", "seed", "finetune_seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
+    """Quality of a pre-training."""
+
+    _unwritten = (
+        *TrainingOptions._unwritten,
+        *("finetune_seeds", "first_seed", "stages", "tasks", "schedules", "device", "workers"),
+    )
+
+    finetune_seeds: Seeds = (0, 1, 2)
+    """Each changes the order, the augmentation and the head; the first one is for choosing learning rates."""
+    first_seed: int = 0
+    """The seed on whose validation scenes learning rates are chosen."""
+    stages: tuple[Literal[*STAGES], ...] = STAGES
+    """What to do."""
+    arms: str | None = None
+    """Which arms, separated by semicolons ("scratch;joint;joint, fresh pyramid"); none takes all of them."""
+    tasks: tuple[Literal[*TASKS], ...] = TASKS
+    """What to fine-tune for."""
+    schedules: tuple[Literal[*SCHEDULES], ...] = SCHEDULES
+    """How long, and what of the network; see above."""
+    work: Path = Path("runs/pretraining-quality")
+
+    def problems(self) -> list[str]:
+        """Names no arm that there is not."""
+        return unknown_arms(self.arms, ARMS)
 
 
 def read_scenes(seed: int, work: Path) -> SceneSet:
@@ -158,46 +180,45 @@ def read_scenes(seed: int, work: Path) -> SceneSet:
 
 def set_apart(scenes: SceneSet, work: Path) -> dict[str, dict[str, Path]]:
     """Folders by task and by what they are for: "train", "val", "test". Files are linked, not copied."""
-    found = {}
+    folders = {}
     for task in ("classify", "segment"):
-        found[task] = {part: work / "labelled" / f"{task}-{part}" for part in ("train", "val", "test")}
+        folders[task] = {part: work / "labelled" / f"{task}-{part}" for part in ("train", "val", "test")}
         folder = scenes.directory / task
         files = sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
         order: dict[tuple[str, ...], int] = {}
         for path in files:
             name = path.relative_to(folder)
             # classify/PART/CLASS/FILE, or segment/images|masks/PART/FILE
-            part, own = (name.parts[0], name.parts[1:]) if task == "classify" else (name.parts[1], name.parts[::2])
+            part, place = (name.parts[0], name.parts[1:]) if task == "classify" else (name.parts[1], name.parts[::2])
             if part == "val":
-                number = order[own[:-1]] = order.get(own[:-1], -1) + 1
+                number = order[place[:-1]] = order.get(place[:-1], -1) + 1
                 part = "test" if number % VALIDATED else "val"
-            target = found[task][part].joinpath(*own)
+            target = folders[task][part].joinpath(*place)
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
                 os.link(path, target)
         for extra in folder.glob("*.y*ml"):  # names of the classes
-            for path in found[task].values():
+            for path in folders[task].values():
                 (path / extra.name).write_bytes(extra.read_bytes())
-    return found
+    return folders
 
 
-def pretrain(name: str, seed: int, scenes: SceneSet, work: Path, options: Options) -> Run:
+def pretrain(name: str, seed: int, scenes: SceneSet, work: Path, options: Options) -> fastitpn.Run:
     """One of `PRETRAININGS`; an interrupted one goes on."""
     out = work / "pretrain" / name
     if (out / "result.json").is_file():
-        return Run(out)
+        return fastitpn.Run(out)
     keys = {
         **pretraining_keys(scenes.unlabelled, out, seed, options),
         "px": PX,
         "steps": PRETRAIN_STEPS,
         "warmup_steps": PRETRAIN_STEPS // 10,
     }
-    own = PRETRAININGS[name]
-    if "teacher" not in own:
+    if "teacher" not in PRETRAININGS[name]:
         keys["teacher"] = store_features(
             scenes.unlabelled, work / "features", options, px=TEACHER_PX, dims=TEACHER_DIMS
         )
-    return run_pretrain(build(PretrainConfig, {**keys, **own}))
+    return fastitpn.pretrain(**{**keys, **PRETRAININGS[name]})
 
 
 def start_weights(arm: str, work: Path) -> dict[str, Any]:
@@ -205,94 +226,74 @@ def start_weights(arm: str, work: Path) -> dict[str, Any]:
     name, with_pyramid = ARMS[arm]
     if name is None:
         return {"scratch": True, "layer_decay": 1.0}  # the decay protects what was learnt before
-    run = Run(work / "pretrain" / name)
+    folder = work / "pretrain" / name
     if with_pyramid:
-        return {"weights": run.directory}
-    file = run.directory / "trunk.pt"
-    return {"weights": file if file.exists() else without_pyramid(run.directory, file), "weights_strict": False}
+        return {"weights": folder}
+    file = folder / "trunk.pt"
+    return {"weights": file if file.exists() else without_pyramid(folder, file), "weights_strict": False}
 
 
 def finetune(
     task: str, arm: str, schedule: str, lr: float, seed: int, data: dict[str, Path], work: Path, options: Options
-) -> dict[str, float]:
+) -> Row:
     """Figures of the last step: "val" and "test"."""
-    steps = STEPS[task][schedule]
     out = work / "finetune" / task / schedule / short(arm) / f"{lr:g}-{seed}"
-    stored = out / "figures.json"
-    if stored.is_file():
-        figures: dict[str, float] = json.loads(stored.read_text())
-        return figures
-    keys: dict[str, Any] = {
-        "data": data["train"],
-        "val": data["val"],
-        "out": out,
-        "model": "fastitpn_nano",
-        "px": PX,
-        "batch": BATCHES[task],
-        "steps": steps,
-        "warmup_steps": steps // 10,
-        "lr": lr,
-        "drop_path": 0.0,
-        "eval_every_epochs": 10_000,
-        "checkpoint_every": 10_000,
-        "seed": seed,
-        **running(options),
-        **start_weights(arm, work),
-        **({"layer_decay": FROZEN} if schedule == "frozen" else {}),
-    }
-    fabric = build_fabric(keys["device"], precision=keys["precision"])
-    last = out / "checkpoints" / "last.ckpt"
-    if task == "segment":
-        run = run_segment(build(SegmentConfig, {**keys, "head": "linear"}))
-        segmenter = load_segmenter(last)
-        images = segmentation_images(MaskFolders(data=data["test"]), segmenter.classes)
-        views = Views(px=segmenter.px, resize=segmenter.resize)
-        test = evaluate_segmenter(segmenter, images, fabric, views).metrics["miou"]
-    else:
-        plain = {"mixup": 0, "cutmix": 0, "rand_augment": None, "random_erasing": 0, "ema": None}
-        run = run_classify(build(ClassifyConfig, {**keys, **plain, "crop_scale": (0.35, 1.0)}))
-        classifier = load_classifier(last)
-        test = evaluate_classifier(classifier, labelled(data["test"], classifier.classes), fabric).metrics["top1"]
-    figures = {"val": round(run.metrics[FIGURE[task]], 2), "test": round(test, 2)}
-    write_text(stored, json.dumps(figures) + "\n")
-    for path in (out / "checkpoints").iterdir():  # hundreds of fine-tunings, 50 MB each
-        path.unlink()
-    return figures
+
+    def measure() -> Row:
+        steps = STEPS[task][schedule]
+        keys: dict[str, Any] = {
+            "data": data["train"],
+            "val": data["val"],
+            "out": out,
+            "model": "fastitpn_nano",
+            "px": PX,
+            "batch": BATCHES[task],
+            "steps": steps,
+            "warmup_steps": steps // 10,
+            "lr": lr,
+            "drop_path": 0.0,
+            "eval_every_epochs": 10_000,
+            "checkpoint_every": 10_000,
+            "seed": seed,
+            **KEYS[task],
+            **machine_keys(options),
+            **start_weights(arm, work),
+            **({"layer_decay": FROZEN} if schedule == "frozen" else {}),
+        }
+        run = fastitpn.finetune(task, **keys)
+        machine = machine_keys(options) | {"workers": 0}
+        test = fastitpn.evaluate(out / "checkpoints" / "last.ckpt", data["test"], out=out / "test", **machine)
+        for path in (out / "checkpoints").iterdir():  # hundreds of fine-tunings, 50 MB each
+            path.unlink()
+        name = FIGURE[task]
+        return {"val": round(run.metrics[name], 2), "test": round(test.metrics[name], 2)}
+
+    return once(out / "figures.json", options, measure)
 
 
-def rows_of(
-    seed: int, first_seed: int, folder: Path, options: Options, kept: dict[tuple[Any, ...], dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def rows_of(seed: int, options: Options, kept: dict[tuple[Any, ...], Row]) -> Iterator[Row]:
     """Fine-tunings of a seed's pre-trainings that are not `kept`, with the learning rates that the first seed chose."""
-    every = [int(word) for word in options.get("finetune_seeds", "0,1,2").split(",")]
-    parts = set_apart(read_scenes(seed, folder / str(seed)), folder / str(seed))
-    for schedule, task, arm in itertools.product(*(words(options, key) for key in ("schedules", "tasks", "arms"))):
+    every, work = options.finetune_seeds, options.work / str(seed)
+    parts = set_apart(read_scenes(seed, work), work)
+    for schedule, task, arm in itertools.product(options.schedules, options.tasks, split_arms(options.arms, ARMS)):
         if arm not in ARMS_OF.get((task, schedule), ()):
             continue
         wanted = every if (task, schedule) in SEVERAL_FINETUNINGS and arm not in ABLATIONS else every[:1]
         wanted = [number for number in wanted if (task, schedule, arm, seed, number) not in kept]
         if not wanted:
             continue
+        figures = partial(finetune, task, arm, schedule, data=parts[task], work=work, options=options)
         chosen_on, chosen_by = rate_of(schedule, arm)
-        choice = folder / f"lr-{task}-{chosen_on}-{short(chosen_by)}.json"
-        if (first := kept.get((task, chosen_on, chosen_by, first_seed, every[0]))) is not None:
-            write_text(choice, json.dumps({"chosen": first["lr"]}) + "\n")
-        elif seed == first_seed and (chosen_on, chosen_by) == (schedule, arm):
-            trials = {
-                lr: finetune(task, arm, schedule, lr, every[0], parts[task], folder / str(seed), options)["val"]
-                for lr in LEARNING_RATES
-            }
-            write_text(choice, json.dumps({"chosen": max(trials, key=lambda lr: trials[lr]), "val": trials}) + "\n")
+        choice = options.work / f"lr-{task}-{chosen_on}-{short(chosen_by)}.json"
+        if (first := kept.get((task, chosen_on, chosen_by, options.first_seed, every[0]))) is not None:
+            write_json(choice, {"chosen": first["lr"]})
+        elif seed == options.first_seed and (chosen_on, chosen_by) == (schedule, arm):
+            trials = {lr: figures(lr=lr, seed=every[0])["val"] for lr in LEARNING_RATES}
+            write_json(choice, {"chosen": max(trials, key=lambda lr: trials[lr]), "val": trials})
         lr = json.loads(choice.read_text())["chosen"]
         for finetune_seed in wanted:
-            figures = finetune(task, arm, schedule, lr, finetune_seed, parts[task], folder / str(seed), options)
             row = {"task": task, "schedule": schedule, "arm": arm, "seed": seed, "finetune_seed": finetune_seed}
-            yield {**row, "lr": lr, **figures}
-
-
-def identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row is of."""
-    return tuple(row[key] for key in ("task", "schedule", "arm", "seed", "finetune_seed"))
+            yield {**row, "lr": lr, **figures(lr=lr, seed=finetune_seed)}
 
 
 def rate_of(schedule: str, arm: str) -> tuple[str, str]:
@@ -306,17 +307,7 @@ def short(arm: str) -> str:
     return arm.replace(", ", "-").replace(" ", "-")
 
 
-def words(options: Options, key: str) -> list[str]:
-    """Of an option with several values."""
-    every = {
-        "schedules": ["short", "long", "frozen", "equal-time"],
-        "tasks": ["segment", "classify"],
-        "arms": list(ARMS),
-    }[key]
-    return options[key].split(";" if key == "arms" else ",") if key in options else every
-
-
-def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise(rows: Iterable[Row]) -> list[Row]:
     """Mean test figures of every arm, and what they are above others.
 
     Those are `scratch`, `joint` and the same trunk's fresh pyramid on the same schedule, and for short ones also
@@ -326,9 +317,9 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         key = (row["task"], row["schedule"], row["arm"])
         groups.setdefault(key, {})[row["seed"], row["finetune_seed"]] = row["test"]
-    found = []
+    summaries = []
     for (task, schedule, arm), members in groups.items():
-        summary: dict[str, Any] = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
+        summary: Row = {"task": task, "schedule": schedule, "arm": arm, "runs": len(members)}
         summary["test"] = round(statistics.mean(members.values()), 2)
         same = "short" if schedule == "equal-time" else schedule
         for title, other, theirs in (
@@ -338,60 +329,47 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ("over fresh pyramid", f"{arm}, fresh pyramid", same),
         ):
             pairs = groups.get((task, theirs, other), {}) if theirs else {}
-            differences = [value - pairs[key] for key, value in members.items() if key in pairs]
+            differences = paired_differences(members, pairs).values()
             if differences and (other != arm or theirs != schedule):
-                summary[title] = {
-                    "mean": round(statistics.mean(differences), 2),
-                    "spread": [round(min(differences), 2), round(max(differences), 2)],
-                    "above_0": sum(difference > 0 for difference in differences),
-                }
-        found.append(summary)
-    return found
+                above_0 = sum(difference > 0 for difference in differences)
+                summary[title] = {**mean_and_spread(differences), "above_0": above_0}
+        summaries.append(summary)
+    return summaries
 
 
-def main() -> None:
-    """Do what is not done yet, print and store the figures."""
-    options = dict(word.split("=", 1) for word in sys.argv[1:])
-    folder = Path(options.get("work", "runs/pretraining-quality"))
-    seeds = [int(word) for word in options.get("seeds", "0,1,2").split(",")]
-    stages = options.get("stages", "pretrain,finetune").split(",")
-    names = {ARMS[arm][0] for arm in words(options, "arms")} - {None}
-    out = Path(options["out"]) if "out" in options else None
-    kept = json.loads(out.read_text()) if out is not None and out.is_file() else {"pretrainings": [], "rows": []}
-    pretrainings = kept["pretrainings"]
-    for seed in seeds if "pretrain" in stages else ():
-        work = folder / str(seed)
+def describe(rows: list[Row], pretrainings: list[Row]) -> dict[str, Any]:
+    """What the results say beside the rows of the fine-tunings."""
+    return {
+        "scale": f"fastitpn_nano at {PX} px, {UNLABELLED} scenes without labels, {PRETRAIN_STEPS} steps of 64; "
+        f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels; seeds "
+        + ", ".join(map(str, sorted({row["seed"] for row in rows}))),
+        "summary": summarise(rows),
+        "pretrainings": pretrainings,
+    }
+
+
+def run(options: Options) -> None:
+    """Does what is not done yet, prints and stores the figures."""
+    pretrainings: list[Row] = []
+    results = Results(options, partial(describe, pretrainings=pretrainings), identity=IDENTITY, device=options.device)
+    pretrainings += results.stored.get("pretrainings", [])
+    names = {ARMS[arm][0] for arm in split_arms(options.arms, ARMS)}
+    for seed in options.seeds if "pretrain" in options.stages else ():
+        work = options.work / str(seed)
         scenes = read_scenes(seed, work)
         for name in (name for name in PRETRAININGS if name in names):
-            run = pretrain(name, seed, scenes, work, options)
-            rates = [row["images_per_s"] for row in run.history if row.get("images_per_s")]
+            history = pretrain(name, seed, scenes, work, options).history
+            rates = [row["images_per_s"] for row in history if row.get("images_per_s")]
             row = {"pretraining": name, "seed": seed, "images_per_s": round(statistics.median(rates), 1)}
             if row not in pretrainings:
                 pretrainings.append(row)
             print(json.dumps(row), flush=True)
-    rows = kept["rows"]
-    identities = {identity(row): row for row in rows}
-    for seed in seeds if "finetune" in stages else ():
-        for row in rows_of(seed, int(options.get("first_seed", 0)), folder, options, identities):
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    summary = summarise(rows)
-    for one in summary:
-        print(json.dumps(one))
-    if out is not None:
-        shown = " ".join(f"{key}={options[key]}" for key in ("precision", "finetune_seeds") if key in options)
-        result = {
-            "command": f"python -m benchmarks.pretraining_quality {shown}".strip(),
-            "scale": f"fastitpn_nano at {PX} px, {UNLABELLED} scenes without labels, {PRETRAIN_STEPS} steps of 64; "
-            f"{SEGMENT_SCENES[0]} scenes with masks, or {6 * PER_CLASS[0]} with a class; few labels; seeds "
-            + ", ".join(map(str, sorted({row["seed"] for row in rows}))),
-            **describe_machine(),
-            "summary": summary,
-            "pretrainings": pretrainings,
-            "rows": rows,
-        }
-        out.write_text(json.dumps(result, indent=1) + "\n")
+    kept = results.by_identity()
+    for seed in options.seeds if "finetune" in options.stages else ():
+        for row in rows_of(seed, options, kept):
+            results.add(row)
+    results.finish()
 
 
 if __name__ == "__main__":
-    main()
+    start(Options, run)

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fastitpn.data.detection.annotations import DetectionImages
+from fastitpn.data.detection.formats.coco import coco_part
+from fastitpn.data.detection.problems import OnError, stop_or_say
+from fastitpn.data.detection.reading import scan
+
 WIDTH, HEIGHT = 30, 20
 POLYGON = [[4.0, 3.0, 20.0, 3.0, 20.0, 9.0, 4.0, 9.0]]
 Content = dict[str, list[dict[str, Any]]]
@@ -43,3 +48,15 @@ def write(folder: Path, change: Callable[[Content], object] | None = None, name:
         change(made)
     (folder / name).write_text(json.dumps(made))
     return folder / name
+
+
+def scan_coco(file: Path, images: Path, **keys: Any) -> DetectionImages:
+    """A file of annotations with the images in a folder; what is wrong is left out."""
+    return scan(coco_part(file, images), **keys)
+
+
+def read_coco(file: Path, images: Path, on_error: OnError = "stop", **keys: Any) -> DetectionImages:
+    """The same, which stops at what is wrong or says so."""
+    annotated = scan_coco(file, images, **keys)
+    stop_or_say(annotated.problems, on_error, left_out=annotated.left_out)
+    return annotated

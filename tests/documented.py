@@ -8,13 +8,13 @@ from pathlib import Path
 
 import timm
 import torch
+from fastitpn.cli.verb import Verb
 from PIL import Image
 from tiny_runs import TRAINING, words
 from video_example import moving, write_video
 
 import fastitpn
 from fastitpn.cli.main import VERBS
-from fastitpn.cli.verb import Verb
 from fastitpn.data.scenes import build_scenes
 
 ROOT = Path(__file__).parents[1]

@@ -1,9 +1,9 @@
 import pytest
 
 from fastitpn.config.fields import fields_of
-from fastitpn.tasks.pretrain.config import PretrainConfig
-from fastitpn.tasks.keys import EvaluateConfig
 from fastitpn.nearest import OTHER_TOOLS, nearest_name
+from fastitpn.tasks.keys import EvaluateConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 
 NAMES = ["batch", "lr", "min_lr", "epochs", "teacher.weights", "weights", "mask.ratio", "warmup_epochs", "px"]
 

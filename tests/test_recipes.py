@@ -8,8 +8,9 @@ import pytest
 
 from fastitpn.cli.main import VERBS
 from fastitpn.config import Config, parse
-from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.segment.heads.upernet import UPerNetKeys
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -158,10 +159,10 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
 def test_published_segmentation(size, decay):
     recipe = ROOT / "recipes" / f"segment_ade20k_{size}.yaml"
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
-    assert (config.model, config.head, config.head_width) == (f"fastitpn_{size}", "upernet", 768)
+    assert (config.model, config.head) == (f"fastitpn_{size}", UPerNetKeys(width=768, auxiliary_weight=0.4))
     assert (config.px, config.scale_range, config.max_class_ratio, config.photometric) == (512, (0.5, 2.0), 0.75, True)
     assert (config.steps, config.warmup_steps, config.schedule) == (160_000, 1500, "poly")
     assert (config.lr, config.min_lr, config.betas, config.weight_decay) == (3e-5, 0, (0.9, 0.999), 0.05)
     assert config.layer_decay == pytest.approx(decay ** (13 / 46), abs=1e-4)
-    assert (config.drop_path, config.auxiliary_weight, config.reduce_zero_label) == (0.2, 0.4, True)
+    assert (config.drop_path, config.reduce_zero_label) == (0.2, True)
     assert config.devices * config.nodes * config.batch * config.accumulate == 16

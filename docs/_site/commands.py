@@ -2,8 +2,9 @@
 
 import html
 
-from fastitpn.cli.main import VERBS
 from fastitpn.cli.verb import Verb
+
+from fastitpn.cli.main import VERBS
 from fastitpn.config import Field, usage
 from fastitpn.config.explain import groups_of
 from fastitpn.config.fields import REQUIRED

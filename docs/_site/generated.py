@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import fastitpn
+from fastitpn.data.classification.formats import registry as classes
+from fastitpn.data.detection.formats import registry as boxes
+from fastitpn.data.segmentation.formats import registry as masks
 from fastitpn.models.registry import ARCHITECTURES
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,17 @@ def extending(name: str) -> str:
     """A module that the tests add, as it is."""
     text = (ROOT / "tests" / "extending" / f"{name}.py").read_text(encoding="utf-8")
     return f"```python\n{text.rstrip()}\n```"
+
+
+def label_formats(tasks: Iterable[str] = ("detect", "segment", "classify")) -> str:
+    """A table of the registered formats of labels: how data must lie to be read as it is."""
+    registries = {"detect": boxes.FORMATS, "segment": masks.FORMATS, "classify": classes.FORMATS}
+    rows = [
+        (f"`{task}`", f"`{name}`", registries[task][name].layout.replace("_", "\\_"))
+        for task in tasks
+        for name in registries[task]
+    ]
+    return table(("task", "format", "layout"), rows)
 
 
 def figures() -> str:

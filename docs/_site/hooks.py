@@ -23,6 +23,8 @@ import fastitpn  # noqa: E402
 
 SNIPPETS = {
     "figures": generated.figures,
+    "label formats": generated.label_formats,
+    "label formats of detection": lambda: generated.label_formats(["detect"]),
     "limits": generated.limits,
     "models": generated.models,
     "recipes": generated.recipes,

@@ -7,8 +7,8 @@ from PIL import Image
 
 import fastitpn
 from fastitpn.application.answers import AS_TRAINED, Answers
-from fastitpn.application.models import open_model
 from fastitpn.application.config import AppConfig
+from fastitpn.application.models import open_model
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
 

@@ -17,9 +17,9 @@ import pytest
 from tiny_runs import ENVIRONMENT
 
 import fastitpn
+from fastitpn.application.config import AppConfig
 from fastitpn.application.server import ServedPage, serving
 from fastitpn.cli.main import main
-from fastitpn.application.config import AppConfig
 from fastitpn.errors import InputError
 
 

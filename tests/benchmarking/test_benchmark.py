@@ -11,10 +11,10 @@ import fastitpn
 from fastitpn.benchmarking import benchmark as verb
 from fastitpn.benchmarking import matmul_peak
 from fastitpn.benchmarking.conditions import Conditions
+from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.benchmarking.result import Benchmark
 from fastitpn.cli.main import main
-from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.config import build, parse
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.migration import Migration

@@ -2,8 +2,8 @@ import pytest
 
 import fastitpn
 from fastitpn.benchmarking.candidates import Candidate
-from fastitpn.benchmarking.quality import find_quality, measure_quality
 from fastitpn.benchmarking.config import BenchmarkConfig
+from fastitpn.benchmarking.quality import find_quality, measure_quality
 from fastitpn.config import build
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering

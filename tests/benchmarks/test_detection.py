@@ -1,12 +1,14 @@
 """The script that measures what pre-training is worth to detection."""
 
 import json
-import sys
 
 import pytest
 import torch
 
+import fastitpn
 from benchmarks import detection
+from benchmarks.harness.options import start
+from fastitpn.config import parse
 
 
 def test_scenes_are_in_one_part_alone(tmp_path) -> None:
@@ -20,26 +22,26 @@ def test_scenes_are_in_one_part_alone(tmp_path) -> None:
     train, known = (json.loads(files[name].read_text()) for name in ("train", "known"))
     assert [image["id"] for image in train["images"]] == [0, 1, 2]
     assert [image["id"] for image in known["images"]] == [3, 4]
-    assert {one["image_id"] for one in known["annotations"]} == {3, 4}
+    assert {annotation["image_id"] for annotation in known["annotations"]} == {3, 4}
     assert len(train["annotations"]) + len(known["annotations"]) == 12
     assert train["categories"] == known["categories"] == ["kept"]
 
 
 def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:
     """And in the place of their run."""
-    weights, options = pretrained_run.directory, {"px": "32"}
+    weights, options = pretrained_run.directory, parse(detection.Options, ["px=32", f"work={tmp_path / 'work'}"])
     files = {"train": tmp_path / "train.json", "known": tmp_path / "known.json"}
-    configs = {arm: detection.arm_config(arm, 0, files, weights, options, tmp_path / "work") for arm in detection.ARMS}
-    plain = vars(configs[detection.PRETRAINED])
-    for arm, config in configs.items():
-        different = {key for key, value in vars(config).items() if value != plain[key]} - {"out", "weights"}
+    keys = {arm: detection.keys_of(arm, 0, files, weights, options) for arm in detection.ARMS}
+    plain = keys[detection.PRETRAINED]
+    for arm, mine in keys.items():
+        different = {key for key in mine | plain if mine.get(key) != plain.get(key)} - {"out", "weights"}
         own = detection.ARMS[arm]
         longer = {"epochs", "warmup_epochs", "eval_every_epochs"} if arm in detection.TIMES else set()
         assert different - longer == {
-            key for key in own | detection.ARMS[detection.PRETRAINED] if own.get(key) != plain[key]
+            key for key in own | detection.ARMS[detection.PRETRAINED] if own.get(key) != plain.get(key)
         }
-    assert configs[detection.SCRATCH_2X].epochs == 2 * configs[detection.SCRATCH].epochs
-    trunk = torch.load(configs[detection.FRESH].weights, weights_only=True)
+    assert keys[detection.SCRATCH_2X]["epochs"] == 2 * keys[detection.SCRATCH]["epochs"]
+    trunk = torch.load(keys[detection.FRESH]["weights"], weights_only=True)
     assert any(name.startswith("stages.") for name in trunk)
     assert not any(name.startswith("pyramid.") for name in trunk)
 
@@ -66,14 +68,13 @@ def test_what_is_stored_and_that_it_is_not_done_twice(
     out = tmp_path / "figures.json"
     words = [f"weights={pretrained_run.directory}", f"work={tmp_path / 'work'}", f"out={out}", "seeds=0", "device=cpu"]
     small = ["train=8", "val=4", "px=32", "epochs=2", "workers=0", "arms=pre-trained,fresh-pyramid"]
-    monkeypatch.setattr(sys, "argv", ["", *words, *small])
-    detection.main()
+    start(detection.Options, detection.run, [*words, *small])
     first = json.loads(out.read_text())
     assert [row["arm"] for row in first["rows"]] == ["pre-trained", "fresh-pyramid"]
     assert first["rows"][0]["steps"] == 4
     assert set(first["rows"][0]["unseen"]) == set(detection.FIGURES)
     assert first["command"].startswith("python -m benchmarks.detection weights=")
     assert set(first["summary"]["gains"]) == {"pre-trained over fresh pyramid"}
-    monkeypatch.setattr(detection, "run_detect", lambda config: pytest.fail("it is done"))
-    detection.main()
+    monkeypatch.setattr(fastitpn, "finetune", lambda *task, **keys: pytest.fail("it is done"))
+    start(detection.Options, detection.run, [*words, *small])
     assert json.loads(out.read_text())["rows"] == first["rows"]

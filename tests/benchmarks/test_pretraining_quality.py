@@ -1,11 +1,12 @@
 """The script that measures what integral pre-training is worth."""
 
 import json
-import sys
 
 import pytest
 
+import fastitpn
 from benchmarks import pretraining_quality as quality
+from benchmarks.harness.options import start
 
 
 @pytest.fixture
@@ -31,8 +32,7 @@ def test_from_scenes_to_figures_and_not_twice(
     out, work = tmp_path / "figures.json", tmp_path / "work"
     arms = "arms=scratch;joint;joint, fresh pyramid;ema"
     words = [f"work={work}", f"out={out}", "seeds=0", "finetune_seeds=0,1", arms, "schedules=short,long,frozen"]
-    monkeypatch.setattr(sys, "argv", ["", *words, "device=cpu"])
-    quality.main()
+    start(quality.Options, quality.run, [*words, "device=cpu"])
     stored = json.loads(out.read_text())
     assert [row["pretraining"] for row in stored["pretrainings"]] == ["joint", "ema"]
     counts = {(row["task"], row["schedule"], row["arm"]): row["runs"] for row in stored["summary"]}
@@ -57,18 +57,17 @@ def test_from_scenes_to_figures_and_not_twice(
     assert choice["val"][str(choice["chosen"])] == max(choice["val"].values())
     frozen = (work / "0/finetune/segment/frozen/joint" / f"{choice['chosen']:g}-0/config.yaml").read_text()
     assert "layer_decay: 0.0001" in frozen
-    monkeypatch.setattr(quality, "run_segment", lambda config: pytest.fail("it is done"))
-    monkeypatch.setattr(quality, "run_pretrain", lambda config: pytest.fail("it is done"))
-    quality.main()
+    monkeypatch.setattr(fastitpn, "finetune", lambda *task, **keys: pytest.fail("it is done"))
+    monkeypatch.setattr(fastitpn, "pretrain", lambda **keys: pytest.fail("it is done"))
+    start(quality.Options, quality.run, [*words, "device=cpu"])
     assert json.loads(out.read_text())["rows"] == stored["rows"]
 
 
-def test_rows_of_another_day_are_kept_with_their_rates(small: None, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_rows_of_another_day_are_kept_with_their_rates(small: None, tmp_path) -> None:
     words = [f"out={tmp_path / 'figures.json'}", "finetune_seeds=0", "arms=scratch", "tasks=segment", "schedules=short"]
     rows = []
     for day, seeds in (("first", "0"), ("second", "0,1")):
-        monkeypatch.setattr(sys, "argv", ["", *words, f"work={tmp_path / day}", f"seeds={seeds}", "device=cpu"])
-        quality.main()
+        start(quality.Options, quality.run, [*words, f"work={tmp_path / day}", f"seeds={seeds}", "device=cpu"])
         rows.append(json.loads((tmp_path / "figures.json").read_text())["rows"])
     assert rows[1][:1] == rows[0]
     assert [row["seed"] for row in rows[1]] == [0, 1]

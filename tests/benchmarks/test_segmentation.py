@@ -1,30 +1,30 @@
 """The script that measures what pre-training is worth to segmentation."""
 
 import json
-import sys
 
 import pytest
 import torch
 
+import fastitpn
 from benchmarks import segmentation
+from benchmarks.harness.options import start
+from fastitpn.config import parse
 from fastitpn.models.acceleration.settings import PRESETS
 
 
 def test_arms_differ_in_what_they_say_alone(pretrained_run, tmp_path) -> None:
     """And in the place of their run; the longer one in its steps, with a warm-up and validations in proportion."""
     weights = pretrained_run.directory
-    configs = {
-        arm: segmentation.arm_config(arm, 0, tmp_path, weights, {"px": "32"}, tmp_path / "work")
-        for arm in segmentation.ARMS
-    }
-    plain = vars(configs[segmentation.PRETRAINED])
-    for arm, config in configs.items():
-        different = {key for key, value in vars(config).items() if value != plain[key]} - {"out", "weights"}
+    options = parse(segmentation.Options, ["px=32", f"work={tmp_path / 'work'}"])
+    keys = {arm: segmentation.keys_of(arm, 0, tmp_path, weights, options) for arm in segmentation.ARMS}
+    plain = keys[segmentation.PRETRAINED]
+    for arm, mine in keys.items():
+        different = {key for key in mine | plain if mine.get(key) != plain.get(key)} - {"out", "weights"}
         steps = {"epochs", "warmup_epochs", "eval_every_epochs"} if arm == segmentation.LONGER else set()
         assert different == set(segmentation.ARMS[arm]) | steps
-    assert configs[segmentation.LONGER].epochs == 3 * plain["epochs"]
-    assert configs[segmentation.SCRATCH].weights is None
-    trunk = torch.load(configs[segmentation.FRESH].weights, weights_only=True)
+    assert keys[segmentation.LONGER]["epochs"] == 3 * plain["epochs"]
+    assert "weights" not in keys[segmentation.SCRATCH]
+    trunk = torch.load(keys[segmentation.FRESH]["weights"], weights_only=True)
     assert any(name.startswith("stages.") for name in trunk)
     assert not any(name.startswith("pyramid.") for name in trunk)
 
@@ -51,8 +51,7 @@ def test_what_is_stored_and_that_it_is_not_done_twice(
     monkeypatch.setattr(segmentation, "ROUNDS", 1)
     words = [f"weights={pretrained_run.directory}", f"work={tmp_path / 'work'}", f"out={out}", "seeds=0", "device=cpu"]
     small = ["train=16", "val=4", "px=32", "epochs=1", "workers=0", "arms=pre-trained,balanced"]
-    monkeypatch.setattr(sys, "argv", ["", *words, *small])
-    segmentation.main()
+    start(segmentation.Options, segmentation.run, [*words, *small])
     first = json.loads(out.read_text())
     assert [row["arm"] for row in first["rows"]] == ["pre-trained", "balanced"]
     assert first["rows"][0]["steps"] == 1
@@ -63,6 +62,6 @@ def test_what_is_stored_and_that_it_is_not_done_twice(
     assert first["rows"][1]["with"]["balanced"]["miou"] == first["rows"][1]["miou"]
     assert first["command"].startswith("python -m benchmarks.segmentation weights=")
     assert set(first["summary"]["gains"]) == {"balanced over plain"}
-    monkeypatch.setattr(segmentation, "run_segment", lambda config: pytest.fail("it is done"))
-    segmentation.main()
+    monkeypatch.setattr(fastitpn, "finetune", lambda *task, **keys: pytest.fail("it is done"))
+    start(segmentation.Options, segmentation.run, [*words, *small])
     assert json.loads(out.read_text())["rows"] == first["rows"]

@@ -6,9 +6,9 @@ import pytest
 from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.commands.inspect import InspectConfig
 from fastitpn.config import parse
+from fastitpn.errors import InputError
 from fastitpn.tasks.keys import PredictConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
-from fastitpn.errors import InputError
 
 PRETRAIN = parse(PretrainConfig, ["data=photos", "out=runs/a", "batch=12", "accumulate=3"])
 

@@ -11,9 +11,9 @@ import fastitpn
 from fastitpn.cli import main as command
 from fastitpn.cli.main import VERBS, main
 from fastitpn.config import fields_of, parse
+from fastitpn.errors import FastITPNError, InputError, TrainingError
 from fastitpn.tasks.keys import PredictConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
-from fastitpn.errors import FastITPNError, InputError, TrainingError
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
+from fastitpn.commands.compare import _labels
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.commands.compare import _labels
 from fastitpn.errors import InputError
 
 

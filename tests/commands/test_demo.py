@@ -9,8 +9,15 @@ from tiny_runs import files
 
 import fastitpn
 from fastitpn.commands import demo as module
-from fastitpn.commands.demo import LONGER, PRETRAINED, SCRATCH, classify_configs, pretrain_config, teacher_file
-from fastitpn.commands.demo import DemoConfig
+from fastitpn.commands.demo import (
+    LONGER,
+    PRETRAINED,
+    SCRATCH,
+    DemoConfig,
+    classify_configs,
+    pretrain_config,
+    teacher_file,
+)
 from fastitpn.config import build
 from fastitpn.data.scenes import SceneSet
 from fastitpn.errors import InputError

@@ -2,13 +2,13 @@ import io
 
 import pytest
 import torch
+from fastitpn.commands.inspection import inspect
 from inference_example import CLASSES, PX
 from rich.console import Console
 from safetensors.torch import save_file
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.commands.inspection import inspect
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import save_checkpoint
 

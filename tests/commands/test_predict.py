@@ -5,9 +5,9 @@ from PIL import Image
 
 from fastitpn.cli.main import main
 from fastitpn.commands.predict import run_predict
-from fastitpn.tasks.keys import PredictConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import save_checkpoint
+from fastitpn.tasks.keys import PredictConfig
 
 
 @pytest.fixture

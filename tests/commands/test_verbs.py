@@ -5,11 +5,11 @@ import pytest
 import fastitpn
 from fastitpn.commands.demo import DemoConfig
 from fastitpn.config import parse
+from fastitpn.errors import InputError
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.keys import EvaluateConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
 from fastitpn.tasks.segment.config import SegmentConfig
-from fastitpn.errors import InputError
 
 
 @pytest.fixture

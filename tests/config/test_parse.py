@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from fastitpn.config import build, parse
+from fastitpn.errors import InputError
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.keys import PredictConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
-from fastitpn.errors import InputError
 
 
 def message(config_class, *words: str) -> str:

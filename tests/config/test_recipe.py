@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from fastitpn.config import build, parse, to_dict, to_yaml
+from fastitpn.errors import InputError
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.pretrain.config import MaskConfig, PretrainConfig, TeacherConfig
-from fastitpn.errors import InputError
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 import pytest
+from fastitpn.commands.export_official import ExportOfficialConfig
+from fastitpn.commands.shard import DataShardConfig
 
 from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.commands.demo import DemoConfig
-from fastitpn.commands.export_official import ExportOfficialConfig
 from fastitpn.commands.inspect import InspectConfig
-from fastitpn.commands.shard import DataShardConfig
 from fastitpn.config import build, fields_of, parse
 from fastitpn.config.convert import DataConvertConfig
+from fastitpn.config.fields import REQUIRED
+from fastitpn.config.values import choices, read_value, short_type, show
+from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.detect.config import DetectConfig
@@ -14,9 +17,6 @@ from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.pretrain.config import CacheFeaturesConfig, PretrainConfig
 from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.visualization.config import VisualizeTokensConfig
-from fastitpn.config.fields import REQUIRED
-from fastitpn.config.values import choices, read_value, short_type, show
-from fastitpn.errors import InputError
 
 ALL = [
     CacheFeaturesConfig,

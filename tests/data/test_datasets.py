@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from fastitpn.data.datasets import ClassifyDataset, DecodedImages, EvaluationDataset, PretrainDataset, collate
-from fastitpn.data.images.folders import LabelledImages
+from fastitpn.data.classification.datasets import ClassifyDataset
+from fastitpn.data.classification.labelled import LabelledImages
+from fastitpn.data.datasets import DecodedImages, EvaluationDataset, PretrainDataset, collate
 from fastitpn.data.images.transforms import TwoViews, classify_eval, classify_train
 from fastitpn.errors import InputError
 

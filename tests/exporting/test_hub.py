@@ -12,7 +12,7 @@ from transformers import AutoBackbone, AutoImageProcessor, AutoModel, AutoModelF
 
 import fastitpn
 from fastitpn.errors import InputError
-from fastitpn.runs.trained_model import load_classifier
+from fastitpn.tasks.loading import load_trained
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,14 @@ def snippet(folder) -> dict:
 @torch.no_grad()
 def test_a_classifier_in_timm_and_transformers(classifier_folder, classifier_run):
     assert files(classifier_folder) == ["README.md", "config.json", "fastitpn.json", "model.safetensors"]
-    trained = load_classifier(classifier_run.directory, "balanced")
+    trained = load_trained(classifier_run.directory, "balanced")
     names = snippet(classifier_folder)
     images = torch.randn(2, 3, 64, 64)
     expected = trained.model(images)
     assert names["model"].acceleration == trained.model.acceleration
     assert torch.equal(names["model"](images), expected)
     assert torch.equal(names["classifier"](images).logits, expected)
-    assert list(names["classifier"].config.id2label.values()) == list(trained.classes)
+    assert list(names["classifier"].config.id2label.values()) == list(trained.about.classes)
     assert [level.shape[1] for level in names["backbone"](images).feature_maps] == [48, 96, 192]
     auto = AutoModelForImageClassification.from_pretrained(classifier_folder).eval()
     assert torch.equal(auto(images).logits, expected)

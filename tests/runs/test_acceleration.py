@@ -9,7 +9,6 @@ from tiny_runs import TRAINING, assert_same, content, figures
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.config import build
-from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
@@ -19,6 +18,7 @@ from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
 from fastitpn.runs.run import Run
 from fastitpn.runs.trained_model import load_classifier
 from fastitpn.tasks.classify.task import ClassifyTask
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import build_task
 
 OFF, BALANCED, FAST = (PRESETS[name] for name in ("off", "balanced", "fast"))

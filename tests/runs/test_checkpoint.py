@@ -1,10 +1,10 @@
-import errno
 import os
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from full_disk import FullDisk
 
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import FORMAT, latest_valid, load_checkpoint, save_checkpoint, to_cpu
@@ -110,32 +110,6 @@ def test_files_that_are_something_else(tmp_path):
         load_checkpoint(tmp_path / "a.ckpt")
     with pytest.raises(InputError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "b.ckpt")
-
-
-class FullDisk:
-    """A file whose disk is full after 1000 bytes."""
-
-    def __init__(self, *arguments):
-        self.file = open(*arguments)  # noqa: SIM115
-        self.room = 1000
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
-
-    def write(self, data):
-        self.room -= len(data)
-        if self.room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return self.file.write(data)
-
-    def flush(self):
-        self.file.flush()
-
-    def fileno(self):
-        return self.file.fileno()
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):

@@ -5,10 +5,10 @@ import torch
 from tiny_runs import TRAINING
 
 from fastitpn.config import build
-from fastitpn.tasks.classify.config import ClassifyConfig
-from fastitpn.data.datasets import ClassifyDataset
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.datasets import ClassifyDataset
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.images.transforms import classify_train
+from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.training.loaders import CACHE_MIB, cache_mib, evaluation_loader, on_device, training_loader
 from fastitpn.training.processes.devices import build_fabric
 

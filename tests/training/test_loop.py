@@ -5,9 +5,9 @@ import signal
 
 import pytest
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision
-from test_checkpoint import FullDisk
+from full_disk import FullDisk
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from training_example import SAMPLES, SETTINGS, RandomImages, TinyTask, plain_task, train
 
 from fastitpn.errors import InputError, TrainingError

@@ -7,9 +7,9 @@ from tiny_runs import TRAINING
 
 import fastitpn
 from fastitpn.config import build
+from fastitpn.errors import InputError
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
-from fastitpn.errors import InputError
 from fastitpn.training.settings import FitSettings
 from fastitpn.training.setup import (
     check_model,

@@ -6,12 +6,12 @@ from tiny_runs import assert_same
 
 import fastitpn
 from fastitpn.config import build
-from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 from fastitpn.runs.checkpoint import save_checkpoint
+from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.visualization.subject import load_accelerated_subject as load_subject
 
 

@@ -9,12 +9,12 @@ from PIL import Image
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.config import build
-from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.visualization import tokens as module
+from fastitpn.visualization.config import VisualizeTokensConfig
 from fastitpn.visualization.tokens import run_visualize_tokens
 
 

@@ -16,6 +16,7 @@ from fastitpn.application.config import AppConfig
 from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.runs.run import CHECKPOINTS
 
@@ -44,13 +45,13 @@ def run_app(config: AppConfig) -> None:
         InputError: The checkpoint cannot be read, the library is not installed, or the address cannot be listened at.
     """
     with serving(config) as page:
-        print(f"{page.title} ({', '.join(page.answers.model.facts)}): {page.url} (Ctrl-C ends it)", flush=True)
+        say(f"{page.title} ({', '.join(page.answers.model.facts)}): {page.url} (Ctrl-C ends it)")
         if config.host not in _LOOPBACK:
-            print(f"everyone who can reach {config.host} can use it: there is no password", flush=True)
+            say(f"everyone who can reach {config.host} can use it: there is no password")
         try:
             page.server.run(sockets=[page.socket])
         except KeyboardInterrupt:
-            print("\nEnded.", flush=True)
+            say("\nEnded.")
 
 
 @dataclass(frozen=True, kw_only=True)

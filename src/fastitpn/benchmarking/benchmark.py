@@ -34,7 +34,7 @@ from fastitpn.training.processes.devices import build_fabric, resolve_precision
 from fastitpn.training.setup import check_model
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 FIGURES, PLOT, REPORT = "benchmark.json", "plot.png", "report.html"
 DEFAULT_MODEL = "fastitpn_tiny"

@@ -14,7 +14,7 @@ from fastitpn.training.metric import Metric
 from fastitpn.training.progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 PIXELS_PER_BATCH = 32 * 224 * 224
 

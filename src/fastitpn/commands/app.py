@@ -6,6 +6,7 @@ from typing import Any
 from fastitpn.application.config import AppConfig
 from fastitpn.commands.verb import Verb
 from fastitpn.config import build
+from fastitpn.console import printing
 
 VERB = Verb(
     config=AppConfig,
@@ -25,4 +26,5 @@ def app(checkpoint: str | os.PathLike[str], **keys: Any) -> None:
     Raises:
         InputError: A key or the checkpoint is wrong, the address is taken, or `fastitpn[app]` is not installed.
     """
-    VERB(build(AppConfig, {"checkpoint": checkpoint, **keys}))
+    with printing():  # where the page is must be said
+        VERB(build(AppConfig, {"checkpoint": checkpoint, **keys}))

@@ -14,11 +14,11 @@ class DataConvertConfig(Config):
     _command: ClassVar[str] = "data convert"
 
     data: Path
-    """Folder of a Pascal VOC or YOLO data set."""
-    form: Literal["voc", "yolo"] | None = None
-    """What data is in; none finds it."""
+    """Folder of a Pascal VOC or YOLO data set, or of another registered format."""
+    form: str | None = None
+    """Name of the format that data is in, such as voc or yolo; none finds it."""
     with_masks: bool | None = None
-    """Take only images in which every thing has a mask (true), or boxes alone (false); none takes all there is."""
+    """Take only images in which every object has a mask (true), or boxes alone (false); none takes all there is."""
     copy: bool = False
     """Copy the images to out; else the files there name them where they are."""
     on_error: Literal["stop", "skip"] = "stop"

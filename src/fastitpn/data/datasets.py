@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from fastitpn.data.feature_shards import FeatureShards
-from fastitpn.data.images.folders import LabelledImages
-from fastitpn.data.images.sources import ImageSource, as_source
+from fastitpn.data.images.image_source import ImageSource, as_source
 from fastitpn.data.images.transforms import ImageTransform, TwoViews
 from fastitpn.data.seeding import sample_seed, seeded
 
@@ -93,19 +92,6 @@ class SeededDataset(Dataset[Sample]):
             rng: Generator for what must not depend on how much the transforms draw from the global ones.
         """
         raise NotImplementedError
-
-
-class ClassifyDataset(SeededDataset):
-    """Samples {image [3, px, px], label, index}."""
-
-    def __init__(self, images: LabelledImages, transform: ImageTransform, *, seed: int = 0, cache_mib: int = 0) -> None:
-        super().__init__(DecodedImages(images.paths, min_px=transform.decode_px, cache_mib=cache_mib), seed=seed)
-        self.labels = np.array(images.labels, dtype=np.int64)
-        self.transform = transform
-
-    def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
-        """Makes {image, label}."""
-        return {"image": self.transform(image), "label": int(self.labels[index])}
 
 
 class PretrainDataset(SeededDataset):

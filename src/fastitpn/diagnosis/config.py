@@ -18,7 +18,7 @@ class DoctorConfig(Config):
 
     data: Path
     """Folder or file, as for pretrain and finetune: images, class folders, images with masks, COCO annotations (with
-    task=segment their masks), COCO panoptic annotations; or boxes as Pascal VOC or YOLO, before data convert."""
+    task=segment their masks), COCO panoptic annotations, Pascal VOC or YOLO."""
     val: Path | None = None
     """Data to validate on, of the same form; none takes a part of data, if it has one."""
     task: Literal["pretrain", "classify", "segment", "detect"] | None = None

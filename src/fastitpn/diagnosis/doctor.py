@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from fastitpn.console import say
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.dataset import open_dataset
 from fastitpn.diagnosis.duplicates import find_duplicates
@@ -111,12 +112,12 @@ def _print(config: DoctorConfig, data: DataSet, looks: Sequence[Look], findings:
             counts = Counter(finding.kind for finding in chosen).most_common()
             print_table(Table(title, ("kind", "number"), counts))
             for finding in chosen[:_NAMED]:
-                print(printable(f"  {finding}"))
+                say(printable(f"  {finding}"))
             if len(chosen) > _NAMED:
-                print(f"  and {len(chosen) - _NAMED} more")
+                say(f"  and {len(chosen) - _NAMED} more")
     if not findings:
-        print("nothing is wrong")
-    print(f"all findings: {config.out / FINDINGS}, with pictures: {config.out / REPORT}")
+        say("nothing is wrong")
+    say(f"all findings: {config.out / FINDINGS}, with pictures: {config.out / REPORT}")
 
 
 def _classes(data: DataSet, part: str) -> int | None:

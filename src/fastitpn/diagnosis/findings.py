@@ -7,17 +7,6 @@ from typing import Any, Literal
 
 from fastitpn.data.detection.problems import Problem
 
-Form = Literal[
-    "images",
-    "class folders",
-    "images with masks",
-    "COCO annotations",
-    "COCO masks",
-    "COCO panoptic",
-    "Pascal VOC",
-    "YOLO",
-]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -86,7 +75,7 @@ class DataSet:
     """A data set, as far as it can be told without looking at its images.
 
     Attributes:
-        form: Of its labels.
+        form: How it is labelled: the title of its format.
         entries: Its images.
         unit: What `counts` counts.
         counts: Class to part to number; empty without labels.
@@ -94,7 +83,7 @@ class DataSet:
         facts: What else there is to say, by part.
     """
 
-    form: Form
+    form: str
     entries: Sequence[Entry]
     unit: Literal["images", "pixels", "annotations"] = "images"
     counts: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)

@@ -140,7 +140,7 @@ def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file:
                 unit = f" {metric.unit_in_words}" * bool(metric.unit)
                 text = f"{metric.name}: {values['file']:.2f}{unit}, the model {values['model']:.2f}"
                 say(f"{text} (on {quality['images']})")
-    for line in subject.whole.notes(config) if subject.whole is not None else ():
+    for line in subject.whole.notes(config, subject.px) if subject.whole is not None else ():
         say(line)
     files = ", ".join(sorted(path.name for path in config.out.iterdir()))
     say(f"written: {config.out} ({files})")

@@ -89,6 +89,11 @@ class Exportable:
         """What `model.json` says beside what all models have; plain types."""
         return {}
 
-    def notes(self, config: ExportConfig) -> Sequence[str]:
-        """Lines that are printed at the end."""
+    def notes(self, config: ExportConfig, size: tuple[int, int]) -> Sequence[str]:
+        """Lines that are printed at the end.
+
+        Args:
+            config: Of the command.
+            size: Height and width of the input in pixels.
+        """
         return ()

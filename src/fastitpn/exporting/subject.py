@@ -20,6 +20,7 @@ from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import CHECKPOINTS
 from fastitpn.runs.trained_model import Trained
 from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
+from fastitpn.training.metric import Metric
 from fastitpn.training.setup import check_model, start_from
 
 FEATURES = "features"
@@ -39,7 +40,10 @@ class Subject:
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
         whole: What compares and measures the network of a task; None for features.
-        training: What the checkpoint says of its training: `metrics`, `config`, `step`; empty for published files.
+        head: Of the model that was trained, also where only its features are exported; None for a task with but one.
+        training: What the checkpoint says of its training: `config`, `step`; empty for published files.
+        metrics: What the checkpoint says that this network, with its head, gets right; empty without that head.
+        measured: What these numbers are.
         source: The run or the file, in short.
     """
 
@@ -51,13 +55,21 @@ class Subject:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     whole: Exportable | None = None
+    head: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    measured: tuple[Metric, ...] = ()
     source: str = ""
 
     @property
     def is_whole(self) -> bool:
         """Whether it is all of a checkpoint of a task."""
         return self.task != FEATURES and self.training.get("task") == self.task
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it is a backbone with its own classifier, all of which timm makes."""
+        return self.whole is not None and getattr(self.network, "model", None) is self.backbone
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -97,7 +109,9 @@ def trained_subject(config: ExportConfig, trained: Trained[Any, Any], whole: Exp
         mean=trained.mean,
         std=trained.std,
         whole=whole if is_whole else None,
+        head=whole.head,
         training=trained.content,
+        metrics=trained.content.get("metrics", {}) if is_whole else {},
         source=_short(trained.path),
     )
 
@@ -140,6 +154,7 @@ def weights_subject(
         std=std,
         whole=whole if part == "whole" else None,
         training=file.checkpoint,
+        metrics=file.checkpoint.get("metrics", {}),
         source=_short(Path(file.source)),
     )
 

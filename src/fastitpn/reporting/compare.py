@@ -7,9 +7,10 @@ from typing import Any
 
 from fastitpn.config.recipe import flatten
 from fastitpn.config.values import show
-from fastitpn.reporting.charts import curves, metric_names, metric_title
+from fastitpn.reporting.charts import curves, metric_names
 from fastitpn.reporting.sections import Grid, Picture, Section, Table
 from fastitpn.reporting.values import format_column, is_number
+from fastitpn.training.metric import Metric, describe_metric
 
 _NOT_A_SETTING = ("out",)
 
@@ -25,6 +26,7 @@ class RunRecord:
         config: Every key, nested as it was written.
         metrics: Its final figures.
         history: Rows of its metrics.jsonl.
+        known: Metrics that its task declares.
     """
 
     label: str
@@ -33,12 +35,14 @@ class RunRecord:
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
+    known: Sequence[Metric] = ()
 
 
 def comparison_sections(records: Sequence[RunRecord]) -> list[Section]:
     """Figures, curves and differences, for a report."""
     histories = {record.label: record.history for record in records}
-    drawn = [Picture(metric_title(name), curves(histories, name)) for name in _curve_names(records)]
+    metrics = [metric_of(name, records) for name in _curve_names(records)]
+    drawn = [Picture(metric.title, curves(histories, metric)) for metric in metrics]
     caption = "Where a run has both, training is thin and validation bold." if drawn else ""
     return [
         figures_table(records),
@@ -48,13 +52,18 @@ def comparison_sections(records: Sequence[RunRecord]) -> list[Section]:
     ]
 
 
+def metric_of(name: str, records: Sequence[RunRecord]) -> Metric:
+    """The metric of a name, as the task of one of the runs declares it."""
+    return describe_metric(name, [metric for record in records for metric in record.known])
+
+
 def figures_table(records: Sequence[RunRecord]) -> Table:
     """One row per figure, one column per run, with the difference to the first run."""
     names = dict.fromkeys(name for record in records for name, value in record.metrics.items() if is_number(value))
     rows = []
     for name in names:
         values = [value if is_number(value := record.metrics.get(name)) else None for record in records]
-        rows.append([metric_title(name), *_with_differences(values)])
+        rows.append([metric_of(name, records).title, *_with_differences(values)])
     columns = ["", *(record.label for record in records)]
     return Table("Figures", columns, rows, caption=f"In brackets: the difference to {records[0].label}.")
 

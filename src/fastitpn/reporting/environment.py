@@ -11,7 +11,8 @@ import torch
 import fastitpn
 from fastitpn.reporting.values import format_duration
 
-_PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+_PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "lightning", "numpy", "pillow")
+"""Of those that are installed; `lightning` brings `lightning_fabric` as well, under its own version."""
 
 
 def describe_environment(

@@ -1,5 +1,6 @@
 """Tables of figures, and how they are printed: framed and coloured on a terminal, plain text anywhere else."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fastitpn.console import is_printing, say
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.values import format_column, is_number, printable
 
@@ -88,8 +90,14 @@ def print_table(table: Table, file: TextIO | None = None) -> None:
 
     Args:
         table: What to print. Markup and control characters in names are shown, never obeyed.
-        file: Where to; standard output if None. Without a terminal behind it lines are never cut or coloured.
+        file: Where to; None for standard output, or the log where nothing is printed. Without a terminal behind it
+            lines are never cut or coloured.
     """
+    if file is None and not is_printing():
+        text = io.StringIO()
+        print_table(table, text)
+        say(text.getvalue().rstrip())
+        return
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console = Console(file=file, width=10_000, color_system=None, highlight=False)

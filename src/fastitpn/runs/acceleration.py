@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration, resolve_acceleration
 
@@ -47,7 +48,7 @@ def choose_acceleration(asked: AccelerationLike | None, trained: Acceleration | 
     if trained is not None and chosen != trained:
         same_name = chosen.name == trained.name  # one of another version, or two of your own
         before = trained.describe() if same_name else trained.name
-        print(f"acceleration {chosen.describe()}, although the weights were trained with {before}", flush=True)
+        say(f"acceleration {chosen.describe()}, although the weights were trained with {before}")
     return chosen
 
 

@@ -21,7 +21,7 @@ _PREFIX = "backbone."
 _STAYS = ("weights", "training", "config")  # settings have paths of the machine that trained it
 
 
-def write_whole(folder: Path, content: Mapping[str, Any], backbone: Collection[str]) -> None:
+def write_hub_folder(folder: Path, content: Mapping[str, Any], backbone: Collection[str]) -> None:
     """Write what a folder needs to be loaded as a checkpoint.
 
     Args:
@@ -31,8 +31,8 @@ def write_whole(folder: Path, content: Mapping[str, Any], backbone: Collection[s
     """
     weights: Mapping[str, Tensor] = content["weights"]
     prefix = _PREFIX if any(name.startswith(_PREFIX) for name in weights) else ""
-    own = {name.removeprefix(prefix): name for name in weights if name.startswith(prefix)}
-    for_timm = {name: weights[full] for name, full in own.items() if name in backbone}
+    names = {name.removeprefix(prefix): name for name in weights if name.startswith(prefix)}
+    for_timm = {name: weights[full] for name, full in names.items() if name in backbone}
     rest = {full: tensor for full, tensor in weights.items() if full.removeprefix(prefix) not in for_timm}
     # Copies: safetensors refuses tensors that share their memory.
     save_file({name: tensor.clone() for name, tensor in for_timm.items()}, folder / BACKBONE_FILE, {"format": "pt"})
@@ -43,13 +43,13 @@ def write_whole(folder: Path, content: Mapping[str, Any], backbone: Collection[s
     (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a folder has a whole model."""
+def is_hub_folder(folder: Path) -> bool:
+    """Whether a folder has all of a trained model."""
     return (folder / ABOUT).is_file()
 
 
-def read_whole(folder: Path) -> dict[str, Any]:
-    """The content of a checkpoint, as `write_whole` got it, without what resumes a training.
+def read_hub_folder(folder: Path) -> dict[str, Any]:
+    """The content of a checkpoint, as `write_hub_folder` got it, without what resumes a training.
 
     Raises:
         InputError: A file is absent or damaged.

@@ -15,7 +15,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.weights.file import read_weights
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.runs.description import ModelDescription
-from fastitpn.runs.hub_folder import is_whole, read_whole
+from fastitpn.runs.hub_folder import is_hub_folder, read_hub_folder
 from fastitpn.runs.run import CHECKPOINTS
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
@@ -139,8 +139,8 @@ def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
         InputError: There is none, it cannot be read, or it wants to run code.
     """
     path = Path(source).expanduser()
-    if is_whole(path):
-        return TrainedCheckpoint(path=path, content=read_whole(path))
+    if is_hub_folder(path):
+        return TrainedCheckpoint(path=path, content=read_hub_folder(path))
     path = _find(path)
     return TrainedCheckpoint(path=path, content=_read(path))
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastitpn.config import build
-from fastitpn.data.images.folders import labelled
+from fastitpn.console import say
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
@@ -76,7 +77,7 @@ def run_demo(config: DemoConfig) -> Run:
     table = _compare(runs)
     print_table(table)
     path = _write_report(config, scenes, pretrained, runs, table, seconds)
-    print(f"\nreport: {path}   pictures: {path.with_name('predictions.png')}   {seconds / 60:.1f} minutes")
+    say(f"\nreport: {path}   pictures: {path.with_name('predictions.png')}   {seconds / 60:.1f} minutes")
     return runs[PRETRAINED]
 
 

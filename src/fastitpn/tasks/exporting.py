@@ -1,6 +1,7 @@
 """`fastitpn export` for every task."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,11 @@ def load_subject(config: ExportConfig) -> Subject:
         return weights_subject(config, config.checkpoint, _classifier)  # a published file; else it says what is wrong
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
     if TASKS.keys_of(spec.name).predict is None:  # no head that could be exported
-        return weights_subject(config, checkpoint.path, _classifier)
-    trained = load_trained(checkpoint, config.acceleration)
-    return trained_subject(config, trained, spec.exportable(trained))
+        subject = weights_subject(config, checkpoint.path, _classifier)
+    else:
+        trained = load_trained(checkpoint, config.acceleration)
+        subject = trained_subject(config, trained, spec.exportable(trained))
+    return replace(subject, measured=spec.metrics(spec.description.from_dict(checkpoint.content)))
 
 
 def _classifier(model: FastITPN, mean: Sequence[float], std: Sequence[float]) -> Exportable:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastitpn.config import to_yaml
+from fastitpn.console import say
 from fastitpn.errors import InputError
-from fastitpn.reporting.charts import metric_title
-from fastitpn.reporting.compare import RunRecord, comparison_sections, figures_table, settings_table
+from fastitpn.reporting.compare import RunRecord, comparison_sections, figures_table, metric_of, settings_table
 from fastitpn.reporting.config import CompareConfig
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
@@ -15,6 +15,8 @@ from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value, is_number
 from fastitpn.runs.output import check_no_run
 from fastitpn.runs.run import Run
+from fastitpn.tasks.registry import TASKS
+from fastitpn.training.metric import Metric
 
 REPORT = "report.html"
 _ON_TOP = 4
@@ -42,6 +44,7 @@ def run_compare(config: CompareConfig) -> Path:
             config=run.config,
             metrics=run.metrics,
             history=run.history,
+            known=_known(run),
         )
         for label, run in zip(labels, runs, strict=True)
     ]
@@ -58,7 +61,7 @@ def run_compare(config: CompareConfig) -> Path:
             Facts("Environment of the comparison", describe_environment()),
         ],
     )
-    print(f"written: {report}")
+    say(f"written: {report}")
     return report
 
 
@@ -70,11 +73,17 @@ def _summary(records: Sequence[RunRecord]) -> list[tuple[str, Value, str]]:
         own.sort(key=lambda name: not all(is_number(other.metrics.get(name)) for other in records))
         name = next((name for name in (*own, "train_loss") if is_number(record.metrics.get(name))), None)
         if name is not None:
-            title = metric_title(name.removeprefix("best_"))
+            title = metric_of(name.removeprefix("best_"), records).title
             figures.append(
                 (record.label, record.metrics[name], f"{'best ' * (name in own)}{title[:1].lower()}{title[1:]}")
             )
     return figures
+
+
+def _known(run: Run) -> Sequence[Metric]:
+    """The metrics of a run's task, of every form that it has."""
+    task = run.verb.split()[-1] if run.verb else ""
+    return TASKS.spec(task).all_metrics if task in TASKS else ()
 
 
 def _check_different(runs: Sequence[Run]) -> None:

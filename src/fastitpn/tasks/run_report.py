@@ -19,7 +19,7 @@ from fastitpn.training.metric import LOSS, describe_metric
 from fastitpn.training.setup import global_batch
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 
 def write_run_report(

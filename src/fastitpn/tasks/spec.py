@@ -26,7 +26,7 @@ from fastitpn.training.metric import Metric
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 ConfigT = TypeVar("ConfigT", bound=FinetuneConfig)
 ImagesT = TypeVar("ImagesT", bound=Sized)
@@ -74,6 +74,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         title: Heading of the report of a run.
         parts: What the weights of a checkpoint are those of, for messages.
         takes: Options of its predictor that the app has controls for: "top_k", "min_score".
+        all_metrics: Metrics of all forms of its networks, for pages about several runs.
         pictured: Whether a prediction is drawn into the image, see `Result.picture`.
         description: The typed content of a checkpoint.
     """
@@ -84,6 +85,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     parts: ClassVar[str] = "the model that is stored beside them"
     takes: ClassVar[frozenset[str]] = frozenset()
     pictured: ClassVar[bool] = False
+    all_metrics: ClassVar[tuple[Metric, ...]] = ()
     description: type[AboutT]
 
     # Training
@@ -206,7 +208,10 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     # Elsewhere
 
     def measured_part(self, about: AboutT) -> dict[str, Any] | None:
-        """What `benchmark` runs, in plain types that `create_measured` takes; None for the model as it is."""
+        """What `benchmark` runs, in plain types that `create_measured` takes; None for the backbone with its own head.
+
+        Its "pass" says what goes in and comes out.
+        """
         return None
 
     def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> nn.Module:

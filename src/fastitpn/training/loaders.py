@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
-from fastitpn.data.images.folders import LabelledImages
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.training.config import TrainingConfig
 from fastitpn.training.sampler import StepSampler
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 CACHE_MIB = 1024
 """Memory for decoded images, shared out among the processes that load them."""

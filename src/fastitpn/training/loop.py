@@ -30,7 +30,7 @@ from fastitpn.training.state import TrainingState
 from fastitpn.training.task import Batch, Task
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What is seen of a run on stderr: a bar in a terminal, else a line now and then."""
+"""What is seen of a run on stderr: a bar in a terminal, else on the command line a line now and then."""
 
 import sys
 import time
@@ -7,6 +7,8 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fastitpn.console import is_printing, say
 
 REFRESH_S = 0.2
 
@@ -70,8 +72,8 @@ class ProgressDisplay:
         """A line of its own."""
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        elif self._enabled:
-            print(line, file=sys.stderr, flush=True)
+        elif self._enabled and is_printing():
+            say(line, error=True)
 
     def _left(self, step: int) -> str:
         done = step - self._first

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.models.weights.file import WeightsFile, read_weights
@@ -120,5 +121,5 @@ def start_from(
             fix = f"model={file.model}, or weights=FILE of {name}"
         raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
     logger.info("%s: %s", file.source, report.verdict)
-    print(f"{file.source}: {report.verdict}", flush=True)
+    say(f"{file.source}: {report.verdict}")
     return report

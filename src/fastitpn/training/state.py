@@ -13,7 +13,7 @@ from fastitpn.training.settings import FitSettings
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 
 class TrainingState:

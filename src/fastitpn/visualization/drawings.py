@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.config import to_yaml
+from fastitpn.console import say
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
@@ -82,7 +83,7 @@ def find_images(config: VisualizeConfig) -> list[Path]:
             )
     if len(found) <= config.limit:
         return found
-    print(f"{config.limit} of {len(found)} images, spread evenly; limit={len(found)} draws all", flush=True)
+    say(f"{config.limit} of {len(found)} images, spread evenly; limit={len(found)} draws all")
     return [found[int(place)] for place in np.linspace(0, len(found) - 1, config.limit)]
 
 
@@ -137,9 +138,9 @@ def tell_skipped(skipped: Sequence[InputError], num_images: int) -> None:
             fix="images=FILE of another image, or a folder of them",
         )
     for error in skipped[:_NAMED]:
-        print(printable(f"skipped: {error.where}: {error.what}"))
+        say(printable(f"skipped: {error.where}: {error.what}"))
     if len(skipped) > _NAMED:
-        print(f"and {len(skipped) - _NAMED} more skipped")
+        say(f"and {len(skipped) - _NAMED} more skipped")
 
 
 def write_drawings(
@@ -197,7 +198,7 @@ def write_drawings(
         ],
     )
     together = f", side by side: {sheet}" if sheet is not None else ""
-    print(f"{len(rows)} picture{'s' * (len(rows) != 1)} in {config.out}{together}, all on one page: {report}")
+    say(f"{len(rows)} picture{'s' * (len(rows) != 1)} in {config.out}{together}, all on one page: {report}")
     return Drawings(report=report, pictures=tuple(places.values()), sheet=sheet)
 
 

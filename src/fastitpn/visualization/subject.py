@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.backbone import FastITPN
@@ -89,7 +90,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     seed_start(0)
     if file is None:
         model = create_model(name, img_size=px, pyramid=pyramid)
-        print("no weights given: they are random, and the pictures mean nothing", flush=True)
+        say("no weights given: they are random, and the pictures mean nothing")
     else:
         model = _with_weights(file, name, px, pyramid)
     trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None

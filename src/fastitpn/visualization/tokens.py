@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.config import to_yaml
+from fastitpn.console import say
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
@@ -73,7 +74,7 @@ def run_visualize_tokens(config: VisualizeTokensConfig) -> Drawings:
             display.advance(number)
     tell_skipped(skipped, len(paths))
     report = _write_report(config, subject, traces[0], pictures, device)
-    print(f"{len(pictures)} picture{'s' * (len(pictures) != 1)} in {config.out}, all on one page: {report}")
+    say(f"{len(pictures)} picture{'s' * (len(pictures) != 1)} in {config.out}, all on one page: {report}")
     return Drawings(report=report, pictures=tuple(pictures.values()))
 
 

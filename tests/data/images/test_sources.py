@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastitpn.data.images.sources import FileSource, as_source, open_images
+from fastitpn.data.images.image_source import FileSource, ImageSource, SourceKind, as_source
+from fastitpn.data.images.sources import SOURCES, open_images
 from fastitpn.data.images.tar_shards import MOST_BROKEN, TarShards
 from fastitpn.data.images.tar_writer import plan_shards, write_shards
 from fastitpn.errors import InputError
@@ -207,3 +208,22 @@ def test_files(tmp_path):
     assert (grey(images.read(1)), images.group_sizes) == (5, None)
     assert as_source(images) is images
     assert as_source([tmp_path / "a.png"]).name(0) == str(tmp_path / "a.png")
+
+
+def test_a_registered_source(tmp_path):
+    class Reversed(ImageSource):
+        """Files of a list, the last one first."""
+
+        def __init__(self, file):
+            self.names = file.read_text().split()[::-1]
+
+        def __len__(self):
+            return len(self.names)
+
+    file = tmp_path / "all.reversed"
+    file.write_text("a b c")
+    SOURCES.register("reversed", SourceKind(recognise=lambda path: path.suffix == ".reversed", open=Reversed))
+    try:
+        assert open_images(file).names == ["c", "b", "a"]
+    finally:
+        SOURCES.unregister("reversed")

@@ -59,7 +59,9 @@ class DepthImages:
 def read_depths(folder: Path) -> DepthImages:
     """The images of a folder."""
     if not (folder / TABLE).is_file():
-        raise InputError(f"no {TABLE}", where=folder, expected="a table with the columns image and metres", fix="add it")
+        raise InputError(
+            f"no {TABLE}", where=folder, expected="a table with the columns image and metres", fix="add it"
+        )
     with open(folder / TABLE, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return DepthImages(paths=[folder / row["image"] for row in rows], metres=[float(row["metres"]) for row in rows])

@@ -8,8 +8,8 @@ import torch
 from tiny_runs import files
 
 import fastitpn
+from fastitpn.data.classification.labelled import LabelledImages, labelled
 from fastitpn.data.images.decode import read_image
-from fastitpn.data.images.folders import LabelledImages, labelled
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
 from fastitpn.runs.trained_model import load_classifier

@@ -5,18 +5,18 @@ import shutil
 
 import pytest
 import torch
+from fastitpn.tasks.classify.finetune import build_task
 from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
-from fastitpn.tasks.classify.config import ClassifyConfig
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
 from fastitpn.tasks.classify import finetune as module
-from fastitpn.tasks.classify.finetune import build_task
+from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.classify.task import ClassifyTask
 
 CLASSES = ["building", "mammal", "produce"]

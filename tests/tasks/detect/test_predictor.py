@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from coco_example import read_coco
 
 import fastitpn
-from fastitpn.data.detection.images import read_coco
 from fastitpn.errors import InputError
 from fastitpn.tasks.detect.predictor import DetectPredictor
 from fastitpn.tasks.detect.results import Detections, ImageDetections

@@ -9,12 +9,12 @@ from tiny_runs import TRAINING
 
 import fastitpn
 from fastitpn.config import build
-from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.data.feature_shards import read_index, shard_path
 from fastitpn.data.images.folders import unlabelled
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.components import Components
 from fastitpn.tasks.pretrain.cache_features import COMPONENTS
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import build_dataset, build_task
 
 KEYS = {"device": "cpu", "workers": 0, "batch": 5}

@@ -11,12 +11,12 @@ from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
-from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
 from fastitpn.data.images.folders import unlabelled
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 from fastitpn.runs.run import Run
+from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
 from fastitpn.tasks.pretrain.pretrain import build_dataset, build_task
 from fastitpn.tasks.pretrain.task import PretrainTask
 

@@ -13,9 +13,9 @@ from training_example import wait_for_rows
 
 import fastitpn
 from fastitpn.config import build
-from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.config.values import show
 from fastitpn.runs.run import Run
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import build_task
 
 pytestmark = pytest.mark.slow

@@ -8,12 +8,12 @@ from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
-from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.data.segmentation.classes import SegmentationClasses, distinct_colors
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.spec import build_task
 from fastitpn.tasks.segment.task import SegmentTask
 

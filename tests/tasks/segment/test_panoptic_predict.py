@@ -8,9 +8,9 @@ from PIL import Image
 
 import fastitpn
 from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.data.segmentation.formats.panoptic import read_segments
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.data.segmentation.panoptic_codes import ids_of_codes
+from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.errors import InputError
 from fastitpn.tasks.segment import panoptic
 from fastitpn.tasks.segment.heads.mask2former_network import Mask2FormerHead
@@ -103,6 +103,15 @@ def test_nothing_is_found(predictor, photos, monkeypatch):
     assert (one.segments, one.found, one.summary()) == ((), (), "nothing")
     assert one.draw().size[0] > 0
     assert one.to_json()["segments_info"] == []
+    assert one.frame_json()["segments_info"] == []
+    assert max(one.frame().size) >= 480
+
+
+def test_nothing_is_found_in_any_image(panoptic_run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(panoptic, "_LEAST_SCORE", 1.1)
+    fastitpn.predict(panoptic_run.directory, photos, out=tmp_path, device="cpu", workers=0)
+    saved = json.loads((tmp_path / "panoptic.json").read_text())
+    assert [annotation["segments_info"] for annotation in saved["annotations"]] == [[]] * 5
 
 
 def test_frames_of_videos(predictor, photos):

@@ -9,10 +9,10 @@ from tiny_runs import PANOPTIC, assert_same, content, figures
 
 import fastitpn
 from fastitpn.config import build
-from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.task import SegmentTask
 
 FIGURES = {f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq")}

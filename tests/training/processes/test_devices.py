@@ -1,5 +1,11 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from tiny_runs import ENVIRONMENT
 
 from fastitpn.errors import InputError
 from fastitpn.training.processes.devices import build_fabric
@@ -44,3 +50,19 @@ def test_auto_takes_cuda_if_there_is_one(monkeypatch):
     assert devices.resolve_precision("auto", "cuda") == "16-mixed"
     with pytest.raises(InputError, match="3 devices were asked for"):
         devices._check_count("cuda", None, 3)
+
+
+def test_of_lightning_only_fabric_is_needed():
+    """The dependency is `lightning-fabric`; an environment may have the whole of `lightning` as well."""
+    folders = [Path(__file__).parents[3] / name for name in ("src", "tests", "benchmarks", "examples", "docs")]
+    files = [file for folder in folders for file in folder.rglob("*.*") if file.suffix in (".py", ".md")]
+    imports = re.compile(r"^\s*(import|from) (pytorch_)?lightning\b", re.MULTILINE)
+    assert [file for file in files if imports.search(file.read_text(encoding="utf-8"))] == []
+    program = (
+        "import sys; sys.modules.update(lightning=None, pytorch_lightning=None);"
+        "from fastitpn.training.processes.devices import build_fabric, sharded_strategy;"
+        "sharded_strategy(2); print(build_fabric('cpu').world_size)"
+    )
+    environment = {**ENVIRONMENT, "SLURM_NTASKS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
 from fastitpn.errors import InputError
 from fastitpn.training.processes.devices import build_fabric

@@ -35,14 +35,14 @@ class DetectionClasses:
 
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """What is known of one image, n things.
+    """What is known of one image with n instances.
 
     Attributes:
         boxes: float32 [n, 4]: left, top, right, bottom in pixels of the upright image, within it.
         labels: int64 [n], from 0.
         masks: One for each, of the size of the image; None where masks were not asked for.
-        crowd: bool [n]: a group of things, which is no target and at which no detection is wrong.
-        area: float32 [n], in pixels: what tells small things from large ones.
+        crowd: bool [n]: a group of instances, which is no target and at which no detection is wrong.
+        area: float32 [n], in pixels: what tells small instances from large ones.
         ids: int64 [n], in the file.
     """
 
@@ -59,7 +59,7 @@ class Annotations:
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """One thing of an image, see `Annotations`."""
+    """One instance of an image, see `Annotations`."""
 
     id: int
     label: int
@@ -75,7 +75,7 @@ class DetectionImages:
     They are kept in a few blocks of memory, not in objects, since each process that loads images would copy objects.
 
     Args:
-        file: The file that they come from.
+        file: The file or folder that they come from.
         classes: Of the labels.
         paths: Files of the images.
         image_ids: Their ids in `file`.
@@ -83,13 +83,15 @@ class DetectionImages:
         annotations: Of each image.
         with_masks: Whether every annotation has a mask.
         problems: What was wrong in `file` and its images, all left out here.
+        unusable: Images that are there, and are among `problems`.
         left_out: How many images and annotations of `file` are not here because of that.
 
     Attributes:
-        path: The file.
+        path: The file or folder.
         classes: Of the labels.
         has_masks: Whether `annotations` gives masks.
         problems: As given.
+        unusable: As given.
         left_out: As given.
     """
 
@@ -104,24 +106,26 @@ class DetectionImages:
         *,
         with_masks: bool,
         problems: Sequence[Problem] = (),
+        unusable: Sequence[Path] = (),
         left_out: tuple[int, int] = (0, 0),
     ) -> None:
-        things = [thing for of_image in annotations for thing in of_image]
+        flat = [annotation for of_image in annotations for annotation in of_image]
         self.path = file
         self.classes = classes
         self.has_masks = with_masks
         self.problems = tuple(problems)
+        self.unusable = tuple(unusable)
         self.left_out = left_out
         self._names = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
         self._image_ids = np.array(image_ids, dtype=np.int64)
         self._sizes = np.array(sizes, dtype=np.int64).reshape(-1, 2)
         self._first = np.cumsum([0, *(len(of_image) for of_image in annotations)], dtype=np.int64)
-        self._boxes = np.array([thing.box for thing in things], dtype=np.float32).reshape(-1, 4)
-        self._labels = np.array([thing.label for thing in things], dtype=np.int64)
-        self._crowd = np.array([thing.crowd for thing in things], dtype=np.bool_)
-        self._area = np.array([thing.area for thing in things], dtype=np.float32)
-        self._ids = np.array([thing.id for thing in things], dtype=np.int64)
-        masks = [thing.mask or b"" for thing in things]
+        self._boxes = np.array([annotation.box for annotation in flat], dtype=np.float32).reshape(-1, 4)
+        self._labels = np.array([annotation.label for annotation in flat], dtype=np.int64)
+        self._crowd = np.array([annotation.crowd for annotation in flat], dtype=np.bool_)
+        self._area = np.array([annotation.area for annotation in flat], dtype=np.float32)
+        self._ids = np.array([annotation.id for annotation in flat], dtype=np.int64)
+        masks = [annotation.mask or b"" for annotation in flat]
         self._mask_ends = np.cumsum([0, *(len(mask) for mask in masks)], dtype=np.int64)
         self._masks = np.frombuffer(b"".join(masks), dtype=np.uint8)
 
@@ -185,13 +189,14 @@ class DetectionImages:
             [paths[index] for index in indices],
             [self.image_ids(index) for index in indices],
             [sizes[index] for index in indices],
-            [self._things(index) for index in indices],
+            [self._list(index) for index in indices],
             with_masks=self.has_masks,
             problems=self.problems,
+            unusable=self.unusable,
             left_out=self.left_out,
         )
 
-    def _things(self, index: int) -> list[Annotation]:
+    def _list(self, index: int) -> list[Annotation]:
         of_image = self.annotations(index)
         masks = [None] * len(of_image) if of_image.masks is None else [mask["counts"] for mask in of_image.masks]
         return [

@@ -1,4 +1,4 @@
-"""From Pascal VOC and YOLO to COCO's format."""
+"""From the other formats to COCO's."""
 
 import json
 import os
@@ -6,16 +6,12 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from fastitpn.data.detection.formats import voc, yolo
+from fastitpn.console import say
+from fastitpn.data.detection.formats.registry import FORMATS, layouts
 from fastitpn.data.detection.problems import OnError, stop_or_say
 from fastitpn.data.detection.sources import Source, SourceImage, as_coco
 from fastitpn.errors import InputError
-
-Form = Literal["voc", "yolo"]
-
-LAYOUT = f"Pascal VOC: {voc.LAYOUT}. YOLO: {yolo.LAYOUT}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,60 +33,52 @@ class Converted:
     num_masks: int
 
 
+def formats_to_convert() -> list[str]:
+    """Names of the formats that can be read here: all but COCO's own."""
+    return [name for name in FORMATS if name != "coco"]
+
+
 def read_source(
-    data: Path, *, form: Form | None = None, masks: bool | None = None, on_error: OnError = "stop"
+    data: Path, *, form: str | None = None, masks: bool | None = None, on_error: OnError = "stop"
 ) -> Source:
     """The images, boxes and outlines of a data set.
 
     Args:
-        data: Folder, see `LAYOUT`.
-        form: Of the data; None finds it.
-        masks: True takes only the images in which every thing has a mask, and prints how many others there are; False
+        data: Folder, in one of the `formats_to_convert`.
+        form: Name of the format; None finds it.
+        masks: True takes only the images in which every object has a mask, and prints how many others there are; False
             takes boxes alone, None all there is.
         on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
 
     Raises:
         InputError: The data is of another form, something in it is wrong, or no box or mask is left.
     """
+    expected = layouts(formats_to_convert())
     if not data.is_dir():
-        raise InputError("there is no such folder", where=data, expected=LAYOUT, fix="check the path")
-    source = scan_source(data, form or _form_of(data))
+        raise InputError("there is no such folder", where=data, expected=expected, fix="check the path")
+    source = FORMATS[form or _form_of(data)].open(data, None)
+    assert isinstance(source, Source), f"{form} is no `source_format`"
     stop_or_say(source.problems, on_error)
-    if not any(image.things for images in source.parts.values() for image in images):
+    if not any(image.objects for part in source.parts.values() for image in part.images):
         what = "no boxes in this folder" if not source.problems else "no boxes are left"
-        raise InputError(what, where=data, expected=LAYOUT, fix="check the path, and what is listed above")
-    return source if masks is None else _only_with_masks(source, data) if masks else _without_masks(source)
+        raise InputError(what, where=data, expected=expected, fix="check the path, and what is listed above")
+    if masks is None:
+        return source
+    return _only_with_masks(source) if masks else _without_masks(source)
 
 
-def find_form(data: Path) -> Form | None:
-    """The format a folder is in; None if it is neither."""
-    if voc.is_voc(data):
-        return "voc"
-    return "yolo" if yolo.is_yolo(data) else None
-
-
-def scan_source(data: Path, form: Form) -> Source:
-    """As `read_source`, but nothing stops at what is wrong.
-
-    Raises:
-        InputError: The data is of another form.
-    """
-    return {"voc": voc.read_voc, "yolo": yolo.read_yolo}[form](data)
-
-
-def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> Converted:
+def write_coco(source: Source, out: Path, *, copy: bool = False) -> Converted:
     """Writes `annotations_train.json`, `annotations_val.json` and so on, or `annotations.json` if there are no parts.
 
     Args:
-        source: Of `read_source(data)`.
-        data: Folder of the data.
+        source: Of `read_source`.
         out: Folder to write to.
         copy: Copy the images into `out`; else the files name them where they are, relative to `out`.
 
     Raises:
         InputError: In `out` are annotations of other parts; nothing is written then.
     """
-    parts = {name: images for name, images in source.parts.items() if images}
+    parts = {name: part.images for name, part in source.parts.items() if part.images}
     files = [out / f"annotations{'_' * bool(name)}{name}.json" for name in parts]
     others = sorted(set(out.glob("annotations*.json")) - set(files))
     if others:
@@ -101,52 +89,59 @@ def write_coco(source: Source, data: Path, out: Path, *, copy: bool = False) -> 
             fix="remove them, or out=FOLDER",
         )
     for file, (name, images) in zip(files, parts.items(), strict=True):
-        file_names = _copied(images, data, out / (name or "images")) if copy else _referred(images, out)
-        file.write_text(json.dumps(as_coco(images, source.names, file_names)), encoding="utf-8")
+        file_names = _copied(images, source.path, out / (name or "images")) if copy else _referred(images, out)
+        file.write_text(json.dumps(as_coco(images, source.classes, file_names)), encoding="utf-8")
     images = [image for part in parts.values() for image in part]
     return Converted(
         files=tuple(files),
-        classes=source.names,
+        classes=source.classes,
         num_images=len(images),
-        num_annotations=sum(len(image.things) for image in images),
-        num_masks=sum(thing.has_mask for image in images for thing in image.things),
+        num_annotations=sum(len(image.objects) for image in images),
+        num_masks=sum(labelled.has_mask for image in images for labelled in image.objects),
     )
 
 
-def _only_with_masks(source: Source, data: Path) -> Source:
-    parts = {
-        part: [image for image in images if all(thing.has_mask for thing in image.things)]
-        for part, images in source.parts.items()
-    }
-    if not any(image.things for images in parts.values() for image in images):
-        what = "in no image of this folder every thing has a mask"
-        raise InputError(what, where=data, expected=LAYOUT, fix="leave with_masks=true out, for boxes alone")
-    left_out = [
-        f"{len(images) - len(parts[part])} of {len(images)} images{f' of {part}' * bool(part)}"
-        for part, images in source.parts.items()
-        if len(parts[part]) < len(images)
-    ]
+def _only_with_masks(source: Source) -> Source:
+    parts, left_out = {}, []
+    for name, part in source.parts.items():
+        kept = [image for image in part.images if all(labelled.has_mask for labelled in image.objects)]
+        parts[name] = replace(part, images=kept)
+        if len(kept) < len(part.images):
+            of_part = f" of {name}" if name else ""
+            left_out.append(f"{len(part.images) - len(kept)} of {len(part.images)} images{of_part}")
+    if not any(image.objects for part in parts.values() for image in part.images):
+        raise InputError(
+            "in no image of this folder every thing has a mask",
+            where=source.path,
+            expected=layouts(formats_to_convert()),
+            fix="leave with_masks=true out, for boxes alone",
+        )
     if left_out:
-        print(f"left out, because something in them has no mask: {', '.join(left_out)}", flush=True)
+        say(f"left out, because something in them has no mask: {', '.join(left_out)}")
     return replace(source, parts=parts)
 
 
 def _without_masks(source: Source) -> Source:
+    def boxes_of(image: SourceImage) -> SourceImage:
+        return replace(image, objects=tuple(replace(labelled, polygons=(), mask=None) for labelled in image.objects))
+
     parts = {
-        part: [
-            replace(image, things=tuple(replace(thing, polygons=(), mask=None) for thing in image.things))
-            for image in images
-        ]
-        for part, images in source.parts.items()
+        name: replace(part, images=[boxes_of(image) for image in part.images]) for name, part in source.parts.items()
     }
     return replace(source, parts=parts)
 
 
-def _form_of(data: Path) -> Form:
-    if form := find_form(data):
-        return form
+def _form_of(data: Path) -> str:
+    names = formats_to_convert()
+    recognised = [name for name in names if FORMATS[name].recognise(data)]
+    resembling = [name for name in names if (test := FORMATS[name].resembles) and test(data)]
+    if recognised or resembling:
+        return (recognised or resembling)[0]
     raise InputError(
-        "neither Pascal VOC nor YOLO is in this folder", where=data, expected=LAYOUT, fix="form=voc or form=yolo"
+        f"neither {' nor '.join(FORMATS[name].title for name in names)} is in this folder",
+        where=data,
+        expected=layouts(names),
+        fix=" or ".join(f"form={name}" for name in names),
     )
 
 

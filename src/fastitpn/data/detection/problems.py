@@ -1,4 +1,4 @@
-"""What is wrong in a file of annotations or with its images, thing by thing, and what becomes of it."""
+"""What is wrong in annotations or with their images, one by one, and what becomes of it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fastitpn.console import say
 from fastitpn.errors import InputError
 
 OnError = Literal["stop", "skip"]
@@ -81,14 +82,14 @@ def stop_or_say(
             expected=expected,
             fix="correct these; or leave them out: on_error=skip",
         )
-    print(f"{describe_left_out(problems, left_out)}:", flush=True)
+    say(f"{describe_left_out(problems, left_out)}:")
     for line in lines:
-        print(f"  {line}", flush=True)
+        say(f"  {line}")
 
 
 def describe_left_out(problems: Sequence[Problem], left_out: tuple[int, int] | None = None) -> str:
     """For example "1 image and 5 annotations left out (1 x missing image file)"; arguments as in `stop_or_say`."""
-    counts = _count(problems) if left_out is None else left_out
+    counts = count_left_out(problems) if left_out is None else left_out
     kinds = zip(counts, ("image", "annotation"), strict=True)
     parts = [f"{count} {kind}{'s' * (count != 1)}" for count, kind in kinds if count]
     done = [f"{' and '.join(parts)} left out"] if parts else []
@@ -102,7 +103,7 @@ def describe_left_out(problems: Sequence[Problem], left_out: tuple[int, int] | N
     return f"{'; '.join(done)} ({count_kinds(problems)})"
 
 
-def _count(problems: Sequence[Problem]) -> tuple[int, int]:
-    """Images and annotations that the problems are of."""
+def count_left_out(problems: Sequence[Problem]) -> tuple[int, int]:
+    """How many images and annotations are left out because of problems."""
     images = {(problem.file, problem.image_id) for problem in problems if problem.leaves_out == "image"}
     return len(images), sum(problem.leaves_out == "annotation" for problem in problems)

@@ -1,10 +1,12 @@
-"""What converters read from other formats, before it is written as COCO's."""
+"""What readers of other formats than COCO's make of a data set, and the way from there to COCO's object."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastitpn.data.detection.formats.base import Content, LabelFormat, Part
 from fastitpn.data.detection.masks import Box, BoxError, mask_area, pack_mask, read_box
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.images.decode import upright_size
@@ -12,8 +14,8 @@ from fastitpn.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing:
-    """One thing of an image.
+class SourceObject:
+    """One object of an image.
 
     Attributes:
         name: Of its class.
@@ -37,29 +39,30 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
-    """An image with its things; `size` is its height and width, upright."""
+    """An image with its objects.
+
+    Attributes:
+        path: Of the image.
+        labels: File that its objects are in.
+        size: Height and width, upright.
+        objects: What is in it.
+    """
 
     path: Path
+    labels: Path
     size: tuple[int, int]
-    things: tuple[Thing, ...]
+    objects: tuple[SourceObject, ...]
 
 
 @dataclass(kw_only=True)
-class Source:
-    """A data set in another format.
+class SourcePart:
+    """Images of a part, and what is wrong, all left out of them."""
 
-    Attributes:
-        names: Of the classes, in their order.
-        parts: Images of "train", "val" and so on; "" if there are no parts.
-        problems: What is wrong, all left out of the parts.
-    """
-
-    names: tuple[str, ...] = ()
-    parts: dict[str, list[SourceImage]] = field(default_factory=dict)
+    images: list[SourceImage] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def note(self, kind: str, what: str, file: Path, *, image: bool = False) -> None:
-        """Keeps something that is wrong; `image` if all of the image is left out, else one thing of it."""
+        """Keeps something that is wrong; `image` if all of the image is left out, else one object of it."""
         self.problems.append(Problem(kind=kind, what=what, file=file, leaves_out="image" if image else "annotation"))
 
     def size_of(self, path: Path) -> tuple[int, int] | None:
@@ -86,33 +89,104 @@ class Source:
         return inside
 
 
-def as_coco(
-    images: Sequence[SourceImage], names: Sequence[str], file_names: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """COCO's object: ids count from 1, in the order of the images and names.
+@dataclass(kw_only=True)
+class Source:
+    """A data set in another format; as `Parts`, what training, evaluation and `doctor` read.
+
+    Attributes:
+        path: Its folder.
+        classes: Names in their order.
+        parts: "train", "val" and so on; "" if there are no parts.
+    """
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    parts: dict[str, SourcePart] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the parts."""
+        return list(self.parts)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Of all parts."""
+        return [problem for part in self.parts.values() for problem in part.problems]
+
+    def part(self, name: str) -> SourcePart:
+        """The part of a name, which is new if there is none."""
+        return self.parts.setdefault(name, SourcePart())
+
+    def find(self, name: str) -> Part | None:
+        """A part to read; of "" the one that is neither train nor val."""
+        if not name:
+            name = next((other for other in self.parts if other not in ("train", "val")), "")
+        part = self.parts.get(name)
+        if part is None or not (part.images or part.problems):
+            return None
+        paths = [str(image.path) for image in part.images]
+        return Part(
+            path=self.path,
+            content=partial(as_coco, part.images, self.classes, paths),
+            label_files={number: image.labels for number, image in enumerate(part.images, start=1)},
+            problems=part.problems,
+        )
+
+
+def source_format(
+    *,
+    title: str,
+    layout: str,
+    recognise: Callable[[Path], bool],
+    read: Callable[[Path], Source],
+    resembles: Callable[[Path], bool] | None = None,
+) -> LabelFormat:
+    """A format that `data convert` reads too, and whose files say where their images are; arguments as its attributes.
+
+    Args:
+        title: For people.
+        layout: Files and folders, in one sentence.
+        recognise: Whether a file or folder is in this format.
+        read: Of a folder all there is; what is wrong is noted, and raises only where nothing can be read.
+        resembles: See `LabelFormat`.
+    """
+
+    def open_source(data: Path, images: Path | None) -> Source:
+        if images is not None:
+            raise InputError(
+                f"images is {images}, but this data is {title}, which says itself where its images are",
+                where=data,
+                expected="images=none",
+                fix="leave images out",
+            )
+        return read(data)
+
+    return LabelFormat(title=title, layout=layout, recognise=recognise, open=open_source, resembles=resembles)
+
+
+def as_coco(images: Sequence[SourceImage], classes: Sequence[str], file_names: Sequence[str]) -> Content:
+    """COCO's object: ids count from 1, in the order of the images and classes.
 
     Args:
         images: Of one part.
-        names: Of the classes.
+        classes: Their names.
         file_names: One for each image.
     """
-    category = {name: number for number, name in enumerate(names, start=1)}
-    listed: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    category = {name: number for number, name in enumerate(classes, start=1)}
+    content: Content = {"images": [], "annotations": []}
     for number, (image, file_name) in enumerate(zip(images, file_names, strict=True), start=1):
         height, width = image.size
-        listed.append({"id": number, "file_name": file_name, "width": width, "height": height})
-        for thing in image.things:
-            annotation: dict[str, Any] = {"id": len(annotations) + 1, "image_id": number}
-            annotation |= {"category_id": category[thing.name], "iscrowd": int(thing.crowd)}
-            left, top, right, bottom = thing.box
+        content["images"].append({"id": number, "file_name": file_name, "width": width, "height": height})
+        for labelled in image.objects:
+            annotation: dict[str, Any] = {"id": len(content["annotations"]) + 1, "image_id": number}
+            annotation |= {"category_id": category[labelled.name], "iscrowd": int(labelled.crowd)}
+            left, top, right, bottom = labelled.box
             annotation |= {"bbox": [left, top, right - left, bottom - top], "area": (right - left) * (bottom - top)}
-            if thing.mask is not None:
-                annotation["segmentation"] = {"size": [height, width], "counts": thing.mask.decode("ascii")}
-            elif thing.polygons:
-                annotation["segmentation"] = [list(polygon) for polygon in thing.polygons]
-            if thing.has_mask:
+            if labelled.mask is not None:
+                annotation["segmentation"] = {"size": [height, width], "counts": labelled.mask.decode("ascii")}
+            elif labelled.polygons:
+                annotation["segmentation"] = [list(polygon) for polygon in labelled.polygons]
+            if labelled.has_mask:
                 annotation["area"] = mask_area(pack_mask(annotation["segmentation"], height, width), height, width)
-            annotations.append(annotation)
-    categories = [{"id": number, "name": name} for name, number in category.items()]
-    return {"images": listed, "annotations": annotations, "categories": categories}
+            content["annotations"].append(annotation)
+    return content | {"categories": [{"id": number, "name": name} for name, number in category.items()]}

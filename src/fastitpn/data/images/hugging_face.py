@@ -6,13 +6,8 @@ from typing import Any
 from PIL import Image
 
 from fastitpn.data.images.decode import decode_image, read_image
-from fastitpn.data.images.sources import ImageSource
+from fastitpn.data.images.image_source import ImageSource, SourceKind
 from fastitpn.errors import InputError
-
-
-def is_hugging_face(path: Path) -> bool:
-    """Whether a folder is one of them."""
-    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
 class HuggingFaceImages(ImageSource):
@@ -75,3 +70,10 @@ class HuggingFaceImages(ImageSource):
         if content["bytes"] is None:
             return read_image(content["path"], min_px=min_px)
         return decode_image(content["bytes"], where=where, min_px=min_px)
+
+
+def _is_hugging_face(path: Path) -> bool:
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
+KIND = SourceKind(recognise=_is_hugging_face, open=HuggingFaceImages)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from fastitpn.data.images.decode import EXTENSIONS, decode_image
-from fastitpn.data.images.sources import ImageSource
+from fastitpn.data.images.image_source import ImageSource, SourceKind
 from fastitpn.errors import InputError
 
 MOST_BROKEN = 20
@@ -113,7 +113,7 @@ class TarShards(ImageSource):
 
 def _read_contents(shard: Path) -> _Contents:
     """Where the images lie in a shard; only the headers are read."""
-    found = _Contents([], [], [])
+    contents = _Contents([], [], [])
     try:
         with tarfile.open(shard, "r:") as archive:
             size = shard.stat().st_size
@@ -121,9 +121,9 @@ def _read_contents(shard: Path) -> _Contents:
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("unexpected end of data")
                 if member.isfile() and os.path.splitext(member.name)[1].lower() in EXTENSIONS:
-                    found.offsets.append(member.offset_data)
-                    found.sizes.append(member.size)
-                    found.names.append(member.name)
+                    contents.offsets.append(member.offset_data)
+                    contents.sizes.append(member.size)
+                    contents.names.append(member.name)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise InputError(
             f"this shard is damaged: {error}",
@@ -131,4 +131,10 @@ def _read_contents(shard: Path) -> _Contents:
             expected="a whole, uncompressed tar file",
             fix="write or fetch it again, or move it away, then run the same command again",
         ) from error
-    return found
+    return contents
+
+
+KIND = SourceKind(
+    recognise=lambda path: bool(find_shards(path)),
+    open=lambda path: TarShards(find_shards(path)),
+)

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
+from fastitpn.console import say
 from fastitpn.data.images.decode import upright_size, verify_image
 from fastitpn.data.segmentation.classes import IGNORE, MOST_CLASSES, SegmentationClasses
 from fastitpn.errors import InputError
@@ -164,9 +165,9 @@ def check_pairs(
     if problems and (on_error == "stop" or not kept):
         raise _all_problems(problems, len(images))
     if problems:
-        print(f"{len(problems)} of {len(images)} images are skipped:", flush=True)
+        say(f"{len(problems)} of {len(images)} images are skipped:")
         for line in _listed(problems):
-            print(f"  {line}", flush=True)
+            say(f"  {line}")
     return kept, max((result for result in found if isinstance(result, int)), default=-1)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.images.decode import read_image
-from fastitpn.data.images.folders import LabelledImages
 from fastitpn.models.backbone import FastITPN
 from fastitpn.reporting.charts import confusion_matrix as draw_confusion
 from fastitpn.reporting.pictures import Item
@@ -22,7 +22,7 @@ from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.loading import worker_errors
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 EXAMPLES, MISTAKES = 18, 24
 """Pictures of predictions and of the worst mistakes in a report."""

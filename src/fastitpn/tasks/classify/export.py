@@ -9,7 +9,7 @@ from typing import Any, Self
 from PIL import Image
 from torch import Tensor
 
-from fastitpn.data.images.folders import labelled
+from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.exporting.description import CROP_PCT, CROP_PCT_BELOW_PX
 from fastitpn.exporting.exportable import Exportable

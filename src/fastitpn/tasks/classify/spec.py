@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.console import say
-from fastitpn.data.datasets import ClassifyDataset
-from fastitpn.data.images.folders import LabelledImages, labelled, labelled_split
+from fastitpn.data.classification.datasets import ClassifyDataset
+from fastitpn.data.classification.labelled import LabelledImages, labelled, labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
 from fastitpn.models.backbone import FastITPN
@@ -31,7 +31,7 @@ from fastitpn.training.metric import Metric
 from fastitpn.training.setup import start_from
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 TrainedClassifier = Trained[FastITPN, ClassifierDescription]
 
@@ -44,6 +44,7 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     title = "Classification"
     parts = "create_model with the name and the arguments that are stored beside them"
     takes = frozenset({"top_k"})
+    all_metrics = METRICS
     description = ClassifierDescription
 
     def open_data(self, config: ClassifyConfig) -> Split[LabelledImages]:

@@ -41,7 +41,7 @@ class DetectConfig(FinetuneConfig):
     }
 
     data: Path
-    """Folder of images with annotations in COCO's format, with a part to train and perhaps val; or a JSON file."""
+    """Folder of images with annotations in COCO's format (or its JSON file), Pascal VOC or YOLO."""
     val: Path | None = None
     """Folder or JSON file to validate on; none takes the val part of data, else splits data."""
     images: Path | None = None

@@ -31,7 +31,7 @@ from fastitpn.training.loading import worker_errors
 from fastitpn.training.progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 RESULTS = "detections.json"
 EXAMPLES = 8

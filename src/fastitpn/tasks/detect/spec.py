@@ -23,6 +23,7 @@ from fastitpn.tasks.detect.config import (
 )
 from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.evaluation import DetectEvaluation, detection_loader, evaluate_detector
+from fastitpn.tasks.detect.export import DetectExport
 from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.heads.registry import DETECTORS
 from fastitpn.tasks.detect.metrics import MAIN, metrics_of
@@ -37,7 +38,7 @@ from fastitpn.training.loaders import cache_mib
 from fastitpn.training.metric import Metric
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 TrainedDetector = Trained[Detector, DetectorDescription]
 
@@ -56,6 +57,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     parts = "the model and the detector that are stored beside them"
     takes = frozenset({"min_score"})
     pictured = True
+    all_metrics = metrics_of(masks=True)
     description = DetectorDescription
 
     def open_data(self, config: DetectConfig) -> Split[DetectionImages]:
@@ -198,6 +200,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         assert isinstance(config, DetectPredictConfig)
         predictor = self.predictor(trained, device=config.device, precision=config.precision)
         return DetectPrediction(predictor, min_score=config.min_score)
+
+    def exportable(self, trained: TrainedDetector) -> DetectExport:
+        """The whole detector."""
+        return DetectExport(trained)
 
 
 def folder_of_images(images: Path | None, data: Path) -> Path | None:

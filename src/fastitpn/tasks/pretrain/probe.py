@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from fastitpn.data.images.folders import labelled_split
+from fastitpn.data.classification.labelled import labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.pretrain.config import PretrainConfig
@@ -14,7 +14,7 @@ from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.metric import PERCENT, Metric
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 KNN = Metric(name="knn_top1", title="Nearest-neighbour accuracy", unit=PERCENT)
 

@@ -28,7 +28,7 @@ from fastitpn.training.setup import global_batch
 from fastitpn.training.task import Batch
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 PICTURES = 6
 

@@ -19,6 +19,7 @@ class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ign
     name = "pretrain"
     noun = "pre-trained model"
     title = "Pre-training"
+    all_metrics = (KNN,)
     description = PretrainDescription
 
     def metrics(self, about: PretrainDescription) -> tuple[Metric, ...]:

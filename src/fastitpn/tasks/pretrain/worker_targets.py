@@ -13,7 +13,7 @@ from fastitpn.tasks.pretrain.task import TARGET
 from fastitpn.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 
 class WithTargets:

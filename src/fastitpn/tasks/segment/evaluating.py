@@ -22,7 +22,7 @@ from fastitpn.training.loading import worker_errors
 from fastitpn.training.progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 EXAMPLES, WORST = 12, 6
 """Images with truth and prediction in a report, spread over all and the worst ones."""

@@ -15,7 +15,7 @@ from fastitpn.reporting.overlays import overlay
 from fastitpn.tasks.segment.evaluation import MaskEvaluation, SegmentEvaluation
 from fastitpn.tasks.segment.metrics import PANOPTIC, SEMANTIC
 from fastitpn.tasks.segment.model import Segmenter
-from fastitpn.tasks.segment.panoptic import find_segments
+from fastitpn.tasks.segment.panoptic import find_segments, segments_of
 from fastitpn.tasks.segment.panoptic_evaluation import PanopticEvaluation
 from fastitpn.tasks.segment.panoptic_pictures import segment_overlay
 from fastitpn.tasks.segment.panoptic_scores import match_segments, panoptic_scores
@@ -61,6 +61,20 @@ class Measure:
             mask: [H, W], of labels, or of codes of segments.
             views: How to look at it.
         """
+        prediction = self.predict(model, image, views)
+        score, counts = self.count(prediction, mask)
+        return ImageScore(prediction.cpu().numpy(), score, counts)
+
+    def predict(self, model: Segmenter, image: Tensor, views: TestTimeViews) -> Tensor:
+        """Labels or codes [H, W] of an image."""
+        raise NotImplementedError
+
+    def read(self, outputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Labels or codes [H, W] of an image, from what an exported network gives for it."""
+        raise NotImplementedError
+
+    def count(self, prediction: Tensor, mask: Tensor) -> tuple[float, bool]:
+        """Add an image; gives the first metric of it alone, and whether anything in it counts."""
         raise NotImplementedError
 
     def scores(self) -> dict[str, float]:
@@ -89,12 +103,19 @@ class PixelMeasure(Measure):
         super().__init__(classes)
         self.matrix = torch.zeros(len(classes.names), len(classes.names), dtype=torch.int64)
 
-    def add(self, model: Segmenter, image: Tensor, mask: Tensor, views: TestTimeViews) -> ImageScore:
+    def predict(self, model: Segmenter, image: Tensor, views: TestTimeViews) -> Tensor:
+        """Labels."""
+        return label_map(log_probabilities(model, image, views), *image.shape[-2:])[0]
+
+    def read(self, outputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Labels."""
+        return label_map(outputs[0], *size)[0]
+
+    def count(self, prediction: Tensor, mask: Tensor) -> tuple[float, bool]:
         """By mean IoU."""
-        labels, _ = label_map(log_probabilities(model, image, views), *mask.shape)
-        counts = pixel_confusion(labels, mask, len(self.classes.names)).cpu()
+        counts = pixel_confusion(prediction, mask, len(self.classes.names)).cpu()
         self.matrix += counts
-        return ImageScore(labels.cpu().numpy(), segmentation_scores(counts)["miou"], bool(counts.any()))
+        return segmentation_scores(counts)["miou"], bool(counts.any())
 
     def scores(self) -> dict[str, float]:
         """miou, mean_accuracy and pixel_accuracy, in percent."""
@@ -122,12 +143,20 @@ class SegmentMeasure(Measure):
         super().__init__(classes)
         self.matches = np.zeros((len(classes.names), 4))
 
-    def add(self, model: Segmenter, image: Tensor, mask: Tensor, views: TestTimeViews) -> ImageScore:
+    def predict(self, model: Segmenter, image: Tensor, views: TestTimeViews) -> Tensor:
+        """Codes of segments."""
+        return torch.from_numpy(find_segments(model, image, views, self.classes.counted)[0])
+
+    def read(self, outputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Codes of segments."""
+        _, classes, masks = outputs
+        return torch.from_numpy(segments_of(classes, masks, size, self.classes.counted)[0])
+
+    def count(self, prediction: Tensor, mask: Tensor) -> tuple[float, bool]:
         """By PQ."""
-        codes, _ = find_segments(model, image, views, self.classes.counted)
-        matches = match_segments(codes, mask.cpu().numpy(), len(self.classes.names))
+        matches = match_segments(prediction.numpy(), mask.cpu().numpy(), len(self.classes.names))
         self.matches += matches
-        return ImageScore(codes, panoptic_scores(matches, self.classes.counted)["pq"], bool(matches.any()))
+        return panoptic_scores(matches, self.classes.counted)["pq"], bool(matches.any())
 
     def scores(self) -> dict[str, float]:
         """pq, sq and rq, and with `_things` and `_stuff`, in percent."""

@@ -36,11 +36,28 @@ def find_segments(
     height, width = image.shape[-2:]
     resized = transforms.resize(image[None], list(views.sizes(height, width)[0]), antialias=True)
     outputs = model(resized)
-    scores, labels = outputs["classes"][-1][0].float().softmax(-1).max(-1)  # [queries]
+    return segments_of(outputs["classes"][-1][0], outputs["masks"][-1][0], (height, width), counted)
+
+
+def segments_of(
+    classes: Tensor, masks: Tensor, size: tuple[int, int], counted: Sequence[bool]
+) -> tuple[Codes, list[Segment]]:
+    """The segments that queries stand for.
+
+    Args:
+        classes: Logits [queries, classes + 1], the last one of no class.
+        masks: Logits [queries, h, w].
+        size: Height and width of the image in pixels.
+        counted: Of each class, whether it is of things.
+
+    Returns:
+        As `find_segments`.
+    """
+    scores, labels = classes.float().softmax(-1).max(-1)  # [queries]
     kept = ((labels != len(counted)) & (scores >= _LEAST_SCORE)).nonzero().flatten()
-    scores, labels = scores[kept], labels[kept].tolist()
-    place, areas = _shared_out(outputs["masks"][-1][0, kept].float(), scores, height, width)
-    return _as_codes(place, areas, labels, scores.tolist(), counted)
+    scores, names = scores[kept], labels[kept].tolist()
+    place, areas = _shared_out(masks[kept].float(), scores, *size)
+    return _as_codes(place, areas, names, scores.tolist(), counted)
 
 
 def _shared_out(masks: Tensor, scores: Tensor, height: int, width: int) -> tuple[Tensor, list[int]]:

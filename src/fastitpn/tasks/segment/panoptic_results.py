@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastitpn.data.segmentation.formats.panoptic import read_segments
 from fastitpn.data.segmentation.panoptic_codes import (
     LABEL_BITS,
     Codes,
@@ -22,6 +21,7 @@ from fastitpn.data.segmentation.panoptic_codes import (
     colors_of_ids,
     ids_of_codes,
 )
+from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.files import replacing
 from fastitpn.tasks.segment.panoptic_pictures import segment_overlay
 from fastitpn.tasks.segment.results import ClassShare, Segmentation

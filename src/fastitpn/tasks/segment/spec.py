@@ -23,9 +23,11 @@ from fastitpn.tasks.segment.config import (
 from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.evaluating import TrainedSegmenter, evaluate_segmenter
 from fastitpn.tasks.segment.evaluation import MaskEvaluation
+from fastitpn.tasks.segment.export import SegmentExport
 from fastitpn.tasks.segment.heads.registry import HEADS
 from fastitpn.tasks.segment.loaders import masked_loader
 from fastitpn.tasks.segment.measures import measure_of
+from fastitpn.tasks.segment.metrics import PANOPTIC, SEMANTIC
 from fastitpn.tasks.segment.model import Segmenter, create_segmenter
 from fastitpn.tasks.segment.prediction import PanopticPrediction, SegmentPrediction
 from fastitpn.tasks.segment.predictor import SegmentPredictor
@@ -37,7 +39,7 @@ from fastitpn.training.loaders import cache_mib
 from fastitpn.training.metric import Metric
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 _DECIDED_HERE = ("pyramid", "fc_norm")
 """Arguments of the weights' model that play no part: the network has a pyramid, and no classifier."""
@@ -51,6 +53,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     title = "Segmentation"
     parts = "the model and the head that are stored beside them"
     pictured = True
+    all_metrics = (*SEMANTIC, *PANOPTIC)
     description = SegmenterDescription
 
     def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
@@ -158,13 +161,22 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         predictor = self.predictor(trained, device=config.device, precision=config.precision, views=views)
         return (PanopticPrediction if trained.about.classes.panoptic else SegmentPrediction)(predictor)
 
+    def phrase(self, content: Mapping[str, Any]) -> str:
+        """The head's name."""
+        return f"segmentation network with the head {content['head']['name']}"
+
+    def exportable(self, trained: TrainedSegmenter) -> SegmentExport:
+        """The whole network."""
+        return SegmentExport(trained)
+
     def measured_part(self, about: SegmenterDescription) -> dict[str, Any]:
         """The head."""
-        return {"head": dict(about.head), "num_classes": len(about.class_names)}
+        passed = "images to a map of classes at a quarter of their size"
+        return {"head": dict(about.head), "num_classes": len(about.class_names), "pass": passed}
 
     def create_measured(self, model: Mapping[str, Any], part: Mapping[str, Any]) -> Segmenter:
         """The whole network."""
-        return create_segmenter(model, **part)
+        return create_segmenter(model, part["head"], part["num_classes"])
 
 
 def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:

@@ -10,7 +10,7 @@ from fastitpn.training.processes.fully_sharded import sharded_strategy
 from fastitpn.training.processes.launch import cluster_environment
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -32,7 +32,7 @@ def build_fabric(
     Raises:
         InputError: There is no such device or precision here, or not as many processes as devices were started.
     """
-    from lightning.fabric import Fabric  # takes seconds, and help needs none of it
+    from lightning_fabric import Fabric  # takes seconds, and help needs none of it
 
     accelerator, number = _accelerator(device)
     _check_count(accelerator, number, devices)

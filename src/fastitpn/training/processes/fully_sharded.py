@@ -2,6 +2,9 @@
 
 Every attention block is a unit that is put together when it is needed and taken apart again; what is left of the task
 is one more unit. Checkpoints hold whole tensors, so that a run can go on with other processes, or with one.
+
+`torch.distributed.checkpoint.state_dict` does not do for them: to read an optimiser that has no moments yet it takes a
+step, after which a run that was stopped before its first one goes on to other bits; and it keys moments by name.
 """
 
 import copy
@@ -16,21 +19,21 @@ from fastitpn.models.layers.blocks import AttentionBlock
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
-    from lightning.fabric.strategies import Strategy
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import Strategy
     from torch.distributed.device_mesh import DeviceMesh
 
 
 def sharded_strategy(processes: int) -> "Strategy":
     """Fabric's strategy that shards a task over all processes of a run."""
-    from lightning.fabric.strategies import ModelParallelStrategy
+    from lightning_fabric.strategies import ModelParallelStrategy
 
     return ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1)
 
 
 def shards(fabric: "Fabric") -> bool:
     """Whether a run has this strategy."""
-    from lightning.fabric.strategies import ModelParallelStrategy
+    from lightning_fabric.strategies import ModelParallelStrategy
 
     return isinstance(fabric.strategy, ModelParallelStrategy)
 
@@ -90,14 +93,14 @@ def parts_of(content: Any, like: Any) -> Any:
 
     Args:
         content: With whole tensors, the same on every process.
-        like: The same structure; a tensor is taken apart where the one here is. What it lacks stays as it is.
+        like: The same structure; a tensor is taken apart as the one of its shape here is. What it lacks stays as it is.
     """
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if isinstance(content, Mapping):
         inner = like if isinstance(like, Mapping) else {}
         return {key: parts_of(value, inner.get(key)) for key, value in content.items()}
-    if not (isinstance(content, Tensor) and isinstance(like, DTensor)):
+    if not (isinstance(content, Tensor) and isinstance(like, DTensor) and content.shape == like.shape):
         return content
     tensor = content.to(like.device, like.dtype)
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
@@ -111,15 +114,8 @@ def optimizer_parts(content: Mapping[str, Any], optimizer: Optimizer) -> dict[st
         optimizer: Over parameters that may be parts.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state = {
-        number: {name: _moment_of(value, parameters[number]) for name, value in moments.items()}
-        for number, moments in content["state"].items()
-    }
-    return {**content, "state": state}
-
-
-def _moment_of(value: Any, parameter: Tensor) -> Any:
-    return parts_of(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+    like = {number: dict.fromkeys(moments, parameters[number]) for number, moments in content["state"].items()}
+    return {**content, "state": parts_of(content["state"], like)}
 
 
 class WholeModel:

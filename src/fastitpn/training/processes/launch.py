@@ -8,7 +8,7 @@ import torch
 from fastitpn.errors import InputError
 
 if TYPE_CHECKING:
-    from lightning.fabric.plugins.environments import ClusterEnvironment
+    from lightning_fabric.plugins.environments import ClusterEnvironment
 
 NO_SRUN = ("", "0", "1")
 """Tasks of a job step that make it no launch of several processes."""
@@ -27,7 +27,7 @@ def cluster_environment(devices: int, nodes: int) -> "ClusterEnvironment | None"
     Raises:
         InputError: torchrun or srun started more or fewer processes than were asked for.
     """
-    from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+    from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         each = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from coco_example import HEIGHT, POLYGON, WIDTH, content, write
+from coco_example import HEIGHT, POLYGON, WIDTH, content, read_coco, scan_coco, write
 from PIL import Image
 from pycocotools import mask as oracle
 from pycocotools.coco import COCO
 
-from fastitpn.data.detection.images import DetectionClasses, read_coco, scan_coco
+from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.data.detection.masks import unpack_masks
 from fastitpn.data.images.decode import read_image
 from fastitpn.errors import InputError

@@ -11,9 +11,9 @@ from PIL import Image
 
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
-from fastitpn.data.segmentation.formats.panoptic import read_segments
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images, segmentation_split
 from fastitpn.data.segmentation.panoptic_codes import crowd_code, thing_code
+from fastitpn.data.segmentation.panoptic_labels import read_segments
 from fastitpn.data.segmentation.transforms import SegmentationEval
 from fastitpn.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from fastitpn.data.detection.formats.voc_masks import read_masks
-from fastitpn.data.detection.sources import Source, SourceImage, Thing
+from fastitpn.data.detection.sources import Source, SourceImage, SourceObject, SourcePart, source_format
 from fastitpn.errors import InputError
 
 LAYOUT = (
@@ -27,22 +27,22 @@ def is_voc(data: Path) -> bool:
 def read_voc(data: Path) -> Source:
     """The images of each part; classes are in alphabetical order.
 
-    Corners count from 1 and belong to the box, as in the original. Things marked as difficult become crowds, which
+    Corners count from 1 and belong to the box, as in the original. Objects marked as difficult become crowds, which
     are no targets and at which no detection is wrong; their masks are void in the original, so theirs is their box.
 
     Raises:
         InputError: There are no XML files.
     """
-    source = Source()
-    for part, file in _files(data):
-        image = _image(file, data, source)
-        source.parts.setdefault(part, [])
+    source = Source(path=data)
+    for name, file in _files(data):
+        part = source.part(name)
+        image = _image(file, data, part)
         if image is not None:
-            source.parts[part].append(image)
+            part.images.append(image)
     if not source.parts:
         raise InputError("no XML files of Pascal VOC in this folder", where=data, expected=LAYOUT, fix="data=FOLDER")
-    names = {thing.name for images in source.parts.values() for image in images for thing in image.things}
-    source.names = tuple(sorted(names))
+    images = [image for part in source.parts.values() for image in part.images]
+    source.classes = tuple(sorted({labelled.name for image in images for labelled in image.objects}))
     return source
 
 
@@ -70,49 +70,51 @@ def _part_folders(data: Path) -> list[Path]:
     return [data / name for name in _PARTS if (data / name).is_dir()]
 
 
-def _image(file: Path, data: Path, source: Source) -> SourceImage | None:
+def _image(file: Path, data: Path, part: SourcePart) -> SourceImage | None:
     try:
         root = ElementTree.parse(file).getroot()
     except (OSError, ElementTree.ParseError) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"it is not XML: {error}"
-        source.note("XML file that cannot be read", reason, file, image=True)
+        part.note("XML file that cannot be read", reason, file, image=True)
         return None
     path = _path_of(root, file, data)
-    size = source.size_of(path)
+    size = part.size_of(path)
     if size is None:
         return None
     declared = tuple(_number(root, f"size/{name}") for name in ("height", "width"))
     if all(value > 0 for value in declared) and declared != size:
         what = f"{path.name} is {size[1]}x{size[0]} px, the boxes are for {declared[1]:g}x{declared[0]:g} px"
-        source.note("image of another size", what, file, image=True)
+        part.note("image of another size", what, file, image=True)
         return None
-    read = (_thing(found, size, f"object {place}", file, source) for place, found in enumerate(root.iter("object")))
-    things = [thing for thing in read if thing is not None]
+    read = (_object(element, size, f"object {place}", file, part) for place, element in enumerate(root.iter("object")))
+    objects = [labelled for labelled in read if labelled is not None]
     masks = data / "SegmentationObject" / f"{file.stem}.png"
     if masks.is_file():
-        packed = read_masks(masks, size, [thing.box for thing in things], source)
+        packed = read_masks(masks, size, [labelled.box for labelled in objects], part)
         if packed is None:
             return None
-        things = [_masked(thing, mask) for thing, mask in zip(things, packed, strict=True)]
-    return SourceImage(path=path, size=size, things=tuple(things))
+        objects = [_masked(labelled, mask) for labelled, mask in zip(objects, packed, strict=True)]
+    return SourceImage(path=path, labels=file, size=size, objects=tuple(objects))
 
 
-def _masked(thing: Thing, mask: bytes | None) -> Thing:
-    if mask is None and thing.crowd:
-        left, top, right, bottom = thing.box
-        return replace(thing, polygons=((left, top, right, top, right, bottom, left, bottom),))
-    return replace(thing, mask=mask)
+def _masked(labelled: SourceObject, mask: bytes | None) -> SourceObject:
+    if mask is None and labelled.crowd:
+        left, top, right, bottom = labelled.box
+        return replace(labelled, polygons=((left, top, right, top, right, bottom, left, bottom),))
+    return replace(labelled, mask=mask)
 
 
-def _thing(found: ElementTree.Element, size: tuple[int, int], where: str, file: Path, source: Source) -> Thing | None:
-    name = (found.findtext("name") or "").strip()
-    left, top, right, bottom = (_number(found, f"bndbox/{side}") for side in _SIDES)
+def _object(
+    element: ElementTree.Element, size: tuple[int, int], where: str, file: Path, part: SourcePart
+) -> SourceObject | None:
+    name = (element.findtext("name") or "").strip()
+    left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in _SIDES)
     if not name or not math.isfinite(left + top + right + bottom):
         what = f"{where} has no {'name' if not name else 'bndbox with ' + ', '.join(_SIDES)}"
-        source.note("object without name or box", what, file)
+        part.note("object without name or box", what, file)
         return None
-    box = source.box([left - 1, top - 1, right - left + 1, bottom - top + 1], size, file, f"{where} ({name})")
-    return Thing(name=name, box=box, crowd=_number(found, "difficult") == 1) if box else None
+    box = part.box([left - 1, top - 1, right - left + 1, bottom - top + 1], size, file, f"{where} ({name})")
+    return SourceObject(name=name, box=box, crowd=_number(element, "difficult") == 1) if box else None
 
 
 def _path_of(root: ElementTree.Element, file: Path, data: Path) -> Path:
@@ -135,3 +137,6 @@ def _number(element: ElementTree.Element, path: str) -> float:
         return float(element.findtext(path) or "nan")
     except ValueError:
         return math.nan
+
+
+FORMAT = source_format(title="Pascal VOC", layout=LAYOUT, recognise=is_voc, read=read_voc)

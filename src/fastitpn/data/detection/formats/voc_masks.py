@@ -1,4 +1,4 @@
-"""Pascal VOC's masks of things: a PNG for an image, in which each has a number, matched with the XML file's boxes."""
+"""Pascal VOC's masks of objects: a PNG for an image, where each has a number, matched with the XML file's boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,37 +9,37 @@ from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
 from fastitpn.data.detection.masks import Box, coco_mask
-from fastitpn.data.detection.sources import Source
+from fastitpn.data.detection.sources import SourcePart
 from fastitpn.data.segmentation.masks import read_index_mask
 from fastitpn.errors import InputError
 
 _NOTHING, _VOID = 0, 255
 _LEAST_OVERLAP = 0.2
-"""The rim of a thing is void, 5 px wide, so the mask of a small one fills little of its box."""
+"""The rim of an object is void, 5 px wide, so the mask of a small one fills little of its box."""
 _CLOSE = 0.05
-"""Overlaps that differ by less are taken for the same; then the number of the thing decides."""
+"""Overlaps that differ by less are taken for the same; then the number of the object decides."""
 
 
-def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], source: Source) -> list[bytes | None] | None:
+def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], part: SourcePart) -> list[bytes | None] | None:
     """The packed mask of each box, or None where it has none; None for all, and noted, if the file cannot be used.
 
     The best pair of a mask and a box comes first, by the overlap of the mask's own box, until none overlaps by a fifth.
     Among equals the n-th box has the number n, as published.
 
     Args:
-        file: The PNG: 0 where nothing is, 255 where nothing is known, else the number of a thing.
+        file: The PNG: 0 where nothing is, 255 where nothing is known, else the number of an object.
         size: Height and width of the image.
-        boxes: Of the image's things.
-        source: Where to note what is wrong.
+        boxes: Of the image's objects.
+        part: Where to note what is wrong.
     """
     try:
         numbers = read_index_mask(file)
     except InputError as error:
-        source.note("masks that cannot be read", error.what, file, image=True)
+        part.note("masks that cannot be read", error.what, file, image=True)
         return None
     if numbers.shape != size:
         what = f"it is {numbers.shape[1]}x{numbers.shape[0]} px, its image {size[1]}x{size[0]} px"
-        source.note("masks of another size", what, file, image=True)
+        part.note("masks of another size", what, file, image=True)
         return None
     found = {int(number): numbers == number for number in np.unique(numbers) if number not in (_NOTHING, _VOID)}
     places = _matched({number: _around(mask) for number, mask in found.items()}, boxes)
@@ -48,7 +48,7 @@ def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], source: 
         if number in places:
             packed[places[number]] = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
         else:
-            source.note("mask of no object", f"its number {number} overlaps with no box of the XML file", file)
+            part.note("mask of no object", f"its number {number} overlaps with no box of the XML file", file)
     return packed
 
 

@@ -1,4 +1,4 @@
-"""Reads YOLO's text files: one for each image, with a line for each thing in shares of the width and height."""
+"""Reads YOLO's text files: one for each image, with a line for each object in shares of the width and height."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from fastitpn.data.detection.sources import Source, SourceImage, Thing
+from fastitpn.data.detection.sources import Source, SourceImage, SourceObject, SourcePart, source_format
 from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.images.folders import list_images
 from fastitpn.data.images.lists import read_list
@@ -23,7 +23,12 @@ _EXPECTED = "names: a list, or number: name"
 
 
 def is_yolo(data: Path) -> bool:
-    """Whether a folder has what this format has."""
+    """Whether a folder has what this format has, text files included."""
+    return _resembles_yolo(data) and _has_text_files(data)
+
+
+def _resembles_yolo(data: Path) -> bool:
+    """Whether a folder has names of classes, or a folder of labels."""
     return _yaml_file(data) is not None or any((data / name).exists() for name in (*_NAMES_FILES, "labels"))
 
 
@@ -37,22 +42,22 @@ def read_yolo(data: Path) -> Source:
     """
     file = _yaml_file(data)
     content = _read_yaml(file) if file else {}
-    source = Source(names=_names(content, file, data))
-    for part, aliases in _PARTS.items():
-        images = _listed(content.get(part, content.get("valid") if part == "val" else None), content, data)
+    source = Source(path=data, classes=_names(content, file, data))
+    for name, aliases in _PARTS.items():
+        images = _listed(content.get(name, content.get("valid") if name == "val" else None), content, data)
         if not images:
-            folders = [folder for name in aliases for folder in (data / "images" / name, data / name)]
+            folders = [folder for alias in aliases for folder in (data / "images" / alias, data / alias)]
             images = next((list_images(folder) for folder in folders if folder.is_dir()), [])
         if images:
-            source.parts[part] = _read(images, source)
+            _read(images, source.classes, source.part(name))
     if not source.parts:
         images = list_images(data / "images" if (data / "images").is_dir() else data)
-        source.parts[""] = _read(images, source)
+        _read(images, source.classes, source.part(""))
     _note_orphans(source)
     return source
 
 
-def has_text_files(data: Path) -> bool:
+def _has_text_files(data: Path) -> bool:
     """Whether a text file of this format is below a folder: in one that is called labels, or beside its image."""
     return any(
         "labels" in file.relative_to(data).parts[:-1] or any(file.with_suffix(end).is_file() for end in EXTENSIONS)
@@ -63,13 +68,16 @@ def has_text_files(data: Path) -> bool:
 def _note_orphans(source: Source) -> None:
     """Notes text files whose images are missing."""
     folders: dict[Path, set[Path]] = {}
-    for image in (image for images in source.parts.values() for image in images):
-        folders.setdefault(_labels_of(image.path).parent, set()).add(image.path.parent)
+    first: dict[Path, SourcePart] = {}
+    for part in source.parts.values():
+        for image in part.images:
+            folders.setdefault(image.labels.parent, set()).add(image.path.parent)
+            first.setdefault(image.labels.parent, part)
     for labels, of_images in folders.items():
         stems = {path.stem for folder in of_images for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS}
         for file in sorted(labels.glob("*.txt")):
             if file.stem not in stems and _has_lines(file):
-                source.note("text file without its image", f"there is no image {file.stem}", file, image=True)
+                first[labels].note("text file without its image", f"there is no image {file.stem}", file, image=True)
 
 
 def _has_lines(file: Path) -> bool:
@@ -81,7 +89,7 @@ def _has_lines(file: Path) -> bool:
         return False
 
 
-def _read(images: Sequence[Path], source: Source) -> list[SourceImage]:
+def _read(images: Sequence[Path], classes: Sequence[str], part: SourcePart) -> None:
     labels = [_labels_of(image) for image in images]
     if not any(file.is_file() for file in labels):
         raise InputError(
@@ -90,27 +98,29 @@ def _read(images: Sequence[Path], source: Source) -> list[SourceImage]:
             expected=LAYOUT,
             fix="put the text files there",
         )
-    read = (_image(image, file, source) for image, file in zip(images, labels, strict=True))
-    return [image for image in read if image is not None]
+    read = (_image(image, file, classes, part) for image, file in zip(images, labels, strict=True))
+    part.images += [image for image in read if image is not None]
 
 
-def _image(image: Path, file: Path, source: Source) -> SourceImage | None:
-    size = source.size_of(image)
+def _image(image: Path, file: Path, classes: Sequence[str], part: SourcePart) -> SourceImage | None:
+    size = part.size_of(image)
     if size is None:
         return None
-    things = []
+    objects = []
     try:
         lines = file.read_text().splitlines() if file.is_file() else []
     except (OSError, UnicodeDecodeError):
-        source.note("text file that cannot be read", "it is not a text file", file, image=True)
+        part.note("text file that cannot be read", "it is not a text file", file, image=True)
         return None
     for number, line in enumerate(lines, start=1):
-        if line.strip() and (thing := _thing(line.split(), size, f"line {number}", file, source)):
-            things.append(thing)
-    return SourceImage(path=image, size=size, things=tuple(things))
+        if line.strip() and (labelled := _object(line.split(), size, f"line {number}", file, classes, part)):
+            objects.append(labelled)
+    return SourceImage(path=image, labels=file, size=size, objects=tuple(objects))
 
 
-def _thing(words: Sequence[str], size: tuple[int, int], where: str, file: Path, source: Source) -> Thing | None:
+def _object(
+    words: Sequence[str], size: tuple[int, int], where: str, file: Path, classes: Sequence[str], part: SourcePart
+) -> SourceObject | None:
     try:
         label, *values = (float(word) for word in words)
     except ValueError:
@@ -120,26 +130,26 @@ def _thing(words: Sequence[str], size: tuple[int, int], where: str, file: Path, 
         what = (
             f"{where}: {' '.join(words)[:60]!r} is neither `class x y width height` nor `class x0 y0 x1 y1 x2 y2 ...`"
         )
-        source.note("line of another form", what, file)
+        part.note("line of another form", what, file)
         return None
-    if not 0 <= label < len(source.names):
-        source.note("unknown class", f"{where}: class {label:g}, but there are {len(source.names)} names", file)
+    if not 0 <= label < len(classes):
+        part.note("unknown class", f"{where}: class {label:g}, but there are {len(classes)} names", file)
         return None
     height, width = size
-    name = source.names[int(label)]
+    name = classes[int(label)]
     if not outline:
         x, y, box_width, box_height = values
-        found = [(x - box_width / 2) * width, (y - box_height / 2) * height, box_width * width, box_height * height]
-        box = source.box(found, size, file, where)
-        return Thing(name=name, box=box) if box else None
+        sides = [(x - box_width / 2) * width, (y - box_height / 2) * height, box_width * width, box_height * height]
+        box = part.box(sides, size, file, where)
+        return SourceObject(name=name, box=box) if box else None
     xs, ys = ([value * side for value in values[start::2]] for start, side in ((0, width), (1, height)))
-    box = source.box([min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)], size, file, where)
+    box = part.box([min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)], size, file, where)
     inside = [
         min(max(value, 0.0), float(side))
         for pair in zip(xs, ys, strict=True)
         for value, side in zip(pair, (width, height), strict=True)
     ]
-    return Thing(name=name, box=box, polygons=(tuple(inside),)) if box else None
+    return SourceObject(name=name, box=box, polygons=(tuple(inside),)) if box else None
 
 
 def _labels_of(image: Path) -> Path:
@@ -194,3 +204,6 @@ def _names(content: dict[str, Any], file: Path | None, data: Path) -> tuple[str,
             "the names of the classes are wrong", where=file, expected=f"{_EXPECTED}, none twice", fix="correct them"
         )
     return tuple(map(str, names))
+
+
+FORMAT = source_format(title="YOLO", layout=LAYOUT, recognise=is_yolo, resembles=_resembles_yolo, read=read_yolo)

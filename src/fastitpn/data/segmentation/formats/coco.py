@@ -1,4 +1,4 @@
-"""COCO's annotations as labels of pixels: of each thing its class, of what lies in no thing the background."""
+"""COCO's annotations as labels of pixels: of each object its class, of what lies in none the background."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,21 +7,28 @@ from pathlib import Path
 import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 
-from fastitpn.data.detection.images import DetectionImages, OnError, detection_images, detection_split, find_coco
+from fastitpn.data.detection.annotations import DetectionImages
+from fastitpn.data.detection.formats.coco import CocoParts, find_coco
+from fastitpn.data.detection.images import detection_images, detection_split
+from fastitpn.data.detection.problems import Problem
+from fastitpn.data.detection.reading import scan
 from fastitpn.data.segmentation.classes import IGNORE, MOST_CLASSES, SegmentationClasses, distinct_colors
+from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
+from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
 from fastitpn.data.segmentation.masks import Labels
+from fastitpn.data.splitting import train_and_val
 from fastitpn.errors import InputError
 
 BACKGROUND = "background"
-"""The class of pixels in no thing; where the classes have none of this name, such pixels are left out."""
+"""The class of pixels in no object; where the classes have none of this name, such pixels are left out."""
 _FOLDERS_OF_MASKS = ("masks", "annotations", "labels")
 
 
 class CocoLabels:
-    """Labels of the pixels of images with masks of things.
+    """Labels of the pixels of images with masks of objects.
 
     Where masks overlap the smaller one is on top. Crowds, of which it is not known who is where, are left out, but for
-    the things in them that have a mask of their own.
+    the objects in them that have a mask of their own.
 
     Args:
         images: With masks.
@@ -39,13 +46,13 @@ class CocoLabels:
 
     def __call__(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
-        things = self._images.annotations(index)
+        annotations = self._images.annotations(index)
         labels = np.full(self._images.size(index), self._background, dtype=np.uint8)
-        masks = things.masks or []
-        crowd = things.crowd.tolist()
+        masks = annotations.masks or []
+        crowd = annotations.crowd.tolist()
         by_area = sorted(range(len(masks)), key=lambda place: (not crowd[place], -int(coco_mask.area(masks[place]))))
         for place in by_area:  # crowds first, then from the largest to the smallest
-            label = IGNORE if crowd[place] else self._label_of[things.labels[place]]
+            label = IGNORE if crowd[place] else self._label_of[annotations.labels[place]]
             labels[coco_mask.decode(masks[place]).astype(bool)] = label
         return labels
 
@@ -60,55 +67,66 @@ def is_coco(data: Path) -> bool:
     return data.is_dir() and any(find_coco(data, part) is not None for part in ("train", "val", None))
 
 
-def coco_split(
-    data: Path,
-    val: Path | None,
-    given: SegmentationClasses,
-    *,
-    images: Path | None,
-    val_ratio: float,
-    seed: int,
-    on_error: OnError,
-) -> tuple[DetectionImages, DetectionImages, SegmentationClasses]:
-    """Training and validation images as `detection_split` finds them, and the classes.
-
-    Args:
-        data: File or folder.
-        val: Another, or None.
-        given: Classes; without names they are those of the file, after the background, which `reduce_zero_label`
-            leaves out.
-        images: Folder of the images; None finds it.
-        val_ratio: As in `detection_split`.
-        seed: As in `detection_split`.
-        on_error: As in `detection_split`.
-
-    Raises:
-        InputError: Files are wrong, there are no masks, or the classes are others.
-    """
+def _split(
+    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
+) -> tuple[MaskedImages, MaskedImages]:
     train, held_out = detection_split(
-        data, val, images=images, val_ratio=val_ratio, seed=seed, on_error=on_error, with_masks=None
+        folders.data,
+        val,
+        images=folders.images_of_coco,
+        val_ratio=val_ratio,
+        seed=seed,
+        on_error=folders.on_error,
+        with_masks=None,
     )
-    classes = _classes(train, given)
-    for part in (train, held_out):
-        _check(part, classes)
-    return train, held_out, classes
+    classes = _with_background(train, classes)
+    return _masked(train, classes), _masked(held_out, classes)
 
 
-def coco_images(
-    data: Path, given: SegmentationClasses, *, images: Path | None, on_error: OnError
-) -> tuple[DetectionImages, SegmentationClasses]:
-    """Images to evaluate on, as `detection_images` finds them, of classes that are among those `given`; and these.
-
-    Raises:
-        InputError: As `coco_split`.
-    """
-    found = detection_images(data, images=images, on_error=on_error, with_masks=None)
-    classes = _classes(found, given)
-    _check(found, classes)
-    return found, classes
+def _images(folders: MaskFolders, classes: SegmentationClasses) -> MaskedImages:
+    annotated = detection_images(
+        folders.data, images=folders.images_of_coco, on_error=folders.on_error, with_masks=None
+    )
+    return _masked(annotated, _with_background(annotated, classes))
 
 
-def _classes(images: DetectionImages, given: SegmentationClasses) -> SegmentationClasses:
+def _parts(
+    folders: MaskFolders, classes: SegmentationClasses, val: Path | None
+) -> tuple[dict[str, UncheckedPart], SegmentationClasses]:
+    images = folders.images_of_coco
+    find_in_val = None if val is None else CocoParts(data=val, images=images).find
+    found = train_and_val(CocoParts(data=folders.data, images=images).find, find_in_val)
+    scans = {part: scan(annotations, with_masks=True) for part, annotations in found.items()}
+    listed = next(iter(scans.values())).classes.names
+    names = classes.names or (BACKGROUND, *(name for name in listed if name != BACKGROUND))
+    names = names[int(classes.reduce_zero_label and not classes.names) :]
+    parts = {}
+    for part, annotated in scans.items():
+        problems = list(annotated.problems)
+        if unknown := sorted(set(annotated.classes.names) - {*names, BACKGROUND}):
+            what = f"categories that are none of the classes: {', '.join(unknown)}"
+            problems.append(Problem(kind="other classes", what=what, file=annotated.path))
+        parts[part] = UncheckedPart(
+            images=annotated.paths,
+            labels=CocoLabels(annotated, names),
+            masks=[None] * len(annotated),
+            problems=problems,
+            facts=_facts(annotated),
+            unusable=annotated.unusable,
+        )
+    return parts, replace(classes, names=names)
+
+
+def _facts(images: DetectionImages) -> dict[str, object]:
+    of_images = [images.annotations(index) for index in range(len(images))]
+    return {
+        "masks": sum(len(annotations) for annotations in of_images),
+        "crowds": sum(int(annotations.crowd.sum()) for annotations in of_images),
+        "images without masks": sum(not len(annotations) for annotations in of_images),
+    }
+
+
+def _with_background(images: DetectionImages, given: SegmentationClasses) -> SegmentationClasses:
     if given.names:
         return given
     names = tuple(name for name in images.classes.names if name != BACKGROUND)
@@ -121,7 +139,7 @@ def _classes(images: DetectionImages, given: SegmentationClasses) -> Segmentatio
     return replace(given, names=names, colors=distinct_colors(names))
 
 
-def _check(images: DetectionImages, classes: SegmentationClasses) -> None:
+def _masked(images: DetectionImages, classes: SegmentationClasses) -> MaskedImages:
     if not images.has_masks:
         raise InputError(
             "no annotation of this file has a mask, only boxes",
@@ -137,3 +155,15 @@ def _check(images: DetectionImages, classes: SegmentationClasses) -> None:
             expected=f"some of {', '.join(classes.names[:20])}",
             fix="rename the categories, or classes=FILE with all names",
         )
+    return MaskedImages(images=images.paths, masks=CocoLabels(images, classes.names), classes=classes)
+
+
+FORMAT = MaskFormat(
+    title="COCO masks",
+    layout="masks of objects in COCO's format, in the layouts that finetune detect takes",
+    recognise=lambda folders, part: folders.masks is None and is_coco(folders.data),
+    claims=lambda folders: False,
+    split=_split,
+    images=_images,
+    parts=_parts,
+)

@@ -1,130 +1,30 @@
-"""COCO's panoptic annotations as labels of pixels: PNGs whose colours are the ids of segments, and what these are."""
+"""COCO's panoptic annotations: things and stuff as segments, in PNGs beside JSON."""
 
-import json
-import os
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from fastitpn.data.detection.categories import read_categories, whole
-from fastitpn.data.detection.files import locate
-from fastitpn.data.detection.problems import OnError, Problem, stop_or_say
-from fastitpn.data.images.decode import upright_size
-from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.data.segmentation.masks import Labels
-from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS, Codes, crowd_code, ids_of_colors, thing_code
+from fastitpn.data.detection.formats.coco import find_coco
+from fastitpn.data.detection.problems import Problem, stop_or_say
+from fastitpn.data.segmentation.classes import SegmentationClasses, distinct_colors
+from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
+from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
+from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, PanopticLabels
+from fastitpn.data.segmentation.panoptic_scan import PanopticScan, scan_panoptic
+from fastitpn.data.splitting import hold_out, train_and_val
 from fastitpn.errors import InputError
 
-_EXPECTED = "COCO's panoptic format: annotations with file_name and segments_info, and a PNG for each image"
+LAYOUT = (
+    "FOLDER/annotations/panoptic_train2017.json and panoptic_val2017.json, PNGs in folders of these names, images in "
+    "FOLDER/train2017 and val2017; or such a JSON file"
+)
+
+_Files = tuple[Path, Path]
+"""A file of annotations, and the folder of its images."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PanopticImage:
-    """An image and its segments.
-
-    Attributes:
-        path: Of the image.
-        png: Of its segments: their ids are red + 256 green + 65536 blue; 0 is none.
-        names: Class of each segment by its id.
-        crowds: Ids of those that are crowds.
-    """
-
-    path: Path
-    png: Path
-    names: dict[int, str]
-    crowds: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PanopticScan:
-    """What a file of panoptic annotations has.
-
-    Attributes:
-        images: Those with which nothing is wrong.
-        names: Of all categories.
-        things: Those of which each is counted, and not only their pixels.
-        problems: What is wrong.
-        left_out: Images for which something is wrong, as far as they are there.
-        without_segments: Images that have none.
-    """
-
-    images: list[PanopticImage]
-    names: tuple[str, ...]
-    things: tuple[str, ...]
-    problems: list[Problem]
-    left_out: list[Path]
-    without_segments: int
-
-
-class PanopticLabels:
-    """Labels or codes of the pixels of images with segments; pixels of none, of a crowd or of no class are left out.
-
-    Args:
-        images: With their segments.
-        names: Of the classes.
-        things: Those that are counted, for the codes.
-    """
-
-    def __init__(self, images: Sequence[PanopticImage], names: Sequence[str], things: Collection[str] = ()) -> None:
-        label_of = {name: label for label, name in enumerate(names)}
-        codes = [code for image in images for code in _codes(image, label_of, things)]
-        # In blocks of memory, which workers share, and not in objects, which each of them would copy.
-        self._pngs = np.array([os.fsencode(image.png) for image in images], dtype=np.bytes_)
-        self._first = np.cumsum([0, *(len(image.names) for image in images)])
-        self._ids = np.array([number for image in images for number in image.names], dtype=np.int64)
-        self._of_ids = np.array(codes, dtype=np.int32)
-
-    def __len__(self) -> int:
-        return len(self._pngs)
-
-    def __call__(self, index: int) -> Labels:
-        """Labels uint8 [H, W] of an image."""
-        return (self.codes(index) & LABEL_BITS).astype(np.uint8)
-
-    def codes(self, index: int) -> Codes:
-        """Codes int32 [H, W] of an image, see `panoptic_codes`."""
-        own = slice(self._first[index], self._first[index + 1])
-        code_of = dict(zip(self._ids[own].tolist(), self._of_ids[own].tolist(), strict=True))
-        numbers, places = np.unique(read_segments(Path(os.fsdecode(self._pngs[index]))), return_inverse=True)
-        return np.array([code_of.get(number, IGNORE) for number in numbers.tolist()], dtype=np.int32)[places]
-
-
-def _codes(image: PanopticImage, label_of: dict[str, int], things: Collection[str]) -> Iterator[int]:
-    """Of each segment of an image."""
-    for place, (number, name) in enumerate(image.names.items(), start=1):
-        label = label_of.get(name, IGNORE)
-        if number in image.crowds or label == IGNORE:
-            yield crowd_code(label) if label != IGNORE else IGNORE
-        else:
-            yield thing_code(label, place) if name in things else label
-
-
-def read_segments(png: Path) -> NDArray[np.int32]:
-    """The id of the segment of each pixel, [H, W].
-
-    Raises:
-        InputError: The file is missing, damaged, or no picture in RGB.
-    """
-    try:
-        with Image.open(png) as image:
-            mode, pixels = image.mode, np.asarray(image)
-    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
-        what = (
-            "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"
-        )
-        raise InputError(what, where=png, expected=_EXPECTED) from error
-    if mode not in ("RGB", "RGBA"):
-        raise InputError(f"these segments are of mode {mode}, not RGB", where=png, expected=_EXPECTED)
-    return ids_of_colors(pixels[..., :3])
-
-
-def find_panoptic(data: Path, part: str | None, images: Path | None = None) -> tuple[Path, Path] | None:
+def find_panoptic(data: Path, part: str | None, images: Path | None = None) -> _Files | None:
     """The file of a part, and the folder of its images.
 
     Args:
@@ -158,92 +58,113 @@ def _is_panoptic(file: Path) -> bool:
         return False
 
 
-def scan_panoptic(file: Path, images: Path) -> PanopticScan:
-    """Reads a file, its PNGs and its images, and checks every segment.
-
-    Args:
-        file: In COCO's panoptic format; the PNGs lie beside it, or in the folder of its name without `.json`.
-        images: Folder of the images.
-
-    Raises:
-        InputError: The file cannot be read, or its categories are wrong.
-    """
-    content = _load(file)
-    listed = [one for one in content["annotations"] if isinstance(one, dict)]
-    used = {whole(segment.get("category_id")) for one in listed for segment in _segments(one)}
-    classes, label_of = read_categories(content["categories"], file, used)
-    name_of = {number: classes.names[label] for number, label in label_of.items()}
-    counted = {whole(one["id"]) for one in content["categories"] if one.get("isthing")}
-    file_names = {whole(one.get("id")): one.get("file_name") for one in content["images"] if isinstance(one, dict)}
-    folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
-
-    def check(one: dict[str, Any]) -> PanopticImage | list[Problem]:
-        number = whole(one.get("image_id"))
-        name, png = file_names.get(number), one.get("file_name")
-        about: dict[str, Any] = {"file": file, "image_id": number, "leaves_out": "image"}
-        if not isinstance(name, str) or not isinstance(png, str):
-            return [Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)]
-        found = PanopticImage(path=locate(name, images), png=folder / png, **_named(one, name_of))
-        try:
-            size, segments = upright_size(found.path), read_segments(found.png)
-        except InputError as error:
-            return [Problem(kind="file that cannot be read", what=f"{error.where}: {error.what}", **about)]
-        about["file"] = found.png
-        if segments.shape != size[::-1]:
-            what = f"{png} is {segments.shape[1]}x{segments.shape[0]} px, {name} {size[0]}x{size[1]} px"
-            return [Problem(kind="segments of another size", what=what, **about)]
-        listed_ids = {whole(segment.get("id")): segment for segment in _segments(one)}
-        problems = []
-        for unknown in sorted(set(np.unique(segments).tolist()) - {0, *found.names}):
-            about["segment_id"] = unknown
-            if unknown in listed_ids:
-                what = f"its category {listed_ids[unknown].get('category_id')} is none of the categories"
-                problems.append(Problem(kind="unknown category", what=what, **about))
-            else:
-                what = f"{int((segments == unknown).sum())} pixels of it, and segments_info has no such id"
-                problems.append(Problem(kind="unknown segment", what=what, **about))
-        return problems or found
-
-    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-        results = list(pool.map(check, listed))
-    named = (
-        file_names.get(whole(one.get("image_id")))
-        for one, result in zip(listed, results, strict=True)
-        if isinstance(result, list)
-    )
-    left_out = {locate(name, images) for name in named if isinstance(name, str)}
-    return PanopticScan(
-        images=[result for result in results if isinstance(result, PanopticImage)],
-        names=classes.names,
-        things=tuple(name for number, name in sorted(name_of.items()) if number in counted),
-        problems=[problem for result in results if isinstance(result, list) for problem in result],
-        left_out=sorted(filter(Path.is_file, left_out)),
-        without_segments=len(set(file_names) - {whole(one.get("image_id")) for one in listed}),
-    )
+def _find(folders: MaskFolders, name: str) -> _Files | None:
+    """The files of a part; of "" those of a file given as such."""
+    if folders.masks is not None:
+        return None
+    return find_panoptic(folders.data, name or None, folders.images_of_coco)
 
 
-def read_panoptic(file: Path, images: Path, *, on_error: OnError) -> PanopticScan:
-    """What `scan_panoptic` finds, if nothing is wrong.
-
-    Args:
-        file: See there.
-        images: See there.
-        on_error: Stop with one error that lists what is wrong, or leave such images out and print how many.
-
-    Raises:
-        InputError: The file cannot be read, or things in it are wrong.
-    """
-    found = scan_panoptic(file, images)
-    stop_or_say(found.problems, on_error, _EXPECTED)
-    return found
+def _recognise(folders: MaskFolders, part: str) -> bool:
+    return any(_find(folders, name) for name in (part, ""))
 
 
-def check_names(images: Sequence[PanopticImage], names: Sequence[str]) -> None:
-    """Make sure that all segments are of these classes.
+def _claims(folders: MaskFolders) -> bool:
+    """Whether there are no annotations of single objects for the same parts."""
+    if not any(_recognise(folders, part) for part in ("train", "val")):
+        return False
+    return folders.data.is_file() or not any(find_coco(folders.data, part) for part in ("train", "val"))
 
-    Raises:
-        InputError: Some are of others.
-    """
+
+def _split(
+    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
+) -> tuple[MaskedImages, MaskedImages]:
+    files = _find(folders, "train") or _find(folders, "")
+    assert files is not None
+    scan = _read(files, folders)
+    train, classes = scan.images, _named(classes, scan, folders)
+    val_folders = folders if val is None else replace(folders, data=val)
+    val_files = _find(val_folders, "val") or (_find(val_folders, "") if val else None)
+    if val_files is not None:
+        held_out = _read(val_files, folders).images
+    elif val is None:
+        fix = "add images, or give validation images: val=FOLDER"
+        places = hold_out(len(train), val_ratio, seed, where=folders.data, fix=fix)
+        train, held_out = ([scan.images[place] for place in of_part] for of_part in places)
+    else:
+        raise InputError("no panoptic annotations in the validation data", where=val, expected=LAYOUT)
+    return _masked(train, classes), _masked(held_out, classes)
+
+
+def _images(folders: MaskFolders, classes: SegmentationClasses) -> MaskedImages:
+    files = _find(folders, "val") or _find(folders, "")
+    assert files is not None
+    scan = _read(files, folders)
+    return _masked(scan.images, _named(classes, scan, folders))
+
+
+def _parts(
+    folders: MaskFolders, classes: SegmentationClasses, val: Path | None
+) -> tuple[dict[str, UncheckedPart], SegmentationClasses]:
+    find_in_val = None if val is None else partial(_find, replace(folders, data=val))
+    files = train_and_val(partial(_find, folders), find_in_val)
+    scans = {part: scan_panoptic(*of_part) for part, of_part in files.items()}
+    names = classes.names or next(iter(scans.values())).names
+    parts = {}
+    for part, scan in scans.items():
+        problems = list(scan.problems)
+        if unknown := sorted(set(scan.names) - set(names)):
+            what = f"categories that are none of the classes: {', '.join(unknown)}"
+            problems.append(Problem(kind="other classes", what=what, file=files[part][0]))
+        parts[part] = UncheckedPart(
+            images=[image.path for image in scan.images],
+            labels=PanopticLabels(scan.images, names),
+            masks=[image.png for image in scan.images],
+            problems=problems,
+            facts=_facts(scan),
+            unusable=scan.left_out,
+        )
+    return parts, replace(classes, names=names)
+
+
+def _facts(scan: PanopticScan) -> dict[str, object]:
+    crowds = sum(len(image.crowds) for image in scan.images)
+    names = [name for image in scan.images for number, name in image.names.items() if number not in image.crowds]
+    things = sum(name in scan.things for name in names)
+    return {
+        "things": things,
+        "segments of stuff": len(names) - things,
+        "crowds": crowds,
+        "classes of things": ", ".join(scan.things) or "none",
+        "images without segments": scan.without_segments,
+    }
+
+
+def _read(files: _Files, folders: MaskFolders) -> PanopticScan:
+    scan = scan_panoptic(*files)
+    stop_or_say(scan.problems, folders.on_error, EXPECTED)
+    return scan
+
+
+def _named(classes: SegmentationClasses, scan: PanopticScan, folders: MaskFolders) -> SegmentationClasses:
+    """The classes with the names of a file, if they have none, and its things, if segments are wanted."""
+    if not classes.names:
+        classes = replace(classes, names=scan.names, colors=distinct_colors(scan.names))
+    if folders.panoptic and not classes.panoptic:
+        classes = replace(classes, things=tuple(name for name in classes.names if name in scan.things))
+    return classes
+
+
+def _masked(images: list[PanopticImage], classes: SegmentationClasses) -> MaskedImages:
+    if not images:
+        raise InputError("no images are left", expected="images with segments", fix="correct the files above")
+    _check_names(images, classes.names)
+    masks = PanopticLabels(images, classes.names, classes.things or ())
+    return MaskedImages(images=[image.path for image in images], masks=masks, classes=classes)
+
+
+def _check_names(images: Sequence[PanopticImage], names: Sequence[str]) -> None:
+    """Raises if segments are of other classes."""
     used = {name for image in images for number, name in image.names.items() if number not in image.crowds}
     if unknown := sorted(used - set(names)):
         raise InputError(
@@ -254,25 +175,13 @@ def check_names(images: Sequence[PanopticImage], names: Sequence[str]) -> None:
         )
 
 
-def _segments(one: dict[str, Any]) -> list[dict[str, Any]]:
-    segments = one.get("segments_info")
-    return [segment for segment in segments if isinstance(segment, dict)] if isinstance(segments, list) else []
-
-
-def _named(one: dict[str, Any], name_of: dict[int, str]) -> dict[str, Any]:
-    """`names` and `crowds` of an image, without segments of no known category."""
-    segments = [(whole(segment.get("id")), segment) for segment in _segments(one)]
-    known = [(number, segment, whole(segment.get("category_id"))) for number, segment in segments if number is not None]
-    names = {number: name_of[category] for number, _, category in known if category in name_of}
-    return {"names": names, "crowds": frozenset(number for number, segment, _ in known if segment.get("iscrowd"))}
-
-
-def _load(file: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read this file: {error}", where=file, expected=_EXPECTED, fix="check it") from error
-    lists = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
-        raise InputError("this file lacks images, annotations or categories", where=file, expected=_EXPECTED)
-    return content
+FORMAT = MaskFormat(
+    title="COCO panoptic",
+    layout=LAYOUT,
+    recognise=_recognise,
+    claims=_claims,
+    split=_split,
+    images=_images,
+    parts=_parts,
+    panoptic=True,
+)

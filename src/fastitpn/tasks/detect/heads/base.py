@@ -108,6 +108,15 @@ class Detector(nn.Module):
         """
         raise NotImplementedError
 
+    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, ...]:
+        """What an exported file gives, of images [B, 3, H, W] that fill their canvas, the best detections first.
+
+        Returns:
+            Boxes [B, n, 4] as shares of the image, scores [B, n], labels int64 [B, n], and from a detector with masks:
+            probabilities [B, n, m, m] inside of the boxes.
+        """
+        raise NotImplementedError
+
     def resized(self, detections: Detections, size: Size, wanted: Size) -> Detections:
         """Detections in an image of a size to those in another size of it, with masks bool [n, *wanted]."""
         boxes = detections["boxes"].float()

@@ -6,16 +6,16 @@ import sys
 
 import pytest
 import torch
+from fastitpn.exporting.detection_parity import compare_detections
+from fastitpn.tasks.detect.trained import load_detector
 from PIL import Image
 from tiny_runs import files
 
 import fastitpn
 from fastitpn.errors import InputError
-from fastitpn.exporting.detection_parity import compare_detections
 from fastitpn.exporting.onnx_file import open_onnx
 from fastitpn.tasks.detect.model import create_detector
 from fastitpn.tasks.detect.predictor import DetectPredictor
-from fastitpn.tasks.detect.trained import load_detector
 
 SMALL = {"queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2, "detections": 10}
 SHORT = {"depths": (1, 1, 2)}

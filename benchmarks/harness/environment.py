@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import re
 from pathlib import Path
 
 import timm
@@ -11,7 +12,7 @@ import fastitpn
 
 
 def describe_machine(device: str = "cpu") -> dict[str, str]:
-    """Facts to store beside a result."""
+    """Facts to store beside a result; of the GPU too unless the device is the CPU."""
     facts = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
@@ -21,17 +22,15 @@ def describe_machine(device: str = "cpu") -> dict[str, str]:
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
     }
-    if device == "cuda":
+    if device != "cpu" and torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
     return facts
 
 
 def _processor() -> str:
+    """Its model, and the widest vectors that it has (Linux)."""
     info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    lines = info.read_text().splitlines()
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    vector = next((level for level in ("avx512f", "avx2") if level in flags), "")
-    return f"{name} ({vector})" if vector else name
+    text = info.read_text() if info.exists() else ""
+    name = re.search(r"^model name\s*: (.+)", text, re.M)
+    vector = re.search(r"\bavx512f\b", text) or re.search(r"\bavx2\b", text)
+    return (name[1] if name else platform.processor()) + (f" ({vector[0]})" if vector else "")

@@ -1,0 +1,23 @@
+"""Data sets of images with one class each, for training."""
+
+import random
+
+import numpy as np
+from PIL import Image
+
+from fastitpn.data.classification.labelled import LabelledImages
+from fastitpn.data.datasets import DecodedImages, Sample, SeededDataset
+from fastitpn.data.images.transforms import ImageTransform
+
+
+class ClassifyDataset(SeededDataset):
+    """Samples {image [3, px, px], label, index}."""
+
+    def __init__(self, images: LabelledImages, transform: ImageTransform, *, seed: int = 0, cache_mib: int = 0) -> None:
+        super().__init__(DecodedImages(images.paths, min_px=transform.decode_px, cache_mib=cache_mib), seed=seed)
+        self.labels = np.array(images.labels, dtype=np.int64)
+        self.transform = transform
+
+    def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
+        """Makes {image, label}."""
+        return {"image": self.transform(image), "label": int(self.labels[index])}

@@ -1,0 +1,1 @@
+"""Formats of labels of whole images, a file each."""

@@ -1,0 +1,41 @@
+"""What a format of classes is: how data in it is recognised, read and checked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_MOST_LISTED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oddity:
+    """Something that is wrong with labels, for `doctor`: its kind, what it is, and the files that it is about."""
+
+    kind: str
+    what: str
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFormat:
+    """A way to say of which class images are. A new one is a file with such an object, and a line in the registry.
+
+    Attributes:
+        title: For people.
+        layout: Files and folders, in one sentence.
+        recognise: Whether a file or folder is in this format.
+        read: The images of each class; raises `InputError` where anything is wrong. There may be empty classes.
+        check: Images and their classes as far as they can be used, and what is wrong.
+    """
+
+    title: str
+    layout: str
+    recognise: Callable[[Path], bool]
+    read: Callable[[Path], dict[str, list[Path]]]
+    check: Callable[[Path], tuple[list[tuple[Path, str]], list[Oddity]]]
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """The first few of some names, for messages."""
+    shown = ", ".join(names[:_MOST_LISTED])
+    return shown if len(names) <= _MOST_LISTED else f"{shown} and {len(names) - _MOST_LISTED} more"

@@ -1,0 +1,81 @@
+"""Images with a mask each, and where a command has them from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fastitpn.data.segmentation.classes import SegmentationClasses, find_classes
+from fastitpn.data.segmentation.masks import Labels, MaskReader
+from fastitpn.data.segmentation.panoptic_codes import Codes
+from fastitpn.data.segmentation.panoptic_labels import PanopticLabels
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedImages:
+    """Images with a mask each.
+
+    Attributes:
+        images: Files.
+        masks: Files, one for each image; or annotations that make labels when asked for them.
+        classes: With names.
+    """
+
+    images: list[Path]
+    masks: list[Path] | Callable[[int], Labels]
+    classes: SegmentationClasses
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def labels(self, index: int) -> Labels:
+        """Labels uint8 [H, W] of an image."""
+        return self.masks(index) if callable(self.masks) else MaskReader.of(self.classes)(self.masks[index])
+
+    def codes(self, index: int) -> Codes:
+        """Codes of the segments, int32 [H, W], of an image of a panoptic data set."""
+        assert isinstance(self.masks, PanopticLabels)
+        return self.masks.codes(index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFolders:
+    """Where the data of a command is, and how to read it.
+
+    Attributes:
+        data: Folder that holds the folders of images and masks, or file, in one of the `FORMATS`.
+        images: The folder of images, relative to `data`; None finds it.
+        masks: The folder of masks, likewise.
+        classes: File with their names and colours; None finds it in `data`.
+        ignore_index: Number in the masks of pixels to leave out; None takes the file's, else 255.
+        reduce_zero_label: Number 0 is no class and 1 the first; None takes the file's, else false.
+        on_error: Stop at pairs that cannot be used, or skip them.
+        panoptic: Segments are wanted, and not classes of pixels alone.
+    """
+
+    data: Path
+    images: Path | None = None
+    masks: Path | None = None
+    classes: Path | None = None
+    ignore_index: int | None = None
+    reduce_zero_label: bool | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+    panoptic: bool = False
+
+    @property
+    def images_of_coco(self) -> Path | None:
+        """The folder of images, inside of the data if it is there, else as it was given."""
+        if self.images is None:
+            return None
+        inside = (self.data if self.data.is_dir() else self.data.parent) / self.images
+        return inside if inside.is_dir() else self.images
+
+    def read_classes(self) -> SegmentationClasses:
+        """The classes; without names if no file has them.
+
+        Raises:
+            InputError: The file is wrong.
+        """
+        return find_classes(
+            self.data, self.classes, ignore_index=self.ignore_index, reduce_zero_label=self.reduce_zero_label
+        )

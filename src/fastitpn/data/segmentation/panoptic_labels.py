@@ -1,0 +1,96 @@
+"""Labels of the pixels of images with segments: PNGs whose colours are the ids of segments, and what these are."""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.masks import Labels
+from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS, Codes, crowd_code, ids_of_colors, thing_code
+from fastitpn.errors import InputError
+
+EXPECTED = "COCO's panoptic format: annotations with file_name and segments_info, and a PNG for each image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanopticImage:
+    """An image and its segments.
+
+    Attributes:
+        path: Of the image.
+        png: Of its segments: their ids are red + 256 green + 65536 blue; 0 is none.
+        names: Class of each segment by its id.
+        crowds: Ids of those that are crowds.
+    """
+
+    path: Path
+    png: Path
+    names: dict[int, str]
+    crowds: frozenset[int] = frozenset()
+
+
+class PanopticLabels:
+    """Labels or codes of the pixels of images with segments; pixels of none, of a crowd or of no class are left out.
+
+    Args:
+        images: With their segments.
+        names: Of the classes.
+        things: Those that are counted, for the codes.
+    """
+
+    def __init__(self, images: Sequence[PanopticImage], names: Sequence[str], things: Collection[str] = ()) -> None:
+        label_of = {name: label for label, name in enumerate(names)}
+        codes = [code for image in images for code in _codes(image, label_of, things)]
+        # In blocks of memory, which workers share, and not in objects, which each of them would copy.
+        self._pngs = np.array([os.fsencode(image.png) for image in images], dtype=np.bytes_)
+        self._first = np.cumsum([0, *(len(image.names) for image in images)])
+        self._ids = np.array([number for image in images for number in image.names], dtype=np.int64)
+        self._of_ids = np.array(codes, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self._pngs)
+
+    def __call__(self, index: int) -> Labels:
+        """Labels uint8 [H, W] of an image."""
+        return (self.codes(index) & LABEL_BITS).astype(np.uint8)
+
+    def codes(self, index: int) -> Codes:
+        """Codes int32 [H, W] of an image, see `panoptic_codes`."""
+        segments = slice(self._first[index], self._first[index + 1])
+        code_of = dict(zip(self._ids[segments].tolist(), self._of_ids[segments].tolist(), strict=True))
+        numbers, places = np.unique(read_segments(Path(os.fsdecode(self._pngs[index]))), return_inverse=True)
+        return np.array([code_of.get(number, IGNORE) for number in numbers.tolist()], dtype=np.int32)[places]
+
+
+def _codes(image: PanopticImage, label_of: dict[str, int], things: Collection[str]) -> Iterator[int]:
+    """Of each segment of an image."""
+    for place, (number, name) in enumerate(image.names.items(), start=1):
+        label = label_of.get(name, IGNORE)
+        if number in image.crowds or label == IGNORE:
+            yield crowd_code(label) if label != IGNORE else IGNORE
+        else:
+            yield thing_code(label, place) if name in things else label
+
+
+def read_segments(png: Path) -> NDArray[np.int32]:
+    """The id of the segment of each pixel, [H, W].
+
+    Raises:
+        InputError: The file is missing, damaged, or no picture in RGB.
+    """
+    try:
+        with Image.open(png) as image:
+            mode, pixels = image.mode, np.asarray(image)
+    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
+        what = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"
+        )
+        raise InputError(what, where=png, expected=EXPECTED) from error
+    if mode not in ("RGB", "RGBA"):
+        raise InputError(f"these segments are of mode {mode}, not RGB", where=png, expected=EXPECTED)
+    return ids_of_colors(pixels[..., :3])

@@ -1,0 +1,128 @@
+"""Reads COCO's panoptic annotations: JSON with the class of each segment, and a PNG of their ids for each image."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastitpn.data.detection.categories import read_categories, whole
+from fastitpn.data.detection.files import locate
+from fastitpn.data.detection.problems import Problem
+from fastitpn.data.images.decode import upright_size
+from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, read_segments
+from fastitpn.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanopticScan:
+    """What a file of panoptic annotations has.
+
+    Attributes:
+        images: Those with which nothing is wrong.
+        names: Of all categories.
+        things: Those of which each is counted, and not only their pixels.
+        problems: What is wrong.
+        left_out: Images for which something is wrong, as far as they are there.
+        without_segments: Images that have none.
+    """
+
+    images: list[PanopticImage]
+    names: tuple[str, ...]
+    things: tuple[str, ...]
+    problems: list[Problem]
+    left_out: list[Path]
+    without_segments: int
+
+
+def scan_panoptic(file: Path, images: Path) -> PanopticScan:
+    """Reads a file, its PNGs and its images, and checks every segment.
+
+    Args:
+        file: In COCO's panoptic format; the PNGs lie beside it, or in the folder of its name without `.json`.
+        images: Folder of the images.
+
+    Raises:
+        InputError: The file cannot be read, or its categories are wrong.
+    """
+    content = _load(file)
+    listed = [annotation for annotation in content["annotations"] if isinstance(annotation, dict)]
+    used = {whole(segment.get("category_id")) for annotation in listed for segment in _segments(annotation)}
+    classes, label_of = read_categories(content["categories"], file, used)
+    name_of = {number: classes.names[label] for number, label in label_of.items()}
+    counted = {whole(category["id"]) for category in content["categories"] if category.get("isthing")}
+    file_names = {
+        whole(image.get("id")): image.get("file_name") for image in content["images"] if isinstance(image, dict)
+    }
+    folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
+
+    def check(annotation: dict[str, Any]) -> PanopticImage | list[Problem]:
+        number = whole(annotation.get("image_id"))
+        name, png = file_names.get(number), annotation.get("file_name")
+        about: dict[str, Any] = {"file": file, "image_id": number, "leaves_out": "image"}
+        if not isinstance(name, str) or not isinstance(png, str):
+            return [Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)]
+        image = PanopticImage(path=locate(name, images), png=folder / png, **_named(annotation, name_of))
+        try:
+            size, segments = upright_size(image.path), read_segments(image.png)
+        except InputError as error:
+            return [Problem(kind="file that cannot be read", what=f"{error.where}: {error.what}", **about)]
+        about["file"] = image.png
+        if segments.shape != size[::-1]:
+            what = f"{png} is {segments.shape[1]}x{segments.shape[0]} px, {name} {size[0]}x{size[1]} px"
+            return [Problem(kind="segments of another size", what=what, **about)]
+        listed_ids = {whole(segment.get("id")): segment for segment in _segments(annotation)}
+        problems = []
+        for unknown in sorted(set(np.unique(segments).tolist()) - {0, *image.names}):
+            about["segment_id"] = unknown
+            if unknown in listed_ids:
+                what = f"its category {listed_ids[unknown].get('category_id')} is none of the categories"
+                problems.append(Problem(kind="unknown category", what=what, **about))
+            else:
+                what = f"{int((segments == unknown).sum())} pixels of it, and segments_info has no such id"
+                problems.append(Problem(kind="unknown segment", what=what, **about))
+        return problems or image
+
+    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+        results = list(pool.map(check, listed))
+    named = (
+        file_names.get(whole(annotation.get("image_id")))
+        for annotation, result in zip(listed, results, strict=True)
+        if isinstance(result, list)
+    )
+    left_out = {locate(name, images) for name in named if isinstance(name, str)}
+    return PanopticScan(
+        images=[result for result in results if isinstance(result, PanopticImage)],
+        names=classes.names,
+        things=tuple(name for number, name in sorted(name_of.items()) if number in counted),
+        problems=[problem for result in results if isinstance(result, list) for problem in result],
+        left_out=sorted(filter(Path.is_file, left_out)),
+        without_segments=len(set(file_names) - {whole(annotation.get("image_id")) for annotation in listed}),
+    )
+
+
+def _segments(annotation: dict[str, Any]) -> list[dict[str, Any]]:
+    segments = annotation.get("segments_info")
+    return [segment for segment in segments if isinstance(segment, dict)] if isinstance(segments, list) else []
+
+
+def _named(annotation: dict[str, Any], name_of: dict[int, str]) -> dict[str, Any]:
+    """`names` and `crowds` of an image, without segments of no known category."""
+    segments = [(whole(segment.get("id")), segment) for segment in _segments(annotation)]
+    known = [(number, segment, whole(segment.get("category_id"))) for number, segment in segments if number is not None]
+    names = {number: name_of[category] for number, _, category in known if category in name_of}
+    return {"names": names, "crowds": frozenset(number for number, segment, _ in known if segment.get("iscrowd"))}
+
+
+def _load(file: Path) -> dict[str, list[Any]]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read this file: {error}", where=file, expected=EXPECTED, fix="check it") from error
+    lists = ("images", "annotations", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
+        raise InputError("this file lacks images, annotations or categories", where=file, expected=EXPECTED)
+    return content

@@ -1,0 +1,51 @@
+"""The two parts of a data set: found by their names, or held out by the seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from fastitpn.errors import InputError
+
+PartT = TypeVar("PartT")
+
+
+def train_and_val(
+    find: Callable[[str], PartT | None], find_in_val: Callable[[str], PartT | None] | None = None
+) -> dict[str, PartT]:
+    """The parts by name: "train" and "val" if both are there, else "" for the one that is, if any.
+
+    Args:
+        find: The part of a name in the data; of "" what is of no part.
+        find_in_val: The same in the validation data; None if that is in the data.
+    """
+    train = find("train") or find("")
+    val = find("val") if find_in_val is None else find_in_val("val") or find_in_val("")
+    parts = {"train": train, "val": val} if train and val else {"": train or val}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def hold_out(count: int, ratio: float, seed: int, *, where: Path, fix: str) -> tuple[list[int], list[int]]:
+    """Places of the images to train and to validate on, both in ascending order and neither empty.
+
+    Args:
+        count: Number of images.
+        ratio: Share to validate on, in (0, 1).
+        seed: Decides which, together with the count.
+        where: The data, for the error.
+        fix: How to give other images, for the error.
+
+    Raises:
+        InputError: There is one image.
+    """
+    if count < 2:
+        raise InputError(
+            "there is only one image, so none can be held out for validation",
+            where=where,
+            expected="at least two images",
+            fix=fix,
+        )
+    size = min(max(1, round(ratio * count)), count - 1)
+    chosen = set(np.random.default_rng([seed, count]).permutation(count)[:size].tolist())
+    return [place for place in range(count) if place not in chosen], sorted(chosen)

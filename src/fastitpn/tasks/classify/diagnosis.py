@@ -1,0 +1,42 @@
+"""What `doctor` finds in a data set of images with one class each."""
+
+from collections import Counter
+
+from fastitpn.data.classification.formats.registry import format_of, recognise
+from fastitpn.data.images.folders import part_folders
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
+from fastitpn.errors import InputError
+
+
+def diagnose(config: DoctorConfig) -> DataSet | None:
+    """Every image with its class; None if the data is of no such format and nobody says that it is.
+
+    Raises:
+        InputError: There are no images, or none has a class.
+    """
+    parts = part_folders(config.data, config.val)
+    first = next(iter(parts.values()))
+    if config.task is None and recognise(first) is None:
+        return None
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    for part, place in parts.items():
+        images, oddities = format_of(place).check(place)
+        entries += [Entry(path=path, part=part, label=label) for path, label in images]
+        findings += [Finding(kind=odd.kind, what=odd.what, files=odd.files, part=part) for odd in oddities]
+    if not entries:
+        raise InputError(
+            "no class sub-folders with images in this folder",
+            where=config.data,
+            expected="one sub-folder per class with its images: FOLDER/cat/1.jpg, FOLDER/dog/2.jpg",
+            fix="task=pretrain for images without classes",
+        )
+    by_class: dict[str, Counter[str]] = {}
+    for entry in entries:
+        by_class.setdefault(entry.label or "", Counter())[entry.part] += 1
+    counts = dict(sorted(by_class.items()))
+    if len(counts) < 2:
+        findings.append(Finding(kind="one class alone", what=f"all images are of the class {next(iter(counts))!r}"))
+    findings += check_classes(counts, list(parts), "images")
+    return DataSet(form=format_of(first).title, entries=entries, counts=counts, findings=findings)
