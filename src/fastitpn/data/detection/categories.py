@@ -69,11 +69,11 @@ def read_categories(
     taken = {*named, *classes.ids}
     ids = ()
     for name, number in zip(classes.names, classes.ids, strict=True):
-        own = id_of.get(name, number if number not in named else max(taken) + 1)
-        taken.add(own)
-        ids = (*ids, own)
-    own_classes = DetectionClasses(names=classes.names, ids=ids)
-    return own_classes, {number: label for label, number in enumerate(ids) if number in named}
+        category = id_of.get(name, number if number not in named else max(taken) + 1)
+        taken.add(category)
+        ids = (*ids, category)
+    file_classes = DetectionClasses(names=classes.names, ids=ids)
+    return file_classes, {number: label for label, number in enumerate(ids) if number in named}
 
 
 def _root(listed: Sequence[Any], used: Collection[int | None]) -> int | None:

@@ -53,19 +53,19 @@ class DetectEvaluationDataset(Dataset[Sample]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        image, things = self.images[index], self.annotated.annotations(index)
+        image, annotations = self.images[index], self.annotated.annotations(index)
         sample: Sample = {
             "image": self.transform(image),
             "index": index,
             "image_id": self.annotated.image_ids(index),
             "size": (image.height, image.width),
-            "boxes": things.boxes,
-            "labels": things.labels,
-            "crowd": things.crowd,
-            "area": things.area,
-            "ids": things.ids,
+            "boxes": annotations.boxes,
+            "labels": annotations.labels,
+            "crowd": annotations.crowd,
+            "area": annotations.area,
+            "ids": annotations.ids,
         }
-        return sample if things.masks is None else sample | {"masks": things.masks}
+        return sample if annotations.masks is None else sample | {"masks": annotations.masks}
 
 
 def collate_detect(samples: list[Sample]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Boxes and masks of things as COCO's files have them: read and checked; masks packed and unpacked."""
+"""Boxes and masks of instances as COCO's files have them: read and checked; masks packed and unpacked."""
 
 from collections.abc import Sequence
 from typing import Any, TypeGuard
@@ -51,7 +51,7 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     outside = f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), the image is {width} px wide and {height} px high"
     if cut[0] >= cut[2] or cut[1] >= cut[3]:
         raise BoxError("box outside of its image", f"its box is outside of its image: {outside}")
-    much = max(abs(one - other) for one, other in zip(cut, (left, top, right, bottom), strict=True)) > EDGE_PX
+    much = max(abs(side - given) for side, given in zip(cut, (left, top, right, bottom), strict=True)) > EDGE_PX
     return cut, f"its box leaves its image: {outside}" if much else None
 
 
@@ -94,7 +94,7 @@ def mask_area(counts: bytes, height: int, width: int) -> int:
 
 
 def unpack_masks(masks: Sequence[Rle], height: int, width: int) -> Tensor:
-    """uint8 [n, height, width], 1 where a thing is; `masks` may be empty."""
+    """uint8 [n, height, width], 1 where an instance is; `masks` may be empty."""
     if not masks:
         return torch.zeros(0, height, width, dtype=torch.uint8)
     columns = coco_mask.decode(list(masks))  # [height, width, n]

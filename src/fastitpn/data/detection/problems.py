@@ -20,7 +20,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong.
+    """Something that is wrong.
 
     Attributes:
         kind: The same words for all of its kind, to count by.

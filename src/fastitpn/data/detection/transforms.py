@@ -70,29 +70,29 @@ class DetectTrain:
 
         Returns:
             `image` float32 [3, h, w], normalised; `boxes` float32 [n, 4] and `labels` int64 [n] of what is left of
-            the things that are no crowd; with masks also `masks` uint8 [n, h, w].
+            the instances that are no crowd; with masks also `masks` uint8 [n, h, w].
         """
         geometry = self._draw(image.height, image.width)
         pixels = _resize(F.crop(F.pil_to_tensor(image), *geometry.part), geometry, antialias=True)
         pixels = distort_colors(pixels) if self.photometric else pixels
         pixels = _normalised(pixels, self.mean, self.std)
         canvas = (image.height, image.width)
-        things = (~annotations.crowd).nonzero()[:, 0]
-        boxes: Tensor = tv_tensors.BoundingBoxes(annotations.boxes[things], format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+        chosen = (~annotations.crowd).nonzero()[:, 0]
+        boxes: Tensor = tv_tensors.BoundingBoxes(annotations.boxes[chosen], format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
         boxes = F.resize(F.crop(boxes, *geometry.part), list(geometry.size))
         boxes = F.horizontal_flip(boxes) if geometry.flip else boxes
         boxes, kept = F.sanitize_bounding_boxes(boxes, min_size=_SMALLEST_PX)
-        boxes, things = boxes.as_subclass(Tensor), things[kept]
+        boxes, chosen = boxes.as_subclass(Tensor), chosen[kept]
         masks = None
         if annotations.masks is not None:
-            packed = [annotations.masks[place] for place in things.tolist()]
+            packed = [annotations.masks[place] for place in chosen.tolist()]
             masks = _resize(F.crop(unpack_masks(packed, *canvas), *geometry.part), geometry)
             if geometry.part != (0, 0, *canvas):
-                boxes, masks, things = _tightened(boxes, masks, things)
+                boxes, masks, chosen = _tightened(boxes, masks, chosen)
         if self.square_px is not None:
             padding = [0, 0, self.square_px - geometry.size[1], self.square_px - geometry.size[0]]  # right, bottom
             pixels, masks = F.pad(pixels, padding), None if masks is None else F.pad(masks, padding)
-        sample = {"image": pixels.contiguous(), "boxes": boxes, "labels": annotations.labels[things]}
+        sample = {"image": pixels.contiguous(), "boxes": boxes, "labels": annotations.labels[chosen]}
         return sample if masks is None else sample | {"masks": masks.contiguous()}
 
     def _draw(self, height: int, width: int) -> _Geometry:
@@ -147,14 +147,14 @@ def _resize(pixels: Tensor, geometry: _Geometry, antialias: bool = False) -> Ten
     return F.horizontal_flip(pixels) if geometry.flip else pixels
 
 
-def _tightened(boxes: Tensor, masks: Tensor, things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes around what is left of the masks; things of which nothing is left go."""
+def _tightened(boxes: Tensor, masks: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes around what is left of the masks; chosen of which nothing is left go."""
     seen = masks.bool().any(dim=2).any(dim=1)  # of uint8, any() gives uint8
-    boxes, masks, things = boxes[seen], masks[seen], things[seen]
+    boxes, masks, chosen = boxes[seen], masks[seen], chosen[seen]
     around = masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0])
     low, high = torch.maximum(boxes[:, :2], around[:, :2]), torch.minimum(boxes[:, 2:], around[:, 2:])
     kept = ((high - low) >= _SMALLEST_PX).all(dim=1)
-    return torch.cat([low, high], dim=1)[kept], masks[kept], things[kept]
+    return torch.cat([low, high], dim=1)[kept], masks[kept], chosen[kept]
 
 
 def _normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

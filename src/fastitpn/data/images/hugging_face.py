@@ -32,7 +32,7 @@ class HuggingFaceImages(ImageSource):
                 fix="pip install 'fastitpn[datasets]'",
             ) from error
         try:
-            found: Any = datasets.load_from_disk(str(folder))
+            images: Any = datasets.load_from_disk(str(folder))
         except Exception as error:  # of arrow and of the package, each of its own kind
             raise InputError(
                 f"this data set cannot be read: {str(error).splitlines()[0]}",
@@ -40,19 +40,19 @@ class HuggingFaceImages(ImageSource):
                 expected="what save_to_disk wrote",
                 fix="write it again",
             ) from error
-        if isinstance(found, datasets.DatasetDict):
-            found = found["train"] if "train" in found else next(iter(found.values()))
-        columns = [name for name, feature in found.features.items() if isinstance(feature, datasets.Image)]
-        if not columns or not len(found):
+        if isinstance(images, datasets.DatasetDict):
+            images = images["train"] if "train" in images else next(iter(images.values()))
+        columns = [name for name, feature in images.features.items() if isinstance(feature, datasets.Image)]
+        if not columns or not len(images):
             raise InputError(
-                f"no images in this data set; its columns are {', '.join(found.features)}",
+                f"no images in this data set; its columns are {', '.join(images.features)}",
                 where=folder,
                 expected="a column of the type datasets.Image",
                 fix='dataset.cast_column("image", datasets.Image()).save_to_disk(...)',
             )
         self._column = columns[0]
         # Undecoded, so that damaged files are reported as everywhere else.
-        self._images = found.select_columns(self._column).cast_column(self._column, datasets.Image(decode=False))
+        self._images = images.select_columns(self._column).cast_column(self._column, datasets.Image(decode=False))
 
     def __len__(self) -> int:
         return len(self._images)

@@ -88,10 +88,10 @@ def _member(number: int, name: str) -> str:
 def _check_same(shard: Path, members: list[str]) -> None:
     try:
         with tarfile.open(shard, "r:") as archive:
-            found = archive.getnames()
+            names = archive.getnames()
     except tarfile.TarError:
-        found = []
-    if found != members:
+        names = []
+    if names != members:
         raise InputError(
             f"{shard.name} is there already, with other images",
             where=shard,

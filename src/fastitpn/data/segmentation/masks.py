@@ -68,13 +68,13 @@ class MaskReader:
         return labels.astype(np.uint8)
 
     def _out_of_range(self, path: str | os.PathLike[str], numbers: NDArray[np.integer]) -> InputError:
-        found = Counter(numbers.tolist())
+        counts = Counter(numbers.tolist())
         first = int(self.reduce_zero_label)
         last = first + (self.num_classes or MOST_CLASSES) - 1
-        shown = ", ".join(f"{number} ({count} pixels)" for number, count in sorted(found.items())[:5])
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        shown = ", ".join(f"{number} ({count} pixels)" for number, count in sorted(counts.items())[:5])
+        more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
         fix = "correct the mask, name all classes in classes.yaml, or ignore_index=NUMBER for one that is no class"
-        if list(found) == [last + 1] and not first:
+        if list(counts) == [last + 1] and not first:
             fix = f"reduce_zero_label=true if 0 is no class and 1 the first, or ignore_index={last + 1} if it is none"
         return InputError(
             f"numbers outside of the classes: {shown}{more}",
@@ -159,16 +159,16 @@ def check_pairs(
             transient=True,
             disable=quiet,
         )
-        found = [result for chunk in results for result in chunk]
-    problems = [result for result in found if isinstance(result, InputError)]
-    kept = [place for place, result in zip(places, found, strict=True) if isinstance(result, int)]
+        checked = [result for chunk in results for result in chunk]
+    problems = [result for result in checked if isinstance(result, InputError)]
+    kept = [place for place, result in zip(places, checked, strict=True) if isinstance(result, int)]
     if problems and (on_error == "stop" or not kept):
         raise _all_problems(problems, len(images))
     if problems:
         say(f"{len(problems)} of {len(images)} images are skipped:")
         for line in _listed(problems):
             say(f"  {line}")
-    return kept, max((result for result in found if isinstance(result, int)), default=-1)
+    return kept, max((result for result in checked if isinstance(result, int)), default=-1)
 
 
 def read_pair(image: Path, mask: Path | None, reader: MaskReader) -> Labels:
@@ -181,11 +181,11 @@ def read_pair(image: Path, mask: Path | None, reader: MaskReader) -> Labels:
         raise InputError("this image has no mask", where=image, expected="a mask of the same name")
     verify_image(image)
     labels = reader(mask)
-    size, own = upright_size(image), (labels.shape[1], labels.shape[0])
-    if size != own:
-        turned = own == size[::-1]
+    size, mask_size = upright_size(image), (labels.shape[1], labels.shape[0])
+    if size != mask_size:
+        turned = mask_size == size[::-1]
         raise InputError(
-            f"a mask of {own[0]}x{own[1]} px for an image of {size[0]}x{size[1]} px"
+            f"a mask of {mask_size[0]}x{mask_size[1]} px for an image of {size[0]}x{size[1]} px"
             + (" (turned upright, as its EXIF block asks)" if turned else ""),
             where=mask,
         )

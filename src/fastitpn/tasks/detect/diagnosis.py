@@ -64,16 +64,16 @@ def _parts(config: DoctorConfig) -> dict[str, Part]:
     """Those of the data by name, or one under ""."""
     parts = open_annotations(config.data, config.images)
     if config.val is not None:
-        found = train_and_val(parts.find, open_annotations(config.val, config.images).find)
+        there = train_and_val(parts.find, open_annotations(config.val, config.images).find)
     elif len(parts.names) > 1:
-        found = {name: part for name in parts.names if (part := parts.find(name))}
+        there = {name: part for name in parts.names if (part := parts.find(name))}
     else:
-        found = train_and_val(parts.find)
-    if not found:
+        there = train_and_val(parts.find)
+    if not there:
         raise InputError(
             "no COCO annotations in this data", where=config.data, expected=layouts(), fix="data=FILE.json"
         )
-    return found
+    return there
 
 
 def _facts(images: DetectionImages) -> dict[str, object]:

@@ -70,13 +70,13 @@ def find_coco(data: Path, part: str | None, images: Path | None = None) -> tuple
     if data.is_file():
         folder = data.parent.parent if data.parent.name in _FOLDERS_OF_JSON else data.parent
         return None if part else (data, images or _folder_of(data, folder))
-    found = _in_parts(data, part) if part else _loose(data)
-    if len(found) > 1:
-        names = ", ".join(str(file.relative_to(data)) for file, _ in found)
+    files = _in_parts(data, part) if part else _loose(data)
+    if len(files) > 1:
+        names = ", ".join(str(file.relative_to(data)) for file, _ in files)
         of_part = f" of {part}" if part else ""
         what = f"there are several files of annotations{of_part}: {names}"
         raise InputError(what, where=data, expected="one", fix="data=FILE.json val=FILE.json, or remove the others")
-    return (found[0][0], images or found[0][1]) if found else None
+    return (files[0][0], images or files[0][1]) if files else None
 
 
 def has_coco_annotations(data: Path) -> bool:
@@ -91,15 +91,15 @@ def has_coco_annotations(data: Path) -> bool:
 
 
 def _in_parts(data: Path, part: str) -> list[_Files]:
-    found = []
+    files = []
     for file in _json_files(data):
         if re.fullmatch(_PREFIX + _PARTS[part], file.stem):
-            found.append((file, _folder_of(file, data)))
+            files.append((file, _folder_of(file, data)))
     for folder in sorted(path for path in data.iterdir() if path.is_dir() and re.fullmatch(_PARTS[part], path.name)):
         inside = [folder / "_annotations.coco.json"]
         inside = inside if inside[0].is_file() else sorted(folder.glob("*.json"))
-        found += [(file, folder) for file in inside]
-    return found
+        files += [(file, folder) for file in inside]
+    return files
 
 
 def _loose(data: Path) -> list[_Files]:

@@ -50,7 +50,7 @@ def _files(data: Path) -> Iterator[tuple[str, Path]]:
     """Parts and XML files."""
     annotations = data / "Annotations"
     kinds = ("Main", "Segmentation")
-    lists = next((found for kind in kinds if (found := sorted((data / "ImageSets" / kind).glob("*.txt")))), [])
+    lists = next((files for kind in kinds if (files := sorted((data / "ImageSets" / kind).glob("*.txt")))), [])
     by_name = {file.stem: file for file in lists}
     if "train" not in by_name and "trainval" in by_name:
         by_name["train"] = by_name["trainval"]
@@ -126,8 +126,8 @@ def _path_of(root: ElementTree.Element, file: Path, data: Path) -> Path:
             return folder / named
     for folder in folders:
         same = sorted(folder.glob(f"{file.stem}.*")) if folder.is_dir() else []
-        if found := [path for path in same if path.suffix.lower() != ".xml"]:
-            return found[0]
+        if images := [path for path in same if path.suffix.lower() != ".xml"]:
+            return images[0]
     return folders[0] / (named or f"{file.stem}.jpg")
 
 

@@ -41,10 +41,10 @@ def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], part: So
         what = f"it is {numbers.shape[1]}x{numbers.shape[0]} px, its image {size[1]}x{size[0]} px"
         part.note("masks of another size", what, file, image=True)
         return None
-    found = {int(number): numbers == number for number in np.unique(numbers) if number not in (_NOTHING, _VOID)}
-    places = _matched({number: _around(mask) for number, mask in found.items()}, boxes)
+    by_number = {int(number): numbers == number for number in np.unique(numbers) if number not in (_NOTHING, _VOID)}
+    places = _matched({number: _around(mask) for number, mask in by_number.items()}, boxes)
     packed: list[bytes | None] = [None] * len(boxes)
-    for number, mask in found.items():
+    for number, mask in by_number.items():
         if number in places:
             packed[places[number]] = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
         else:

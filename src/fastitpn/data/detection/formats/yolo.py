@@ -166,20 +166,20 @@ def _listed(given: Any, content: dict[str, Any], data: Path) -> list[Path]:
     """Images of a part as data.yaml has it: a folder, a list of images, or several of these."""
     values = given if isinstance(given, list) else [given] if given else []
     root = data / str(content.get("path") or ".")
-    found: list[Path] = []
+    images: list[Path] = []
     for value in map(str, values):
         # exported sets are often moved: `path` is then of another machine, and "../train" means "train"
         places = [root / value, data / value, data / value.replace("../", "").lstrip("/")]
         place = next((place for place in places if place.exists()), None)
         if place is None:
             continue  # the usual folders are tried then
-        found += read_list(place) if place.is_file() else list_images(place)
-    return found
+        images += read_list(place) if place.is_file() else list_images(place)
+    return images
 
 
 def _yaml_file(data: Path) -> Path | None:
-    found = [data / "data.yaml", *sorted(data.glob("*.yaml")), *sorted(data.glob("*.yml"))]
-    return next((file for file in found if file.is_file() and "names" in file.read_text(errors="replace")), None)
+    files = [data / "data.yaml", *sorted(data.glob("*.yaml")), *sorted(data.glob("*.yml"))]
+    return next((file for file in files if file.is_file() and "names" in file.read_text(errors="replace")), None)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -95,8 +95,8 @@ def _parts(
 ) -> tuple[dict[str, UncheckedPart], SegmentationClasses]:
     images = folders.images_of_coco
     find_in_val = None if val is None else CocoParts(data=val, images=images).find
-    found = train_and_val(CocoParts(data=folders.data, images=images).find, find_in_val)
-    scans = {part: scan(annotations, with_masks=True) for part, annotations in found.items()}
+    annotations_of = train_and_val(CocoParts(data=folders.data, images=images).find, find_in_val)
+    scans = {part: scan(annotations, with_masks=True) for part, annotations in annotations_of.items()}
     listed = next(iter(scans.values())).classes.names
     names = classes.names or (BACKGROUND, *(name for name in listed if name != BACKGROUND))
     names = names[int(classes.reduce_zero_label and not classes.names) :]

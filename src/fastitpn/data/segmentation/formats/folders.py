@@ -72,11 +72,11 @@ def _images(folders: MaskFolders, classes: SegmentationClasses) -> MaskedImages:
 def _parts(
     folders: MaskFolders, classes: SegmentationClasses, val: Path | None
 ) -> tuple[dict[str, UncheckedPart], SegmentationClasses]:
-    found = {"train": _find(folders, folders.data, "train")}
+    pairs_of = {"train": _find(folders, folders.data, "train")}
     if val is None and _part(folders, folders.data, "val") is None:
-        found = {"": found["train"]}
+        pairs_of = {"": pairs_of["train"]}
     else:
-        found["val"] = _find(folders, val or folders.data, "val")
+        pairs_of["val"] = _find(folders, val or folders.data, "val")
     reader = MaskReader.of(classes)
     parts = {
         name: UncheckedPart(
@@ -84,7 +84,7 @@ def _parts(
             labels=partial(_read, pairs, reader),
             masks=[mask for _, mask in pairs],
         )
-        for name, pairs in found.items()
+        for name, pairs in pairs_of.items()
     }
     return parts, classes
 
@@ -116,8 +116,8 @@ def _check(
 
 def _find(folders: MaskFolders, data: Path, part: str) -> list[_Pair]:
     """Images of a part, or all if there are no parts, each with its mask."""
-    found = _part(folders, data, part)
-    images, masks = found or (_root(data, folders.images, _IMAGES), _root(data, folders.masks, _MASKS))
+    of_part = _part(folders, data, part)
+    images, masks = of_part or (_root(data, folders.images, _IMAGES), _root(data, folders.masks, _MASKS))
     by_name: dict[str, Path] = {}
     for mask in list_images(masks):
         key = str(mask.relative_to(masks).with_suffix(""))

@@ -42,10 +42,10 @@ def find_panoptic(data: Path, part: str | None, images: Path | None = None) -> _
         file, root = data, data.parent.parent if data.parent.name == "annotations" else data.parent
     else:
         inside = (*sorted(data.glob("panoptic_*.json")), *sorted(data.glob("annotations/panoptic_*.json")))
-        found = [path for path in inside if part is not None and path.stem.startswith(f"panoptic_{part}")]
-        if not found:
+        files = [path for path in inside if part is not None and path.stem.startswith(f"panoptic_{part}")]
+        if not files:
             return None
-        file, root = found[0], data
+        file, root = files[0], data
     name = file.stem.removeprefix("panoptic_")
     folders = (root / name, root / "images" / name, root / "images")
     return file, images or next((folder for folder in folders if folder.is_dir()), root)
