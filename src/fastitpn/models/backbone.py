@@ -12,8 +12,8 @@ from fastitpn.models import trunk
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
-from fastitpn.models.layers.blocks import Norm
 from fastitpn.models.layers.cells import PATCH, cells_to_map
+from fastitpn.models.layers.norm import Norm
 from fastitpn.models.pyramid import STRIDES, Pyramid
 from fastitpn.models.trunk import Trunk, chunks_pay
 

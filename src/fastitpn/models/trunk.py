@@ -17,7 +17,8 @@ from fastitpn.models.acceleration.settings import PRESETS, Acceleration, resolve
 from fastitpn.models.acceleration.token_trace import TokenRecorder, TokenTrace
 from fastitpn.models.attention_trace import AttentionRecorder, AttentionTrace
 from fastitpn.models.initialization import initialize, initialize_table
-from fastitpn.models.layers.blocks import AttentionBlock, CellBlock, CellMerge, PatchEmbed, Stage
+from fastitpn.models.layers.attention import AttentionBlock
+from fastitpn.models.layers.cell_blocks import CellBlock, CellMerge, PatchEmbed
 from fastitpn.models.layers.cells import PATCH, patchify
 from fastitpn.models.layers.position import RESIZE_FORMS, resize_position_table
 from fastitpn.models.layers.relative_position import create_relative_position_bias
@@ -38,6 +39,15 @@ def check_image_size(height: int, width: int) -> None:
     if torch.jit.is_scripting():
         raise ValueError(message)
     raise InputError(message)
+
+
+class Stage(nn.Module):
+    """A merge (none in stage 1) and the blocks that follow it."""
+
+    def __init__(self, merge: nn.Module, blocks: list[nn.Module]):
+        super().__init__()
+        self.merge = merge
+        self.blocks = nn.ModuleList(blocks)
 
 
 class Trunk(nn.Module):

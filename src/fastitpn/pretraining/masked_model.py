@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize, initialize_table
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
-from fastitpn.models.layers.blocks import Norm
 from fastitpn.models.layers.cells import PATCH, patchify
-from fastitpn.models.layers.linear import Linear
+from fastitpn.models.layers.norm import Norm
+from fastitpn.models.layers.onednn import Linear
 from fastitpn.models.trunk import check_image_size
 
 AUXILIARY_DEPTH = 0.75
