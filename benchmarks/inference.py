@@ -3,7 +3,7 @@
     python -m benchmarks.inference [key=value ...]
 
 Three arms see the same images in turn, round after round: the reference, ours, and ours with PyTorch's own Linear
-instead of oneDNN's (`fastitpn.models.layers.linear`). A figure is the median over rounds of the ratio within a round,
+instead of oneDNN's (`fastitpn.models.layers.onednn`). A figure is the median over rounds of the ratio within a round,
 so that a slow moment of the machine touches all arms alike. Outputs must agree to 1e-5.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.harness.rounds import take_turns
 from benchmarks.harness.summary import median_ms, speed_up
 from benchmarks.reference import SIZES, ReferenceClassifier, rule_weights
 from fastitpn.config.types import Count
-from fastitpn.models.layers import linear
+from fastitpn.models.layers import onednn
 from fastitpn.models.weights.official_names import from_official_names
 
 CASES = ((224, 8), (512, 1), (1024, 1))
@@ -55,11 +55,11 @@ def measure(size: str, px: int, batch: int, rounds: int) -> Row:
     outputs = {}
 
     def forward(name: str) -> None:
-        model, linear.ENABLED = arms[name]
+        model, onednn.ENABLED = arms[name]
         outputs[name] = model(images)
 
     times = take_turns({name: lambda name=name: forward(name) for name in arms}, rounds)
-    linear.ENABLED = True
+    onednn.ENABLED = True
     difference = max((outputs[name] - outputs["reference"]).abs().max().item() for name in arms)
     if difference > TOLERANCE:
         raise SystemExit(f"{size} at {px} px: outputs differ by {difference:.1e}, more than {TOLERANCE:.0e}")

@@ -45,9 +45,9 @@ def package_log() -> Iterator[None]:
 @pytest.fixture(params=["plain", "chunked", "without onednn"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way through the network: at once, 5 patches at a time, and with PyTorch's own matrix product."""
-    monkeypatch.setattr("fastitpn.models.trunk.CHUNK_PATCHES", 5 if request.param == "chunked" else 10**9)
+    monkeypatch.setattr("fastitpn.models.layers.chunks.CHUNK_PATCHES", 5 if request.param == "chunked" else 10**9)
     if request.param == "without onednn":
-        monkeypatch.setattr("fastitpn.models.layers.linear.ENABLED", False)
+        monkeypatch.setattr("fastitpn.models.layers.onednn.ENABLED", False)
     return request.param
 
 

@@ -96,7 +96,7 @@ def test_the_table_of_models():
         assert row, name
         model = fastitpn.create_model(name, device="meta")
         assert float(row[1]) == round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1)
-        assert int(row[2]) == ARCHITECTURES[name]["img_size"]
+        assert int(row[2]) == ARCHITECTURES[name].px
 
 
 def test_no_private_place_is_named():

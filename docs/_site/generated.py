@@ -29,10 +29,10 @@ def models() -> str:
     """A table of the registered sizes, with the published figures from the README's."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = []
-    for name, arguments in ARCHITECTURES.items():
+    for name, architecture in ARCHITECTURES.items():
         model = fastitpn.create_model(name, pyramid=True, num_classes=0, device="meta")
         count, pyramid = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model, model.pyramid))
-        depths = " + ".join(map(str, arguments.get("depths", (3, 3, 24))))
+        depths = " + ".join(map(str, architecture.depths))
         dim = model.embed_dim
         published = re.search(rf"^\| `{name}` \|.*?\| ([\d.]+ %) \(published\) \|", readme, re.M)
         rows.append(

@@ -1,12 +1,12 @@
 """Fast-iTPN: a vision backbone whose feature pyramid is pre-trained with it.
 
-Importing the package registers its models with timm. Everything else is imported when it is first used.
+Importing the package registers its models with timm, for when that is imported. All else is imported when first used.
 """
 
 import importlib
-import sys
-from pathlib import PurePath
 from typing import Any
+
+from fastitpn.models.timm_import import register_with_timm
 
 __version__ = "0.1.0"
 
@@ -55,6 +55,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_PUBLIC})
 
 
-if PurePath(sys.argv[0] if getattr(sys, "argv", None) else "").name != "fastitpn":
-    # in the command's own process each verb imports the models itself, so that `--help` answers at once
-    importlib.import_module("fastitpn.models.registry")
+register_with_timm()

@@ -9,7 +9,7 @@ import fastitpn
 from fastitpn.benchmarking.flops import count_gflops
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
-from fastitpn.models.layers import linear
+from fastitpn.models.layers import onednn
 
 D, DEPTHS, HIDDEN = 192, (1, 1, 6), 3 * 192
 CELL_HIDDEN = 3
@@ -72,9 +72,9 @@ def test_gathering():
 def test_the_same_with_and_without_onednn(monkeypatch):
     figures = []
     for enabled in (True, False):
-        monkeypatch.setattr(linear, "ENABLED", enabled)
+        monkeypatch.setattr(onednn, "ENABLED", enabled)
         figures.append(count_gflops(model(), 128))
-        assert linear.ENABLED is enabled
+        assert onednn.ENABLED is enabled
     assert figures[0] == figures[1]
 
 

@@ -220,7 +220,7 @@ def test_files_it_names_exist():
 
 def test_classes_and_functions_of_the_explanation_are_in_their_files():
     text = (DOCS / "explanation" / "method.md").read_text(encoding="utf-8")
-    found = re.findall(r"`((?:models|pretraining)/\w+\.py)` `(\w+)`", text)
+    found = re.findall(r"`((?:models|pretraining)/[\w/]+\.py)` `(\w+)`", text)
     assert len(found) > 3
     for file, name in found:
         assert re.search(rf"^class {name}\b", (ROOT / "src" / "fastitpn" / file).read_text(encoding="utf-8"), re.M)

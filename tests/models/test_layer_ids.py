@@ -14,7 +14,7 @@ from fastitpn.training.task import Task
 @pytest.mark.parametrize("size", ["tiny", "small", "base", "large"])
 def test_groups_of_the_real_model_are_the_published_ones(size: str) -> None:
     stored = json.loads((GOLDEN / f"layer_decay_{size}.json").read_text())
-    depths = ARCHITECTURES[f"fastitpn_{size}"]["depths"]
+    depths = ARCHITECTURES[f"fastitpn_{size}"].depths
     assert num_layers(depths) == stored["num_layers(len(blocks))"]
     model = create_model(f"fastitpn_{size}", device="meta")
     groups = parameter_groups(

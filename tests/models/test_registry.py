@@ -24,7 +24,7 @@ def test_native_sizes_and_settings(size: str) -> None:
     px = {"nano": 64, "large": 256}.get(size, 224)
     assert model.pos_embed.shape == (1, (px // 16) ** 2, model.embed_dim)
     assert model.default_cfg["input_size"] == (3, px, px)
-    assert model.embed_dim // ARCHITECTURES[f"fastitpn_{size}"]["num_heads"] == 64
+    assert model.embed_dim // ARCHITECTURES[f"fastitpn_{size}"].num_heads == 64
     assert timm.data.resolve_model_data_config(model)["crop_pct"] == 0.875
 
 

@@ -73,14 +73,14 @@ def test_the_auxiliary_prediction_comes_from_deep_in_the_trunk():
     """After block int(0.75 * depth): what is later does not reach it, what is before does."""
     model = model_of("per_level", auxiliary_dim=20)
     blocks = list(model.backbone.stages[2].blocks.children())
-    assert model.auxiliary.after == int(0.75 * len(blocks))
+    assert model.auxiliary.after == int(0.75 * len(blocks)) + 1
     assert len(model.auxiliary.blocks) == 2
     before = model.predict(IMAGES, MASKED)
-    blocks[model.auxiliary.after + 1].gamma_1.add_(1)
+    blocks[model.auxiliary.after].gamma_1.add_(1)
     later = model.predict(IMAGES, MASKED)
     assert torch.equal(later["auxiliary"], before["auxiliary"])
     assert not torch.allclose(later["stride16"], before["stride16"])
-    blocks[model.auxiliary.after].gamma_1.add_(1)
+    blocks[model.auxiliary.after - 1].gamma_1.add_(1)
     assert not torch.allclose(model.predict(IMAGES, MASKED)["auxiliary"], before["auxiliary"])
 
 

@@ -101,7 +101,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
         for acceleration in sorted(accelerations.values(), key=lambda acceleration: not acceleration.off)
     ]
     peers = [Candidate(model=peer) for peer in dict.fromkeys(config.peers or ())]
-    native = (file.px if file is not None else None) or ARCHITECTURES[name]["img_size"]
+    native = (file.px if file is not None else None) or ARCHITECTURES[name].px
     return [*ours, *peers], tuple(dict.fromkeys(config.px or (native,)))
 
 

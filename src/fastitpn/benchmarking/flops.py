@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fastitpn.benchmarking.conditions import entry_point
-from fastitpn.models.layers import linear
+from fastitpn.models.layers import onednn
 
 
 def count_gflops(model: nn.Module, px: int, in_chans: int = 3) -> float | None:
@@ -42,9 +42,9 @@ def count_gflops(model: nn.Module, px: int, in_chans: int = 3) -> float | None:
 @contextlib.contextmanager
 def _plain_operators() -> Iterator[None]:
     """PyTorch's counter knows neither oneDNN's products nor every kind of fused attention."""
-    before, linear.ENABLED = linear.ENABLED, False
+    before, onednn.ENABLED = onednn.ENABLED, False
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        linear.ENABLED = before
+        onednn.ENABLED = before

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.timing import Stopwatch
-from fastitpn.models.layers.linear import linear
+from fastitpn.models.layers.onednn import linear
 
 CPU_SIZES = ((1024, 1024, 1024), (2048, 512, 1536))
 """Rows, inputs, outputs: large enough to be at the peak of a core, small enough to repeat."""

@@ -12,8 +12,6 @@ from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject
 
 FORMAT = "fastitpn-export-1"
-CROP_PCT, CROP_PCT_BELOW_PX = 0.875, 384
-"""Of the evaluation view, as published: below this size a larger picture is cropped."""
 
 
 def describe(

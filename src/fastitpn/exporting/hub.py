@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
-from fastitpn.exporting.description import CROP_PCT, CROP_PCT_BELOW_PX, write_json
+from fastitpn.exporting.description import write_json
 from fastitpn.exporting.folder import new_folder
 from fastitpn.exporting.model_card import model_card
 from fastitpn.exporting.network import Network, PyramidLevels, TrunkMap
@@ -25,6 +25,7 @@ from fastitpn.exporting.quality import measure_quality
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.imagenet import crop_share
 from fastitpn.runs.hub_folder import BACKBONE_FILE, write_hub_folder
 from fastitpn.runs.trained_model import open_checkpoint
 
@@ -110,7 +111,7 @@ def hub_config(subject: Subject) -> dict[str, Any]:
             "fixed_input_size": False,
             "pool_size": [height // PATCH, width // PATCH],
             "interpolation": "bicubic",
-            "crop_pct": CROP_PCT if width < CROP_PCT_BELOW_PX else 1.0,
+            "crop_pct": crop_share(width),
             "crop_mode": "center",
             "mean": list(subject.mean),
             "std": list(subject.std),

@@ -149,7 +149,7 @@ def weights_subject(
         network=network.eval(),
         backbone=model,
         model={"name": file.model, "arguments": arguments},
-        px=_size(config, file.px or ARCHITECTURES[file.model]["img_size"]),
+        px=_size(config, file.px or ARCHITECTURES[file.model].px),
         mean=mean,
         std=std,
         whole=whole if part == "whole" else None,

@@ -1,14 +1,13 @@
 """To which patches a chosen token attends, for pictures and for study."""
 
-import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from fastitpn.models.acceleration.migration import Step
-from fastitpn.models.acceleration.token_trace import TokenRecorder
+from fastitpn.models.acceleration.token_trace import patches_before
+from fastitpn.models.taps import AttentionInput, Features
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,79 +25,45 @@ class AttentionTrace:
     """The block after which the token left (migration); None: it stayed."""
 
 
-class AttentionRecorder(TokenRecorder):
-    """Follows one token of one image through stage 3.
+def attention_trace(features: Features, blocks: Sequence[nn.Module], token: int) -> AttentionTrace:
+    """The trace of a pass of one image.
 
     Args:
-        blocks: `AttentionBlock`s.
-        token: Which, in raster order.
-        watched: Blocks to record, 1 being the first.
+        features: Of all stages, and the input of the blocks to look at.
+        blocks: Those of stage 3.
+        token: In raster order: row * columns + column.
     """
+    windows = features.windows
+    assert windows is not None
+    shares = {}
+    for number, seen in features.attention.items():
+        share = _shares(
+            blocks[number - 1], seen, patches_before(features, number), token, windows.height * windows.width
+        )
+        if share is not None:
+            shares[number] = share
+    gone = (block for block in features.steps if not (patches_before(features, block + 1) == token).any())
+    return AttentionTrace(grid=(windows.height, windows.width), token=token, shares=shares, left_after=next(gone, None))
 
-    def __init__(self, blocks: nn.ModuleList, token: int, watched: Collection[int]):
-        super().__init__(())
-        self.blocks = blocks
-        self.token = token
-        self.watched = watched
-        self.shares: dict[int, Tensor] = {}
-        self.left_after: int | None = None
 
-    def begin_plain(self, num_patches: int, device: torch.device) -> None:
-        """Stage 3 without acceleration: all patches in one window, none leaves."""
-        self.patch = torch.arange(num_patches, device=device)[None, None]
-        self.num_patches = num_patches
-
-    def begin(self, windows, x: Tensor) -> None:
-        """The map has been cut."""
-        super().begin(windows, x)
-        self.num_patches = windows.height * windows.width
-
-    def see_step(self, after_blocks: int, step: Step) -> None:
-        """Tokens have left."""
-        self.patch = self.patch.gather(2, step.order)[..., : step.stayed.shape[2]]
-        if self.left_after is None and not (self.patch == self.token).any():
-            self.left_after = after_blocks
-
-    def see_gathering(self, block: nn.Module, x: Tensor, mask: Tensor | None, num_gathering: int) -> None:
-        """Of no interest here."""
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """While it lasts, the attention of the watched blocks is recorded."""
-        hooks = [
-            block.attn.register_forward_pre_hook(self._listener(number), with_kwargs=True)
-            for number, block in enumerate(self.blocks, start=1)
-            if number in self.watched
-        ]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _listener(self, number: int):
-        def listen(attention: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-            mask = inputs[1] if len(inputs) > 1 else named.get("mask")
-            if number not in self.shares:  # a second pass in the same block is that of the gathering tokens
-                self._record(number, attention, inputs[0], mask)
-
-        return listen
-
-    def _record(self, number: int, attention: nn.Module, x: Tensor, mask: Tensor | None) -> None:
-        q, k, _ = attention.project(x.flatten(0, -3))  # [groups, heads, front + n, head_dim]
-        groups = q.shape[0]
-        patch = self.patch.reshape(groups, -1)
-        place = (patch == self.token).nonzero()
-        if not len(place):
-            return
-        group, column = place[0].tolist()
-        front = q.shape[2] - patch.shape[1]
-        logits = (q[group, :, None, front + column] @ k[group].transpose(-1, -2))[:, 0].float() * q.shape[-1] ** -0.5
-        for added in (mask, None if attention.rel_pos_bias is None else attention.rel_pos_bias()):
-            if added is not None:
-                row = added.expand(groups, q.shape[1], q.shape[2], q.shape[2])[group, :, front + column]
-                logits = logits.masked_fill(~row, -torch.inf) if row.dtype == torch.bool else logits + row
-        shares = logits.softmax(-1)[:, front:]
-        result = torch.zeros(len(shares), self.num_patches + 1, device=x.device)  # a place more, for padding
-        result[:, patch[group] % (self.num_patches + 1)] = shares
-        self.shares[number] = result[:, :-1]
+def _shares(block: nn.Module, seen: AttentionInput, patch: Tensor, token: int, num_patches: int) -> Tensor | None:
+    """[heads, N]; None if the token has left."""
+    attention, mask = block.attn, seen.mask
+    x = block.norm1(seen.tokens).flatten(0, -3)
+    q, k, _ = attention.project(x)  # [groups, heads, front + n, head_dim]
+    groups = q.shape[0]
+    patch = patch.reshape(groups, -1)
+    place = (patch == token).nonzero()
+    if not len(place):
+        return None
+    group, column = place[0].tolist()
+    front = q.shape[2] - patch.shape[1]
+    logits = (q[group, :, None, front + column] @ k[group].transpose(-1, -2))[:, 0].float() * q.shape[-1] ** -0.5
+    for added in (mask, None if attention.rel_pos_bias is None else attention.rel_pos_bias()):
+        if added is not None:
+            row = added.expand(groups, q.shape[1], q.shape[2], q.shape[2])[group, :, front + column]
+            logits = logits.masked_fill(~row, -torch.inf) if row.dtype == torch.bool else logits + row
+    shares = logits.softmax(-1)[:, front:]
+    result = torch.zeros(len(shares), num_patches + 1, device=x.device)  # a place more, for padding
+    result[:, patch[group] % (num_patches + 1)] = shares
+    return result[:, :-1]

@@ -1,6 +1,5 @@
 """Fast-iTPN: the trunk, the pyramid on top of it when asked for, a head, and timm's contract for a model."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,131 +7,49 @@ from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
-from fastitpn.models import trunk
-from fastitpn.models.acceleration.gathering import Gathering
-from fastitpn.models.acceleration.migration import Migration
+from fastitpn.models.architecture import ModelArguments
+from fastitpn.models.encoder import Encoder
+from fastitpn.models.fields_as_arguments import takes_fields_of
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
-from fastitpn.models.layers.blocks import Norm
 from fastitpn.models.layers.cells import PATCH, cells_to_map
+from fastitpn.models.layers.chunks import chunks_pay, in_chunks
+from fastitpn.models.layers.norm import Norm
 from fastitpn.models.pyramid import STRIDES, Pyramid
-from fastitpn.models.trunk import Trunk, chunks_pay
 
 
-class FastITPN(Trunk):
+class FastITPN(Encoder):
     """Fast-iTPN trunk with an optional feature pyramid and classification head.
 
     Source: the published Fast-iTPN classifier and pre-training model; same numerics, another memory layout (`cells`).
 
-    Args:
-        img_size: Native input size in px, int or (height, width); sizes the position table. Any multiple of 16 runs.
-        in_chans: Channels of the input.
-        num_classes: Classes of the head; 0 for none.
-        global_pool: "avg", or "" to keep the map.
-        embed_dim: Channels D of stage 3; stages 1 and 2 have D/4 and D/2.
-        depths: Blocks of stages 1, 2, 3.
-        num_heads: Attention heads of stage 3.
-        cell_mlp_ratio: Hidden width of the blocks in stages 1-2, as a multiple of their channels.
-        mlp_ratio: Hidden width of the feed-forward network in stage 3, as a multiple of D.
-        swiglu: SwiGLU in stage 3, else a GELU MLP.
-        sub_norm: LayerNorm inside every MLP of the trunk.
-        qkv_bias: Learn biases on queries and values.
-        init_values: Start of the layer scales in stage 3; 0 for none.
-        class_token: Put a class token in front; `forward_features` then returns tokens [B, 1 + N, D].
-        relative_position: None, "own" (per block), "shared" or "shared_decoupled"; these need a class token and a fixed
-            input size, as in the published code.
-        fc_norm: True: normalise after pooling, over patches only (published fine-tuning). False: normalise the tokens,
-            then pool all of them.
-        position_resize: How the position table follows another input size, see `position.resize_position_table`.
-        stop_grad_patch_embed: Scale the gradient of the patch embedding by 0.1 (published pre-training).
-        drop_rate: Dropout before the head.
-        proj_drop_rate: Dropout in the blocks of stage 3.
-        drop_path_rate: Stochastic depth, rising linearly from 0 over all blocks.
-        pyramid: Build the pyramid. `features_only` and `forward_intermediates` then give its five levels.
-        pyramid_dim: Channels of its levels.
-        pyramid_mlp_ratio: Hidden width of its blocks, as a multiple of `pyramid_dim` (published: 8/3, 682 at 256).
-        pyramid_depth: Refining blocks per level.
-        migration: Token migration in stage 3: redundant tokens leave early and are put back at its end.
-        gathering: Token gathering in stage 3: attention in windows. Both can be switched later, see `set_acceleration`.
-        weight_init: "finetune", "pretrain" or "skip"; see `initialization`.
+    The arguments are the fields of `ModelArguments`: those of `Architecture`, and how this model runs and starts.
     """
 
-    def __init__(
-        self,
-        img_size: int | tuple[int, int] = 224,
-        in_chans: int = 3,
-        num_classes: int = 1000,
-        global_pool: str = "avg",
-        *,
-        embed_dim: int = 512,
-        depths: tuple[int, int, int] = (3, 3, 24),
-        num_heads: int = 8,
-        cell_mlp_ratio: float = 3.0,
-        mlp_ratio: float = 3.0,
-        swiglu: bool = True,
-        sub_norm: bool = True,
-        qkv_bias: bool = True,
-        init_values: float = 0.1,
-        class_token: bool = False,
-        relative_position: str | None = None,
-        fc_norm: bool = True,
-        position_resize: str = "size",
-        stop_grad_patch_embed: bool = False,
-        drop_rate: float = 0.0,
-        proj_drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-        pyramid: bool = False,
-        pyramid_dim: int = 256,
-        pyramid_mlp_ratio: float = 8 / 3,
-        pyramid_depth: int = 1,
-        migration: Migration | Mapping[str, Any] | None = None,
-        gathering: Gathering | Mapping[str, Any] | None = None,
-        weight_init: str = "finetune",
-        device=None,
-        dtype=None,
-    ):
-        super().__init__(
-            img_size,
-            in_chans,
-            embed_dim=embed_dim,
-            depths=depths,
-            num_heads=num_heads,
-            cell_mlp_ratio=cell_mlp_ratio,
-            mlp_ratio=mlp_ratio,
-            swiglu=swiglu,
-            sub_norm=sub_norm,
-            qkv_bias=qkv_bias,
-            init_values=init_values,
-            class_token=class_token,
-            relative_position=relative_position,
-            position_resize=position_resize,
-            stop_grad_patch_embed=stop_grad_patch_embed,
-            proj_drop_rate=proj_drop_rate,
-            drop_path_rate=drop_path_rate,
-            device=device,
-            dtype=dtype,
-        )
-        self.set_acceleration(migration=migration, gathering=gathering)
-        _check_pool(global_pool)
-        dd = {"device": device, "dtype": dtype}
-        self.num_classes = num_classes
+    @takes_fields_of(ModelArguments)
+    def __init__(self, arguments: ModelArguments):
+        super().__init__(arguments)
+        self.set_acceleration(migration=arguments.migration, gathering=arguments.gathering)
+        _check_pool(arguments.global_pool)
+        dd: dict[str, Any] = {"device": arguments.device, "dtype": arguments.dtype}
+        embed_dim, pyramid_dim = arguments.embed_dim, arguments.pyramid_dim
+        self.num_classes = arguments.num_classes
         self.num_features = self.head_hidden_size = embed_dim
-        self.global_pool = global_pool
-        self.norm_before_pool = not fc_norm
-        self.output_fmt = "NLC" if class_token else "NHWC"
+        self.global_pool = arguments.global_pool
+        self.norm_before_pool = not arguments.fc_norm
+        self.output_fmt = "NLC" if arguments.class_token else "NHWC"
         self.final_level: int | None = None  # of the pyramid, where a pruned model ends
+        hidden = int(pyramid_dim * arguments.pyramid_mlp_ratio)
         self.pyramid = (
-            Pyramid(embed_dim, pyramid_dim, int(pyramid_dim * pyramid_mlp_ratio), pyramid_depth, **dd)
-            if pyramid
-            else None
+            Pyramid(embed_dim, pyramid_dim, hidden, arguments.pyramid_depth, **dd) if arguments.pyramid else None
         )
 
-        self.norm = nn.Identity() if fc_norm else Norm(embed_dim, **dd)
-        self.fc_norm = Norm(embed_dim, **dd) if fc_norm and global_pool else nn.Identity()
-        self.head_drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(embed_dim, num_classes, **dd) if num_classes > 0 else nn.Identity()
+        self.norm = nn.Identity() if arguments.fc_norm else Norm(embed_dim, **dd)
+        self.fc_norm = Norm(embed_dim, **dd) if arguments.fc_norm and arguments.global_pool else nn.Identity()
+        self.head_drop = nn.Dropout(arguments.drop_rate)
+        self.head = nn.Linear(embed_dim, self.num_classes, **dd) if self.num_classes > 0 else nn.Identity()
         self.feature_info = self._describe_features(pyramid_dim)
-        if weight_init != "skip":
-            self.init_weights(weight_init)
+        if arguments.weight_init != "skip":
+            self.init_weights(arguments.weight_init)
 
     def _describe_features(self, pyramid_dim: int) -> list[dict[str, int | str]]:
         if self.pyramid is None:
@@ -161,7 +78,7 @@ class FastITPN(Trunk):
     def forward_features(self, x: Tensor) -> Tensor:
         """[B, in_chans, H, W] to the final map [B, H/16, W/16, D]; with a class token, tokens [B, 1 + N, D]."""
         _, _, H, W = x.shape
-        return self._final_features(self.encode(x), H // 16, W // 16)
+        return self._final_features(self._encode(x), H // 16, W // 16)
 
     def _final_features(self, stages: list[Tensor], height: int, width: int) -> Tensor:
         """What `forward_features` returns, from what `encode` returns."""
@@ -216,10 +133,7 @@ class FastITPN(Trunk):
         f4, f8, x16 = stages
         x16 = (x16[:, 1:] if self.has_class_token else x16).unsqueeze(2)
         if chunks_pay(f4):
-            B, N = f4.shape[:2]
-            pieces = [x.flatten(0, 1).split(trunk.CHUNK_PATCHES) for x in (f4, f8, x16)]
-            chunks = [pyramid(*piece) for piece in zip(*pieces, strict=True)]
-            return [torch.cat(parts).unflatten(0, (B, N)) for parts in zip(*chunks, strict=True)]
+            return in_chunks(pyramid, [f4, f8, x16])
         return pyramid(f4, f8, x16)
 
     def _pyramid_maps(self, stages: list[Tensor], height: int, width: int) -> dict[int, Tensor]:
@@ -241,7 +155,7 @@ class FastITPN(Trunk):
             Five NCHW maps of `pyramid_dim` channels at strides 4, 8, 16, 32, 64; the last two subsample the third.
         """
         height, width = x.shape[-2] // PATCH, x.shape[-1] // PATCH
-        return list(self._pyramid_maps(self.encode(x), height, width).values())
+        return list(self._pyramid_maps(self._encode(x), height, width).values())
 
     @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
@@ -313,7 +227,7 @@ class FastITPN(Trunk):
             raise InputError(f"output_fmt={output_fmt!r}", expected="'NCHW' or 'NHWC'")
         _, _, H, W = x.shape
         take, last = feature_take_indices(len(self.feature_info), indices)
-        outputs = self.encode(x, num_stages=last + 1 if stop_early and self.pyramid is None else 3)
+        outputs = self._encode(x, num_stages=last + 1 if stop_early and self.pyramid is None else 3)
         maps: dict[int, Tensor] = {}
         if self.pyramid is not None:
             maps = self._pyramid_maps(outputs, H // 16, W // 16)

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fastitpn.models.layers.blocks import Attention, AttentionBlock, CellBlock, CellMerge, CellSplit, PatchEmbed
+from fastitpn.models.layers.attention import Attention, AttentionBlock
+from fastitpn.models.layers.cell_blocks import CellBlock, CellMerge, CellSplit, PatchEmbed
 from fastitpn.models.pyramid import Pyramid
 
 SCHEMES = ("finetune", "pretrain")

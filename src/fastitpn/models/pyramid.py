@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from fastitpn.models.layers.blocks import CellBlock, CellSplit
-from fastitpn.models.layers.linear import Linear
+from fastitpn.models.layers.cell_blocks import CellBlock, CellSplit
+from fastitpn.models.layers.onednn import Linear
 
 STRIDES = (4, 8, 16, 32, 64)
 """Strides of `FastITPN.pyramid_features`; the last two are subsampled from 1/16."""

@@ -1,60 +1,56 @@
 """The named models, registered with timm on import."""
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
 from fastitpn.errors import InputError
+from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD, crop_share
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
-from fastitpn.models.backbone import FastITPN
+from fastitpn.models.architecture import ARCHITECTURES, Architecture
 
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "fastitpn_nano": {"embed_dim": 192, "depths": (1, 1, 6), "num_heads": 3, "img_size": 64, "pyramid_dim": 64},
-    "fastitpn_tiny": {"embed_dim": 384, "depths": (1, 1, 12), "num_heads": 6, "img_size": 224},
-    "fastitpn_small": {"embed_dim": 384, "depths": (2, 2, 20), "num_heads": 6, "img_size": 224},
-    "fastitpn_base": {"embed_dim": 512, "depths": (3, 3, 24), "num_heads": 8, "img_size": 224},
-    "fastitpn_large": {"embed_dim": 768, "depths": (2, 2, 40), "num_heads": 12, "img_size": 256},
-}
-"""The published sizes, and `nano`, our own for CPUs and tests: 3.5 M parameters with its pyramid of 64 channels."""
+if TYPE_CHECKING:
+    from fastitpn.models.backbone import FastITPN
+
+default_cfgs: dict[str, Any] = {}
+"""Where timm looks for the settings of this module's models."""
 
 
-def _cfg(img_size: int) -> dict[str, Any]:
+def register_size(name: str, architecture: Architecture) -> None:
+    """Give a size a name here and with timm, where NAME_fpn is the same with its pyramid.
+
+    Args:
+        name: Such as `fastitpn_micro`.
+        architecture: What it is made of; its native input is square.
+    """
+    ARCHITECTURES[name] = architecture
+    default_cfgs.update(generate_default_cfgs({name: _settings(architecture)}))
+    _register_entrypoint(name, pyramid=False)
+    _register_entrypoint(name, pyramid=True)
+
+
+def _settings(architecture: Architecture) -> dict[str, Any]:
+    px = architecture.px
     return {
         "url": "",
         "num_classes": 1000,
-        "input_size": (3, img_size, img_size),
-        "pool_size": (img_size // 16, img_size // 16),
-        "crop_pct": 0.875 if img_size < 384 else 1.0,
+        "input_size": (3, px, px),
+        "pool_size": (px // 16, px // 16),
+        "crop_pct": crop_share(px),
         "interpolation": "bicubic",
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
         "first_conv": "patch_embed.proj",
         "classifier": "head",
         "license": "apache-2.0",
     }
 
 
-default_cfgs = generate_default_cfgs({name: _cfg(arch["img_size"]) for name, arch in ARCHITECTURES.items()})
-
-
-def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -> FastITPN:
-    levels = 5 if pyramid else 3
-    return build_model_with_cfg(
-        FastITPN,
-        name,
-        pretrained,
-        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": "getter"},
-        pyramid=pyramid,
-        **{**ARCHITECTURES[name], **kwargs},
-    )
-
-
-def _register(name: str, pyramid: bool) -> None:
-    def entrypoint(pretrained: bool = False, **kwargs: Any) -> FastITPN:
+def _register_entrypoint(name: str, pyramid: bool) -> None:
+    def entrypoint(pretrained: bool = False, **kwargs: Any) -> "FastITPN":
         return _create(name, pretrained, **{"pyramid": pyramid, **kwargs})
 
     entrypoint.__name__ = entrypoint.__qualname__ = f"{name}_fpn" if pyramid else name
@@ -63,9 +59,22 @@ def _register(name: str, pyramid: bool) -> None:
     register_model(entrypoint)
 
 
-for _name in ARCHITECTURES:
-    _register(_name, pyramid=False)
-    _register(_name, pyramid=True)
+def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -> "FastITPN":
+    from fastitpn.models.backbone import FastITPN  # not before: one of its modules may be what imports timm
+
+    levels = 5 if pyramid else 3
+    return build_model_with_cfg(
+        FastITPN,
+        name,
+        pretrained,
+        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": "getter"},
+        pyramid=pyramid,
+        **{**ARCHITECTURES[name].changes(), **kwargs},
+    )
+
+
+for _name, _architecture in ARCHITECTURES.items():
+    register_size(_name, _architecture)
 
 
 def create_model(
@@ -75,7 +84,7 @@ def create_model(
     migration: Migration | None = None,
     gathering: Gathering | None = None,
     **timm_kwargs: Any,
-) -> FastITPN:
+) -> "FastITPN":
     """Build a Fast-iTPN.
 
     Args:

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize, initialize_table
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
-from fastitpn.models.layers.blocks import Norm
-from fastitpn.models.layers.cells import PATCH, patchify
-from fastitpn.models.layers.linear import Linear
-from fastitpn.models.trunk import check_image_size
+from fastitpn.models.layers.norm import Norm
+from fastitpn.models.layers.onednn import Linear
+from fastitpn.models.taps import Taps
 
 AUXILIARY_DEPTH = 0.75
-"""Where the auxiliary prediction leaves the trunk: after the block of this index, as a share of stage 3's depth."""
+"""Where the auxiliary prediction leaves the trunk: one block after this share of stage 3's depth."""
 AUXILIARY_BLOCKS = 2
 """Attention blocks of its own."""
 
@@ -51,7 +50,7 @@ class Auxiliary(nn.Module):
     def __init__(self, backbone: FastITPN, teacher_dim: int, *, mlp: bool = False, device=None, dtype=None):
         super().__init__()
         blocks = list(backbone.stages[2].blocks.children())
-        self.after = int(AUXILIARY_DEPTH * len(blocks))
+        self.after = int(AUXILIARY_DEPTH * len(blocks)) + 1
         self.blocks = nn.Sequential(*(copy.deepcopy(blocks[-1]) for _ in range(AUXILIARY_BLOCKS)))
         self.predictor = Predictor(backbone.embed_dim, teacher_dim, mlp=mlp, device=device, dtype=dtype)
         self.grad_checkpointing = False
@@ -139,12 +138,12 @@ class MaskedModel(nn.Module):
         """
         if self.auxiliary is None:
             return self.main(self.encode(images, masked))
-        stages, deep = self._encode_with_deep_tokens(images, masked, self.auxiliary.after)
-        return {**self.main(stages), "auxiliary": self.auxiliary(deep)}
+        features = self.backbone.encode(images, masked, self.mask_token, taps=Taps(blocks=(self.auxiliary.after,)))
+        return {**self.main(features.stages), "auxiliary": self.auxiliary(features.blocks[self.auxiliary.after])}
 
     def encode(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
         """The trunk's stages of a (masked) image."""
-        return self.backbone.encode(images, masked, None if masked is None else self.mask_token)
+        return self.backbone.encode(images, masked, self.mask_token)
 
     def levels(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
         """Pyramid levels of a (masked) image, in cell order at strides 4, 8, 16."""
@@ -159,21 +158,6 @@ class MaskedModel(nn.Module):
         if self.backbone.grad_checkpointing and torch.is_grad_enabled():
             return lists_in_parts(lambda *part: function(list(part)), stages)
         return function(stages)
-
-    def _encode_with_deep_tokens(
-        self, images: Tensor, masked: Tensor | None, after: int
-    ) -> tuple[list[Tensor], Tensor]:
-        """As `encode` of a plain trunk; also the tokens [B, N, D] after an attention block."""
-        trunk, height, width = self.backbone, images.shape[-2] // PATCH, images.shape[-1] // PATCH
-        check_image_size(*images.shape[-2:])
-        token = None if masked is None else self.mask_token
-        stages = trunk._encode_cells_in_cache(patchify(images), masked, token)
-        x = deep = trunk._add_positions(stages[2].squeeze(2), height, width)
-        for number, block in enumerate(trunk.stages[2].blocks.children()):
-            x = checkpoint(block, x) if trunk.grad_checkpointing else block(x)
-            if number == after:
-                deep = x
-        return [*stages[:2], x], deep
 
 
 def hidden_layer(dim: int, device=None, dtype=None) -> nn.Module:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.layers.blocks import Norm
-from fastitpn.models.layers.linear import Linear
+from fastitpn.models.layers.norm import Norm
+from fastitpn.models.layers.onednn import Linear
 from fastitpn.models.registry import create_model
 from fastitpn.pretraining.masked_model import MaskedModel, Predictor, hidden_layer, initialize_linears
 from fastitpn.pretraining.predictions import LEVELS

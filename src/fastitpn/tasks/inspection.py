@@ -255,7 +255,7 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, own: dict[st
 
 
 def _nearest_size(weights: WeightsFile) -> str:
-    return min(ARCHITECTURES, key=lambda name: abs(ARCHITECTURES[name]["embed_dim"] - weights.embed_dim))
+    return min(ARCHITECTURES, key=lambda name: abs(ARCHITECTURES[name].embed_dim - weights.embed_dim))
 
 
 def _arguments(weights: WeightsFile, function: str) -> dict[str, Any]:
@@ -269,7 +269,7 @@ def _arguments(weights: WeightsFile, function: str) -> dict[str, Any]:
             "num_heads": max(1, weights.embed_dim // _HEAD_DIM),
         }
     else:
-        defaults |= ARCHITECTURES[weights.model]
+        defaults |= vars(ARCHITECTURES[weights.model])
     dim = weights.pyramid_dim
     if dim is not None and weights.pyramid_hidden == int(dim * defaults["pyramid_mlp_ratio"]):
         del arguments["pyramid_mlp_ratio"]

@@ -49,7 +49,7 @@ class Start:
     @property
     def pyramid_dim(self) -> int:
         """Channels of the pyramid's levels."""
-        dim: int = {"pyramid_dim": 256, **ARCHITECTURES[self.name], **self.arguments}["pyramid_dim"]
+        dim: int = self.arguments.get("pyramid_dim", ARCHITECTURES[self.name].pyramid_dim)
         return dim
 
 
@@ -75,7 +75,7 @@ def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
             fix="model=NAME of a model that these weights belong to",
         )
     check_model(name)
-    px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name]["img_size"]
+    px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name].px
     arguments: dict[str, Any] = {"img_size": px}
     trained = None
     if file is not None:

@@ -19,12 +19,10 @@ from fastitpn.config.types import (
     Scales,
     Seed,
 )
+from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 AccelerationName = Literal["off", "balanced", "fast"]
 """The presets of `models.acceleration`, written out again because importing them takes seconds."""
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)

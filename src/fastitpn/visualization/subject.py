@@ -86,7 +86,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
             fix="weights=FILE of a named size",
         )
     check_model(name)
-    px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name]["img_size"]
+    px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name].px
     seed_start(0)
     if file is None:
         model = create_model(name, img_size=px, pyramid=pyramid)

@@ -13,8 +13,16 @@ from torch import Tensor
 
 from fastitpn import Gathering, InputError
 from fastitpn.models.acceleration.attention import attend_accelerated
-from fastitpn.models.acceleration.gathering import Windows, attention_mask, gathering_tokens, mean_token
+from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.settings import Acceleration
+from fastitpn.models.acceleration.windows import (
+    attention_mask,
+    gathering_tokens,
+    join_map,
+    mean_token,
+    split_map,
+    token_sizes,
+)
 from fastitpn.models.backbone import FastITPN
 
 few = settings(max_examples=20, deadline=None, derandomize=True, database=None)
@@ -33,11 +41,11 @@ def test_windows_are_as_few_as_may_be_equal_and_hold_every_patch_once(height: in
     assert max(windows.window_height, windows.window_width) <= window
     assert windows.fewest_patches >= 1
     patches = torch.arange(1, height * width + 1)[None, :, None]
-    split = windows.split(patches)
+    split = split_map(patches, windows)
     assert split.shape == (1, windows.num_windows, windows.window_height * windows.window_width, 1)
     assert torch.equal(split[split > 0].sort().values, patches.flatten())
-    assert torch.equal(windows.join(split), patches)
-    sizes = windows.sizes(split)
+    assert torch.equal(join_map(split, windows), patches)
+    sizes = token_sizes(split, windows)
     if sizes is None:
         assert (split > 0).all()
     else:
@@ -54,7 +62,7 @@ def test_little_is_padded() -> None:
 def reference(model: FastITPN, x: Tensor, grid: tuple[int, int], gathering: Gathering) -> Tensor:
     """The definition, window by window without padding: x [N, D]."""
     windows = Windows.cut(*grid, gathering.window)
-    index = windows.split(torch.arange(1, len(x) + 1)[None, :, None])[0, ..., 0] - 1
+    index = split_map(torch.arange(1, len(x) + 1)[None, :, None], windows)[0, ..., 0] - 1
     blocks = model.stages[2].blocks
     x = x.clone()
     for windowed, first, last in gathering.runs(len(blocks)):

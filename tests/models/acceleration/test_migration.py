@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from fastitpn import Gathering, InputError, Migration
 from fastitpn.models.acceleration.attention import attend_accelerated
 from fastitpn.models.acceleration.gathering import Windows
-from fastitpn.models.acceleration.migration import Step, leave, mean_scores, num_stay, put_back, spread_destinations
 from fastitpn.models.acceleration.settings import Acceleration
-from fastitpn.models.acceleration.token_trace import TokenRecorder, TokenTrace
+from fastitpn.models.acceleration.steps import leave, mean_scores, num_stay, put_back, spread_destinations
+from fastitpn.models.acceleration.token_trace import TokenTrace, patches_before, token_trace
 from fastitpn.models.backbone import FastITPN
+from fastitpn.models.taps import Features, Taps
 
 DEPTH = 6
 few = settings(max_examples=25, deadline=None, derandomize=True, database=None)
@@ -47,31 +48,29 @@ class Growth(nn.Module):
         return x * self.factor
 
 
-class Watch(TokenRecorder):
-    """Growth has no attention to look at; the sizes of tokens must always add up to the patches of their window."""
-
-    def see_gathering(self, *_: Any) -> None: ...
-
-    def see_step(self, after_blocks: int, step: Step) -> None:
-        super().see_step(after_blocks, step)
-        counts = (self.first_patch >= 0).sum(-1).float()
+def check_sizes(features: Features) -> None:
+    """The sizes of tokens must always add up to the patches of their window."""
+    counts = (patches_before(features, 1) >= 0).sum(-1).float()
+    for after_blocks, step in features.steps.items():
+        patch = patches_before(features, after_blocks + 1)
         if step.match is not None and step.sizes is not None and step.sizes.max() > 1:
             assert torch.equal(step.sizes.sum(-1), counts)
         elif step.sizes is not None:
-            assert torch.equal(step.sizes > 0, self.patch >= 0)
+            assert torch.equal(step.sizes > 0, patch >= 0)
         else:
-            assert (self.patch >= 0).all()
+            assert (patch >= 0).all()
 
 
 def grow(x: Tensor, grid: tuple[int, int], factor: float, **acceleration: Any) -> tuple[Tensor, TokenTrace]:
     """`x` [B, (1 +) N, D] through DEPTH blocks of growth, and what became of each token."""
     migration = acceleration.get("migration")
-    recorder = Watch(() if migration is None else tuple(migration.steps(DEPTH)))
+    features = Features(Taps(), stages=[x])
     blocks = nn.ModuleList(Growth(factor) for _ in range(DEPTH))
     num_prefix = x.shape[1] - math.prod(grid)
     whole = Acceleration(**acceleration)
-    y = attend_accelerated(blocks, x, *grid, whole, num_prefix=num_prefix, recorder=recorder)
-    return y, recorder.trace()
+    y = attend_accelerated(blocks, x, *grid, whole, num_prefix=num_prefix, features=features)
+    check_sizes(features)
+    return y, token_trace(features, blocks, () if migration is None else tuple(migration.steps(DEPTH)))
 
 
 def tokens(batch: int, grid: tuple[int, int], seed: int, prefix: int = 0) -> Tensor:

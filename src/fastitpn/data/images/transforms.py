@@ -18,6 +18,7 @@ from torchvision.transforms import Compose, InterpolationMode, v2
 from torchvision.transforms.v2.functional import resize
 
 from fastitpn.errors import InputError
+from fastitpn.imagenet import crop_share
 
 _ASPECT = (3 / 4, 4 / 3)
 
@@ -74,9 +75,7 @@ def classify_eval(px: int, *, mean: Sequence[float], std: Sequence[float]) -> Im
 
     The shorter side becomes int(px / 0.875) below 384 px, and px from there on.
     """
-    steps = create_transform(
-        px, interpolation="bicubic", mean=tuple(mean), std=tuple(std), crop_pct=0.875 if px < 384 else 1.0
-    )
+    steps = create_transform(px, interpolation="bicubic", mean=tuple(mean), std=tuple(std), crop_pct=crop_share(px))
     return ImageTransform(steps=steps, decode_px=None)
 
 

@@ -1,13 +1,16 @@
 """Stage 3 with token migration, token gathering, or both."""
 
+from collections.abc import Sequence
+
 import torch
 from timm.models import checkpoint
 from torch import Tensor, nn
 
-from fastitpn.models.acceleration.gathering import Windows, attention_mask, gathering_tokens
-from fastitpn.models.acceleration.migration import Step, leave, put_back
+from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.settings import Acceleration
-from fastitpn.models.acceleration.token_trace import TokenRecorder
+from fastitpn.models.acceleration.steps import Step, leave, put_back
+from fastitpn.models.acceleration.windows import attention_mask, gathering_tokens, join_map, split_map, token_sizes
+from fastitpn.models.taps import Features
 
 
 def attend_accelerated(
@@ -19,7 +22,7 @@ def attend_accelerated(
     *,
     num_prefix: int = 0,
     checkpointed: bool = False,
-    recorder: TokenRecorder | None = None,
+    features: Features | None = None,
 ) -> Tensor:
     """The attention blocks of stage 3, on fewer tokens and in windows.
 
@@ -34,7 +37,7 @@ def attend_accelerated(
         acceleration: One that has been checked against the model.
         num_prefix: P, class tokens in front. They stay, and need a model without gathering.
         checkpointed: Recompute blocks in the backward pass.
-        recorder: Is told what happens.
+        features: Takes what was asked for.
 
     Returns:
         [B, P + N, D], every token at its own place.
@@ -42,14 +45,13 @@ def attend_accelerated(
     gathering, migration = acceleration.gathering, acceleration.migration
     depth, D = len(blocks), x.shape[-1]
     keep_ratios = {} if migration is None else migration.steps(depth)
+    replenish = "" if migration is None else migration.replenish
     windows = Windows.cut(height, width, None if gathering is None else gathering.window)
     B, W = x.shape[0], windows.num_windows
-    x = x.unsqueeze(1) if W == 1 else windows.split(x)  # [B, W, P + n, D]
-    sizes = windows.sizes(x)
-    if recorder is not None:
-        recorder.begin(windows, x)
+    x = x.unsqueeze(1) if W == 1 else split_map(x, windows)  # [B, W, P + n, D]
+    sizes = token_sizes(x, windows)
 
-    steps: list[Step] = []
+    steps: dict[int, Step] = {}
     runs = [(False, 0, depth)] if gathering is None or W == 1 else gathering.runs(depth)
     for windowed, first, last in runs:
         groups, front, num_gathering = (W if windowed else 1), num_prefix, 0
@@ -59,25 +61,35 @@ def attend_accelerated(
             x = torch.cat((born, x), dim=2)
         x = x.reshape(B, groups, -1, D)
         mask = attention_mask(sizes, groups, front, x.dtype)
-        for number in range(first, last):
-            if recorder is not None and num_gathering > 0:
-                recorder.see_gathering(blocks[number], x, mask, num_gathering)
+        for number in range(first + 1, last + 1):
+            block = blocks[number - 1]
+            if features is not None:
+                features.see_input(number, x, mask, num_gathering)
             if checkpointed:
-                x = checkpoint(blocks[number], x, mask, num_gathering)
+                x = checkpoint(block, x, mask, num_gathering)
             else:
-                x = blocks[number](x, mask, num_gathering)
-            if migration is not None and keep_ratios.get(number + 1, 1) < 1:
+                x = block(x, mask, num_gathering)
+            if features is not None and number in features.taps.blocks:
+                tokens = x[:, :, num_gathering:].reshape(B, W, -1, D)
+                features.see_tokens(number, _complete(tokens, [*steps.values()], windows, replenish, num_prefix))
+            if migration is not None and keep_ratios.get(number, 1) < 1:
                 patches = x[:, :, front:].reshape(B, W, -1, D)
-                step = leave(patches, sizes, migration, keep_ratios[number + 1], windows, complete=not steps)
-                steps.append(step)
+                step = leave(patches, sizes, migration, keep_ratios[number], windows, complete=not steps)
+                steps[number] = step
                 sizes = step.sizes
                 mask = attention_mask(sizes, groups, front, x.dtype)
                 x = torch.cat((x[:, :, :front], step.stayed.reshape(B, groups, -1, D)), dim=2)
-                if recorder is not None:
-                    recorder.see_step(number + 1, step)
         x = x[:, :, num_gathering:].reshape(B, W, -1, D)
+    if features is not None:
+        features.windows, features.steps = windows, steps
+    return _complete(x, [*steps.values()], windows, replenish, num_prefix)
 
+
+def _complete(x: Tensor, steps: Sequence[Step], windows: Windows, replenish: str, num_prefix: int) -> Tensor:
+    """All tokens at their own places: [B, W, P + n, D] in windows to [B, P + N, D]."""
     prefix, x = x[:, :, :num_prefix], x[:, :, num_prefix:]
     for step in reversed(steps):
-        x = put_back(step, x, migration.replenish)
-    return torch.cat((prefix.squeeze(1), x.squeeze(1)), dim=1) if W == 1 else windows.join(x)
+        x = put_back(step, x, replenish)
+    if windows.num_windows > 1:
+        return join_map(x, windows)
+    return torch.cat((prefix.squeeze(1), x.squeeze(1)), dim=1)

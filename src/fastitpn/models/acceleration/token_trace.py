@@ -1,12 +1,13 @@
 """What token migration and token gathering did to each patch of an image, for pictures and for study."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from fastitpn.models.acceleration.gathering import Windows
-from fastitpn.models.acceleration.migration import Step
+from fastitpn.models.acceleration.windows import split_map
+from fastitpn.models.taps import AttentionInput, Features
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,67 +31,69 @@ class TokenTrace:
     them, over heads and over windowed blocks (nothing in the blocks after it left). [B, 0, N] without gathering."""
 
 
-class TokenRecorder:
-    """Follows one pass through `attend_accelerated`.
+def token_trace(features: Features, blocks: Sequence[nn.Module], steps: tuple[int, ...]) -> TokenTrace:
+    """The trace of a pass.
 
     Args:
-        steps: After how many blocks tokens may leave.
+        features: Of all stages, and the input of every windowed block.
+        blocks: Those of stage 3.
+        steps: After how many of them tokens may leave.
     """
-
-    def __init__(self, steps: tuple[int, ...]):
-        self.steps = steps
-
-    def begin(self, windows: Windows, x: Tensor) -> None:
-        """The map has been cut: x [B, W, n, D]."""
-        self.windows = windows
-        patches = torch.arange(1, windows.height * windows.width + 1, device=x.device)
-        batch, count = x.shape[0], windows.height * windows.width
-        self.patch = (windows.split(patches[None, :, None]).squeeze(3) - 1).expand(batch, -1, -1)  # -1: padding
-        self.first_patch = self.patch
-        self.left = torch.zeros(batch, count + 1, dtype=torch.long, device=x.device)  # a place more, for padding
-        self.match = torch.full_like(self.left, -1)
-        self.gathered = torch.zeros(batch, windows.num_windows, count + 1, device=x.device)
-        self.num_gathered = 0
-
-    def see_step(self, after_blocks: int, step: Step) -> None:
-        """Tokens have left."""
+    windows = features.windows
+    assert windows is not None
+    patch = first_patch = patches_before(features, 1)
+    batch, count = len(patch), windows.height * windows.width
+    left = torch.zeros(batch, count + 1, dtype=torch.long, device=patch.device)  # a place more, for padding
+    match = torch.full_like(left, -1)
+    for after_blocks, step in features.steps.items():
         stay = step.stayed.shape[2]
-        patch = self.patch.gather(2, step.order)
-        stayed, left = patch[..., :stay], patch[..., stay:]
-        self._write(self.left, left, torch.full_like(left, self.steps.index(after_blocks) + 1))
+        patch = patch.gather(2, step.order)
+        stayed, gone = patch[..., :stay], patch[..., stay:]
+        _write(left, gone, torch.full_like(gone, steps.index(after_blocks) + 1))
         if step.match is not None:
-            self._write(self.match, left, stayed.gather(2, step.match))
-        self.patch = stayed
+            _write(match, gone, stayed.gather(2, step.match))
+        patch = stayed
 
-    def see_gathering(self, block: nn.Module, x: Tensor, mask: Tensor | None, num_gathering: int) -> None:
-        """A block is about to see windows x [B, W, G + n, D] with their gathering tokens."""
-        q, k, _ = block.attn.project(block.norm1(x).flatten(0, 1))
-        logits = q[:, :, :num_gathering].float() @ k.transpose(-1, -2).float() * q.shape[-1] ** -0.5
-        if mask is not None:
-            logits = logits + mask
-        shares = logits.softmax(-1)[..., num_gathering:].mean((1, 2)).unflatten(0, x.shape[:2])  # [B, W, n]
-        places = self.patch % self.gathered.shape[2]
-        self.gathered += torch.zeros_like(self.gathered).scatter(2, places, shares)
-        self.num_gathered += 1
+    gathered = torch.zeros(batch, windows.num_windows, count + 1, device=patch.device)
+    inputs = {number: seen for number, seen in features.attention.items() if seen.num_gathering > 0}
+    for number, seen in inputs.items():
+        places = patches_before(features, number) % (count + 1)
+        gathered += torch.zeros_like(gathered).scatter(2, places, _gathering_shares(blocks[number - 1], seen))
+    window = torch.zeros(count + 1, dtype=torch.long, device=patch.device)
+    for number, patches in enumerate(first_patch[0]):
+        window[patches] = number
+    return TokenTrace(
+        grid=(windows.height, windows.width),
+        steps=steps,
+        left=left[:, :count],
+        match=match[:, :count],
+        windows=(windows.rows, windows.columns),
+        window=window[:count],
+        gathered=(gathered / max(1, len(inputs)))[..., :count] if inputs else gathered[:, :0, :count],
+    )
 
-    def trace(self) -> TokenTrace:
-        """What was seen."""
-        windows, count = self.windows, self.left.shape[1] - 1
-        window = torch.zeros(count + 1, dtype=torch.long, device=self.left.device)
-        for number, patches in enumerate(self.first_patch[0]):
-            window[patches] = number
-        gathered = self.gathered[..., :count] / max(1, self.num_gathered)
-        return TokenTrace(
-            grid=(windows.height, windows.width),
-            steps=self.steps,
-            left=self.left[:, :count],
-            match=self.match[:, :count],
-            windows=(windows.rows, windows.columns),
-            window=window[:count],
-            gathered=gathered if self.num_gathered > 0 else gathered[:, :0],
-        )
 
-    @staticmethod
-    def _write(target: Tensor, patch: Tensor, value: Tensor) -> None:
-        """Write values [B, W, L] at patches [B, W, L] of [B, N + 1]."""
-        target.scatter_(1, patch.flatten(1) % target.shape[1], value.flatten(1))
+def patches_before(features: Features, block: int) -> Tensor:
+    """Which patch each token is before a block, int64 [B, W, n], in raster order from 0; -1 for padding."""
+    windows, tokens = features.windows, features.stages[-1]
+    assert windows is not None
+    numbers = torch.arange(1, windows.height * windows.width + 1, device=tokens.device)
+    patch = (split_map(numbers[None, :, None], windows).squeeze(3) - 1).expand(len(tokens), -1, -1)
+    for after_blocks, step in features.steps.items():
+        if after_blocks < block:
+            patch = patch.gather(2, step.order)[..., : step.stayed.shape[2]]
+    return patch
+
+
+def _gathering_shares(block: nn.Module, seen: AttentionInput) -> Tensor:
+    """[B, W, n]: the share of its attention that a window's gathering tokens pay to each of its tokens."""
+    q, k, _ = block.attn.project(block.norm1(seen.tokens).flatten(0, 1))
+    logits = q[:, :, : seen.num_gathering].float() @ k.transpose(-1, -2).float() * q.shape[-1] ** -0.5
+    if seen.mask is not None:
+        logits = logits + seen.mask
+    return logits.softmax(-1)[..., seen.num_gathering :].mean((1, 2)).unflatten(0, seen.tokens.shape[:2])
+
+
+def _write(target: Tensor, patch: Tensor, value: Tensor) -> None:
+    """Write values [B, W, L] at patches [B, W, L] of [B, N + 1]."""
+    target.scatter_(1, patch.flatten(1) % target.shape[1], value.flatten(1))

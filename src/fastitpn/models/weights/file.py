@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fastitpn.errors import InputError
-from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
@@ -308,7 +308,7 @@ def _describe(
     n1, n2, n3 = (_count(rf"stages\.{i}\.blocks\.(\d+)\.", tensors) for i in range(3))
     depths = (n1, n2, n3)
     embed_dim = tensors["stages.2.merge.reduction.weight"].shape[0]
-    model = next((n for n, a in ARCHITECTURES.items() if a["embed_dim"] == embed_dim and a["depths"] == depths), None)
+    model = next((n for n, a in ARCHITECTURES.items() if (a.embed_dim, a.depths) == (embed_dim, depths)), None)
     if any(k.startswith(PRETRAINING_ONLY) for k in tensors):
         kind = "pre-training"
     else:

@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
+from fastitpn.models.taps import Taps
 from fastitpn.pretraining.predictions import LEVELS
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.statistics import mean_over_processes, num_processes
@@ -75,19 +75,11 @@ class EmaTeacher(Teacher):
         return {name: self.prepare(cells[name]) for name in names}
 
     def _encode(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        outputs: list[Tensor] = []
-
-        def keep(module: nn.Module, arguments: Any, output: Tensor) -> None:
-            outputs.append(F.layer_norm(output.float(), output.shape[-1:]))
-
-        blocks = list(self.trunk.stages[2].blocks.children())
-        hooks = [block.register_forward_hook(keep) for block in blocks[-AVERAGED_BLOCKS:]]
-        try:
-            stages = self.trunk.encode(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return stages, _without_place(torch.stack(outputs).mean(0))
+        depth = self.trunk.num_attention_blocks
+        last = range(max(0, depth - AVERAGED_BLOCKS) + 1, depth + 1)
+        features = self.trunk.encode(images, taps=Taps(blocks=last))
+        outputs = [F.layer_norm(tokens.float(), tokens.shape[-1:]) for tokens in features.blocks.values()]
+        return features.stages, _without_place(torch.stack(outputs).mean(0))
 
     def begin(self, student: nn.Module) -> None:
         """Become the student."""

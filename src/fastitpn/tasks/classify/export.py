@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.images.transforms import classify_eval
-from fastitpn.exporting.description import CROP_PCT, CROP_PCT_BELOW_PX
 from fastitpn.exporting.exportable import Exportable
 from fastitpn.exporting.network import Network
 from fastitpn.exporting.pictures import Outputs, Pictures
+from fastitpn.imagenet import crop_share
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.classify.metrics import TOP1, TOP5
 
@@ -73,8 +73,7 @@ class ClassifyExport(Exportable):
         height, width = size
         if height != width:
             return super().describe_view(size)
-        share = CROP_PCT if width < CROP_PCT_BELOW_PX else 1.0
-        return {"shorter_side": int(width / share), "crop": "centre", "interpolation": "bicubic"}
+        return {"shorter_side": int(width / crop_share(width)), "crop": "centre", "interpolation": "bicubic"}
 
     def score(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
         """Accuracy in percent."""

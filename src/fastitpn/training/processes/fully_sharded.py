@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fastitpn.models.layers.blocks import AttentionBlock
+from fastitpn.models.layers.attention import AttentionBlock
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:

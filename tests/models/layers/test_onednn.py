@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastitpn.models.layers import linear as module
-from fastitpn.models.layers.blocks import Norm
-from fastitpn.models.layers.linear import GeluMlp, Linear, SwiGLU, linear
+from fastitpn.models.layers import onednn
+from fastitpn.models.layers.feed_forward import GeluMlp, SwiGLU
+from fastitpn.models.layers.norm import Norm
+from fastitpn.models.layers.onednn import Linear, linear
 
 
 def plain_mlp(mlp: GeluMlp, x: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ def test_equals_pytorch_in_value_and_gradient(
     enabled: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "ENABLED", enabled and module.ENABLED)
+    monkeypatch.setattr(onednn, "ENABLED", enabled and onednn.ENABLED)
     layer, x = build(), torch.randn(shape, requires_grad=True)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), plain(layer, x))
@@ -85,7 +86,7 @@ def test_parameters_are_those_of_pytorchs_linear() -> None:
     assert list(Linear(2, 3).state_dict()) == list(nn.Linear(2, 3).state_dict())
 
 
-@pytest.mark.skipif(not module.ENABLED, reason="this PyTorch has no oneDNN")
+@pytest.mark.skipif(not onednn.ENABLED, reason="this PyTorch has no oneDNN")
 def test_onednn_is_used_where_it_should_be() -> None:
     x, weight = torch.randn(4, 24), torch.randn(40, 24)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

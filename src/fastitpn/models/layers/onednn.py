@@ -22,48 +22,6 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
-class GeluMlp(nn.Module):
-    """fc2(norm(GELU(fc1(x)))), exact (erf) GELU; the published MLP of the attention-free blocks.
-
-    Args:
-        dim: Channels.
-        hidden: Hidden width.
-        norm: Norm class on the hidden activations (published `ffn_ln`), None for none.
-        drop: Dropout after each layer.
-    """
-
-    def __init__(self, dim: int, hidden: int, norm=None, drop: float = 0.0, device=None, dtype=None):
-        super().__init__()
-        dd = {"device": device, "dtype": dtype}
-        self.fc1 = Linear(dim, hidden, **dd)
-        self.norm = norm(hidden, **dd) if norm is not None else nn.Identity()
-        self.fc2 = Linear(hidden, dim, **dd)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., dim] to [..., dim]."""
-        x = self.drop(linear_gelu(x, self.fc1.weight, self.fc1.bias))
-        return self.drop(self.fc2(self.norm(x)))
-
-
-class SwiGLU(nn.Module):
-    """fc2(norm(SiLU(gate(x)) * value(x))); the published feed-forward network of stage 3 (w1, w2, w3)."""
-
-    def __init__(self, dim: int, hidden: int, norm=None, drop: float = 0.0, device=None, dtype=None):
-        super().__init__()
-        dd = {"device": device, "dtype": dtype}
-        self.gate = Linear(dim, hidden, **dd)
-        self.value = Linear(dim, hidden, **dd)
-        self.norm = norm(hidden, **dd) if norm is not None else nn.Identity()
-        self.fc2 = Linear(hidden, dim, **dd)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., dim] to [..., dim]."""
-        x = linear_swiglu(x, self.gate.weight, self.gate.bias, self.value.weight, self.value.bias)
-        return self.drop(self.fc2(self.norm(self.drop(x))))
-
-
 @fx.wrap  # so that a graph runs the very same product
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The product x @ weight.T + bias, [..., in] to [..., out]."""

@@ -1,0 +1,286 @@
+"""How images pass the trunk: cells first, then attention, with a tap on every feature on the way."""
+
+import operator
+from collections.abc import Collection
+from functools import partial
+from typing import Any, overload
+
+import torch
+from timm.models import checkpoint
+from torch import Tensor, fx
+
+from fastitpn.errors import InputError
+from fastitpn.models.acceleration.attention import attend_accelerated
+from fastitpn.models.acceleration.gathering import Windows
+from fastitpn.models.acceleration.token_trace import TokenTrace, token_trace
+from fastitpn.models.attention_trace import AttentionTrace, attention_trace
+from fastitpn.models.layers.cells import PATCH, patchify
+from fastitpn.models.layers.chunks import chunks_pay, in_chunks
+from fastitpn.models.layers.position import resize_position_table
+from fastitpn.models.taps import Features, Taps
+from fastitpn.models.trunk import Trunk, check_image_size
+
+fx.wrap("resize_position_table")  # control flow on sizes, which FX takes as it is
+fx.wrap("check_image_size")
+
+
+class Encoder(Trunk):
+    """The trunk in use; `encode` is the way in, and the other public methods are parts of it or look at one pass."""
+
+    @overload
+    def encode(
+        self,
+        images: Tensor,
+        masked: Tensor | None = None,
+        mask_token: Tensor | None = None,
+        num_stages: int = 3,
+        *,
+        taps: None = None,
+    ) -> list[Tensor]: ...
+
+    @overload
+    def encode(
+        self,
+        images: Tensor,
+        masked: Tensor | None = None,
+        mask_token: Tensor | None = None,
+        num_stages: int = 3,
+        *,
+        taps: Taps,
+    ) -> Features: ...
+
+    @torch.jit.ignore
+    def encode(
+        self,
+        images: Tensor,
+        masked: Tensor | None = None,
+        mask_token: Tensor | None = None,
+        num_stages: int = 3,
+        *,
+        taps: Taps | None = None,
+    ) -> list[Tensor] | Features:
+        """Run the trunk and return every stage in cell order, and with `taps` what else was asked for.
+
+        Args:
+            images: [B, in_chans, H, W].
+            masked: [B, N] bool, True = hidden.
+            mask_token: [16, D/4], what stands in for the embedding of a hidden patch.
+            num_stages: Stop after this many.
+            taps: Features from within stage 3.
+
+        Returns:
+            Stage 1 [B, N, 16, D/4], stage 2 [B, N, 4, D/2], stage 3 [B, (1 +) N, D] (as far as not pruned); with `taps`
+            the `Features`, of which these are the `stages`.
+
+        Raises:
+            InputError: H or W is no multiple of 16, or there is no such block to tap.
+        """
+        if taps is None:
+            return self._encode(images, masked, mask_token, num_stages)
+        taps.check(self.num_attention_blocks)
+        features = Features(taps)
+        features.stages = self._encode(images, masked, mask_token, num_stages, features)
+        return features
+
+    def _encode(
+        self,
+        images: Tensor,
+        masked: Tensor | None = None,
+        mask_token: Tensor | None = None,
+        num_stages: int = 3,
+        features: Any = None,
+    ) -> list[Tensor]:
+        """The stages, as `encode` returns them; `features`, if any, are filled on the way."""
+        _, _, H, W = images.shape
+        check_image_size(H, W)
+        if not torch.jit.is_scripting():
+            if not self.acceleration.off:
+                H, W = operator.index(H), operator.index(W)  # a compiler takes them as numbers: shapes follow from them
+        outputs = self._encode_patches(patchify(images), masked, mask_token, num_stages)
+        if len(outputs) == 3:
+            outputs[2] = self._attend(outputs[2].squeeze(2), H // 16, W // 16, features)
+        return outputs
+
+    def _encode_patches(
+        self, patches: Tensor, masked: Tensor | None = None, mask_token: Tensor | None = None, num_stages: int = 3
+    ) -> list[Tensor]:
+        """`_encode_cells`, a few patches at a time where that is faster and allowed."""
+        if not torch.jit.is_scripting():
+            if chunks_pay(patches):
+                encode_cells = partial(self._encode_cells, mask_token=mask_token, num_stages=num_stages)
+                return in_chunks(encode_cells, [patches, masked])
+        return self._encode_cells(patches, masked, mask_token, num_stages)
+
+    def _encode_cells(
+        self, patches: Tensor, masked: Tensor | None = None, mask_token: Tensor | None = None, num_stages: int = 3
+    ) -> list[Tensor]:
+        """Everything before attention, patch by patch.
+
+        Args:
+            patches: [..., 16, in_chans * 16].
+            masked: [...] bool, True = hidden; needs `mask_token`.
+            mask_token: [16, D/4], the embedding of a hidden patch.
+            num_stages: Stop after this many.
+
+        Returns:
+            Stage 1 [..., 16, D/4], stage 2 [..., 4, D/2] and the input of stage 3 [..., 1, D], as far as not pruned.
+        """
+        x = self.patch_embed(patches)
+        if self.stop_grad_patch_embed:
+            x = 0.9 * x.detach() + 0.1 * x
+        if masked is not None and mask_token is not None:
+            x = torch.where(masked[..., None, None], mask_token.to(x.dtype), x)
+        outputs: list[Tensor] = []
+        for i, stage in enumerate(self.stages):
+            if i < num_stages:
+                if self.grad_checkpointing and not torch.jit.is_scripting():
+                    x = checkpoint(stage.merge, x)
+                else:
+                    x = stage.merge(x)
+                if i < 2:  # stage 3 has attention: `_attend`
+                    for block in stage.blocks:
+                        if self.grad_checkpointing and not torch.jit.is_scripting():
+                            x = block(x, recomputed=True)
+                        else:
+                            x = block(x)
+                outputs.append(x)
+        return outputs
+
+    def _add_positions(self, x: Tensor, height: int, width: int) -> Tensor:
+        """The class token and the position table: [B, N, D] to [B, (1 +) N, D]."""
+        if self.cls_token is not None:
+            x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
+        if self.pos_embed is not None:
+            x = x + resize_position_table(
+                self.pos_embed, self.grid_size[0], self.grid_size[1], height, width, self.position_resize
+            )
+        return x
+
+    def _attend(self, x: Tensor, height: int, width: int, features: Any = None) -> Tensor:
+        """Stage 3: positions, then the attention blocks. [B, N, D] to [B, (1 +) N, D]."""
+        x = self._add_positions(x, height, width)
+        if not torch.jit.is_scripting():
+            if features is not None:
+                features.windows = Windows.cut(height, width, None)
+                features.see_tokens(0, x)
+            if not self.acceleration.off:
+                blocks: Any = self.stages[2].blocks
+                return attend_accelerated(
+                    blocks,
+                    x,
+                    height,
+                    width,
+                    self.acceleration,
+                    num_prefix=int(self.has_class_token),
+                    checkpointed=self.grad_checkpointing,
+                    features=features,
+                )
+        position_bias: Tensor | None = None
+        if self.rel_pos_bias is not None:
+            position_bias = self.rel_pos_bias()
+        return self._run_blocks(x, position_bias, 1, self.num_attention_blocks, features)
+
+    def _run_blocks(
+        self, x: Tensor, position_bias: Tensor | None, first: int, last: int, features: Any = None
+    ) -> Tensor:
+        """The attention blocks from `first` to `last`, 1 being the first of all."""
+        for number, block in enumerate(self.stages[2].blocks, 1):  # type: ignore[arg-type]
+            if first <= number <= last:
+                if not torch.jit.is_scripting():
+                    if features is not None:
+                        features.see_input(number, x, position_bias)
+                if self.grad_checkpointing and not torch.jit.is_scripting():
+                    x = checkpoint(block, x, position_bias)
+                else:
+                    x = block(x, position_bias)
+                if not torch.jit.is_scripting():
+                    if features is not None:
+                        features.see_tokens(number, x)
+        return x
+
+    @torch.jit.ignore
+    def embed_tokens(self, images: Tensor) -> Tensor:
+        """Stages 1-2: images to the tokens that stage 3 takes, with their positions, for a sequence of several images.
+
+        Args:
+            images: [B, in_chans, H, W].
+
+        Returns:
+            [B, N, D] in raster order, N = H/16 * W/16, without a class token. Join them, and call `attend_tokens`.
+
+        Raises:
+            InputError: H or W is no multiple of 16.
+        """
+        height, width = images.shape[-2] // PATCH, images.shape[-1] // PATCH
+        check_image_size(*images.shape[-2:])
+        tokens = self._encode_patches(patchify(images))[2].squeeze(2)
+        return self._add_positions(tokens, height, width)[:, int(self.has_class_token) :]
+
+    @torch.jit.ignore
+    def attend_tokens(self, tokens: Tensor, blocks: tuple[int, int] | None = None) -> Tensor:
+        """The blocks of stage 3 on a sequence of any length, such as template and search image of a tracker.
+
+        Args:
+            tokens: [B, L, D], positions added.
+            blocks: First and last of the blocks, 1 being the first; None for all. A tracker may drop tokens in between.
+
+        Returns:
+            [B, L, D]. For the tokens of one image and all blocks that is what `encode` ends with.
+
+        Raises:
+            InputError: The model is accelerated or has relative positions, and both need the grid of one image; or it
+                has no such blocks.
+        """
+        if not self.acceleration.off or self._has_relative_positions():
+            raise InputError(
+                "a joined sequence of tokens has no grid, which acceleration and relative positions need",
+                expected="a plain model with absolute positions",
+                fix="model.set_acceleration('off'), create_model(..., relative_position=None)",
+            )
+        first, last = blocks or (1, self.num_attention_blocks)
+        if not 1 <= first <= last <= self.num_attention_blocks:
+            raise InputError(
+                f"blocks={blocks}", expected=f"first and last of the blocks 1 to {self.num_attention_blocks}"
+            )
+        return self._run_blocks(tokens, None, first, last)
+
+    @torch.jit.ignore
+    @torch.no_grad()
+    def trace_tokens(self, images: Tensor) -> TokenTrace:
+        """Which tokens left at which step, and what each window gathered.
+
+        Args:
+            images: [B, in_chans, H, W].
+
+        Returns:
+            The trace, of the model's present acceleration.
+
+        Raises:
+            InputError: H or W is no multiple of 16.
+        """
+        migration, gathering = self.acceleration.migration, self.acceleration.gathering
+        depth = self.num_attention_blocks
+        runs = [] if gathering is None or gathering.tokens_per_window == 0 else gathering.runs(depth)
+        windowed = [number + 1 for windowed, first, last in runs if windowed for number in range(first, last)]
+        features = self.encode(images, taps=Taps(attention=windowed))
+        blocks: Any = self.stages[2].blocks
+        return token_trace(features, blocks, () if migration is None else tuple(migration.steps(depth)))
+
+    @torch.jit.ignore
+    @torch.no_grad()
+    def trace_attention(self, image: Tensor, token: int, blocks: Collection[int]) -> AttentionTrace:
+        """To which patches one token attends.
+
+        Args:
+            image: [1, in_chans, H, W].
+            token: Which, in raster order: row * (W / 16) + column.
+            blocks: Blocks of stage 3 to look at, 1 being the first.
+
+        Returns:
+            The trace, of the model's present acceleration.
+
+        Raises:
+            InputError: H or W is no multiple of 16, or there is no such block.
+        """
+        attention_blocks: Any = self.stages[2].blocks
+        return attention_trace(self.encode(image, taps=Taps(attention=blocks)), attention_blocks, token)

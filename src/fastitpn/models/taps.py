@@ -1,0 +1,76 @@
+"""Features from within stage 3: `encode(images, taps=Taps(...))` returns them beside the stages.
+
+Losses on deep tokens, teachers, pictures and studies all come this way, so that the blocks run in one place.
+"""
+
+import dataclasses
+from collections.abc import Collection
+from typing import NamedTuple
+
+from torch import Tensor
+
+from fastitpn.errors import InputError
+from fastitpn.models.acceleration.gathering import Windows
+from fastitpn.models.acceleration.steps import Step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Taps:
+    """Which features are wanted. Blocks are those of stage 3, 1 being the first."""
+
+    blocks: Collection[int] = ()
+    """The tokens after each of these blocks; 0: those that go into the first one."""
+    attention: Collection[int] = ()
+    """What goes into each of these blocks, and who may attend to whom there."""
+
+    def check(self, depth: int) -> None:
+        """Raise unless all blocks are among the `depth` blocks of stage 3.
+
+        Raises:
+            InputError: Names the block and the range.
+        """
+        for name, numbers, first in (("blocks", self.blocks, 0), ("attention", self.attention, 1)):
+            absent = [number for number in numbers if not first <= number <= depth]
+            if absent:
+                raise InputError(
+                    f"stage 3 has no block {absent[0]}", where=f"taps.{name}", expected=f"{first} to {depth}"
+                )
+
+
+class AttentionInput(NamedTuple):
+    """What a block of stage 3 was given."""
+
+    tokens: Tensor
+    """[B, P + N, D] without acceleration; else [B, groups, front + n, D], class token or gathering tokens in front."""
+    mask: Tensor | None
+    """As `AttentionBlock` takes it."""
+    num_gathering: int
+    """Of the tokens in front of each group, so many are its gathering tokens."""
+
+
+@dataclasses.dataclass
+class Features:
+    """What was asked for. B images of N patches; P is 1 with a class token, else 0."""
+
+    taps: Taps
+    """The question."""
+    stages: list[Tensor] = dataclasses.field(default_factory=list)
+    """As `encode` returns them without taps."""
+    blocks: dict[int, Tensor] = dataclasses.field(default_factory=dict)
+    """Block to its tokens [B, P + N, D] in raster order; those that have left are put back, as they are at the end."""
+    attention: dict[int, AttentionInput] = dataclasses.field(default_factory=dict)
+    """Block to its input."""
+    windows: Windows | None = None
+    """How gathering cut the map: one window without it."""
+    steps: dict[int, Step] = dataclasses.field(default_factory=dict)
+    """Which tokens migration took out, by the number of blocks that came before."""
+
+    def see_input(self, block: int, tokens: Tensor, mask: Tensor | None, num_gathering: int = 0) -> None:
+        """Keep the input of a block if it was asked for."""
+        if block in self.taps.attention:
+            self.attention[block] = AttentionInput(tokens, mask, num_gathering)
+
+    def see_tokens(self, block: int, tokens: Tensor) -> None:
+        """Keep the tokens [B, P + N, D] after a block if they were asked for."""
+        if block in self.taps.blocks:
+            self.blocks[block] = tokens
