@@ -8,13 +8,13 @@ from pathlib import Path
 
 import timm
 import torch
-from fastitpn.cli.verb import Verb
 from PIL import Image
 from tiny_runs import TRAINING, words
 from video_example import moving, write_video
 
 import fastitpn
-from fastitpn.cli.main import VERBS
+from fastitpn.commands.registry import all_verbs
+from fastitpn.commands.verb import Verb
 from fastitpn.data.scenes import build_scenes
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ WITHOUT_END = {("app",)}
 def verb_of(command: str) -> tuple[Verb, list[str]]:
     """Verb and arguments of a command line."""
     _, *arguments = shlex.split(command)
-    verb = next(verb for verb in VERBS if tuple(arguments[: len(verb.words)]) == verb.words)
+    verb = next(verb for verb in all_verbs() if tuple(arguments[: len(verb.words)]) == verb.words)
     return verb, arguments[len(verb.words) :]
 
 

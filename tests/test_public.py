@@ -10,7 +10,7 @@ import torch
 from tiny_runs import ENVIRONMENT, TRAINING
 
 import fastitpn
-from fastitpn.cli.main import VERBS
+from fastitpn.commands.registry import all_verbs
 
 PROMISED = {
     "Acceleration",
@@ -61,7 +61,9 @@ def test_other_names_are_not():
 
 
 def test_every_verb_of_the_command_line_is_a_function():
-    names = {verb.words[0] for verb in VERBS} - {"data"}  # a package: its verbs are `shard_data` and `convert_data`
+    names = {verb.words[0] for verb in all_verbs()} - {
+        "data"
+    }  # a package: its verbs are `shard_data` and `convert_data`
     assert names <= PROMISED
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastitpn.cli.main import VERBS
+from fastitpn.commands.registry import all_verbs
 from fastitpn.config import Config, parse
 from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.tasks.pretrain.config import PretrainConfig
@@ -31,7 +31,7 @@ def command(recipe: Path) -> tuple[type[Config], list[str]]:
     """The configuration of the header's command, and its arguments."""
     program, *words = header(recipe)["command"].split()
     assert program == "fastitpn"
-    verb = next(verb for verb in VERBS if tuple(words[: len(verb.words)]) == verb.words)
+    verb = next(verb for verb in all_verbs() if tuple(words[: len(verb.words)]) == verb.words)
     return verb.config, words[len(verb.words) :]
 
 

@@ -2,9 +2,8 @@
 
 import html
 
-from fastitpn.cli.verb import Verb
-
-from fastitpn.cli.main import VERBS
+from fastitpn.commands.registry import all_verbs
+from fastitpn.commands.verb import Verb
 from fastitpn.config import Field, usage
 from fastitpn.config.explain import groups_of
 from fastitpn.config.fields import REQUIRED
@@ -14,7 +13,7 @@ from fastitpn.config.values import short_type, show
 def verbs() -> dict[str, list[Verb]]:
     """First words of the verbs, in the order of `fastitpn --help`, to the verbs that begin with them."""
     groups: dict[str, list[Verb]] = {}
-    for verb in VERBS:
+    for verb in all_verbs():
         groups.setdefault(verb.words[0], []).append(verb)
     return groups
 

@@ -3,7 +3,7 @@ import pytest
 import fastitpn
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.config import BenchmarkConfig
-from fastitpn.benchmarking.quality import find_quality, measure_quality
+from fastitpn.benchmarking.quality import Quality, measure_quality
 from fastitpn.config import build
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
@@ -14,7 +14,7 @@ OURS = [Candidate(model="fastitpn_nano", acceleration=preset) for preset in PRES
 
 
 def figures(run, data, candidates, px):
-    quality = find_quality(build(BenchmarkConfig, {"checkpoint": run.directory, "data": data, "workers": 0}))
+    quality = Quality(build(BenchmarkConfig, {"checkpoint": run.directory, "data": data, "workers": 0}))
     return measure_quality(quality, candidates, px, build_fabric("cpu"))
 
 
@@ -22,9 +22,7 @@ def test_top1_is_that_of_evaluate(scenes, classifier_run, tmp_path):
     found = figures(classifier_run, scenes.val, [*OURS, Candidate(model="test_vit")], 64)
     keys = {"px": 64, "device": "cpu", "workers": 0, "out": tmp_path / "evaluate"}
     assert found == {
-        name: {
-            "top1": fastitpn.evaluate(classifier_run.directory, scenes.val, acceleration=name, **keys).metrics["top1"]
-        }
+        name: fastitpn.evaluate(classifier_run.directory, scenes.val, acceleration=name, **keys).metrics["top1"]
         for name in PRESETS
     }
 
@@ -33,11 +31,7 @@ def test_miou_is_that_of_evaluate(segment_scenes, segmenter_run, tmp_path):
     found = figures(segmenter_run, segment_scenes, OURS, 64)
     keys = {"px": 64, "device": "cpu", "workers": 0, "out": tmp_path / "evaluate"}
     assert found == {
-        name: {
-            "miou": fastitpn.evaluate(segmenter_run.directory, segment_scenes, acceleration=name, **keys).metrics[
-                "miou"
-            ]
-        }
+        name: fastitpn.evaluate(segmenter_run.directory, segment_scenes, acceleration=name, **keys).metrics["miou"]
         for name in PRESETS
     }
 
@@ -48,5 +42,5 @@ def test_an_acceleration_that_does_not_fit_has_no_figure(scenes, classifier_run)
 
 
 def test_no_classifier(scenes, pretrained_run):
-    with pytest.raises(InputError, match="no trained classifier"):
+    with pytest.raises(InputError, match="a pre-trained model has nothing to measure"):
         figures(pretrained_run, scenes.val, OURS, 32)

@@ -1,6 +1,7 @@
 import pytest
 
-from fastitpn.cli.main import VERBS, main
+from fastitpn.cli.main import main
+from fastitpn.commands.registry import all_verbs
 from fastitpn.config import fields_of
 
 
@@ -13,13 +14,13 @@ def wide(monkeypatch):
 def test_the_overview_has_every_verb_with_sentence_and_example(capsys, words):
     assert main(words) == 0
     text = capsys.readouterr().out
-    for verb in VERBS:
+    for verb in all_verbs():
         assert " ".join(verb.words) in text
         assert verb.sentence in text
         assert verb.example in text
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: " ".join(verb.words))
+@pytest.mark.parametrize("verb", all_verbs(), ids=lambda verb: " ".join(verb.words))
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_the_help_of_a_verb_lists_every_key(capsys, verb, flag):
     assert main([*verb.words, "nonsense", flag]) == 0  # help wins over errors
@@ -40,6 +41,6 @@ def test_the_help_of_a_verb_with_tasks_lists_them(capsys):
 
 
 def test_each_sentence_is_one_sentence():
-    for verb in VERBS:
+    for verb in all_verbs():
         assert verb.sentence.endswith(".")
         assert ". " not in verb.sentence

@@ -1,4 +1,3 @@
-import dataclasses
 import os
 import subprocess
 import sys
@@ -8,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import fastitpn
-from fastitpn.cli import main as command
-from fastitpn.cli.main import VERBS, main
+from fastitpn.cli.main import main
+from fastitpn.commands.of_checkpoint import keys_of_all
+from fastitpn.commands.registry import all_verbs
+from fastitpn.commands.verb import Verb
 from fastitpn.config import fields_of, parse
 from fastitpn.errors import FastITPNError, InputError, TrainingError
 from fastitpn.tasks.keys import PredictConfig
@@ -26,7 +27,7 @@ def calls(monkeypatch):
             raise seen[0]
         seen.append(config)
 
-    monkeypatch.setattr(command, "VERBS", tuple(dataclasses.replace(verb, run=run) for verb in VERBS))
+    monkeypatch.setattr(Verb, "__call__", lambda self, config: run(config))
     monkeypatch.delenv("FASTITPN_DEBUG", raising=False)
     return seen
 
@@ -40,7 +41,10 @@ def shell(*words: str) -> subprocess.CompletedProcess[str]:
 def test_a_verb_gets_its_configuration(calls):
     assert main(["pretrain", "data=photos", "lr=0.1"]) == 0
     assert main(["predict", "run", "a.jpg"]) == 0
-    assert calls == [parse(PretrainConfig, ["data=photos", "lr=0.1"]), parse(PredictConfig, ["run", "a.jpg"])]
+    assert calls == [
+        parse(PretrainConfig, ["data=photos", "lr=0.1"]),
+        parse(keys_of_all("predict", PredictConfig), ["run", "a.jpg"]),
+    ]
 
 
 def test_a_verb_with_a_task(calls):
@@ -123,7 +127,7 @@ def test_only_an_unexpected_error_offers_the_traceback(calls, capsys, monkeypatc
 
 
 def test_the_examples_in_the_help_are_right():
-    for verb in VERBS:
+    for verb in all_verbs():
         words = verb.example.split()
         assert words[0] == "fastitpn"
         assert tuple(words[1 : 1 + len(verb.words)]) == verb.words
@@ -153,9 +157,9 @@ def test_help_from_the_shell_lists_every_key_and_imports_no_torch():
 
 def test_an_interrupt_from_outside_ends_with_130():
     lines = (
-        "import os, signal; from fastitpn.cli import main as m; import dataclasses as d, sys;"
-        "run = lambda config: os.kill(os.getpid(), signal.SIGINT);"
-        "m.VERBS = tuple(d.replace(v, run=run) for v in m.VERBS); sys.argv = ['fastitpn', 'demo']; m.entry()"
+        "import os, signal, sys; from fastitpn.cli import main; from fastitpn.commands.verb import Verb;"
+        "Verb.__call__ = lambda self, config: os.kill(os.getpid(), signal.SIGINT);"
+        "sys.argv = ['fastitpn', 'demo']; main.entry()"
     )
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr.strip()) == (130, "Interrupted.")

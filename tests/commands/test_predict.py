@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from fastitpn.cli.main import main
-from fastitpn.commands.predict import run_predict
+from fastitpn.commands.of_checkpoint import keys_of_all
+from fastitpn.commands.predict import run as run_predict
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import save_checkpoint
 from fastitpn.tasks.keys import PredictConfig
@@ -15,7 +16,7 @@ def config(checkpoint, folder, tmp_path):
     """A function that makes a configuration for the folder of photographs."""
 
     def make(**keys) -> PredictConfig:
-        return PredictConfig(
+        return keys_of_all("predict", PredictConfig)(
             **{"checkpoint": checkpoint, "source": folder, "out": tmp_path / "out", "device": "cpu", **keys}
         )
 

@@ -4,26 +4,25 @@ import pytest
 
 import fastitpn
 from fastitpn.commands.demo import DemoConfig
+from fastitpn.commands.of_checkpoint import keys_of_all
 from fastitpn.config import parse
 from fastitpn.errors import InputError
+from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.keys import EvaluateConfig
-from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.segment.config import SegmentConfig
+
+EVALUATE = keys_of_all("evaluate", EvaluateConfig)
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """What each verb is asked to do, instead of doing it."""
     seen = []
-    for place in (
-        "tasks.pretrain.pretrain.run_pretrain",
-        "tasks.classify.finetune.run_classify",
-        "tasks.segment.finetune.run_segment",
-        "commands.verbs.run_evaluate",
-        "commands.demo.run_demo",
-    ):
-        monkeypatch.setattr(f"fastitpn.{place}", lambda config: seen.append(config) or "done")
+    monkeypatch.setattr("fastitpn.commands.verb.Verb.__call__", lambda self, config: seen.append(config) or "done")
+    for place in ("finetune", "evaluate"):
+        monkeypatch.setattr(f"fastitpn.commands.{place}.run", lambda config: seen.append(config) or "done")
     return seen
 
 
@@ -36,7 +35,7 @@ def calls(monkeypatch):
             ["data=photos", "teacher=timm:resnet18", "teacher.px=64", "mask=0.3", "steps=5"],
         ),
         (
-            lambda: fastitpn.pretrain(data="photos", teacher=TeacherConfig(standardise=True)),
+            lambda: fastitpn.pretrain(data="photos", teacher=EmaKeys(standardise=True)),
             PretrainConfig,
             ["data=photos", "teacher.standardise=true"],
         ),
@@ -51,7 +50,11 @@ def calls(monkeypatch):
             SegmentConfig,
             ["data=streets", "scale_range=0.5,1", "head=linear"],
         ),
-        (lambda: fastitpn.evaluate("run", "flowers", px=64), EvaluateConfig, ["run", "flowers", "px=64"]),
+        (
+            lambda: fastitpn.evaluate("run", "flowers", px=64),
+            keys_of_all("evaluate", EvaluateConfig),
+            ["run", "flowers", "px=64"],
+        ),
         (lambda: fastitpn.demo(quick=True), DemoConfig, ["quick=true"]),
     ],
 )

@@ -4,9 +4,10 @@ import pytest
 
 from fastitpn.config import build, parse
 from fastitpn.errors import InputError
+from fastitpn.pretraining.teachers.timm_encoder import TimmKeys
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.keys import PredictConfig
-from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 
 
 def message(config_class, *words: str) -> str:
@@ -39,7 +40,7 @@ def test_the_later_of_two_words_wins():
 
 def test_shorthand_beside_nested_keys():
     config = parse(PretrainConfig, ["data=a", "teacher=timm:vit", "teacher.weights=t.pt", "mask=0.5"])
-    assert config.teacher == TeacherConfig(name="timm:vit", weights=Path("t.pt"))
+    assert config.teacher == TimmKeys(name="timm:vit", weights=Path("t.pt"))
     assert config.mask.ratio == 0.5
     assert config == parse(PretrainConfig, ["data=a", "teacher.name=timm:vit", "teacher.weights=t.pt", "mask.ratio=.5"])
 
@@ -110,7 +111,7 @@ def test_keys_are_checked_against_each_other():
 
 
 def test_build_takes_python_values():
-    teacher = TeacherConfig(name="timm:vit", px=196)
+    teacher = TimmKeys(name="timm:vit", px=196)
     config = build(PretrainConfig, {"data": Path("a"), "teacher": teacher, "mask": {"exact": True}, "steps": 7})
     assert config.teacher == teacher
     assert config.mask.exact

@@ -4,8 +4,10 @@ import pytest
 
 from fastitpn.config import build, parse, to_dict, to_yaml
 from fastitpn.errors import InputError
+from fastitpn.pretraining.teachers.ema import EmaKeys
+from fastitpn.pretraining.teachers.timm_encoder import TimmKeys
 from fastitpn.tasks.classify.config import ClassifyConfig
-from fastitpn.tasks.pretrain.config import MaskConfig, PretrainConfig, TeacherConfig
+from fastitpn.tasks.pretrain.config import MaskConfig, PretrainConfig
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_a_recipe_gives_keys(write):
     )
     config = parse(PretrainConfig, [word])
     assert (config.data, config.lr, config.betas, config.compile) == (Path("photos"), 3e-4, (0.9, 0.95), True)
-    assert config.teacher == TeacherConfig(name="timm:vit")
+    assert config.teacher == TimmKeys(name="timm:vit")
 
 
 def test_nested_keys_in_all_spellings(write):
@@ -42,7 +44,7 @@ def test_nested_keys_in_all_spellings(write):
 
 
 def test_an_empty_section_or_file_gives_nothing(write):
-    assert parse(PretrainConfig, [write("data: a\nteacher:\n  # weights: x\n")]).teacher == TeacherConfig()
+    assert parse(PretrainConfig, [write("data: a\nteacher:\n  # weights: x\n")]).teacher == EmaKeys()
     assert parse(PretrainConfig, [write("# nothing yet\n"), "data=a"]).data == Path("a")
 
 

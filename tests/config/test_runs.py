@@ -1,9 +1,8 @@
 import pytest
-from fastitpn.commands.export_official import ExportOfficialConfig
-from fastitpn.commands.shard import DataShardConfig
 
 from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.commands.demo import DemoConfig
+from fastitpn.commands.export import ExportOfficialConfig
 from fastitpn.commands.inspect import InspectConfig
 from fastitpn.config import build, fields_of, parse
 from fastitpn.config.convert import DataConvertConfig
@@ -14,7 +13,8 @@ from fastitpn.exporting.config import ExportConfig
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
-from fastitpn.tasks.pretrain.config import CacheFeaturesConfig, PretrainConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig, DataShardConfig
 from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.visualization.config import VisualizeTokensConfig
 

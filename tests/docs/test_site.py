@@ -14,7 +14,7 @@ import pytest
 from documented import ROOT
 
 import fastitpn
-from fastitpn.cli.main import VERBS
+from fastitpn.commands.registry import all_verbs
 from fastitpn.config import fields_of
 
 pytest.importorskip("material", reason="pip install 'fastitpn[docs]'")
@@ -72,7 +72,7 @@ def test_every_public_name_is_in_the_reference(site):
 
 
 def test_every_key_of_every_verb_is_in_the_reference(site):
-    for verb in VERBS:
+    for verb in all_verbs():
         page = (site / "reference" / "commands" / f"{verb.words[0]}.html").read_text(encoding="utf-8")
         assert [key for key in fields_of(verb.config) if f"<code>{key}</code>" not in page] == [], verb.words
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from fastitpn.exporting.networks import Network
 from PIL import Image
 from torch import Tensor
 
+from fastitpn.exporting.network import Network
 from fastitpn.exporting.parity import TOLERANCES, ParityError, batches, compare
 from fastitpn.exporting.pictures import Pictures
 from fastitpn.exporting.shapes import Shapes

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from fastitpn.errors import InputError
-from fastitpn.inference.results import Classification, Predictions, Skipped
+from fastitpn.inference.results import Skipped
 from fastitpn.inference.sources import Source
+from fastitpn.tasks.classify.results import Classification, Predictions
 
 
 def result(index: int, path: str | None = None, *, value=None) -> Classification:

@@ -16,8 +16,8 @@ from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 from fastitpn.runs.acceleration import acceleration_figure, choose_acceleration, trained_acceleration
 from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
 from fastitpn.runs.run import Run
-from fastitpn.runs.trained_model import load_classifier
 from fastitpn.tasks.classify.task import ClassifyTask
+from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import build_task
 
@@ -164,8 +164,8 @@ class TestUse:
     """What was trained, run with its own acceleration or with another."""
 
     def test_load_takes_the_checkpoints_own(self, balanced_run, classifier_run, capsys):
-        assert load_classifier(balanced_run.directory).model.acceleration == BALANCED
-        assert load_classifier(classifier_run.directory).model.acceleration == OFF
+        assert load_trained(balanced_run.directory).model.acceleration == BALANCED
+        assert load_trained(classifier_run.directory).model.acceleration == OFF
         assert said(capsys) == []
 
     @pytest.mark.parametrize("asked", ["off", FAST, OWN, OWN.to_dict()])
@@ -180,7 +180,7 @@ class TestUse:
         saved = load_checkpoint(classifier_run.best_checkpoint)
         del saved["acceleration"]
         save_checkpoint(tmp_path / "old.ckpt", saved)
-        assert load_classifier(tmp_path / "old.ckpt").model.acceleration == OFF
+        assert load_trained(tmp_path / "old.ckpt").model.acceleration == OFF
         assert said(capsys) == []
         assert fastitpn.inspect(tmp_path / "old.ckpt").acceleration == "off"
 

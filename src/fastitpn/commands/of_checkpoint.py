@@ -1,6 +1,7 @@
 """Commands whose keys depend on the task of a checkpoint: those of all tasks are read, and its own are left."""
 
 import dataclasses
+import functools
 from typing import Any, TypeVar
 
 from fastitpn.config import Config
@@ -18,8 +19,13 @@ def keys_of_all(verb: str, base: type[ConfigT]) -> type[ConfigT]:
         base: The keys that all tasks share.
     """
     declared = [getattr(TASKS.keys_of(name), verb) for name in TASKS]
-    own = list(dict.fromkeys(config for config in declared if config not in (None, base)))
-    union = type(base.__name__, (*own, base), {"__doc__": base.__doc__, "__module__": __name__})
+    return _union(*dict.fromkeys(config for config in declared if config not in (None, base)), base)
+
+
+@functools.cache
+def _union(*classes: type[ConfigT]) -> type[ConfigT]:
+    base = classes[-1]
+    union = type(base.__name__, classes, {"__doc__": base.__doc__, "__module__": __name__})
     return dataclasses.dataclass(frozen=True, kw_only=True)(union)
 
 

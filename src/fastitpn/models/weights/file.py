@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import io
 import pickle
 import pickletools
@@ -67,6 +68,11 @@ class WeightsFile:
     model: str | None
     depths: tuple[int, int, int]
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def has_backbone(self) -> bool:
+        """Whether trunk and pyramid are a part of a larger network."""
+        return any(names[0].startswith(BACKBONE) for names in self.origin.values())
 
     @property
     def embed_dim(self) -> int:

@@ -232,8 +232,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "pyramid, which this model is built without (pyramid=True)"
     if name.startswith("head.") and name not in ("head.weight", "head.bias"):
         return "head of another task, such as segmentation"
-    if file.checkpoint.get("task") == "detect" and not file.origin[name][0].startswith(BACKBONE):
-        return "detector, which this model is built without"
+    if file.has_backbone and not file.origin[name][0].startswith(BACKBONE):
+        return "part of another network, which this model is built without"
     if name.startswith(FRESH_LAYERS):
         return "classifier, which this model is built without"
     return None

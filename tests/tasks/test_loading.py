@@ -10,7 +10,11 @@ from tiny_runs import assert_same
 import fastitpn
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
-from fastitpn.runs.trained_model import load_classifier
+from fastitpn.tasks.loading import load_trained
+
+
+def load_classifier(source):
+    return load_trained(source, task="classify")
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def saved(classifier_run):
 def test_it_is_that_of_the_run(classifier_run, saved):
     classifier = load_classifier(classifier_run.directory)
     assert classifier.path == classifier_run.best_checkpoint
-    assert (classifier.classes, classifier.px) == (("building", "mammal", "produce"), 32)
+    assert (classifier.about.classes, classifier.px) == (("building", "mammal", "produce"), 32)
     assert (classifier.mean, classifier.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert_same(classifier.model.state_dict(), saved["weights"])
     assert not any(module.training for module in classifier.model.modules())

@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from fastitpn.commands.compare import _labels
 
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.errors import InputError
+from fastitpn.tasks.run_comparison import _labels
 
 
 @pytest.fixture

@@ -8,20 +8,20 @@ from PIL import Image
 from tiny_runs import files
 
 import fastitpn
-from fastitpn.commands import demo as module
-from fastitpn.commands.demo import (
-    LONGER,
-    PRETRAINED,
-    SCRATCH,
-    DemoConfig,
-    classify_configs,
-    pretrain_config,
-    teacher_file,
-)
 from fastitpn.config import build
 from fastitpn.data.scenes import SceneSet
 from fastitpn.errors import InputError
 from fastitpn.runs.run import Run
+from fastitpn.tasks import demonstration as module
+from fastitpn.tasks.demo_config import DemoConfig
+from fastitpn.tasks.demonstration import (
+    LONGER,
+    PRETRAINED,
+    SCRATCH,
+    classify_configs,
+    pretrain_config,
+    teacher_file,
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from fastitpn.exporting.networks import Graph, Network
 from torch import Tensor, nn
 
+from fastitpn.exporting.network import Graph, Network
 from fastitpn.tasks.segment.heads.upernet_network import UPerNetHead
 
 

@@ -2,7 +2,6 @@ import io
 
 import pytest
 import torch
-from fastitpn.commands.inspection import inspect
 from inference_example import CLASSES, PX
 from rich.console import Console
 from safetensors.torch import save_file
@@ -11,6 +10,7 @@ import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import save_checkpoint
+from fastitpn.tasks.inspection import inspect
 
 
 @pytest.fixture
