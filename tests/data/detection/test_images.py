@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from coco_example import write
 
-from fastitpn.data.detection.images import DetectionClasses, detection_images, detection_split, find_coco
+from fastitpn.data.detection.formats.coco import find_coco
+from fastitpn.data.detection.images import DetectionClasses, detection_images, detection_split
 from fastitpn.errors import InputError
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from fastitpn.data.detection.annotations import Annotations, DetectionClasses, DetectionImages
-from fastitpn.data.detection.formats.coco import find_coco
 from fastitpn.data.detection.formats.registry import nothing_to_use, open_annotations
 from fastitpn.data.detection.problems import OnError, Problem, stop_or_say
 from fastitpn.data.detection.reading import scan
@@ -16,7 +15,6 @@ __all__ = [
     "DetectionImages",
     "detection_images",
     "detection_split",
-    "find_coco",
     "left_out_of",
 ]
 

@@ -148,7 +148,7 @@ def _resize(pixels: Tensor, geometry: _Geometry, antialias: bool = False) -> Ten
 
 
 def _tightened(boxes: Tensor, masks: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes around what is left of the masks; chosen of which nothing is left go."""
+    """Boxes around what is left of the masks; instances of which nothing is left go."""
     seen = masks.bool().any(dim=2).any(dim=1)  # of uint8, any() gives uint8
     boxes, masks, chosen = boxes[seen], masks[seen], chosen[seen]
     around = masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0])

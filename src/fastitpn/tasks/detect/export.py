@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastitpn.data.detection.images import detection_images, find_coco
+from fastitpn.data.detection.formats.registry import open_annotations
+from fastitpn.data.detection.images import detection_images
+from fastitpn.data.detection.reading import listed_files
 from fastitpn.data.images.folders import list_images
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
@@ -93,8 +95,11 @@ class DetectExport(Exportable):
 
     def unlabelled(self, data: Path) -> Pictures | None:
         """The images that annotations are about."""
-        pair = find_coco(data, "val") or find_coco(data, None)
-        return None if pair is None else Pictures(images=list_images(pair[1]))
+        parts = open_annotations(data)
+        part = parts.find("val") or parts.find("")
+        if part is None:
+            return None
+        return Pictures(images=listed_files(part) if part.images is None else list_images(part.images))
 
     def score(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
         """Average precision of boxes and masks."""
