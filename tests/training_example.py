@@ -8,17 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import fastitpn.errors
+from fastitpn.config import Config
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import RunDirectory, prepare
 from fastitpn.training.loop import fit
+from fastitpn.training.metric import Metric
 from fastitpn.training.processes.devices import build_fabric
 from fastitpn.training.processes.fully_sharded import whole
 from fastitpn.training.sampler import StepSampler
@@ -119,8 +122,20 @@ SETTINGS = FitSettings(
     checkpoint_every=4,
     evaluate_every=3,
     log_every=2,
-    best_metric="top1",
+    best_metric=Metric(name="top1", title="Top-1 accuracy"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleConfig(Config):
+    """Training."""
+
+    _command: ClassVar[str] = "finetune classify"
+
+    steps: int
+    """Steps of the run."""
+    out: Path
+    """Its directory."""
 
 
 def train(
@@ -138,7 +153,7 @@ def train(
     task = TinyTask() if task is None else task
     dataset = RandomImages() if data is None else data
     fabric = build_fabric("cpu") if fabric is None else fabric
-    run = prepare(out, {"steps": settings.steps, "out": str(out)}, verb="finetune classify", rank=fabric.global_rank)
+    run = prepare(out, ExampleConfig(steps=settings.steps, out=out), rank=fabric.global_rank)
 
     def make_loader(start_step: int) -> DataLoader[Batch]:
         sampler = StepSampler(

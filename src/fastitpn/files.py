@@ -1,13 +1,14 @@
-"""Files that are either the old or the new one, whatever happens in between."""
+"""Files and folders that are either the old or the new ones, whatever happens in between."""
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from fastitpn.errors import InputError
+from fastitpn.errors import FastITPNError, InputError
 
 
 @contextmanager
@@ -33,15 +34,37 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]
         _sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if cause := _system_error(error):
+        if not isinstance(error, FastITPNError) and (cause := _system_error(error)):
             raise _not_written(path, cause) from error
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces a UTF-8 file by `text`."""
+def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
+    """Replaces a UTF-8 file by `text`; `errors` as in `str.encode`."""
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors=errors))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which is moved to `path` when all went well; else nothing of it is left.
+
+    Args:
+        path: Where there is nothing, or an empty folder. Missing folders above it are made.
+
+    Raises:
+        OSError: It cannot be made, or something is in its place by then.
+    """
+    path = Path(os.path.abspath(path))
+    folder = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        if path.is_dir():
+            path.rmdir()
+        os.replace(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _system_error(error: BaseException | None) -> OSError | None:

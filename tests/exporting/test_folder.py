@@ -4,7 +4,7 @@ import pytest
 from tiny_runs import files
 
 from fastitpn.errors import InputError
-from fastitpn.exporting.folder import DESCRIPTION, new_folder
+from fastitpn.exporting.folder import DESCRIPTION, export_folder
 
 
 def fill(folder, name="a"):
@@ -14,14 +14,14 @@ def fill(folder, name="a"):
 
 def test_an_earlier_export_is_replaced(tmp_path):
     for name in ("a", "b"):
-        with new_folder(tmp_path / "new" / "out") as folder:
+        with export_folder(tmp_path / "new" / "out") as folder:
             fill(folder, name)
     assert files(tmp_path) == ["new/out/b", f"new/out/{DESCRIPTION}"]
 
 
 def test_nothing_is_left_of_a_failure(tmp_path):
     def failing():
-        with new_folder(tmp_path / "out") as folder:
+        with export_folder(tmp_path / "out") as folder:
             fill(folder)
             raise ValueError("no")
 
@@ -38,6 +38,6 @@ def test_what_is_no_export_is_left_alone(tmp_path, classifier_run):
         (tmp_path / "photo.jpg" / "x", "out is a file, or below one"),
         (classifier_run.directory, "out is the directory of a run"),
     ):
-        with pytest.raises(InputError, match=text), new_folder(out):
+        with pytest.raises(InputError, match=text), export_folder(out):
             pass
     assert files(tmp_path) == ["photo.jpg"]

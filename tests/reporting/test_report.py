@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from rich.text import Text as RichText
 
+from fastitpn.errors import InputError
 from fastitpn.reporting.charts import confusion_matrix
 from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.report import render_report, write_report
@@ -150,7 +151,7 @@ def test_the_file_appears_in_one_step(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"report\.html could not be written: the disk is full"):
         write_report(path, title="second")
     assert path.read_text(encoding="utf-8") == before
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from full_disk import FullDisk
 
+from fastitpn.config import Config
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import FORMAT, latest_valid, load_checkpoint, save_checkpoint, to_cpu
 from fastitpn.runs.run_directory import prepare
@@ -131,7 +132,7 @@ def test_copies_keep_values_and_structure():
 
 
 def test_the_last_few_are_kept_and_the_newest_whole_one_is_used(tmp_path, caplog):
-    run = prepare(tmp_path, {}, verb="pretrain")
+    run = prepare(tmp_path, Config())
     run.keep_checkpoints = 4
     for step in range(1, 7):
         run.save_last({"step": step})

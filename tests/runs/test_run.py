@@ -1,15 +1,30 @@
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
+from fastitpn.config import Config
 from fastitpn.errors import InputError
 from fastitpn.runs.metrics_log import append_row
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 
 
+@dataclass(frozen=True, kw_only=True)
+class Example(Config):
+    """Run."""
+
+    _command: ClassVar[str] = "finetune classify"
+
+    data: str = "x"
+    """Images."""
+    lr: float = 1e-5
+    """Learning rate."""
+
+
 def test_a_run_tells_what_it_is(tmp_path):
-    directory = prepare(tmp_path / "a", {"data": "x", "lr": 1e-5}, verb="finetune classify")
+    directory = prepare(tmp_path / "a", Example())
     run = Run(tmp_path / "a")
     assert run.config == {"data": "x", "lr": 1e-5}
     assert run.verb == "finetune classify"
@@ -30,7 +45,7 @@ def test_a_run_tells_what_it_is(tmp_path):
 
 
 def test_the_checkpoint_before_serves_while_the_last_one_is_missing(tmp_path):
-    directory = prepare(tmp_path / "a", {}, verb="pretrain")
+    directory = prepare(tmp_path / "a", Example())
     directory.save_last({"step": 1})
     directory.save_last({"step": 2})
     assert directory.last_checkpoint.name == "last.ckpt"
@@ -56,5 +71,5 @@ def test_settings_without_their_first_line(tmp_path):
 
 
 def test_the_result_is_json(tmp_path):
-    prepare(tmp_path / "a", {}, verb="pretrain").finish({"train_loss": -0.4})
+    prepare(tmp_path / "a", Example()).finish({"train_loss": -0.4})
     assert json.loads((tmp_path / "a" / "result.json").read_text()) == {"train_loss": -0.4}

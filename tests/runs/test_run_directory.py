@@ -1,18 +1,55 @@
 import logging
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
 
+from fastitpn.config import Config
 from fastitpn.errors import InputError
 from fastitpn.runs.metrics_log import append_row
 from fastitpn.runs.run_directory import RunDirectory, prepare
 
-CONFIG = {"data": Path("photos"), "lr": 1e-5, "betas": (0.9, 0.98), "teacher": {"name": "ema"}, "workers": 2}
+
+@dataclass(frozen=True, kw_only=True)
+class Inner(Config):
+    """Teacher."""
+
+    name: str = "ema"
+    """What it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example(Config):
+    """Run."""
+
+    _command: ClassVar[str] = "pretrain"
+
+    data: Path = Path("photos")
+    """Images."""
+    lr: float = 1e-5
+    """Learning rate."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Of AdamW."""
+    teacher: Inner = field(default_factory=Inner)
+    """Teacher."""
+    workers: int = 2
+    """Of the data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other(Example):
+    """Another command."""
+
+    _command: ClassVar[str] = "finetune classify"
+
+
+CONFIG = Example()
 
 
 def test_a_new_run_writes_its_settings_first(tmp_path):
-    run = prepare(tmp_path / "runs" / "a", CONFIG, verb="pretrain")
+    run = prepare(tmp_path / "runs" / "a", CONFIG)
     text = (tmp_path / "runs" / "a" / "config.yaml").read_text()
     assert text.startswith("# Every key of the run. To repeat it: fastitpn pretrain recipe=THIS_FILE\n")
     assert yaml.safe_load(text) == {
@@ -27,16 +64,15 @@ def test_a_new_run_writes_its_settings_first(tmp_path):
 
 
 def test_the_same_settings_continue_and_some_keys_may_change(tmp_path):
-    prepare(tmp_path / "a", CONFIG, verb="pretrain")
-    changes = {"workers": 0, "device": "cpu", "out": "elsewhere", "checkpoint_every": 7}
-    run = prepare(tmp_path / "a", {**CONFIG, **changes}, verb="pretrain")
+    prepare(tmp_path / "a", CONFIG)
+    run = prepare(tmp_path / "a", Example(workers=0))
     assert run.config["workers"] == 2
 
 
 def test_other_settings_are_listed(tmp_path):
-    prepare(tmp_path / "a", CONFIG, verb="pretrain")
+    prepare(tmp_path / "a", CONFIG)
     with pytest.raises(InputError, match="a run with other settings") as caught:
-        prepare(tmp_path / "a", {**CONFIG, "lr": 1e-4, "teacher": {"name": "x"}}, verb="finetune classify")
+        prepare(tmp_path / "a", Other(lr=1e-4, teacher=Inner(name="x")))
     text = str(caught.value)
     assert "command: pretrain there, finetune classify now" in text
     assert "lr: 1e-05 there, 0.0001 now" in text
@@ -46,10 +82,12 @@ def test_other_settings_are_listed(tmp_path):
 
 
 def test_a_long_list_of_differences_is_cut(tmp_path):
-    prepare(tmp_path / "a", {f"key{number}": 0 for number in range(20)}, verb="pretrain")
+    keys = [(f"key{number}", int, field(default=0)) for number in range(20)]
+    many = make_dataclass("Many", keys, bases=(Config,), frozen=True, kw_only=True)
+    prepare(tmp_path / "a", many())
     (tmp_path / "a-2").mkdir()
     with pytest.raises(InputError) as caught:
-        prepare(tmp_path / "a", {f"key{number}": 1 for number in range(20)}, verb="pretrain")
+        prepare(tmp_path / "a", many(**{name: 1 for name, *_ in keys}))
     assert str(caught.value).count("there, 1 now") == 8
     assert "and 12 more" in str(caught.value)
     assert "a-3" in caught.value.fix
@@ -59,25 +97,25 @@ def test_other_peoples_folders_and_files_are_left_alone(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "thesis.tex").touch()
     with pytest.raises(InputError, match="not empty, and no run directory"):
-        prepare(tmp_path / "a", CONFIG, verb="pretrain")
+        prepare(tmp_path / "a", CONFIG)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["thesis.tex"]
     with pytest.raises(InputError, match="out is a file"):
-        prepare(tmp_path / "a" / "thesis.tex", CONFIG, verb="pretrain")
+        prepare(tmp_path / "a" / "thesis.tex", CONFIG)
 
 
 def test_an_empty_folder_and_one_with_hidden_files_are_taken(tmp_path):
     (tmp_path / ".config.yaml.tmp").touch()
-    assert prepare(tmp_path, CONFIG, verb="pretrain").verb == "pretrain"
+    assert prepare(tmp_path, CONFIG).verb == "pretrain"
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="run directory cannot be made: Not a directory"):
-        prepare(tmp_path / "file" / "a", CONFIG, verb="pretrain")
+        prepare(tmp_path / "file" / "a", CONFIG)
 
 
 def test_only_the_first_process_writes(tmp_path):
-    run = prepare(tmp_path, CONFIG, verb="pretrain")
+    run = prepare(tmp_path, CONFIG)
     append_row(tmp_path / "metrics.jsonl", {"step": 1, "split": "train"})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     other = RunDirectory(tmp_path, rank=1)
@@ -92,7 +130,7 @@ def test_only_the_first_process_writes(tmp_path):
 
 
 def test_resuming_forgets_what_was_logged_later(tmp_path):
-    run = prepare(tmp_path, CONFIG, verb="pretrain")
+    run = prepare(tmp_path, CONFIG)
     run.save_last({"step": 2})
     for step in (1, 2, 3):
         run.log_row({"step": step, "split": "train"})
@@ -101,7 +139,7 @@ def test_resuming_forgets_what_was_logged_later(tmp_path):
 
 
 def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before(tmp_path):
-    run = prepare(tmp_path, CONFIG, verb="pretrain")
+    run = prepare(tmp_path, CONFIG)
     run.save_last({"step": 1})
     run.save_last({"step": 2})
     run.last_checkpoint.write_bytes(b"torn")
@@ -116,15 +154,15 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before(tmp_path
 
 
 def test_the_command_to_continue_can_be_pasted(tmp_path):
-    run = prepare(tmp_path / "my run", CONFIG, verb="pretrain")
+    run = prepare(tmp_path / "my run", CONFIG)
     assert run.continue_command == f"fastitpn pretrain recipe='{tmp_path}/my run/config.yaml' out='{tmp_path}/my run'"
 
 
 def test_the_log_goes_to_the_run_at_hand(tmp_path, caplog):
     logger = logging.getLogger("fastitpn.some.module")
-    prepare(tmp_path / "a", CONFIG, verb="pretrain")
+    prepare(tmp_path / "a", CONFIG)
     logger.info("first")
-    prepare(tmp_path / "b", CONFIG, verb="pretrain")
+    prepare(tmp_path / "b", CONFIG)
     logger.warning("second")
     assert (tmp_path / "a" / "log.txt").read_text().endswith("INFO first\n")
     assert (tmp_path / "b" / "log.txt").read_text().endswith("WARNING second\n")

@@ -13,6 +13,7 @@ from training_example import SAMPLES, SETTINGS, RandomImages, TinyTask, plain_ta
 from fastitpn.errors import InputError, TrainingError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
+from fastitpn.training.metric import LOSS, Metric
 
 
 def final(run):
@@ -238,7 +239,7 @@ def test_without_evaluation_the_end_is_the_best(tmp_path):
 
 
 def test_a_loss_as_best_metric_is_better_when_lower(tmp_path):
-    run = train(tmp_path / "run", with_changes(best_metric="loss"))
+    run = train(tmp_path / "run", with_changes(best_metric=LOSS))
     assert run.metrics["best_loss"] == min(row["loss"] for row in run.history if row["split"] == "val")
 
 
@@ -251,8 +252,8 @@ def test_of_equally_good_ones_the_later_is_the_best(tmp_path, monkeypatch):
 
 
 def test_a_best_metric_that_is_not_measured(tmp_path):
-    with pytest.raises(ValueError, match="best_metric 'map' is none of the evaluation's figures: top1, loss"):
-        train(tmp_path / "run", with_changes(best_metric="map"))
+    with pytest.raises(ValueError, match="best_metric 'map' is none of the evaluation's metrics: top1, loss"):
+        train(tmp_path / "run", with_changes(best_metric=Metric(name="map", title="mAP")))
 
 
 def test_other_data_cannot_continue_a_run(tmp_path):

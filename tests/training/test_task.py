@@ -5,24 +5,29 @@ import torch
 from published import nano, small_pretraining_model
 from torch import nn
 
-from fastitpn.pretraining.teachers.registry import create_teacher
+from fastitpn.pretraining.teachers.ema import EmaKeys
+from fastitpn.pretraining.teachers.keys import Student, create_teacher
 from fastitpn.runs.checkpoint import to_cpu
+from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.task import ClassifyTask, MixSettings
+from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.task import PretrainTask
 from fastitpn.training.task import Task
 
 CLASSES = ["a", "b", "c", "d", "e", "f", "g"]
+ABOUT = {"model": {"name": "x", "arguments": {}}, "mean": (0.5,) * 3, "std": (0.5,) * 3}
 
 
 def classify() -> ClassifyTask:
     model = nano(img_size=32, num_classes=len(CLASSES))
-    return ClassifyTask(model, {"classes": CLASSES, "px": 32}, MixSettings())
+    return ClassifyTask(model, ClassifierDescription(**ABOUT, px=32, classes=tuple(CLASSES)), MixSettings())
 
 
 def pretrain() -> PretrainTask:
     model = small_pretraining_model(teacher_dim=64)
-    teacher = create_teacher("ema", student=model.backbone, px=64, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return PretrainTask(model, teacher, {"classes": None, "px": 64})
+    student = Student(backbone=model.backbone, px=64, grid=4, mean=(0.5,) * 3, std=(0.5,) * 3)
+    teacher = create_teacher(EmaKeys(), student)
+    return PretrainTask(model, teacher, PretrainDescription(**ABOUT, px=64, teacher={"name": "ema"}))
 
 
 BATCHES = {

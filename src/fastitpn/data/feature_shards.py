@@ -5,8 +5,7 @@ A folder holds `index.json` (what the features are, and the names of the images 
 """
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
+from fastitpn.files import replacing, write_text
 
 INDEX = "index.json"
 FORMAT = "fastitpn-features-1"
@@ -83,17 +83,13 @@ def write_index(folder: Path, index: FeatureIndex) -> None:
         raise InputError("the folder is not empty", where=folder, expected="a new folder", fix="out=ANOTHER_FOLDER")
     else:
         text = json.dumps({"format": FORMAT, **asdict(index)}, indent=1)
-        _replace(folder / INDEX, lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(folder / INDEX, text)
 
 
 def write_shard(folder: Path, shard: int, features: Tensor) -> None:
     """Writes the features of one file's images, [images, side * side, dim]; never half a file."""
-
-    def save(path: Path) -> None:
-        with open(path, "wb") as file:
-            np.save(file, features.to("cpu", torch.float16).numpy())
-
-    _replace(shard_path(folder, shard), save)
+    with replacing(shard_path(folder, shard)) as file:
+        np.save(file, features.to("cpu", torch.float16).numpy())
 
 
 def read_index(folder: Path) -> FeatureIndex:
@@ -188,9 +184,3 @@ def _grid(crop: Crop, side: int) -> Tensor:
     y = crop.top + crop.height * steps
     rows, columns = torch.meshgrid(2 * y - 1, 2 * x - 1, indexing="ij")
     return torch.stack((columns, rows), dim=-1).unsqueeze(0)
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    os.replace(temporary, path)

@@ -8,7 +8,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import describe, write_json
-from fastitpn.exporting.folder import DESCRIPTION, new_folder
+from fastitpn.exporting.folder import DESCRIPTION, export_folder
 from fastitpn.exporting.formats.base import ExportFormat
 from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.exporting.network import Graph
@@ -35,7 +35,7 @@ def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -
     """
     shapes = _shapes(format_, config, subject)
     pictures = find_pictures(config, subject)
-    with new_folder(config.out) as folder:
+    with export_folder(config.out) as folder:
         file = folder / format_.file
         parity, run = _written(format_, file, subject, pictures, shapes, config.precision)
         measured: dict[str, Any] = {}

@@ -3,10 +3,11 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fastitpn.errors import InputError
+from fastitpn.files import new_folder
 from fastitpn.runs.output import check_no_run, make_folder
 
 DESCRIPTION = "model.json"
@@ -14,7 +15,7 @@ _OURS = (DESCRIPTION, "config.json")
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
+def export_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `out` when all went well; else nothing of it is left.
 
     Args:
@@ -35,17 +36,13 @@ def new_folder(out: Path) -> Iterator[Path]:
             fix=f"out={out / 'export'}",
         )
     make_folder(out.parent)
-    folder = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise InputError(
-            f"nothing can be written there: {error.strerror}", where=out.parent, expected="a writable folder"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(new_folder(out))
+        except OSError as error:
+            raise InputError(
+                f"nothing can be written there: {error.strerror}", where=out.parent, expected="a writable folder"
+            ) from error
         yield folder
         if out.exists():
             shutil.rmtree(out)
-        os.replace(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

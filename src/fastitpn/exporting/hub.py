@@ -16,7 +16,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import write_json
-from fastitpn.exporting.folder import new_folder
+from fastitpn.exporting.folder import export_folder
 from fastitpn.exporting.model_card import model_card
 from fastitpn.exporting.network import Network, PyramidLevels, TrunkMap
 from fastitpn.exporting.parity import TOLERANCES, ParityError, compare
@@ -54,7 +54,7 @@ def write_hub(config: ExportConfig, subject: Subject) -> Path:
         )
     pictures = find_pictures(config, subject)
     shapes = Shapes(size=subject.px)
-    with new_folder(config.out) as folder:
+    with export_folder(config.out) as folder:
         left_out: tuple[str, ...] = () if subject.is_classifier else ("head.",)
         left_out += ("pyramid.",) if pruned else ()
         tensors = {

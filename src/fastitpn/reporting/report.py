@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from fastitpn.files import write_text
 from fastitpn.reporting.sections import Section, Table
 from fastitpn.reporting.values import Value, format_column, format_value, is_number
 
@@ -52,15 +53,7 @@ def write_report(
     html = render_report(title=title, summary=summary, sections=sections, subtitle=subtitle)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text(path, html, errors="replace")
     return path
 
 

@@ -125,6 +125,14 @@ class TestWriting:
             ]  # fmt: skip
             assert archive.extractfile(archive.getnames()[0]).read() == folder[0][0].read_bytes()
 
+    def test_a_file_that_cannot_be_read_leaves_no_half_shard(self, folder):
+        paths, _, out = folder
+        paths[2].unlink()
+        paths[2].mkdir()
+        with pytest.raises(InputError, match=rf"{paths[2].name} could not be read: Is a directory"):
+            self.write(folder, 1)
+        assert list(out.iterdir()) == []
+
     def test_webdataset_reads_them(self, folder):
         wds = pytest.importorskip("webdataset")
         self.write(folder, 1)

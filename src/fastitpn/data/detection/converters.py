@@ -12,6 +12,7 @@ from fastitpn.data.detection.formats.registry import FORMATS, layouts
 from fastitpn.data.detection.problems import OnError, stop_or_say
 from fastitpn.data.detection.sources import Source, SourceImage, as_coco
 from fastitpn.errors import InputError
+from fastitpn.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def write_coco(source: Source, out: Path, *, copy: bool = False) -> Converted:
         )
     for file, (name, images) in zip(files, parts.items(), strict=True):
         file_names = _copied(images, source.path, out / (name or "images")) if copy else _referred(images, out)
-        file.write_text(json.dumps(as_coco(images, source.classes, file_names)), encoding="utf-8")
+        write_text(file, json.dumps(as_coco(images, source.classes, file_names)))
     images = [image for part in parts.values() for image in part]
     return Converted(
         files=tuple(files),

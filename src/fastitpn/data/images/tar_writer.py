@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastitpn.errors import InputError
+from fastitpn.files import replacing
 
 
 def plan_shards(paths: Sequence[Path], shard_mib: float) -> list[Sequence[Path]]:
@@ -59,24 +60,26 @@ def write_shards(
         if target.exists():
             _check_same(target, members)
             continue
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
-            with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
-                for member, path in zip(members, part, strict=True):
-                    content = path.read_bytes()
-                    info = tarfile.TarInfo(member)
-                    info.size = len(content)
-                    archive.addfile(info, io.BytesIO(content))
-            os.replace(temporary, target)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise InputError(
-                f"{target.name} could not be written: {error.strerror or error}",
-                where=error.filename or target,
-                fix="make room or mend the file, then run the same command again: it goes on",
-            ) from error
+        with replacing(target) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for member, path in zip(members, part, strict=True):
+                content = _read(path)
+                info = tarfile.TarInfo(member)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
         said(f"{target.name}: {len(part)} images ({number + 1} of {len(plan)})")
     return targets
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path.name} could not be read: {error.strerror or error}",
+            where=path,
+            expected="an image file",
+            fix="mend the file, then run the same command again: it goes on",
+        ) from error
 
 
 def _member(number: int, name: str) -> str:

@@ -1,10 +1,7 @@
 """Builds a data set of scenes, or finds that it is already there."""
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from fastitpn.data.scenes.labels import CLASSES
 from fastitpn.data.scenes.sources import Pool, describe_sources, split_pools
 from fastitpn.data.scenes.studio import Studio
 from fastitpn.errors import InputError
+from fastitpn.files import new_folder
 
 FORMS = ("unlabelled", "classify", "detect", "segment", "panoptic")
 _RECORD = "scenes.json"
@@ -104,9 +102,17 @@ def build_scenes(
         return found
     pools = split_pools(seed)
     names = tuple(CLASSES)[:classes]
-    with _appearing(out) as folder:
-        record = _write(folder, pools, parameters, names, progress or (lambda done, total: None))
-        (folder / _RECORD).write_text(json.dumps(record, indent=1))
+    try:
+        with new_folder(out) as folder:
+            record = _write(folder, pools, parameters, names, progress or (lambda done, total: None))
+            (folder / _RECORD).write_text(json.dumps(record, indent=1))
+    except OSError as error:
+        raise InputError(
+            f"The scenes could not be written: {error.strerror or error}",
+            where=out,
+            expected=f"a writable folder {out.absolute().parent} with room for them",
+            fix="make room, or give another folder",
+        ) from error
     return SceneSet(directory=out, classes=names, counts=record["counts"], reused=False)
 
 
@@ -181,27 +187,6 @@ def _find(out: Path, parameters: dict) -> SceneSet | None:
             fix="give another folder, or remove this one",
         )
     return SceneSet(directory=out, classes=tuple(record["classes"]), counts=record["counts"], reused=True)
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when all is written, and is removed when anything goes wrong."""
-    folder = out.absolute().with_name(f".{out.name}.building-{os.getpid()}")
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        if out.is_dir():
-            out.rmdir()  # it is empty, see _find
-        os.rename(folder, out)
-    except OSError as error:
-        raise InputError(
-            f"The scenes could not be written: {error.strerror or error}",
-            where=out,
-            expected=f"a writable folder {out.absolute().parent} with room for them",
-            fix="make room, or give another folder",
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(classes: int, px: tuple[int, int], forms: Sequence[str], numbers: dict[str, tuple[int, ...]]) -> None:
