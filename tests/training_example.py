@@ -32,16 +32,21 @@ CLASSES = 3
 SAMPLES = 10
 
 
+class TinyModel(nn.Sequential):
+    """Of three layers: the convolution, the norm, and the rest."""
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        return {"stem": r"^0\.", "norm": r"^1\."}
+
+
 class TinyTask(Task):
     """Classifies 6x6 images; `teacher` follows the head slowly, as a moving-average teacher would."""
-
-    num_layers = 1
 
     def __init__(self) -> None:
         super().__init__()
         generator_state = torch.get_rng_state()
         torch.manual_seed(0)
-        self.trained_model = nn.Sequential(
+        self.trained_model = TinyModel(
             nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.GELU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64, CLASSES)
         )
         torch.set_rng_state(generator_state)
@@ -70,9 +75,6 @@ class TinyTask(Task):
             "normalisation": {"mean": [0.0], "std": [1.0]},
             "px": 6,
         }
-
-    def layer_id(self, name: str) -> int:
-        return {"0": 0, "1": 1}.get(name.split(".")[0], 2)
 
     def extra_state(self) -> dict[str, Any]:
         return {"teacher": self.teacher}

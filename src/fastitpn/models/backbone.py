@@ -164,14 +164,15 @@ class FastITPN(Encoder):
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict:
-        """Layer groups for layer-wise learning-rate decay, those of `layer_ids`: each merge is a layer of its own."""
-        stem = r"^patch_embed|^pos_embed|^cls_token"
+        """Layers for layer-wise learning-rate decay, as published: tokens with the embedding, each block, each merge.
+
+        They are found in a model that has this one as its `backbone`, too.
+        """
+        stem = r"^mask_token|^(?:backbone\.)?(?:patch_embed|pos_embed|cls_token)"
+        stage = r"^(?:backbone\.)?stages\.(\d+)"
         if coarse:
-            return {"stem": stem, "blocks": r"^stages\.(\d+)"}
-        return {
-            "stem": stem,
-            "blocks": [(r"^stages\.(\d+)\.merge", (-1,)), (r"^stages\.(\d+)\.blocks\.(\d+)", None)],
-        }
+            return {"stem": stem, "blocks": stage}
+        return {"stem": stem, "blocks": [(rf"{stage}\.merge", (-1,)), (rf"{stage}\.blocks\.(\d+)", None)]}
 
     @torch.jit.ignore
     def get_classifier(self) -> nn.Module:

@@ -122,6 +122,10 @@ class MaskedModel(nn.Module):
         if self.auxiliary is not None:
             self.auxiliary.reset_parameters()
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """The layers of the backbone; all else has the whole learning rate, as published."""
+        return self.backbone.group_matcher(coarse)
+
     def main(self, stages: list[Tensor]) -> dict[str, Tensor]:
         """The predictions of the objective from the trunk's stages, [B, N, cells, teacher_dim] each."""
         raise NotImplementedError

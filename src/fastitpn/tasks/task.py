@@ -5,8 +5,6 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from fastitpn.models.backbone import FastITPN
-from fastitpn.models.layer_ids import layer_id, num_layers
-from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.runs.description import ModelDescription
 from fastitpn.training.metric import Metric
 from fastitpn.training.task import Task
@@ -30,8 +28,6 @@ class BackboneTask(Task, Generic[AboutT]):
         self.trained_model = model
         self.about = about
         self.metrics = metrics
-        self.depths = tuple(len(stage.blocks) for stage in self.backbone.stages)  # type: ignore[arg-type]
-        self.num_layers = num_layers(self.depths)
 
     @property
     def backbone(self) -> FastITPN:
@@ -43,7 +39,3 @@ class BackboneTask(Task, Generic[AboutT]):
     def describe(self) -> dict[str, Any]:
         """The task, all that is needed to build and use the network, and the acceleration; plain types."""
         return {"task": self.name, **self.about.to_dict(), "acceleration": self.backbone.acceleration.to_dict()}
-
-    def layer_id(self, name: str) -> int:
-        """Layer of a parameter; pyramid and head have the whole learning rate, as published."""
-        return layer_id(name.removeprefix(BACKBONE), self.depths)

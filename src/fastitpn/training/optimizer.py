@@ -1,8 +1,9 @@
 """AdamW with the published parameter groups: layer-wise learning rates, and no decay of biases and norms."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
@@ -11,44 +12,37 @@ FUSED_ON = ("cpu", "cuda")
 
 
 def parameter_groups(
-    named_parameters: Iterable[tuple[str, nn.Parameter]],
-    *,
-    lr: float,
-    weight_decay: float,
-    layer_decay: float | None,
-    layer_id: Callable[[str], int],
-    num_layers: int,
-    no_decay: Collection[str],
+    model: nn.Module, *, lr: float, weight_decay: float, layer_decay: float | None, no_decay: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Groups of parameters that share a learning rate and a weight decay; frozen parameters are left out.
-
-    The learning rate of layer `id` is scaled by `layer_decay ** (num_layers + 1 - id)`, so that the head, whose id is
-    `num_layers + 1`, has the whole of it.
+    """Groups of parameters that share a learning rate and a weight decay, by timm; frozen parameters are left out.
 
     Args:
-        named_parameters: Names and parameters.
+        model: With timm's `group_matcher` for its layers.
         lr: Peak learning rate.
         weight_decay: Of all that is decayed. Not decayed: `no_decay`, names ending in `bias`, and fewer than 2 dims.
-        layer_decay: In (0, 1]; None to give all layers the same learning rate, without asking `layer_id`.
-        layer_id: Layer of a parameter name, from 0 to `num_layers + 1`.
-        num_layers: Layers below the head.
+        layer_decay: In (0, 1], the factor from each layer to the one below it; None to give all the same learning rate.
         no_decay: Full names, or last parts of names.
 
     Returns:
-        Groups for an optimiser, each with its `lr_scale`, their parameters as pairs with their names.
+        Groups for an optimiser, each with its `lr_scale`, their parameters as pairs with their names. Groups and
+        parameters are in the order of the model, whatever the layers: stored optimisers have no other key.
     """
+    spared = [pattern for name in ("bias", *no_decay) for pattern in (name, f"*.{name}")]
+    if layer_decay is None:
+        by_timm = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=spared)
+    else:
+        by_timm = param_groups_layer_decay(model, weight_decay, no_weight_decay_list=spared, layer_decay=layer_decay)
+    rates = {
+        parameter: (group.get("lr_scale", 1.0), group["weight_decay"])
+        for group in by_timm
+        for parameter in group["params"]
+    }
     groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter in named_parameters:
-        if not parameter.requires_grad:
-            continue
-        leaf = name.rpartition(".")[2]
-        spared = parameter.ndim < 2 or leaf == "bias" or name in no_decay or leaf in no_decay
-        decay = 0.0 if spared else weight_decay
-        scale = 1.0 if layer_decay is None else layer_decay ** (num_layers + 1 - layer_id(name))
-        group = groups.setdefault(
-            (scale, decay), {"params": [], "lr": lr * scale, "lr_scale": scale, "weight_decay": decay}
-        )
-        group["params"].append((name, parameter))
+    for name, parameter in model.named_parameters():
+        if parameter in rates:
+            scale, decay = rates[parameter]
+            group = {"params": [], "lr": lr * scale, "lr_scale": scale, "weight_decay": decay}
+            groups.setdefault(rates[parameter], group)["params"].append((name, parameter))
     return list(groups.values())
 
 

@@ -127,11 +127,9 @@ def _groups(task: Task, settings: FitSettings) -> list[dict[str, Any]]:
     if outside:
         raise ValueError(f"parameters that learn must be in the task's trained_model, but these are not: {outside}")
     return parameter_groups(
-        task.trained_model.named_parameters(),
+        task.trained_model,
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         layer_decay=settings.layer_decay,
-        layer_id=task.layer_id,
-        num_layers=task.num_layers,
         no_decay=task.no_decay,
     )

@@ -14,19 +14,17 @@ Batch = dict[str, Tensor]
 class Task(nn.Module):
     """A model, its loss and its metrics. It knows nothing of optimisers, files or devices.
 
-    A subclass sets `trained_model` and `num_layers`, and defines `forward`, `describe` and `layer_id`.
+    A subclass sets `trained_model`, and defines `forward` and `describe`.
 
     Attributes:
-        trained_model: The module that learns. Its `state_dict` is what a checkpoint holds under "weights", its names
-            are those that `layer_id` is asked for, and every parameter of the task with `requires_grad` is inside it.
-        num_layers: Number of layers below the head, merges included. Layer ids run from 0 to `num_layers + 1`.
+        trained_model: The module that learns. Its `state_dict` is what a checkpoint holds under "weights", timm's
+            `group_matcher` says its layers, and every parameter of the task with `requires_grad` is inside it.
         no_decay: Parameters without weight decay, by full name or last part of the name. All biases and everything
             with less than two dimensions have none anyway.
         metrics: All that `evaluate` gives; the first one chooses the best checkpoint. Empty: the last one is the best.
     """
 
     trained_model: nn.Module
-    num_layers: int
     metrics: tuple[Metric, ...] = ()
     no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token"})
 
@@ -49,15 +47,6 @@ class Task(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint needs to be used: task, model, classes, normalisation, px, acceleration; plain types."""
-        raise NotImplementedError
-
-    def layer_id(self, name: str) -> int:
-        """Layer of a parameter, by its name in `trained_model`.
-
-        Returns:
-            0 for patch embedding, position embedding and tokens; i + 1 for block i, merges counted;
-            `num_layers + 1` for the rest.
-        """
         raise NotImplementedError
 
     def compile_model(self) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from timm.models import group_parameters
 
 from fastitpn.data.detection.annotations import DetectionClasses
-from fastitpn.models.layer_ids import num_layers
 from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.scores import encode_masks
 from fastitpn.tasks.detect.task import DetectTask, score
@@ -25,11 +25,11 @@ def task(create, name, small) -> DetectTask:
 
 
 def test_layers(task):
-    assert task.num_layers == num_layers((1, 1, 6))
-    ids = {name: task.layer_id(name) for name, _ in task.trained_model.named_parameters()}
+    model = task.trained_model
+    ids = group_parameters(model, model.group_matcher(), reverse=True)
     assert ids["backbone.patch_embed.proj.weight"] == ids["backbone.pos_embed"] == 0
     assert ids["backbone.stages.0.blocks.0.mlp.fc1.weight"] == 1
-    top = task.num_layers + 1
+    top = sum((1, 1, 6)) + 2 + 1  # blocks, merges
     rest = {name for name in ids if not name.startswith("backbone.") or name.startswith("backbone.pyramid.")}
     assert {ids[name] for name in rest} == {top}
     assert max(i for name, i in ids.items() if name.startswith("backbone.stages")) == top - 1

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from timm.models import group_parameters
 
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses, distinct_colors
-from fastitpn.models.layer_ids import num_layers
 from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.model import create_segmenter
 from fastitpn.tasks.segment.task import SegmentTask
@@ -34,11 +34,11 @@ def task() -> SegmentTask:
 
 
 def test_layers(task):
-    assert task.num_layers == num_layers((1, 1, 6))
-    ids = {name: task.layer_id(name) for name, _ in task.trained_model.named_parameters()}
+    model = task.trained_model
+    ids = group_parameters(model, model.group_matcher(), reverse=True)
     assert ids["backbone.patch_embed.proj.weight"] == ids["backbone.pos_embed"] == 0
     assert ids["backbone.stages.0.blocks.0.mlp.fc1.weight"] == 1
-    top = task.num_layers + 1
+    top = sum((1, 1, 6)) + 2 + 1  # blocks, merges
     assert {ids[name] for name in ids if name.startswith(("head.", "backbone.pyramid."))} == {top}
     assert max(i for name, i in ids.items() if name.startswith("backbone.stages")) == top - 1
 

@@ -32,7 +32,6 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         weights: Of the losses by the name of their prediction, see `weighted_losses`.
     """
 
-    no_decay = frozenset({"pos_embed", "cls_token"})  # the mask token is decayed, as published
     trained_model: MaskedModel
 
     def __init__(

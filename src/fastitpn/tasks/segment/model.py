@@ -45,6 +45,10 @@ class Segmenter(nn.Module):
             self.backbone.eval()
         return self
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """The layers of the backbone; all else has the whole learning rate, as published."""
+        return self.backbone.group_matcher(coarse)
+
     def forward(self, images: Tensor) -> Outputs:
         """[B, 3, H, W], H and W multiples of 16, to the outputs of the head."""
         if self.frozen:

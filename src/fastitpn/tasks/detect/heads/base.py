@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,10 @@ class Detector(nn.Module):
         super().__init__()
         self.backbone = backbone
         self._compiled: Callable[[Tensor], list[Tensor]] | None = None
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """The layers of the backbone; all else has the whole learning rate, as published."""
+        return self.backbone.group_matcher(coarse)
 
     def feature_maps(self, canvas: Tensor) -> list[Tensor]:
         """The levels of the pyramid, strides 4 to 64, of [B, 3, H, W]."""
