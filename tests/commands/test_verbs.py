@@ -52,7 +52,7 @@ def calls(monkeypatch):
         ),
         (
             lambda: fastitpn.evaluate("run", "flowers", px=64),
-            keys_of_all("evaluate", EvaluateConfig),
+            EVALUATE,
             ["run", "flowers", "px=64"],
         ),
         (lambda: fastitpn.demo(quick=True), DemoConfig, ["quick=true"]),

@@ -5,7 +5,7 @@ import pytest
 from fastitpn.config import build, parse
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.timm_encoder import TimmKeys
-from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
 from fastitpn.tasks.keys import PredictConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
 
@@ -46,7 +46,7 @@ def test_shorthand_beside_nested_keys():
 
 
 def test_positional_words():
-    config = parse(PredictConfig, ["runs/lr=1/last.ckpt", "top_k=3", "photo.jpg"])
+    config = parse(ClassifyPredictConfig, ["runs/lr=1/last.ckpt", "top_k=3", "photo.jpg"])
     assert (config.checkpoint, config.source, config.top_k) == (Path("runs/lr=1/last.ckpt"), Path("photo.jpg"), 3)
     assert parse(PredictConfig, ["checkpoint=a", "source=b"]) == parse(PredictConfig, ["a", "b"])
 

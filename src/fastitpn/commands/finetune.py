@@ -42,7 +42,11 @@ def finetune(task: str, *, data: str | os.PathLike[str], **keys: Any) -> "Run":
     """
     known = [verb.words[1] for verb in verbs()]
     if task not in known:
-        raise InputError(f"no task {task!r}", expected=" or ".join([", ".join(known[:-1]), known[-1]]), fix="finetune('classify', data=...)")
+        raise InputError(
+            f"no task {task!r}",
+            expected=" or ".join([", ".join(known[:-1]), known[-1]]),
+            fix="finetune('classify', data=...)",
+        )
     return run(build(TASKS.keys_of(task).train, {"data": data, **keys}))
 
 

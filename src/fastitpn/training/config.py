@@ -125,7 +125,7 @@ class TrainingConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CropsConfig(TrainingConfig):
-    """Training."""
+    """Crops."""
 
     crop_scale: Scales
     """Share of the image's area that a random crop covers: smallest, largest."""
