@@ -61,8 +61,8 @@ class Registry(Generic[Member]):
         try:
             found: Member = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] == module.split(".")[0]:
-                raise  # a mistake in the package itself
+            if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
+                raise  # a mistake in this package
             extra = self._extras.get(name)
             raise InputError(
                 f"the {self.kind} {name!r} needs a package that is not installed",

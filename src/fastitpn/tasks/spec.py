@@ -74,7 +74,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         title: Heading of the report of a run.
         parts: What the weights of a checkpoint are those of, for messages.
         takes: Options of its predictor that the app has controls for: "top_k", "min_score".
-        all_metrics: Metrics of all forms of its networks, for pages about several runs.
+        all_metrics: What its evaluations measure, of all forms of its networks.
         particularity: Whose `diagnose` is asked first whether data is its own: the highest.
         pictured: Whether a prediction is drawn into the image, see `Result.picture`.
         description: The typed content of a checkpoint.
@@ -86,7 +86,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     parts: ClassVar[str] = "the model that is stored beside them"
     takes: ClassVar[frozenset[str]] = frozenset()
     pictured: ClassVar[bool] = False
-    all_metrics: ClassVar[tuple[Metric, ...]] = ()
+    all_metrics: ClassVar[tuple[Metric, ...]]
     particularity: ClassVar[int] = 3
     description: type[AboutT]
 
@@ -126,8 +126,8 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     # A trained model
 
     def metrics(self, about: AboutT) -> tuple[Metric, ...]:
-        """All that its evaluation measures; the first one chooses the best checkpoint."""
-        raise NotImplementedError
+        """All that the evaluation of a network measures; the first one chooses the best checkpoint."""
+        return self.all_metrics
 
     def curves(self, about: AboutT) -> tuple[Metric, ...]:
         """The metrics that a report draws over the steps, beside the loss."""

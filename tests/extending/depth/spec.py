@@ -216,6 +216,7 @@ class DepthSpec(TaskSpec[DepthConfig, DepthImages, DepthDescription]):
     name = "depth"
     noun = "depth network"
     title = "Depth"
+    all_metrics = (ERROR,)
     description = DepthDescription
 
     def open_data(self, config: DepthConfig) -> Split[DepthImages]:
@@ -245,9 +246,6 @@ class DepthSpec(TaskSpec[DepthConfig, DepthImages, DepthDescription]):
 
     def validation_batches(self, config: DepthConfig, split: Split[DepthImages], about: DepthDescription):
         return _loader(split.val, about, config.batch)
-
-    def metrics(self, about: DepthDescription) -> tuple[Metric, ...]:
-        return (ERROR,)
 
     def create(self, about: DepthDescription, **extra: Any) -> FastITPN:
         return create_model(about.model["name"], **{**about.model["arguments"], **extra})

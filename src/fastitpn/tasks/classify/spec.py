@@ -30,7 +30,6 @@ from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
 from fastitpn.tasks.start import PYRAMID_ARGUMENTS, find_start
 from fastitpn.training.loaders import cache_mib, evaluation_loader
-from fastitpn.training.metric import Metric
 from fastitpn.training.setup import start_from
 
 if TYPE_CHECKING:
@@ -105,10 +104,6 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     ) -> DataLoader[Any]:
         """Images and labels."""
         return evaluation_loader(split.val, about.px, about.mean, about.std, batch=config.batch, workers=config.workers)
-
-    def metrics(self, about: ClassifierDescription) -> tuple[Metric, ...]:
-        """Top-1 and top-5 accuracy, and the loss."""
-        return METRICS
 
     def create(self, about: ClassifierDescription, **extra: Any) -> FastITPN:
         """The model; its head must have a logit for each class."""

@@ -13,7 +13,6 @@ from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.diagnosis import diagnose
 from fastitpn.tasks.pretrain.probe import KNN
 from fastitpn.tasks.spec import TaskSpec
-from fastitpn.training.metric import Metric
 
 
 class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ignore[type-var]  # it has no labels
@@ -25,10 +24,6 @@ class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ign
     particularity = -1
     all_metrics = (KNN,)
     description = PretrainDescription
-
-    def metrics(self, about: PretrainDescription) -> tuple[Metric, ...]:
-        """The accuracy of the probe."""
-        return (KNN,)
 
     def create(self, about: PretrainDescription, **extra: Any) -> nn.Module:
         """Trunk, pyramid and what predicts."""
