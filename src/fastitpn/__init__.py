@@ -16,7 +16,7 @@ _PUBLIC = {
     "Gathering": "fastitpn.models.acceleration.gathering",
     "Migration": "fastitpn.models.acceleration.migration",
     "load_weights": "fastitpn.models.weights.loading",
-    "LoadReport": "fastitpn.models.weights.loading",
+    "LoadReport": "fastitpn.models.weights.report",
     "to_official_names": "fastitpn.models.weights.official_names",
     "create_pretraining_model": "fastitpn.pretraining.model",
     "pretrain": "fastitpn.commands.pretrain",

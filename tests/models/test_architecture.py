@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import timm
@@ -13,6 +14,7 @@ from tiny_runs import ENVIRONMENT
 
 import fastitpn
 from fastitpn.models import registry
+from fastitpn.models.acceleration.settings import PRESETS, PresetName
 from fastitpn.models.architecture import ARCHITECTURES, Architecture, ModelArguments
 from fastitpn.models.backbone import FastITPN
 
@@ -56,6 +58,10 @@ def test_a_new_size_is_one_line(micro: str) -> None:
     assert model.default_cfg["input_size"] == (3, 32, 32)
     pyramid = timm.create_model(f"{micro}_fpn", features_only=True)
     assert pyramid.feature_info.channels() == [256] * 5
+
+
+def test_the_names_of_presets_are_those_of_the_presets() -> None:
+    assert get_args(PresetName) == tuple(PRESETS) == tuple(preset.name for preset in PRESETS.values())
 
 
 def test_names_and_numbers_are_there_without_torch() -> None:

@@ -19,7 +19,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
-from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.architecture import ARCHITECTURES, DEFAULT_MODEL
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 FIGURES, PLOT, REPORT = "benchmark.json", "plot.png", "report.html"
-DEFAULT_MODEL = "fastitpn_tiny"
 MOST_IN_SUMMARY = 6
 
 

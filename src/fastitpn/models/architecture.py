@@ -108,3 +108,5 @@ ARCHITECTURES: dict[str, Architecture] = {
     "fastitpn_large": Architecture(embed_dim=768, depths=(2, 2, 40), num_heads=12, img_size=256),
 }
 """The published sizes, and `nano`, our own for CPUs and tests: 3.5 M parameters with its pyramid of 64 channels."""
+DEFAULT_MODEL = "fastitpn_tiny"
+"""What is trained and measured where nobody names a size."""

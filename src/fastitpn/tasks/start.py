@@ -9,12 +9,12 @@ from torch import nn
 from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration
-from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.architecture import ARCHITECTURES, DEFAULT_MODEL
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.tasks.keys import FinetuneConfig
-from fastitpn.training.setup import DEFAULT_MODEL, check_model, seed_start, start_from
+from fastitpn.training.setup import check_model, seed_start, start_from
 
 PYRAMID_ARGUMENTS = ("pyramid", "pyramid_dim", "pyramid_depth", "pyramid_mlp_ratio")
 """Arguments of a model that a task without a pyramid leaves out."""

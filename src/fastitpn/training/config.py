@@ -20,9 +20,8 @@ from fastitpn.config.types import (
     Seed,
 )
 from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD
-
-AccelerationName = Literal["off", "balanced", "fast"]
-"""The presets of `models.acceleration`, written out again because importing them takes seconds."""
+from fastitpn.models.acceleration.settings import PresetName as AccelerationName
+from fastitpn.models.architecture import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class RunConfig(DeviceConfig):
 
     out: Path
     """Folder of the run: configuration, metrics, checkpoints and report."""
-    model: str | None = "fastitpn_tiny"
+    model: str | None = DEFAULT_MODEL
     """Name of the model: fastitpn_tiny, fastitpn_small, fastitpn_base or fastitpn_large."""
     weights: Path | None = None
     """File or run folder with weights to start from; none starts from random ones."""

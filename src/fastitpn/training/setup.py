@@ -9,9 +9,10 @@ from torch import nn
 
 from fastitpn.console import say
 from fastitpn.errors import InputError
-from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.file import WeightsFile, read_weights
-from fastitpn.models.weights.loading import LoadReport, load_weights
+from fastitpn.models.weights.loading import load_weights
+from fastitpn.models.weights.report import LoadReport
 from fastitpn.nearest import nearest_name
 from fastitpn.training.config import TrainingConfig
 from fastitpn.training.seeding import seed_step
@@ -19,7 +20,6 @@ from fastitpn.training.settings import FitSettings
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "fastitpn_tiny"
 LONGEST_WARMUP = 0.2
 """Share of a run that the warm-up takes at most, where it was not given in steps."""
 

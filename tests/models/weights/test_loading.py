@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.models.registry import create_model
-from fastitpn.models.weights.loading import LoadReport, load_weights
+from fastitpn.models.weights.loading import load_weights
 from fastitpn.models.weights.official_names import from_official_names, to_official_names
+from fastitpn.models.weights.report import LoadReport
 from fastitpn.pretraining.model import create_pretraining_model
 
 PYRAMID_ASIDE = "44 set aside: pyramid, which this model is built without (pyramid=True)"
@@ -439,3 +440,14 @@ def test_the_source_is_not_changed() -> None:
     assert file.keys() == before.keys()
     assert all(torch.equal(file[name], tensor) for name, tensor in before.items())
     assert from_official_names(file)[0].keys() == model.state_dict().keys()
+
+
+def test_layers_around_the_backbone_of_another_network_are_set_aside() -> None:
+    whole = {f"backbone.{name}": tensor for name, tensor in nano(num_classes=0, global_pool="").state_dict().items()}
+    report = load_weights(nano(num_classes=0, global_pool=""), {**whole, "rpn.head.weight": torch.zeros(2, 2)})
+    assert report.set_aside == {"rpn.head.weight": "part of another network, which this model is built without"}
+    alone = {name.removeprefix("backbone."): tensor for name, tensor in whole.items()}
+    with pytest.raises(
+        InputError, match=r"1 UNEXPECTED: rpn\.head\.weight"
+    ):  # no backbone: it may be meant for this model
+        load_weights(nano(num_classes=0, global_pool=""), {**alone, "rpn.head.weight": torch.zeros(2, 2)})

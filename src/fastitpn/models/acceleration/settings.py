@@ -6,7 +6,7 @@ Neither has parameters, so any weights run with any acceleration: a model can be
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Gathering
@@ -116,6 +116,8 @@ class Acceleration:
         return f"{self.name}: {'; '.join(parts)}"
 
 
+PresetName = Literal["off", "balanced", "fast"]
+"""The names of `PRESETS`, for type checkers and for the choices of a command."""
 PRESETS: dict[str, Acceleration] = {
     preset.name: preset
     for preset in (

@@ -1,7 +1,6 @@
 """Loading weights into a model, with a verdict: nothing is skipped silently."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,63 +15,10 @@ from fastitpn.models.layers.position import resize_position_table
 from fastitpn.models.pyramid import Pyramid
 from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
 from fastitpn.models.weights.official_names import BACKBONE
+from fastitpn.models.weights.report import LoadReport
 
 FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
-    """What became of every tensor of a weights file and of every parameter of the model.
-
-    Attributes:
-        loaded: Parameters of the model that were filled from the file.
-        missing: Parameters that kept their start value.
-        unexpected: Tensors of the file (name in the file) that have no place in the model.
-        set_aside: Tensor of the file to the known reason why the model does not need it.
-        resized: Parameter to what was adapted, such as "14x14 -> 24x24 (bicubic)".
-        mismatched: Tensor of the file to "shape in the file, shape in the model".
-        fresh: The part of `missing` that belongs to a new task (head) and starts fresh on purpose.
-        num_tensors: Tensors in the file.
-        num_loaded: Those of them that were used.
-        share: Share of the file's parameters (elements) that was loaded, in [0, 1].
-    """
-
-    loaded: list[str]
-    missing: list[str]
-    unexpected: list[str]
-    set_aside: dict[str, str]
-    resized: dict[str, str]
-    mismatched: dict[str, str]
-    fresh: list[str]
-    num_tensors: int
-    num_loaded: int
-    share: float
-
-    @property
-    def ok(self) -> bool:
-        """Nothing is amiss: every parameter is loaded or starts fresh on purpose, every tensor used or set aside."""
-        return not (self.mismatched or self.unexpected or set(self.missing) - set(self.fresh))
-
-    @property
-    def verdict(self) -> str:
-        """One sentence."""
-        parts = [f"{self.num_loaded} of {self.num_tensors} tensors loaded ({100 * self.share:.1f}% of parameters)"]
-        reasons: dict[str, int] = {}
-        for reason in self.set_aside.values():
-            reasons[reason] = reasons.get(reason, 0) + 1
-        parts += [f"{count} set aside: {reason}" for reason, count in reasons.items()]
-        if self.fresh:
-            parts.append(f"{_layers(self.fresh)} {'starts' if len(_layer_names(self.fresh)) == 1 else 'start'} fresh")
-        parts += [f"{name} resized {how}" for name, how in self.resized.items()]
-        wrong = [name for name in self.missing if name not in self.fresh]
-        for title, names in (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched)):
-            if names:
-                parts.append(f"{len(names)} {title}: {_some(names)}")
-        return "; ".join(parts)
-
-    def __str__(self) -> str:
-        return self.verdict
 
 
 def load_weights(
@@ -279,16 +225,3 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
     if any(name.startswith("norm.") for name in wrong) and "fc_norm.weight" in file.tensors:
         return "a classifier that normalises after pooling: create_model(..., fc_norm=True)"
     return "every parameter of the model in the file, and the other way round"
-
-
-def _layer_names(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(name.rsplit(".", 1)[0] for name in names))
-
-
-def _layers(names: list[str]) -> str:
-    return " and ".join(_layer_names(names))
-
-
-def _some(names: Any) -> str:
-    names = list(names)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
-from fastitpn.models.weights.file import read_content
+from fastitpn.models.weights.reading import read_content
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
+from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
 from fastitpn.tasks.registry import TaskKeys
@@ -85,7 +86,7 @@ class PretrainConfig(CropsConfig):
     probe: ProbeConfig = ProbeConfig()
 
     out: Path = Path("runs/pretrain")
-    model: str = "fastitpn_tiny"
+    model: str = DEFAULT_MODEL
     epochs: Positive | None = 300
     warmup_epochs: NonNegative | None = 10
     lr: Positive = 1.5e-3
