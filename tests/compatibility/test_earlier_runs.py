@@ -15,6 +15,7 @@ import torch
 from earlier_runs import RUNS, EarlierRun, expected, features, shortened, sums, weights
 from micro import MICRO, register_micro
 from shapes import make_data
+from sizes import forget_size
 from torch import Tensor
 
 import fastitpn
@@ -51,6 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.set_num_threads(1)
     yield tmp_path
     torch.set_num_threads(threads)
+    forget_size(MICRO)
 
 
 @pytest.mark.parametrize("run", RESUMABLE, ids=name)

@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 from published import small_model
+from sizes import forget_size
 from tiny_runs import ENVIRONMENT
 
 import fastitpn
@@ -43,20 +44,18 @@ def test_what_differs_from_the_defaults() -> None:
 
 
 @pytest.fixture
-def micro():
-    registry.register_size("fastitpn_micro", Architecture(embed_dim=64, depths=(1, 1, 2), num_heads=1, img_size=32))
-    yield "fastitpn_micro"
-    del ARCHITECTURES["fastitpn_micro"]
-    for name in ("fastitpn_micro", "fastitpn_micro_fpn"):
-        timm.models._registry._model_entrypoints.pop(name)
-        timm.models._registry._clear_model_entries(name)
+def toy():
+    registry.register_size("fastitpn_toy", Architecture(embed_dim=64, depths=(1, 1, 2), num_heads=1, img_size=32))
+    yield "fastitpn_toy"
+    forget_size("fastitpn_toy")
+    assert not timm.list_models("fastitpn_toy*")
 
 
-def test_a_new_size_is_one_line(micro: str) -> None:
-    model = fastitpn.create_model(micro, num_classes=3)
+def test_a_new_size_is_one_line(toy: str) -> None:
+    model = fastitpn.create_model(toy, num_classes=3)
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
     assert model.default_cfg["input_size"] == (3, 32, 32)
-    pyramid = timm.create_model(f"{micro}_fpn", features_only=True)
+    pyramid = timm.create_model(f"{toy}_fpn", features_only=True)
     assert pyramid.feature_info.channels() == [256] * 5
 
 
