@@ -11,7 +11,7 @@ from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positiv
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
 from fastitpn.tasks.registry import TaskKeys
-from fastitpn.training.config import CropsConfig
+from fastitpn.training.config import CropsConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class ProbeConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(CropsConfig):
+class PretrainConfig(CropsConfig, TrainingConfig):
     """Pre-training."""
 
     _command: ClassVar[str] = "pretrain"
