@@ -8,6 +8,7 @@ from pathlib import Path
 
 import timm
 import torch
+import yaml
 from PIL import Image
 from tiny_runs import TRAINING, words
 from video_example import moving, write_video
@@ -18,6 +19,8 @@ from fastitpn.commands.verb import Verb
 from fastitpn.data.scenes import build_scenes
 
 ROOT = Path(__file__).parents[1]
+FACTS = yaml.safe_load((ROOT / "docs" / "_site" / "facts.yaml").read_text(encoding="utf-8"))
+"""What README and pages both say, and no code knows."""
 WITHOUT_END = {("app",)}
 """Verbs that only Ctrl-C ends."""
 

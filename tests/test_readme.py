@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
-from documented import ROOT, WITHOUT_END, fill_folder, small, verb_of
+from documented import FACTS, ROOT, WITHOUT_END, fill_folder, small, verb_of
 from tiny_runs import TRAINING
 
 import fastitpn
@@ -93,11 +94,26 @@ def test_files_it_names_exist():
 
 def test_the_table_of_models():
     for name in ARCHITECTURES:
-        row = re.search(rf"^\| `{name}` \| ([\d.]+) M \| (\d+) \|", README, re.M)
+        row = re.search(rf"^\| `{name}` \| ([\d.]+) M \| (\d+) \|(?: ([\d.]+) % \(published\) \|)?", README, re.M)
         assert row, name
         model = fastitpn.create_model(name, device="meta")
         assert float(row[1]) == round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1)
         assert int(row[2]) == ARCHITECTURES[name].px
+        assert (float(row[3]) if row[3] else None) == FACTS["published_top1"].get(name)
+
+
+def test_its_limits_are_those_of_the_documentation():
+    section = README.partition("\n## Honest limits\n")[2].partition("\n## ")[0]
+    assert [" ".join(limit.split()) for limit in re.split(r"^- ", section, flags=re.M)[1:]] == FACTS["limits"]
+
+
+def test_versions_that_it_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    start = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    for text in (README, start):
+        python, torch = re.findall(r"Python ([\d.]+) or newer, torch ([\d.]+) or newer", text)[0]
+        assert project["requires-python"] == f">={python}"
+        assert f"torch>={torch}" in project["dependencies"]
 
 
 def test_no_private_place_is_named():

@@ -1,11 +1,14 @@
-"""Parts of pages that are written down elsewhere: figures in benchmarks/results, limits in the README, an example."""
+"""Parts of pages that are written down elsewhere: in `facts.yaml`, benchmarks/results, recipes, examples and the code."""
 
 import ast
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 import fastitpn
 from fastitpn.data.classification.formats import registry as classes
@@ -15,26 +18,32 @@ from fastitpn.models.registry import ARCHITECTURES
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
+FACTS = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
 
 
 def limits() -> str:
-    """The README's section, its code marks and all."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = re.search(r"^## Honest limits\n(.*?)(?=^## )", text, re.M | re.S)
-    assert section, "README.md has no section 'Honest limits'"
-    return section[1].strip()
+    """The list that the README has, too."""
+    return "\n".join(f"- {limit}" for limit in FACTS["limits"])
+
+
+def versions() -> str:
+    """Which versions were run, and which older ones are taken without having been run."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = dict(line.split(">=") for line in project["dependencies"])
+    run = [f"{name} {version}" for name, version in FACTS["versions"].items()]
+    not_run = [f"{name} {oldest[name]}" for name in FACTS["versions"] if name in oldest]
+    return f"The tests were run with {_listed(run)}. Older ones down to {_listed(not_run)} are taken, but were not run."
 
 
 def models() -> str:
-    """A table of the registered sizes, with the published figures from the README's."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    """A table of the registered sizes, with the published figures."""
     rows = []
     for name, architecture in ARCHITECTURES.items():
         model = fastitpn.create_model(name, pyramid=True, num_classes=0, device="meta")
         count, pyramid = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model, model.pyramid))
         depths = " + ".join(map(str, architecture.depths))
         dim = model.embed_dim
-        published = re.search(rf"^\| `{name}` \|.*?\| ([\d.]+ %) \(published\) \|", readme, re.M)
+        published = FACTS["published_top1"].get(name)
         rows.append(
             (
                 f"`{name}`",
@@ -43,7 +52,7 @@ def models() -> str:
                 model.default_cfg["input_size"][1],
                 depths,
                 f"{dim // 4}, {dim // 2}, {dim}",
-                published[1] if published else "",
+                f"{published} %" if published else "",
             )
         )
     head = ("model", "trunk", "pyramid", "native px", "blocks of stages 1, 2, 3", "channels at 1/4, 1/8, 1/16")
@@ -116,6 +125,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _times(ratio: float) -> str:

@@ -29,9 +29,10 @@ SNIPPETS = {
     "models": generated.models,
     "recipes": generated.recipes,
     "tracker encoder": generated.tracker_encoder,
+    "versions": generated.versions,
 }
-WIDE = ("names.md",)
-"""Pages whose tables need the room of the table of contents."""
+WIDE = ("names.md", "how_to/extend.md")
+"""Pages whose tables or code need the room of the table of contents."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

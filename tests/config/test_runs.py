@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from fastitpn.benchmarking.config import BenchmarkConfig
@@ -66,6 +68,14 @@ def test_every_default_is_what_its_type_asks_for(config_class):
 @pytest.mark.parametrize("config_class", ALL)
 def test_positional_keys_exist(config_class):
     assert set(config_class._positional) <= set(fields_of(config_class))
+
+
+@pytest.mark.parametrize("config_class", ALL)
+def test_a_default_is_that_of_the_nearest_class(config_class):
+    """A second base class may not bring back the default of a class below both."""
+    for field in dataclasses.fields(config_class):
+        nearest = next(base for base in config_class.__mro__ if field.name in base.__dict__.get("__annotations__", {}))
+        assert field.default == nearest.__dataclass_fields__[field.name].default, field.name
 
 
 def test_a_key_has_the_same_type_everywhere():

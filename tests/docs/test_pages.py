@@ -2,12 +2,14 @@
 
 import contextlib
 import io
+import pkgutil
 import re
 import runpy
 import shlex
 import shutil
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tiny_runs import TRAINING
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.config import parse
+from fastitpn.tasks.registry import TASKS
 
 DOCS = ROOT / "docs"
 LANGUAGES = {"sh", "python", "yaml", "text"}
@@ -119,7 +122,15 @@ def check_install(command: str) -> None:
     assert not extra or extra.rstrip("]") in extras, f"no extra {extra}"
 
 
-def test_commands_within_sentences_exist():
+@pytest.fixture
+def depth() -> Iterator[None]:
+    """The task that the page about extensions adds."""
+    TASKS.register("depth", "extending.depth")
+    yield
+    TASKS.unregister("depth")
+
+
+def test_commands_within_sentences_exist(depth):
     for words in re.findall(r"`(fastitpn [^`\n]+)`", TEXTS):
         if not words.startswith("fastitpn VERB"):
             verb_of(words.split("|")[0])
@@ -210,12 +221,19 @@ def test_a_run_folder_has_the_files_that_are_listed(classifier_run):
 
 def test_files_it_names_exist():
     named = set(re.findall(r"`((?:docs|recipes|benchmarks|tests|examples|src)/[\w./-]+)`", TEXTS))
-    code = set(re.findall(r"`((?:models|pretraining|tasks|engine)/[\w./-]+)`", TEXTS))
+    code = set(re.findall(r"`((?:models|pretraining|tasks)/[\w./-]+|[a-z]\w*/[\w/]+\.py)`", TEXTS)) - named
     missing = [name for name in named if not (ROOT / name).exists()]
     missing += [name for name in code if not (ROOT / "src" / "fastitpn" / name).exists()]
     assert named
     assert code
     assert missing == []
+
+
+def test_names_in_the_code_exist():
+    named = set(re.findall(r"`(fastitpn(?:\.\w+)+)", TEXTS))
+    assert len(named) > 6
+    for name in named:
+        assert pkgutil.resolve_name(name) is not None
 
 
 def test_classes_and_functions_of_the_explanation_are_in_their_files():

@@ -123,7 +123,7 @@ class TrainingConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CropsConfig(TrainingConfig):
+class CropsConfig(Config):
     """Crops."""
 
     crop_scale: Scales

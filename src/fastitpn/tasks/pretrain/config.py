@@ -12,7 +12,7 @@ from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
 from fastitpn.tasks.registry import TaskKeys
-from fastitpn.training.config import CropsConfig
+from fastitpn.training.config import CropsConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ProbeConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(CropsConfig):
+class PretrainConfig(CropsConfig, TrainingConfig):
     """Pre-training."""
 
     _command: ClassVar[str] = "pretrain"
