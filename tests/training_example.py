@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import fastitpn.errors
 from fastitpn.config import Config
+from fastitpn.console import printing
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import RunDirectory, prepare
 from fastitpn.training.loop import fit
@@ -211,13 +212,16 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     poison = {int(options["poison"]): float("nan")} if "poison" in options else None
     try:
-        train(
-            Path(sys.argv[1]),
-            task=plain_task() if "plain" in options else None,
-            data=RandomImages(poison, delay_s=float(options.get("delay_s", 0))),
-            workers=int(options.get("workers", 0)),
-            batch=int(options.get("batch", 3)),
-            fabric=build_fabric("cpu", devices=int(options.get("devices", 1)), strategy=options.get("strategy", "ddp")),
-        )
+        with printing():
+            train(
+                Path(sys.argv[1]),
+                task=plain_task() if "plain" in options else None,
+                data=RandomImages(poison, delay_s=float(options.get("delay_s", 0))),
+                workers=int(options.get("workers", 0)),
+                batch=int(options.get("batch", 3)),
+                fabric=build_fabric(
+                    "cpu", devices=int(options.get("devices", 1)), strategy=options.get("strategy", "ddp")
+                ),
+            )
     except KeyboardInterrupt:
         os._exit(130)
