@@ -13,6 +13,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.models.weights.official_names import from_official_names
 from fastitpn.pretraining.model import PretrainingModel
+from fastitpn.pretraining.teachers.keys import Student
 
 GOLDEN = Path(__file__).parent / "golden"
 INDEX = json.loads((GOLDEN / "INDEX.json").read_text())
@@ -113,3 +114,9 @@ def nano(**changes: Any) -> FastITPN:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return create_model("fastitpn_nano", **changes).eval()
+
+
+def student(backbone: FastITPN | None = None, *, px: int = 64) -> Student:
+    """What a teacher must know of a student; its normalisation is no other's."""
+    backbone = nano() if backbone is None else backbone
+    return Student(backbone=backbone, px=px, grid=px // 16, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
