@@ -18,20 +18,20 @@ def figures(run, data, candidates, px):
     return measure_quality(quality, candidates, px, build_fabric("cpu"))
 
 
-def test_top1_is_that_of_evaluate(scenes, classifier_run, tmp_path):
+def test_metrics_of_a_classifier_are_those_of_evaluate(scenes, classifier_run, tmp_path):
     found = figures(classifier_run, scenes.val, [*OURS, Candidate(model="test_vit")], 64)
     keys = {"px": 64, "device": "cpu", "workers": 0, "out": tmp_path / "evaluate"}
     assert found == {
-        name: fastitpn.evaluate(classifier_run.directory, scenes.val, acceleration=name, **keys).metrics["top1"]
+        name: fastitpn.evaluate(classifier_run.directory, scenes.val, acceleration=name, **keys).metrics
         for name in PRESETS
     }
 
 
-def test_miou_is_that_of_evaluate(segment_scenes, segmenter_run, tmp_path):
+def test_metrics_of_a_segmentation_are_those_of_evaluate(segment_scenes, segmenter_run, tmp_path):
     found = figures(segmenter_run, segment_scenes, OURS, 64)
     keys = {"px": 64, "device": "cpu", "workers": 0, "out": tmp_path / "evaluate"}
     assert found == {
-        name: fastitpn.evaluate(segmenter_run.directory, segment_scenes, acceleration=name, **keys).metrics["miou"]
+        name: fastitpn.evaluate(segmenter_run.directory, segment_scenes, acceleration=name, **keys).metrics
         for name in PRESETS
     }
 
@@ -42,5 +42,5 @@ def test_an_acceleration_that_does_not_fit_has_no_figure(scenes, classifier_run)
 
 
 def test_no_classifier(scenes, pretrained_run):
-    with pytest.raises(InputError, match="a pre-trained model has nothing to measure"):
+    with pytest.raises(InputError, match="a checkpoint of the task 'pretrain' has nothing to evaluate"):
         figures(pretrained_run, scenes.val, OURS, 32)

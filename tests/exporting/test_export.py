@@ -18,7 +18,7 @@ from fastitpn.exporting.onnx_file import open_onnx
 from fastitpn.exporting.parity import ParityError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
-from fastitpn.runs.trained_model import load_classifier
+from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.segment.model import create_segmenter
 
 TINY_WINDOWS = {"migration": Migration(after_blocks=(2,)), "gathering": Gathering(window=2, global_blocks=2)}
@@ -46,7 +46,7 @@ def test_onnx_of_any_size_gives_the_logits_of_the_model(classifier_onnx, classif
     session = onnxruntime.InferenceSession(classifier_onnx / "model.onnx", providers=["CPUExecutionProvider"])
     [given] = session.get_inputs()
     assert (given.name, given.shape[1], given.type) == ("images", 3, "tensor(float)")
-    model = load_classifier(classifier_run.directory).model
+    model = load_trained(classifier_run.directory).model
     for shape in ((1, 3, 32, 32), (5, 3, 80, 48)):
         images = torch.randn(shape)
         [logits] = session.run(["logits"], {"images": images.numpy()})
@@ -57,7 +57,7 @@ def test_the_description(classifier_onnx, classifier_run):
     it = about(classifier_onnx)
     assert it["input"]["shape"] == ["batch", 3, "height", "width"]
     assert (it["task"], it["model"], it["px"], it["outputs"]) == ("classify", "fastitpn_nano", [32, 32], ["logits"])
-    assert it["classes"] == list(load_classifier(classifier_run.directory).classes)
+    assert it["classes"] == list(load_trained(classifier_run.directory).about.classes)
     assert it["view"] == {"shorter_side": 36, "crop": "centre", "interpolation": "bicubic"}
     assert it["parity"]["sizes"] == [[32, 32], [48, 80]]
     assert it["parity"]["batches"] == [1, 3]
@@ -81,7 +81,7 @@ def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, 
     monkeypatch.setattr(exporting, "load_subject", accelerated)
     out = fastitpn.export(form, classifier_run.directory, px=64, limit=4, out=tmp_path / "a")
     file = out / about(out)["file"]
-    model = load_classifier(classifier_run.directory).model
+    model = load_trained(classifier_run.directory).model
     images = torch.randn(3, 3, 64, 64)
     plain = model(images)
     model.set_acceleration(**TINY_WINDOWS)
@@ -94,7 +94,7 @@ def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, 
 @torch.no_grad()
 def test_onnx_with_acceleration(classifier_run, tmp_path):
     out = fastitpn.export("onnx", classifier_run.directory, px=64, acceleration="balanced", out=tmp_path / "a", limit=4)
-    model = load_classifier(classifier_run.directory, "balanced").model
+    model = load_trained(classifier_run.directory, "balanced").model
     images = torch.randn(3, 3, 64, 64)
     [logits] = open_onnx(out / "model.onnx")(images)
     assert close(logits, model(images))
