@@ -216,8 +216,8 @@ class TestWeights:
     @pytest.mark.parametrize("verb", ["evaluate", "predict"])
     def test_to_use_that_are_no_classifier(self, refuse, scenes, pretrained_run, tmp_path, verb):
         message = refuse(verb, str(pretrained_run.directory), str(scenes.val), out=tmp_path / "out")
-        assert message["what"] == "this is a checkpoint of the task 'pretrain', and no trained classifier"
-        assert message["expected"] == "a checkpoint of fastitpn finetune classify"
+        assert message["what"] == f"a checkpoint of the task 'pretrain' has nothing to {verb}"
+        assert message["expected"] == "a checkpoint of one of the tasks classify, segment, detect"
         assert message["fix"].startswith("fastitpn finetune classify data=FOLDER weights=")
 
     @pytest.mark.parametrize("verb", ["evaluate", "predict"])

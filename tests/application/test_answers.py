@@ -11,6 +11,8 @@ from fastitpn.application.config import AppConfig
 from fastitpn.application.models import open_model
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
+from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.registry import TASKS
 
 
 def open_answers(checkpoint, **keys) -> Answers:
@@ -25,9 +27,8 @@ def image(scenes):
 @pytest.mark.parametrize("choice", ["off", "fast"])
 def test_a_classifier_says_what_its_predictor_says(classifier_run, image, choice):
     answer = open_answers(classifier_run.directory, px=64, top_k=2).answer(image, choice, None, 0.5)
-    predictor = fastitpn.load(classifier_run.directory, choice, device="cpu")
-    predictor = type(predictor).of(open_classifier(classifier_run, choice), device="cpu")
-    [expected] = predictor(image, 2)
+    trained = load_trained(classifier_run.directory, choice).at(64)
+    [expected] = TASKS.spec("classify").predictor(trained, device="cpu")(image, 2)
     row = json.loads(json.dumps(answer.to_json()))
     assert row["labels"] == list(expected.labels)
     assert row["scores"] == pytest.approx(expected.scores, abs=1e-5)
@@ -35,14 +36,6 @@ def test_a_classifier_says_what_its_predictor_says(classifier_run, image, choice
     assert row["time"]["ms"] > 0
     assert [share.name for share in answer.shown.shares] == list(expected.labels)
     assert [panel.title for panel in answer.tokens][:2] == ([] if choice == "off" else ["image", "tokens that left"])
-
-
-def open_classifier(run, choice):
-    from dataclasses import replace
-
-    from fastitpn.runs.trained_model import load_classifier
-
-    return replace(load_classifier(run.directory, choice), px=64)
 
 
 def test_a_segmenter(segmenter_run, segment_scenes):

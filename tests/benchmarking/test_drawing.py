@@ -6,6 +6,7 @@ from PIL import Image
 from fastitpn.benchmarking.drawing import draw_quality, draw_ratios
 from fastitpn.benchmarking.result import Benchmark, Case, Row
 from fastitpn.models.acceleration.settings import PRESETS
+from fastitpn.tasks.classify.metrics import TOP1
 
 
 def row(acceleration: str | None, ratio: float | None, **keys) -> Row:
@@ -21,6 +22,7 @@ def benchmark(*cases: Case) -> Benchmark:
         environment={},
         conditions={},
         accelerations={name: PRESETS[name] for name in ("off", "fast")},
+        metrics=(TOP1,),
     )
 
 
@@ -56,8 +58,8 @@ def test_where_there_is_nothing_to_compare(rows):
 def test_quality_against_speed():
     cases = [
         case(
-            row("off", 1.0, images_per_s=100.0 / scale, top1=80.0 + scale),
-            row("fast", 1.5, images_per_s=150.0 / scale, top1=78.5 + scale),
+            row("off", 1.0, images_per_s=100.0 / scale, metrics={"top1": 80.0 + scale}),
+            row("fast", 1.5, images_per_s=150.0 / scale, metrics={"top1": 78.5 + scale}),
             row(None, 0.5, images_per_s=20.0),
             px=64 * scale,
         )

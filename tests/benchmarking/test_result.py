@@ -6,6 +6,8 @@ import pytest
 from fastitpn.benchmarking.candidates import Candidate
 from fastitpn.benchmarking.result import Benchmark, Case, Row, finish_row
 from fastitpn.models.acceleration.settings import PRESETS
+from fastitpn.tasks.classify.metrics import METRICS, TOP1
+from fastitpn.tasks.detect.metrics import metrics_of
 
 FAST = Candidate(model="fastitpn_nano", acceleration=PRESETS["fast"])
 
@@ -29,7 +31,7 @@ def test_figures_by_hand():
     assert row.ratio_spread == pytest.approx((1.2, 3.6))
     assert row.peak_share == pytest.approx(2.0 * 4 / 0.1 / 100)
     assert (row.model, row.acceleration, row.px, row.batch) == ("fastitpn_nano", "fast", 64, 4)
-    assert (row.gflops, row.memory_mib, row.top1, row.problem) == (2.0, 7.0, None, None)
+    assert (row.gflops, row.memory_mib, row.metrics, row.problem) == (2.0, 7.0, {}, None)
 
 
 def test_what_is_unknown_stays_open():
@@ -62,21 +64,39 @@ def test_the_table_names_what_did_not_run(case):
     assert table.caption == "Peak: 1,234 GFLOP/s. 3 rounds. test_vit did not run: made for 160 px."
 
 
-def test_the_table_has_quality_where_it_was_measured(case):
-    rows = (dataclasses.replace(case.rows[0], top1=81.5), case.rows[1])
-    table = dataclasses.replace(case, rows=rows).table()
-    assert table.columns[-1] == "top-1 %"
-    assert [row[-1] for row in table.rows] == [81.5, None]
-
-
-def test_json(case):
-    benchmark = Benchmark(
-        cases=(case, dataclasses.replace(case, px=96)),
+def benchmark_of(*cases: Case, **keys) -> Benchmark:
+    return Benchmark(
+        cases=cases,
         command="fastitpn benchmark",
         environment={"torch": "2"},
         conditions={"device": "cpu"},
         accelerations={"fast": PRESETS["fast"]},
+        **keys,
     )
+
+
+def test_the_table_shows_the_first_metric_and_the_json_has_all(case):
+    rows = (dataclasses.replace(case.rows[0], metrics={"top1": 81.5, "loss": 0.25}), case.rows[1])
+    benchmark = benchmark_of(dataclasses.replace(case, rows=rows), metrics=METRICS)
+    assert benchmark.metric is TOP1
+    table = benchmark.cases[0].table(benchmark.metric)
+    assert table.columns[-1] == "top-1 %"
+    assert [row[-1] for row in table.rows] == [81.5, None]
+    stored = benchmark.to_json()["rows"]
+    assert [(row["top1"], row["loss"]) for row in stored] == [(81.5, 0.25), (None, None)]
+    assert not {"top5", "metrics"} & set(stored[0])  # with three classes there is no top-5
+
+
+def test_without_labels_for_the_first_metric_the_next_one_is_shown(case):
+    """Of a detector with masks, on data that has boxes alone."""
+    rows = (dataclasses.replace(case.rows[0], metrics={"box_ap": 30.0}), case.rows[1])
+    benchmark = benchmark_of(dataclasses.replace(case, rows=rows), metrics=metrics_of(masks=True))
+    assert benchmark.metric.name == "box_ap"
+    assert benchmark_of(case, metrics=metrics_of(masks=True)).metric is None
+
+
+def test_json(case):
+    benchmark = benchmark_of(case, dataclasses.replace(case, px=96))
     stored = json.loads(json.dumps(benchmark.to_json()))
     assert list(stored) == ["command", "environment", "conditions", "accelerations", "cases", "rows"]
     assert stored["cases"][0] == {"px": 64, "batch": 4, "rounds": 3, "peak_gflops": 1234.5}

@@ -33,7 +33,7 @@ def picture(scenes, tmp_path) -> Path:
 
 @pytest.mark.parametrize("task", ["classify", "segment", "detect", "features"])
 def test_it_is_short_and_needs_nothing_else(task):
-    text = (Path(fastitpn.__file__).parent / "exporters" / "examples" / f"{task}.py").read_text()
+    text = (Path(fastitpn.__file__).parent / "exporting" / "examples" / f"{task}.py").read_text()
     tree = ast.parse(text)
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

@@ -13,12 +13,13 @@ from tiny_runs import files
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.errors import InputError
-from fastitpn.exporting import export as exporting
+from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.exporting.onnx_file import open_onnx
 from fastitpn.exporting.parity import ParityError
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
-from fastitpn.runs.trained_model import load_classifier
+from fastitpn.tasks import exporting
+from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.segment.model import create_segmenter
 
 TINY_WINDOWS = {"migration": Migration(after_blocks=(2,)), "gathering": Gathering(window=2, global_blocks=2)}
@@ -46,7 +47,7 @@ def test_onnx_of_any_size_gives_the_logits_of_the_model(classifier_onnx, classif
     session = onnxruntime.InferenceSession(classifier_onnx / "model.onnx", providers=["CPUExecutionProvider"])
     [given] = session.get_inputs()
     assert (given.name, given.shape[1], given.type) == ("images", 3, "tensor(float)")
-    model = load_classifier(classifier_run.directory).model
+    model = load_trained(classifier_run.directory).model
     for shape in ((1, 3, 32, 32), (5, 3, 80, 48)):
         images = torch.randn(shape)
         [logits] = session.run(["logits"], {"images": images.numpy()})
@@ -57,7 +58,7 @@ def test_the_description(classifier_onnx, classifier_run):
     it = about(classifier_onnx)
     assert it["input"]["shape"] == ["batch", 3, "height", "width"]
     assert (it["task"], it["model"], it["px"], it["outputs"]) == ("classify", "fastitpn_nano", [32, 32], ["logits"])
-    assert it["classes"] == list(load_classifier(classifier_run.directory).classes)
+    assert it["classes"] == list(load_trained(classifier_run.directory).about.classes)
     assert it["view"] == {"shorter_side": 36, "crop": "centre", "interpolation": "bicubic"}
     assert it["parity"]["sizes"] == [[32, 32], [48, 80]]
     assert it["parity"]["batches"] == [1, 3]
@@ -81,11 +82,11 @@ def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, 
     monkeypatch.setattr(exporting, "load_subject", accelerated)
     out = fastitpn.export(form, classifier_run.directory, px=64, limit=4, out=tmp_path / "a")
     file = out / about(out)["file"]
-    model = load_classifier(classifier_run.directory).model
+    model = load_trained(classifier_run.directory).model
     images = torch.randn(3, 3, 64, 64)
     plain = model(images)
     model.set_acceleration(**TINY_WINDOWS)
-    [logits] = exporting.FORMS[form].open(file)(images)
+    [logits] = FORMATS[form].open(file)(images)
     assert close(logits, model(images))
     assert not close(logits, plain)
     assert about(out)["acceleration"]["gathering"]["window"] == 2
@@ -94,7 +95,7 @@ def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, 
 @torch.no_grad()
 def test_onnx_with_acceleration(classifier_run, tmp_path):
     out = fastitpn.export("onnx", classifier_run.directory, px=64, acceleration="balanced", out=tmp_path / "a", limit=4)
-    model = load_classifier(classifier_run.directory, "balanced").model
+    model = load_trained(classifier_run.directory, "balanced").model
     images = torch.randn(3, 3, 64, 64)
     [logits] = open_onnx(out / "model.onnx")(images)
     assert close(logits, model(images))
@@ -146,18 +147,14 @@ def test_no_path_of_this_machine_is_in_a_file(classifier_onnx, classifier_run, t
 
 def test_a_file_that_differs_is_not_kept(classifier_run, tmp_path, monkeypatch, capsys):
     """Also what was exported there before stays as it is."""
-    write = exporting.FORMS["torchscript"].write
+    write = FORMATS["torchscript"].write
 
     def wrong(graph, shapes, path):
         with torch.no_grad():
             next(iter(graph.network.model.head.parameters())).add_(0.01)
         write(graph, shapes, path)
 
-    monkeypatch.setitem(
-        exporting.FORMS,
-        "torchscript",
-        exporting.Form(file="model.pt", write=wrong, open=exporting.FORMS["torchscript"].open),
-    )
+    monkeypatch.setattr(FORMATS["torchscript"], "write", wrong)
     words = ["export", str(classifier_run.directory), "format=torchscript", f"out={tmp_path / 'a'}"]
     assert main(words) == 1
     error = capsys.readouterr().err
@@ -167,11 +164,7 @@ def test_a_file_that_differs_is_not_kept(classifier_run, tmp_path, monkeypatch, 
     monkeypatch.undo()
     assert main(words) == 0
     before = files(tmp_path / "a")
-    monkeypatch.setitem(
-        exporting.FORMS,
-        "torchscript",
-        exporting.Form(file="model.pt", write=wrong, open=exporting.FORMS["torchscript"].open),
-    )
+    monkeypatch.setattr(FORMATS["torchscript"], "write", wrong)
     assert main(words) == 1
     assert files(tmp_path) == [f"a/{name}" for name in before]
 
@@ -180,8 +173,7 @@ def test_what_cannot_be_traced_is_said_in_a_sentence(classifier_run, tmp_path, m
     def fails(graph, shapes, path):
         raise RuntimeError("no such\noperator")
 
-    form = exporting.FORMS["torchscript"]
-    monkeypatch.setitem(exporting.FORMS, "torchscript", exporting.Form(file=form.file, write=fails, open=form.open))
+    monkeypatch.setattr(FORMATS["torchscript"], "write", fails)
     with pytest.raises(ParityError, match="cannot be exported so: RuntimeError: no such operator"):
         fastitpn.export("torchscript", classifier_run.directory, out=tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +199,7 @@ def test_wrong_wishes(keys, text, classifier_run, tmp_path):
 def test_other_tasks_are_refused(classifier_run, tmp_path):
     checkpoint = torch.load(classifier_run.best_checkpoint, weights_only=True)
     torch.save({**checkpoint, "task": "track"}, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match="task 'track' cannot be exported yet"):
+    with pytest.raises(InputError, match="the task 'track', which this installation does not have"):
         fastitpn.export("onnx", tmp_path / "a.ckpt", out=tmp_path / "b")
     with pytest.raises(InputError, match="no such"):
         fastitpn.export("onnx", tmp_path / "nothing", out=tmp_path / "b")
@@ -221,7 +213,7 @@ def test_a_published_file(pretrained_run, tmp_path):
     model = fastitpn.create_model("fastitpn_nano", img_size=32, num_classes=0, global_pool="").eval()
     fastitpn.load_weights(model, file)
     images = torch.randn(2, 3, 48, 64)
-    [features] = exporting.FORMS["torchscript"].open(out / "model.pt")(images)
+    [features] = FORMATS["torchscript"].open(out / "model.pt")(images)
     assert close(features, model.forward_features(images).permute(0, 3, 1, 2))
 
 
@@ -251,5 +243,5 @@ def test_heads_by_transformers(form, head, arguments, features, size, segmenter_
     px = 32 if size else 64
     out = fastitpn.export(form, tmp_path / "a.ckpt", dynamic=dynamic, px=px, limit=4, out=tmp_path / "b")
     images = torch.randn(5, 3, *(size or (px, px)))
-    [found] = exporting.FORMS[form].open(out / about(out)["file"])(images)
+    [found] = FORMATS[form].open(out / about(out)["file"])(images)
     assert close(found, model.log_probabilities(images))

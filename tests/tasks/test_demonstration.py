@@ -88,7 +88,7 @@ def test_the_report_evaluates_the_network_that_was_trained(out, monkeypatch):
 
 def test_a_second_call_reuses_everything(out, monkeypatch, capsys):
     monkeypatch.setattr("fastitpn.tasks.pretrain.pretrain.fit", None)
-    monkeypatch.setattr("fastitpn.tasks.classify.finetune.fit", None)
+    monkeypatch.setattr("fastitpn.tasks.finetuning.fit", None)
     monkeypatch.setattr("fastitpn.data.scenes.build._write", None)
     kept = [path for path in out.rglob("*") if path.suffix in (".ckpt", ".jpg", ".json", ".jsonl")]
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in kept}

@@ -63,7 +63,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_a_pre_training_has_no_classes(pretrained_run):
-    with pytest.raises(InputError, match="this is a checkpoint of the task 'pretrain', and no trained") as caught:
+    with pytest.raises(InputError, match="this is a checkpoint of the task 'pretrain', and no classifier") as caught:
         load_classifier(pretrained_run.directory)
     assert caught.value.where == pretrained_run.best_checkpoint
     assert caught.value.expected == "a checkpoint of fastitpn finetune classify"
@@ -131,10 +131,11 @@ def test_a_single_wrong_bit_is_found(run):
     ("change", "text"),
     [
         ({"classes": ["a", "b"]}, "the checkpoint has 2 names for 3 classes"),
-        ({"classes": []}, "this is a checkpoint of the task 'classify', and no trained classifier"),
+        ({"classes": []}, "the checkpoint has 0 names for 3 classes"),
         ({"px": None}, "the checkpoint lacks px"),
         ({"model": {"name": "fastitpn_nano", "arguments": {"px": 3}}}, "cannot be built: .*'px'"),
-        ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 6}}}, "cannot be built: .*size mismatch"),
+        ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 6}}}, "has 3 names for 6 classes"),
+        ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 3}}}, "cannot be built: .*size mismatch"),
         ({"model": {"name": "fastitpn_nona", "arguments": {}}}, "no model is named 'fastitpn_nona'"),
     ],
 )

@@ -118,7 +118,7 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
 def _part(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
     """What runs of a trained network, where that is more than the backbone."""
     task = file.checkpoint.get("task") if file is not None else None
-    if file is None or config.pyramid or task not in TASKS:
+    if file is None or task is None or config.pyramid or task not in TASKS:
         return None
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(task)
     part: dict[str, Any] | None = spec.measured_part(spec.description.from_dict(file.checkpoint))
@@ -139,7 +139,7 @@ def _measure(
         environment=describe_environment(conditions.device),
         conditions={**dataclasses.asdict(conditions), "threads": torch.get_num_threads()},
         accelerations=accelerations_of(candidates),
-        metric=quality.metric if quality is not None else None,
+        metrics=quality.metrics if quality is not None else (),
     )
     budget = Budget(seconds=config.seconds, rounds=config.rounds)
     with MemoryMeter(conditions) as memory:
@@ -147,7 +147,7 @@ def _measure(
             measured = measure_quality(quality, candidates, px, fabric) if quality is not None else {}
             for batch in dict.fromkeys(config.batch):
                 case = measure_case(candidates, px, batch, conditions, budget, memory)
-                rows = tuple(dataclasses.replace(row, quality=measured.get(row.acceleration)) for row in case.rows)
+                rows = tuple(dataclasses.replace(row, metrics=measured.get(row.acceleration, {})) for row in case.rows)
                 case = dataclasses.replace(case, rows=rows)
                 benchmark = dataclasses.replace(benchmark, cases=(*benchmark.cases, case))
                 print_table(case.table(benchmark.metric))

@@ -36,7 +36,7 @@ class BenchmarkConfig(DeviceConfig):
     pyramid: bool = False
     """Run the model with its pyramid instead of its head."""
     data: Path | None = None
-    """Data as for evaluate: also measures what the checkpoint (not of a detector) gets right with each acceleration."""
+    """Data as for evaluate: also measures what the checkpoint gets right with each acceleration."""
     compile: bool = False
     """Compile the models with torch.compile: slow to start, faster passes."""
     threads: Count | None = None

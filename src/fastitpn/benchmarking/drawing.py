@@ -1,7 +1,7 @@
 """The plots of a benchmark: quality against speed, and speed beside what the operations promise."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from fastitpn.benchmarking.result import Benchmark, Case, Row
 from fastitpn.reporting.svg import INK, MUTED, PALETTE, drawing_style, to_svg
 from fastitpn.reporting.values import printable, shorten
+from fastitpn.training.metric import Metric
 
 PNG_DPI = 160
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -19,7 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def draw_quality(benchmark: Benchmark) -> tuple[str, bytes]:
-    """What is right (top-1, mean IoU) against images per second: a colour per size, a shape per acceleration.
+    """The task's first metric against images per second: a colour per size, a shape per acceleration.
 
     Returns:
         An `<svg>` element and a PNG file.
@@ -44,6 +45,7 @@ def _drawn(draw: Callable[[], Figure], title: str) -> tuple[str, bytes]:
 
 
 def _quality(benchmark: Benchmark) -> Figure:
+    metric = benchmark.metric
     sizes = list(dict.fromkeys(case.px for case in benchmark.cases))
     batches = list(dict.fromkeys(case.batch for case in benchmark.cases))
     shapes = dict(zip((name for name in benchmark.accelerations), cycle(MARKERS), strict=False))
@@ -51,12 +53,11 @@ def _quality(benchmark: Benchmark) -> Figure:
     panels = figure.subplots(len(batches), 1, squeeze=False)[:, 0]
     for batch, axes in zip(batches, panels, strict=True):
         for case in (case for case in benchmark.cases if case.batch == batch):
-            points = [(row.images_per_s, row.quality, row.acceleration) for row in case.rows if row.quality is not None]
-            points = sorted(point for point in points if point[0] is not None)
+            points = sorted(_points(case, metric))
             colour = PALETTE[sizes.index(case.px) % len(PALETTE)]
             axes.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, linewidth=1.2, alpha=0.6)
             for x, y, name in points:
-                axes.plot(x, y, shapes[name or ""], color=colour, markersize=6.5)
+                axes.plot(x, y, shapes[name], color=colour, markersize=6.5)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -64,8 +65,8 @@ def _quality(benchmark: Benchmark) -> Figure:
         axes.margins(x=0.08, y=0.15)
         axes.grid(axis="both")
         axes.set_xlabel(f"images per second, batch {batch}")
-        if benchmark.metric is not None:
-            axes.set_ylabel(", ".join(filter(None, (benchmark.metric.label, benchmark.metric.unit))))
+        if metric is not None:
+            axes.set_ylabel(", ".join(filter(None, (metric.label, metric.unit))))
     entries = [Line2D([], [], color=PALETTE[i % len(PALETTE)], label=f"{px} px") for i, px in enumerate(sizes)]
     entries += [
         Line2D([], [], color=MUTED, marker=shape, linestyle="", markersize=6.5, label=printable(name))
@@ -73,6 +74,13 @@ def _quality(benchmark: Benchmark) -> Figure:
     ]
     figure.legend(handles=entries, loc="outside upper left", ncols=6, handlelength=1.4, columnspacing=1.4)
     return figure
+
+
+def _points(case: Case, metric: Metric | None) -> Iterator[tuple[float, float, str]]:
+    """Images per second, the metric and the acceleration of the rows that have all of them."""
+    for row in case.rows:
+        if metric is not None and metric.name in row.metrics and row.images_per_s is not None:
+            yield row.images_per_s, row.metrics[metric.name], row.acceleration or ""
 
 
 def _ratios(benchmark: Benchmark) -> Figure:

@@ -26,7 +26,7 @@ class Quality:
         config: With a checkpoint and data.
 
     Attributes:
-        metric: What is measured: the first metric of the task.
+        metrics: What is measured: all that the task declares.
 
     Raises:
         InputError: There is no trained model, or the images are not of its classes or cannot be read.
@@ -36,17 +36,10 @@ class Quality:
         assert config.checkpoint is not None
         checkpoint = open_checkpoint(config.checkpoint)
         self._spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
-        keys = TASKS.keys_of(self._spec.name).evaluate
-        if keys is None:
-            raise InputError(
-                f"a {self._spec.noun} has nothing to measure",
-                where=checkpoint.path,
-                expected="a checkpoint of fastitpn finetune",
-                fix="leave data out",
-            )
+        keys = TASKS.keys_for("evaluate", checkpoint.task, checkpoint.path)
         self._trained = load_trained(checkpoint)
-        self.metric: Metric = self._spec.metrics(self._trained.about)[0]
-        asked: Any = keys(checkpoint=config.checkpoint, data=config.data)  # type: ignore[call-arg]
+        self.metrics: tuple[Metric, ...] = self._spec.metrics(self._trained.about)
+        asked = keys(checkpoint=config.checkpoint, data=config.data)
         self._images = self._spec.evaluation_images(asked, self._trained)
         self._workers = config.workers
 
@@ -58,18 +51,19 @@ class Quality:
         """
         self._trained.backbone.set_acceleration(acceleration)
 
-    def measure(self, px: int, fabric: "Fabric") -> float:
-        """The metric, in its unit, with images looked at in a size."""
+    def measure(self, px: int, fabric: "Fabric") -> dict[str, float]:
+        """The metrics by name, in their units, with images looked at in a size; without masks, none of masks."""
         batch = max(1, PIXELS_PER_BATCH // px**2)
         evaluation = self._spec.evaluate(self._trained.at(px), self._images, fabric, batch=batch, workers=self._workers)
-        return evaluation.metrics[self.metric.name]
+        names = [metric.name for metric in self.metrics]
+        return {name: evaluation.metrics[name] for name in names if name in evaluation.metrics}
 
 
 def measure_quality(
     quality: Quality, candidates: list[Candidate], px: int, fabric: "Fabric"
-) -> dict[str | None, float]:
-    """The metric by name of acceleration; accelerations that do not fit the model are left out."""
-    measured: dict[str | None, float] = {}
+) -> dict[str | None, dict[str, float]]:
+    """The metrics by name of acceleration; accelerations that do not fit the model are left out."""
+    measured: dict[str | None, dict[str, float]] = {}
     ours = [candidate.acceleration for candidate in candidates if candidate.acceleration is not None]
     with ProgressDisplay(f"{px} px: quality", step=0, steps=len(ours)) as display:
         for number, acceleration in enumerate(ours, 1):

@@ -43,8 +43,8 @@ class Row:
     """Peak: weights, input, and the most that a pass holds beside them."""
     peak_share: float | None = None
     """Operations per second of the fastest pass, as a share of the fastest matrix product in the same rounds."""
-    quality: float | None = None
-    """The benchmark's metric on the labelled images."""
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """All metrics of the model's task on the labelled images, by name; empty without them."""
     problem: str | None = None
     """Why it did not run."""
 
@@ -80,7 +80,7 @@ class Case:
         """For people; what did not run is named below.
 
         Args:
-            metric: What the quality of a row is; None if it was not measured.
+            metric: Which of a row's metrics to show; None for none.
         """
         columns = ["model", "ratio", "spread", "p50 ms", "p90 ms", "images/s", "GFLOPs", "MiB"]
         columns += ["of peak"]
@@ -92,7 +92,7 @@ class Case:
             shown = "" if spread is None or row.plain else f"{spread[0]:.2f}\N{EN DASH}{spread[1]:.2f}"
             cells: list[object] = [row.label, row.ratio, shown, row.p50_ms, row.p90_ms]
             cells += [row.images_per_s, row.gflops, None if row.memory_mib is None else round(row.memory_mib)]
-            rows.append([*cells, row.peak_share, *([row.quality] if metric is not None else [])])
+            rows.append([*cells, row.peak_share, *([row.metrics.get(metric.name)] if metric is not None else [])])
         notes = [f"{row.label} did not run: {row.problem}." for row in self.rows if row.problem]
         peak = f"Peak: {self.peak_gflops:,.0f} GFLOP/s. {self.rounds} rounds."
         return Table(self.title, columns, rows, caption=" ".join([peak, *notes]), bars=("of peak",))
@@ -111,13 +111,18 @@ class Benchmark:
     """Device, precision, compilation and threads."""
     accelerations: Mapping[str, Acceleration]
     """What each of them was, since presets can change."""
-    metric: Metric | None = None
-    """What the quality of a row is; None if it was not measured."""
+    metrics: tuple[Metric, ...] = ()
+    """What the task of the model declares."""
 
     @property
     def rows(self) -> list[Row]:
         """Those of all cases."""
         return [row for case in self.cases for row in case.rows]
+
+    @property
+    def metric(self) -> Metric | None:
+        """What tables and the plot show: the first metric that was measured; None without images."""
+        return next((metric for metric in self.metrics if any(metric.name in row.metrics for row in self.rows)), None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -135,8 +140,9 @@ class Benchmark:
 
     def _row(self, row: Row) -> dict[str, Any]:
         fields = dataclasses.asdict(row)
-        quality = fields.pop("quality")
-        return _rounded(fields if self.metric is None else {**fields, self.metric.name: quality})
+        own = fields.pop("metrics")
+        measured = {name: own.get(name) for other in self.rows for name in other.metrics}
+        return _rounded({**fields, **measured})
 
 
 def finish_row(

@@ -41,17 +41,7 @@ def keys_of_task(config: Config, verb: str, task: str | None, path: object) -> A
     Raises:
         InputError: There are keys that mean nothing for this task, or this installation has no such task.
     """
-    TASKS.spec_of(task, path)
-    assert task is not None
-    wanted: type[Config] | None = getattr(TASKS.keys_of(task), verb)
-    if wanted is None:
-        others = [name for name in TASKS if getattr(TASKS.keys_of(name), verb) is not None]
-        raise InputError(
-            f"a checkpoint of the task {task!r} has nothing to {verb}",
-            where=path,
-            expected=f"a checkpoint of one of the tasks {', '.join(others)}",
-            fix=f"fastitpn finetune {others[0]} data=FOLDER weights={path}",
-        )
+    wanted: type[Config] = TASKS.keys_for(verb, task, path)
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     given = {name: value for name in defaults if (value := getattr(config, name)) != defaults[name]}
     known = {field.name for field in dataclasses.fields(wanted)}

@@ -52,6 +52,7 @@ def load(
         InputError: It cannot be read, wants to run code, or is no model with its classes; or there is no such
             acceleration, or it does not fit the model.
     """
-    content = open_checkpoint(checkpoint)
-    spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(content.task, content.path)
-    return spec.predictor(load_trained(content, acceleration), device=device, precision=precision)
+    opened = open_checkpoint(checkpoint)
+    TASKS.keys_for("predict", opened.task, opened.path)  # says so where there is nothing to predict
+    spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(opened.task, opened.path)
+    return spec.predictor(load_trained(opened, acceleration), device=device, precision=precision)

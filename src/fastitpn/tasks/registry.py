@@ -7,6 +7,7 @@ A task is a package with two modules, which are imported when they are asked for
 """
 
 import importlib
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,28 @@ class TaskRegistry(Registry[str]):
         keys: TaskKeys = importlib.import_module(f"{self[name]}.config").KEYS
         return keys
 
+    def keys_for(self, verb: str, task: str | None, path: object) -> Any:
+        """The keys that a verb has for a checkpoint.
+
+        Args:
+            verb: "evaluate" or "predict".
+            task: What the checkpoint says of its task.
+            path: Its file, for messages.
+
+        Raises:
+            InputError: Its task has nothing for this verb, or this installation has no such task.
+        """
+        keys = getattr(self.keys_of(self.spec_of(task, path).name), verb)
+        if keys is None:
+            able = [name for name in self if getattr(self.keys_of(name), verb) is not None]
+            raise InputError(
+                f"a checkpoint of the task {task!r} has nothing to {verb}",
+                where=path,
+                expected=f"a checkpoint of one of the tasks {', '.join(able)}",
+                fix=f"fastitpn finetune {able[0]} data=FOLDER weights={shlex.quote(str(path))}",
+            )
+        return keys
+
     def spec(self, name: str) -> Any:
         """The `TaskSpec` of a task.
 
@@ -64,7 +87,7 @@ class TaskRegistry(Registry[str]):
         Raises:
             InputError: This installation has no such task.
         """
-        if task not in self:
+        if task is None or task not in self:
             raise InputError(
                 f"this is a checkpoint of the task {task!r}, which this installation does not have",
                 where=path,

@@ -12,24 +12,24 @@ from fastitpn.data.classification.labelled import LabelledImages, labelled
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
-from fastitpn.runs.trained_model import load_classifier
-from fastitpn.tasks.classify.evaluation import Evaluation, evaluate_classifier
+from fastitpn.tasks.classify.evaluation import ClassifyEvaluation, evaluate_classifier
+from fastitpn.tasks.loading import load_trained
 from fastitpn.training.processes.devices import build_fabric
 
 CLASSES = ["building", "mammal", "produce"]
 
 
-def evaluate(run, data, out, **keys) -> Evaluation:
+def evaluate(run, data, out, **keys) -> ClassifyEvaluation:
     return fastitpn.evaluate(run.directory, data, out=out, **{"device": "cpu", "workers": 0, **keys})
 
 
 @pytest.fixture
-def evaluation(scenes, classifier_run, tmp_path) -> Evaluation:
+def evaluation(scenes, classifier_run, tmp_path) -> ClassifyEvaluation:
     return evaluate(classifier_run, scenes.val, tmp_path / "out")
 
 
 def test_figures_are_those_of_the_model_image_by_image(scenes, classifier_run, evaluation):
-    classifier = load_classifier(classifier_run.directory)
+    classifier = load_trained(classifier_run.directory, task="classify")
     view = classify_eval(classifier.px, mean=classifier.mean, std=classifier.std)
     images = labelled(scenes.val, CLASSES)
     with torch.no_grad():
@@ -67,8 +67,8 @@ def test_worst_mistakes_come_first(scenes):
     probabilities = torch.tensor(
         [[0.1, 0.8, 0.1], [0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.0, 1.0, 0.0], [0.0, 0.95, 0.05], [0.1, 0.1, 0.8]]
     )
-    evaluation = Evaluation(
-        metrics={}, classes=CLASSES, matrix=torch.eye(3), images=images, probabilities=probabilities
+    evaluation = ClassifyEvaluation(
+        metrics={}, classes=CLASSES, num_images=6, matrix=torch.eye(3), images=images, probabilities=probabilities
     )
     captions = [item.caption for item in evaluation.worst_mistakes()]
     assert captions == ["mammal (95%), is produce", "mammal (80%), is building", "building (60%), is mammal"]
@@ -78,8 +78,13 @@ def test_worst_mistakes_come_first(scenes):
 def test_without_mistakes_there_are_none_to_show(scenes):
     images = labelled(scenes.val, CLASSES)
     probabilities = torch.nn.functional.one_hot(torch.tensor(images.labels), 3).float()
-    evaluation = Evaluation(
-        metrics={}, classes=CLASSES, matrix=torch.eye(3, dtype=torch.long), images=images, probabilities=probabilities
+    evaluation = ClassifyEvaluation(
+        metrics={},
+        classes=CLASSES,
+        num_images=6,
+        matrix=torch.eye(3, dtype=torch.long),
+        images=images,
+        probabilities=probabilities,
     )
     assert evaluation.worst_mistakes() == []
     assert not any("mistakes" in section.title for section in evaluation.sections())
@@ -93,7 +98,7 @@ def test_a_table_gives_the_same_figures(scenes, classifier_run, evaluation, tmp_
 
 
 def test_batches_and_workers_change_nothing(scenes, classifier_run, evaluation):
-    classifier, images = load_classifier(classifier_run.directory), labelled(scenes.val, CLASSES)
+    classifier, images = load_trained(classifier_run.directory, task="classify"), labelled(scenes.val, CLASSES)
     again = evaluate_classifier(classifier, images, build_fabric("cpu"), batch=4)
     torch.testing.assert_close(again.probabilities, evaluation.probabilities, atol=1e-5, rtol=0)
     many = LabelledImages(paths=images.paths * 4, labels=images.labels * 4, classes=CLASSES)

@@ -5,19 +5,21 @@ import shutil
 
 import pytest
 import torch
-from fastitpn.tasks.classify.finetune import build_task
 from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
-from fastitpn.data.classification.labelled import labelled
+from fastitpn.data.classification.labelled import LabelledImages, labelled
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
-from fastitpn.tasks.classify import finetune as module
+from fastitpn.tasks import finetuning
 from fastitpn.tasks.classify.config import ClassifyConfig
+from fastitpn.tasks.classify.metrics import TOP1
+from fastitpn.tasks.classify.spec import SPEC
 from fastitpn.tasks.classify.task import ClassifyTask
+from fastitpn.tasks.spec import Split
 
 CLASSES = ["building", "mammal", "produce"]
 
@@ -28,6 +30,12 @@ def config(scenes, **keys) -> ClassifyConfig:
 
 def finetune(scenes, out, **keys) -> Run:
     return fastitpn.finetune("classify", **{"data": scenes.train, "val": scenes.val, "out": out, **TRAINING, **keys})
+
+
+def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:
+    """The network of a configuration, for images of these classes."""
+    images = LabelledImages(paths=[], labels=[], classes=classes)
+    return SPEC.build(config, Split(train=images, val=images, num_classes=len(classes)))
 
 
 def trunk(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -123,21 +131,21 @@ class TestRun:
         assert not torch.equal(content(one)["weights"]["head.weight"], content(three)["weights"]["head.weight"])
 
     def test_a_complete_run_is_not_trained_again(self, scenes, classifier_run, pretrained_run, monkeypatch):
-        monkeypatch.setattr(module, "fit", None)
+        monkeypatch.setattr(finetuning, "fit", None)
         before = classifier_run.best_checkpoint.read_bytes()
         finetune(scenes, classifier_run.directory, weights=pretrained_run.directory)
         assert classifier_run.best_checkpoint.read_bytes() == before
 
     def test_the_engine_gets_the_recipes_numbers(self, scenes, tmp_path, monkeypatch):
         seen = {}
-        monkeypatch.setattr(module, "fit", lambda task, **keys: seen.update(keys))
-        monkeypatch.setattr(module, "write_classify_report", lambda *arguments: None)
+        monkeypatch.setattr(finetuning, "fit", lambda task, **keys: seen.update(keys))
+        monkeypatch.setattr(finetuning, "write_run_report", lambda *arguments: None)
         keys = {"steps": None, "epochs": 2.5, "warmup_steps": None, "warmup_epochs": 0, "eval_every_epochs": 0.5}
         finetune(scenes, tmp_path / "run", layer_decay=0.7, ema=0.5, lr=2e-3, batch=2, accumulate=2, **keys)
         settings = seen["settings"]
         assert (settings.steps, settings.evaluate_every) == (8, 2)  # 12 images, 4 in a step
         assert (settings.layer_decay, settings.ema, settings.lr, settings.accumulate) == (0.7, 0.5, 2e-3, 2)
-        assert settings.best_metric == "top1"
+        assert settings.best_metric == TOP1
 
 
 class TestData:
@@ -163,16 +171,16 @@ class TestData:
 
     def test_without_val_a_part_of_each_class_is_held_out(self, scenes, tmp_path, monkeypatch):
         seen = []
-        monkeypatch.setattr(module, "fit", lambda task, **keys: None)
-        monkeypatch.setattr(module, "write_classify_report", lambda run, config, val, fabric: seen.append(val))
+        monkeypatch.setattr(finetuning, "fit", lambda task, **keys: None)
+        monkeypatch.setattr(finetuning, "write_run_report", lambda spec, run, config, val, fabric: seen.append(val))
         finetune(scenes, tmp_path / "run", val=None, val_ratio=0.25, scratch=True)
         assert sorted(seen[0].labels) == [0, 1, 2]
         assert seen[0].classes == CLASSES
 
     def test_a_folder_with_train_and_val(self, scenes, tmp_path, monkeypatch):
         seen = []
-        monkeypatch.setattr(module, "fit", lambda task, **keys: None)
-        monkeypatch.setattr(module, "write_classify_report", lambda run, config, val, fabric: seen.append(val))
+        monkeypatch.setattr(finetuning, "fit", lambda task, **keys: None)
+        monkeypatch.setattr(finetuning, "write_run_report", lambda spec, run, config, val, fabric: seen.append(val))
         finetune(scenes, tmp_path / "run", data=scenes.train.parent, val=None, scratch=True)
         assert seen[0].paths == labelled(scenes.val).paths
 
@@ -200,12 +208,12 @@ class TestStart:
 
     def test_model_and_size_are_those_of_the_weights(self, scenes, pretrained_run):
         task = build_task(config(scenes, weights=pretrained_run.directory, model=None, px=None), CLASSES)
-        assert task.description["model"]["name"] == "fastitpn_nano"
-        assert task.description["px"] == 32
+        assert task.about.model["name"] == "fastitpn_nano"
+        assert task.about.px == 32
 
     def test_without_weights_model_and_size_are_the_default(self, scenes, capsys):
         task = build_task(config(scenes, model=None, px=None, scratch=True), CLASSES)
-        assert (task.description["model"]["name"], task.description["px"]) == ("fastitpn_tiny", 224)
+        assert (task.about.model["name"], task.about.px) == ("fastitpn_tiny", 224)
         assert capsys.readouterr().out == ""
 
     def test_random_weights_are_warned_about(self, scenes, capsys):
@@ -229,7 +237,7 @@ class TestStart:
         tensors = {name: value.half() if half else value for name, value in tensors.items()}
         torch.save(tensors if nesting is None else {nesting: tensors, "epoch": 1599}, tmp_path / "published.pt")
         start = build_task(config(scenes, weights=tmp_path / "published.pt", px=None, model=None), CLASSES)
-        assert start.description["px"] == 64
+        assert start.about.px == 64
         expected = trunk(model.state_dict())
         torch.testing.assert_close(trunk(start.trained_model.state_dict()), expected, atol=1e-3, rtol=1e-3)
         assert "set aside: used in pre-training only" in capsys.readouterr().out
@@ -267,7 +275,7 @@ class TestStart:
         torch.save(fastitpn.to_official_names(model.state_dict()), tmp_path / "a.pt")
         task = build_task(config(scenes, weights=tmp_path / "a.pt"), CLASSES)
         assert_same(trunk(task.trained_model.state_dict()), trunk(model.state_dict()))
-        assert task.description["model"]["arguments"]["init_values"] == 0
+        assert task.about.model["arguments"]["init_values"] == 0
 
     def test_weights_for_other_channels(self, scenes, tmp_path):
         model = fastitpn.create_model("fastitpn_nano", in_chans=6, img_size=32, num_classes=3)

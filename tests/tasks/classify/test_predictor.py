@@ -11,7 +11,8 @@ from fastitpn.data.images.decode import to_rgb
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import save_checkpoint
-from fastitpn.tasks.classify.predictor import Predictor, load
+from fastitpn.tasks.classify.predictor import Predictor
+from fastitpn.tasks.predicting import load
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_a_run_directory_gives_its_best_checkpoint(content, tmp_path):
 
 
 def test_a_checkpoint_of_pretraining_has_no_classes(pretrained):
-    with pytest.raises(InputError, match="a checkpoint of the task 'pretrain', and no trained classifier") as caught:
+    with pytest.raises(InputError, match="a checkpoint of the task 'pretrain' has nothing to predict") as caught:
         load(pretrained)
     assert caught.value.where == pretrained
     assert caught.value.fix == f"fastitpn finetune classify data=FOLDER weights={pretrained}"
@@ -193,7 +194,8 @@ def test_a_damaged_checkpoint(content, tmp_path):
         ({"task": "segment"}, "the checkpoint lacks head, colors, masks, resize"),
         ({"task": "dance"}, "a checkpoint of the task 'dance'"),
         ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 5, "px": 3}}}, "cannot be built: .*'px'"),
-        ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 6}}}, "cannot be built: .*size mismatch"),
+        ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 6}}}, "has 5 names for 6 classes"),
+        ({"model": {"name": "fastitpn_nano", "arguments": {"num_classes": 5}}}, "cannot be built: .*size mismatch"),
         ({"model": {"name": "fastitpn_nona", "arguments": {}}}, "no model is named 'fastitpn_nona'"),
     ],
 )
