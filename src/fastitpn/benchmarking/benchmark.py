@@ -118,7 +118,7 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
 
 def _part(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
     """What runs of a trained network, where that is more than the backbone."""
-    task = file.checkpoint.get("task") if file is not None else None
+    task: Any = file.checkpoint.get("task") if file is not None else None
     if file is None or config.pyramid or task not in TASKS:
         return None
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(task)

@@ -69,9 +69,7 @@ def run_demo(config: DemoConfig) -> Run:
     pretrained = run_pretrain(pretrain_config(config, scenes, teacher))
 
     console.rule("3 of 3: fine-tuning with few labels, and the same network from scratch", align="left")
-    runs = {
-        name: run_finetune(c, "classify") for name, c in classify_configs(config, scenes, pretrained.directory).items()
-    }
+    runs = {name: run_finetune(c) for name, c in classify_configs(config, scenes, pretrained.directory).items()}
 
     seconds = time.monotonic() - started
     table = _compare(runs)

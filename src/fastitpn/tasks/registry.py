@@ -64,7 +64,7 @@ class TaskRegistry(Registry[str]):
         Raises:
             InputError: This installation has no such task.
         """
-        if task not in self:
+        if task is None or task not in self:
             raise InputError(
                 f"this is a checkpoint of the task {task!r}, which this installation does not have",
                 where=path,
