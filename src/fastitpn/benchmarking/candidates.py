@@ -78,7 +78,8 @@ class Candidate:
             Unfit: They do not go together.
         """
         try:
-            getattr(model, "backbone", model).set_acceleration(self.acceleration)
+            backbone: Any = getattr(model, "backbone", model)
+            backbone.set_acceleration(self.acceleration)
         except InputError as error:
             raise Unfit(error.what) from error
 

@@ -54,14 +54,15 @@ class MemoryMeter:
         if self._server is not None:
             if kind is not None:
                 self._server.kill()
-            with contextlib.suppress(BrokenPipeError):
-                self._server.stdin.close()
-            self._server.stdout.close()
+            for pipe in (self._server.stdin, self._server.stdout):
+                assert pipe is not None
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
             self._server.wait()
 
     def measure(self, candidate: Candidate, px: int, batch: int) -> tuple[float | None, str | None]:
         """Peak memory in MiB, None if it cannot be known here; and why the pass cannot run, if so."""
-        if self._server is None:
+        if self._server is None or self._server.stdout is None:
             return None, None
         conditions = self._conditions
         request = {

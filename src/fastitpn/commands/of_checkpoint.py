@@ -19,7 +19,8 @@ def keys_of_all(verb: str, base: type[ConfigT]) -> type[ConfigT]:
         base: The keys that all tasks share.
     """
     declared = [getattr(TASKS.keys_of(name), verb) for name in TASKS]
-    return _union(*dict.fromkeys(config for config in declared if config not in (None, base)), base)
+    classes: list[Any] = [*dict.fromkeys(config for config in declared if config not in (None, base)), base]
+    return _union(*classes)
 
 
 @functools.cache

@@ -138,5 +138,5 @@ def _check_hub_folder(folder: Path, content: Mapping[str, Any]) -> None:
 def _loaded(folder: Path, network: Network) -> Runner:
     """What timm makes of a folder, run as the network is."""
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    twin = type(network)(model)  # type: ignore[call-arg]
+    twin = type(network)(model)
     return lambda images: list(twin(images))

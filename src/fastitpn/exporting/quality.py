@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ def measure_quality(subject: Subject, run: Runner, pictures: Pictures, shapes: S
         return None
     images = pictures.tensors(shapes.size)
     measured: dict[str, dict[str, float]] = {}
-    for name, compute in {"model": subject.network, "file": run}.items():
+    computed: dict[str, Callable[[Tensor], Iterable[Tensor]]] = {"model": subject.network, "file": run}
+    for name, compute in computed.items():
         outputs: dict[int, Outputs] = {}
         for places in batches(len(images), shapes.batches[0]):
             outputs |= zip(range(places.start, places.stop), zip(*compute(images[places]), strict=True), strict=True)

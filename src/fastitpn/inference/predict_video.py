@@ -11,7 +11,7 @@ from fastitpn.data.images.videos import Frame, Video, open_video
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
 from fastitpn.inference.prediction import Prediction
-from fastitpn.inference.results import VideoPrediction
+from fastitpn.inference.results import Skipped, VideoPrediction
 from fastitpn.inference.video_writer import VideoWriter
 from fastitpn.inference.written_pictures import output_names, place_in
 from fastitpn.reporting.sections import Table
@@ -75,6 +75,7 @@ def _predict_video(path: Path, place: Path, prediction: Prediction[Any]) -> Vide
                     images = [frame.image for frame in batch]
                     results = prediction.predictor.stream(images, batch=prediction.frames, **prediction.options)
                     for frame, result in zip(batch, results, strict=True):
+                        assert not isinstance(result, Skipped)
                         writer.write(result.frame(), frame.time_s)
                         _write_line(line_file, frame, result.frame_json())
                         frames += 1

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
+import torch
+
 from fastitpn.inference.inputs import read_inputs
 from fastitpn.inference.results import Result, Results, Skipped
 from fastitpn.inference.sources import ImageLike, Source, only_source
@@ -22,13 +24,21 @@ class ImagePredictor(Generic[ResultT]):
 
     Attributes:
         results: What a call returns.
+        classes: Names of the model's classes.
+        device: Where it computes.
         transform: From an RGB image to the model's input.
     """
 
     results: ClassVar[type[Results[Any]]]
+    classes: tuple[str, ...]
+    device: torch.device
     transform: Callable[[Any], Any]
 
-    def predict_batch(self, images: Sequence[Read], **options: Any) -> list[ResultT]:
+    def __call__(self, images: ImageLike | Iterable[ImageLike], *args: Any, **options: Any) -> Results[ResultT]:
+        """A result for each image, in their order. The arguments are those of the subclass."""
+        raise NotImplementedError
+
+    def predict_batch(self, images: Sequence[Read], *_: Any, **options: Any) -> list[ResultT]:
         """A result for each image.
 
         Args:

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastitpn.models.acceleration.token_trace import patches_before
+from fastitpn.models.layers.attention import AttentionBlock
 from fastitpn.models.taps import AttentionInput, Features
 
 
@@ -25,7 +26,7 @@ class AttentionTrace:
     """The block after which the token left (migration); None: it stayed."""
 
 
-def attention_trace(features: Features, blocks: Sequence[nn.Module], token: int) -> AttentionTrace:
+def attention_trace(features: Features, blocks: Sequence[AttentionBlock], token: int) -> AttentionTrace:
     """The trace of a pass of one image.
 
     Args:
@@ -46,7 +47,7 @@ def attention_trace(features: Features, blocks: Sequence[nn.Module], token: int)
     return AttentionTrace(grid=(windows.height, windows.width), token=token, shares=shares, left_after=next(gone, None))
 
 
-def _shares(block: nn.Module, seen: AttentionInput, patch: Tensor, token: int, num_patches: int) -> Tensor | None:
+def _shares(block: AttentionBlock, seen: AttentionInput, patch: Tensor, token: int, num_patches: int) -> Tensor | None:
     """[heads, N]; None if the token has left."""
     attention, mask = block.attn, seen.mask
     x = block.norm1(seen.tokens).flatten(0, -3)

@@ -139,6 +139,7 @@ class FastITPN(Encoder):
     def _pyramid_maps(self, stages: list[Tensor], height: int, width: int) -> dict[int, Tensor]:
         """NCHW maps by their place in `STRIDES`, as far as not pruned."""
         cells = self.pyramid_cells(stages)
+        assert self.pyramid is not None
         maps = {i: cells_to_map(x, height, width) for i, x in zip(self.pyramid.levels, cells, strict=True)}
         if 2 in maps:
             maps[3] = self.pyramid.output32(maps[2])
@@ -258,7 +259,7 @@ class FastITPN(Encoder):
             self.pyramid.prune(take)
             self.final_level = last if prune_head else None
         elif ends_early:
-            self.stages = self.stages[: last + 1]  # type: ignore[assignment]
+            self.stages = self.stages[: last + 1]
             self.pos_embed = None
             self.cls_token = None
             self.rel_pos_bias = None

@@ -164,9 +164,8 @@ class Encoder(Trunk):
                 features.windows = Windows.cut(height, width, None)
                 features.see_tokens(0, x)
             if not self.acceleration.off:
-                blocks: Any = self.stages[2].blocks
                 return attend_accelerated(
-                    blocks,
+                    self.stages[2].blocks,
                     x,
                     height,
                     width,
@@ -184,7 +183,7 @@ class Encoder(Trunk):
         self, x: Tensor, position_bias: Tensor | None, first: int, last: int, features: Any = None
     ) -> Tensor:
         """The attention blocks from `first` to `last`, 1 being the first of all."""
-        for number, block in enumerate(self.stages[2].blocks, 1):  # type: ignore[arg-type]
+        for number, block in enumerate(self.stages[2].blocks, 1):
             if first <= number <= last:
                 if not torch.jit.is_scripting():
                     if features is not None:
@@ -263,8 +262,8 @@ class Encoder(Trunk):
         runs = [] if gathering is None or gathering.tokens_per_window == 0 else gathering.runs(depth)
         windowed = [number + 1 for windowed, first, last in runs if windowed for number in range(first, last)]
         features = self.encode(images, taps=Taps(attention=windowed))
-        blocks: Any = self.stages[2].blocks
-        return token_trace(features, blocks, () if migration is None else tuple(migration.steps(depth)))
+        steps = () if migration is None else tuple(migration.steps(depth))
+        return token_trace(features, self.stages[2].blocks, steps)
 
     @torch.jit.ignore
     @torch.no_grad()
@@ -282,5 +281,4 @@ class Encoder(Trunk):
         Raises:
             InputError: H or W is no multiple of 16, or there is no such block.
         """
-        attention_blocks: Any = self.stages[2].blocks
-        return attention_trace(self.encode(image, taps=Taps(attention=blocks)), attention_blocks, token)
+        return attention_trace(self.encode(image, taps=Taps(attention=blocks)), self.stages[2].blocks, token)

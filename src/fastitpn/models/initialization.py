@@ -102,7 +102,7 @@ def _rescale_sub_norm(model: nn.Module, scale: float) -> None:
     """Multiply the value and output paths by `scale`, weights and biases (but not v_bias)."""
     for module in model.modules():
         if isinstance(module, CellBlock):
-            layers: list[nn.Module] = [module.mlp.fc1, module.mlp.fc2]
+            layers: list[nn.Linear] = [module.mlp.fc1, module.mlp.fc2]
         elif isinstance(module, AttentionBlock):
             layers = [child for child in module.mlp.children() if isinstance(child, nn.Linear)]
             layers.append(module.attn.proj)

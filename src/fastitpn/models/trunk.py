@@ -17,7 +17,11 @@ from fastitpn.models.layers.attention import AttentionBlock
 from fastitpn.models.layers.cell_blocks import CellBlock, CellMerge, PatchEmbed
 from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.layers.position import RESIZE_FORMS, resize_position_table
-from fastitpn.models.layers.relative_position import create_relative_position_bias
+from fastitpn.models.layers.relative_position import (
+    DecoupledRelativePositionBias,
+    RelativePositionBias,
+    create_relative_position_bias,
+)
 
 
 @fx.wrap
@@ -63,7 +67,7 @@ class Trunk(nn.Module):
         num_tokens = self.grid_size[0] * self.grid_size[1] + int(arguments.class_token)
         shared = None if arguments.relative_position == "own" else arguments.relative_position
         self.patch_embed = PatchEmbed(arguments.in_chans, self.stage_dims[0], **dd)
-        self.stages = nn.ModuleList(_build_stages(arguments, self.stage_dims, self.grid_size))
+        self.stages: Any = nn.ModuleList(_build_stages(arguments, self.stage_dims, self.grid_size))
         self.cls_token = nn.Parameter(torch.empty(1, 1, self.embed_dim, **dd)) if arguments.class_token else None
         self.pos_embed: nn.Parameter | None = nn.Parameter(torch.empty(1, num_tokens, self.embed_dim, **dd))
         self.rel_pos_bias = create_relative_position_bias(shared, self.grid_size, arguments.num_heads, **dd)
@@ -83,7 +87,7 @@ class Trunk(nn.Module):
             if table is not None:
                 initialize_table(table, scheme)
         for module in self.modules():
-            if hasattr(module, "init_relative_position"):
+            if isinstance(module, RelativePositionBias | DecoupledRelativePositionBias):
                 module.init_relative_position()
 
     @torch.jit.ignore

@@ -1,6 +1,6 @@
 """The models of the three objectives: all levels merged at 1/16, every level on its own, and the trunk alone."""
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -65,10 +65,11 @@ class PretrainingModel(MaskedModel):
             backbone, teacher_dim=teacher_dim, auxiliary_dim=auxiliary_dim, mlp_predictor=mlp_predictor, **dd
         )
         self.norm_on_trunk = norm == "trunk_and_end"
-        embed_dim = backbone.embed_dim
-        self.merge16 = LevelMerge(1, backbone.pyramid.dim, embed_dim, **dd)
-        self.merge8 = LevelMerge(4, backbone.pyramid.dim, embed_dim, **dd)
-        self.merge4 = LevelMerge(16, backbone.pyramid.dim, embed_dim, **dd)
+        embed_dim, pyramid = backbone.embed_dim, backbone.pyramid
+        assert pyramid is not None
+        self.merge16 = LevelMerge(1, pyramid.dim, embed_dim, **dd)
+        self.merge8 = LevelMerge(4, pyramid.dim, embed_dim, **dd)
+        self.merge4 = LevelMerge(16, pyramid.dim, embed_dim, **dd)
         self.norm = Norm(embed_dim, **dd)
         self.predictor_hidden = hidden_layer(embed_dim, **dd) if mlp_predictor else nn.Identity()
         self.predictor = Linear(embed_dim, teacher_dim, **dd)
@@ -130,6 +131,7 @@ class PerLevelModel(MaskedModel):
     def __init__(self, backbone: FastITPN, *, teacher_dim: int, mlp_predictor: bool = False, **keys: Any):
         super().__init__(backbone, teacher_dim=teacher_dim, mlp_predictor=mlp_predictor, **keys)
         dd = {name: keys.get(name) for name in ("device", "dtype")}
+        assert backbone.pyramid is not None
         self.level_predictors = nn.ModuleDict(
             {name: Predictor(backbone.pyramid.dim, teacher_dim, mlp=mlp_predictor, **dd) for name in LEVELS}
         )
@@ -140,7 +142,7 @@ class PerLevelModel(MaskedModel):
         super().init_own_weights()
         if not self.mask_token.is_meta:
             for predictor in self.level_predictors.values():
-                predictor.reset_parameters()
+                cast(Predictor, predictor).reset_parameters()
 
     def main(self, stages: list[Tensor]) -> dict[str, Tensor]:
         """A prediction for every cell of every level, [B, N, cells, teacher_dim]."""
@@ -197,7 +199,7 @@ def create_pretraining_model(
     auxiliary_dim: int | None = None,
     mlp_predictor: bool = False,
     **kw: Any,
-) -> Any:
+) -> MaskedModel:
     """Build the pre-training model of a named size, with the published start values.
 
     Args:

@@ -71,7 +71,7 @@ class _CosineSimilarity(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         x, y, x_norm, y_norm, cosine = ctx.saved_tensors
         of_y = (gradient / (x_norm * y_norm)).unsqueeze(-1)
         of_x = (gradient * cosine / x_norm.square()).unsqueeze(-1)

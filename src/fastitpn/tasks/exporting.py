@@ -53,4 +53,4 @@ def load_subject(config: ExportConfig) -> Subject:
 
 
 def _classifier(model: FastITPN, mean: Sequence[float], std: Sequence[float]) -> Exportable:
-    return ClassifyExport.of(model, mean=mean, std=std)
+    return ClassifyExport(model, mean=mean, std=std)

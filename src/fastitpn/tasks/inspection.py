@@ -206,7 +206,7 @@ def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspectio
 def _what(weights: WeightsFile, published: bool) -> str:
     holds = {"pre-training": "pre-training weights", "classifier": "classifier", "trunk": "trunk without a head"}
     what = holds[weights.kind]
-    task = weights.checkpoint.get("task")
+    task: Any = weights.checkpoint.get("task")
     if task in TASKS:
         what = TASKS.spec(task).phrase(weights.checkpoint) or what
     if weights.checkpoint:

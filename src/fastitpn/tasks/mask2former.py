@@ -104,6 +104,7 @@ class _Network(Mask2FormerPreTrainedModel):
 
     def __init__(self, config: Mask2FormerConfig, channels: list[int]):
         super().__init__(config)
+        assert config.num_labels is not None
         self.pixel_decoder = Mask2FormerPixelDecoder(config, channels)
         self.transformer = Mask2FormerTransformerModule(config.feature_size, config)
         self.class_predictor = nn.Linear(config.hidden_dim, config.num_labels + 1)

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from fastitpn.inference.predicting import run_prediction
+from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.inference.results import Results
 from fastitpn.runs.acceleration import AccelerationLike
 from fastitpn.runs.trained_model import TrainedCheckpoint, open_checkpoint
@@ -34,7 +35,7 @@ def load(
     *,
     device: str = "auto",
     precision: str = "auto",
-) -> Any:
+) -> ImagePredictor[Any]:
     """Make a predictor from a checkpoint of `fastitpn finetune`; nothing else is needed.
 
     Args:

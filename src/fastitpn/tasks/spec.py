@@ -17,6 +17,7 @@ from fastitpn.diagnosis.findings import DataSet
 from fastitpn.exporting.exportable import Exportable
 from fastitpn.inference.look import whole_look
 from fastitpn.inference.prediction import Prediction
+from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.models.backbone import FastITPN
 from fastitpn.runs.description import ModelDescription
 from fastitpn.runs.trained_model import Trained
@@ -191,7 +192,9 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
 
     # Prediction
 
-    def predictor(self, trained: Trained[Any, AboutT], *, device: str = "auto", precision: str = "auto") -> Any:
+    def predictor(
+        self, trained: Trained[Any, AboutT], *, device: str = "auto", precision: str = "auto"
+    ) -> ImagePredictor[Any]:
         """What `fastitpn.load` gives: called with images it returns `Results`."""
         raise NotImplementedError
 

@@ -42,8 +42,8 @@ class MicroBatches:
 
     def close(self) -> None:
         """Ends the workers."""
-        if hasattr(self._batches, "_shutdown_workers"):
-            self._batches._shutdown_workers()
+        if (shutdown := getattr(self._batches, "_shutdown_workers", None)) is not None:
+            shutdown()
 
     def _start(self) -> Iterator[dict[str, Tensor]]:
         with warnings.catch_warnings():

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -197,7 +197,7 @@ class _Fit:
         """Means over the processes, in one exchange; a figure that is not finite in one of them is so in all."""
         asked = torch.tensor(float(self.stop.requested), device=self.fabric.device)
         values = torch.stack([*(value.float() for value in figures.values()), asked])
-        *means, asked_share = self.fabric.all_reduce(values, reduce_op="mean").tolist()
+        *means, asked_share = cast(Tensor, self.fabric.all_reduce(values, reduce_op="mean")).tolist()
         return dict(zip(figures, means, strict=True)), asked_share > 0
 
     def _update(self, figures: Mapping[str, float]) -> None:
@@ -216,7 +216,7 @@ class _Fit:
         with warnings.catch_warnings():
             # Lightning's gather is built on what newer versions of torch call deprecated.
             warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)
-            indices = self.fabric.all_gather(index).flatten().tolist()
+            indices = cast(Tensor, self.fabric.all_gather(index)).flatten().tolist()
         logger.warning("step %s was skipped: %s; samples %s", step, reason, _shortened(indices))
         self.run.log_row({**self._row("skipped", step), "reason": reason, "indices": indices})
         state.skipped_in_a_row += 1

@@ -1,7 +1,7 @@
 """Everything that changes while training, and how it is kept in a checkpoint."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
@@ -14,6 +14,7 @@ from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies import ModelParallelStrategy
 
 
 class TrainingState:
@@ -42,14 +43,14 @@ class TrainingState:
         if shards(fabric):  # before the task is, for then it cannot be copied any more
             self._whole = WholeModel(task.trained_model)
             if self.ema is not None:
-                shard(self.ema.module, fabric.strategy.device_mesh)
+                shard(self.ema.module, cast("ModelParallelStrategy", fabric.strategy).device_mesh)
         self.model = fabric.setup_module(task)
         self.optimizer = adamw(_groups(task, settings), betas=settings.betas, fused=self.scaler is None)
         self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
         if settings.grad_checkpointing:
             for module in task.trained_model.modules():
-                if hasattr(module, "set_grad_checkpointing"):
-                    module.set_grad_checkpointing()
+                if callable(enable := getattr(module, "set_grad_checkpointing", None)):
+                    enable()
         if settings.compile:
             task.compile_model()
         self.step = 0

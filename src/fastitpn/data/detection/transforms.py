@@ -78,7 +78,7 @@ class DetectTrain:
         pixels = _normalised(pixels, self.mean, self.std)
         canvas = (image.height, image.width)
         chosen = (~annotations.crowd).nonzero()[:, 0]
-        boxes: Tensor = tv_tensors.BoundingBoxes(annotations.boxes[chosen], format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+        boxes: Tensor = tv_tensors.BoundingBoxes(annotations.boxes[chosen], format="XYXY", canvas_size=canvas)
         boxes = F.resize(F.crop(boxes, *geometry.part), list(geometry.size))
         boxes = F.horizontal_flip(boxes) if geometry.flip else boxes
         boxes, kept = F.sanitize_bounding_boxes(boxes, min_size=_SMALLEST_PX)

@@ -146,8 +146,8 @@ def describe_sources() -> dict[str, dict[str, str]]:
 
 
 def _package(module: str) -> Path:
-    # Found, not imported: scikit-learn alone takes a second to import.
-    return Path(str(find_spec(module).origin)).parent
+    spec = find_spec(module)  # found, not imported: scikit-learn alone takes a second to import
+    return Path(str(spec and spec.origin)).parent
 
 
 @cache

@@ -24,4 +24,4 @@ for name in sys.argv[1:]:
     mask = Image.fromarray(np.argmax(enlarged, axis=0).astype(np.uint8))
     mask.putpalette([value for color in ABOUT["colors"] for value in color])
     mask.save(Path(name).with_suffix(".mask.png"))
-    print(name, {ABOUT["classes"][label]: count for count, label in mask.getcolors()})
+    print(name, {ABOUT["classes"][label]: count for count, label in mask.getcolors() or ()})

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastitpn.models.acceleration.windows import split_map
+from fastitpn.models.layers.attention import AttentionBlock
 from fastitpn.models.taps import AttentionInput, Features
 
 
@@ -31,7 +32,7 @@ class TokenTrace:
     them, over heads and over windowed blocks (nothing in the blocks after it left). [B, 0, N] without gathering."""
 
 
-def token_trace(features: Features, blocks: Sequence[nn.Module], steps: tuple[int, ...]) -> TokenTrace:
+def token_trace(features: Features, blocks: Sequence[AttentionBlock], steps: tuple[int, ...]) -> TokenTrace:
     """The trace of a pass.
 
     Args:
@@ -85,7 +86,7 @@ def patches_before(features: Features, block: int) -> Tensor:
     return patch
 
 
-def _gathering_shares(block: nn.Module, seen: AttentionInput) -> Tensor:
+def _gathering_shares(block: AttentionBlock, seen: AttentionInput) -> Tensor:
     """[B, W, n]: the share of its attention that a window's gathering tokens pay to each of its tokens."""
     q, k, _ = block.attn.project(block.norm1(seen.tokens).flatten(0, 1))
     logits = q[:, :, : seen.num_gathering].float() @ k.transpose(-1, -2).float() * q.shape[-1] ** -0.5

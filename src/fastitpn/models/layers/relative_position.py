@@ -62,7 +62,7 @@ class DecoupledRelativePositionBias(nn.Module):
 
 def create_relative_position_bias(
     kind: str | None, grid: tuple[int, int], num_heads: int, device=None, dtype=None
-) -> nn.Module | None:
+) -> RelativePositionBias | DecoupledRelativePositionBias | None:
     """The bias of a kind in `KINDS`; None for None."""
     if kind is None:
         return None

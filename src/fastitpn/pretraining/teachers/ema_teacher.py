@@ -58,7 +58,8 @@ class EmaTeacher(Teacher):
 
     def dim_of(self, name: str) -> int:
         """Width of the trunk, or of the pyramid."""
-        return self.trunk.pyramid.dim if name in LEVELS else self.dim
+        pyramid = self.trunk.pyramid
+        return pyramid.dim if pyramid is not None and name in LEVELS else self.dim
 
     def features(self, images: Tensor) -> Tensor:
         """Mean of the last blocks' normalised outputs, [B, N, dim]."""
@@ -92,9 +93,9 @@ class EmaTeacher(Teacher):
 
     @torch.no_grad()
     def _move(self, student: nn.Module, share: float) -> None:
-        own = dict(student.backbone.named_parameters())
+        parameters = dict(student.get_submodule("backbone").named_parameters())
         for name, average in self.trunk.named_parameters():
-            average.lerp_(own[name], share)
+            average.lerp_(parameters[name], share)
 
 
 def _without_place(features: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class TimmTeacher(Teacher):
         self.upsample = upsample
         encoder = _create_encoder(name, weights, with_head=projection)
         self.projection = encoder.get_classifier() if projection else nn.Identity()
-        stride = int(encoder.feature_info[-1]["reduction"])  # type: ignore[index]
+        stride = int(encoder.feature_info[-1]["reduction"])
         data = resolve_model_data_config(encoder)
         if grid is None:
             px = data["input_size"][-1] if px is None else px
@@ -82,7 +82,7 @@ class TimmTeacher(Teacher):
                 fix=f"teacher.px={grid * stride}, or leave teacher.px out",
             )
         self.mean, self.std = data["mean"], data["std"]
-        self.encoder = encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.encoder: Any = encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.grid = grid
         self.dim = self._try_out(native_px=data["input_size"][-1], stride=stride)
 
@@ -129,7 +129,7 @@ class TimmTeacher(Teacher):
         return projected
 
 
-def _create_encoder(name: str, weights: Path | None, *, with_head: bool) -> nn.Module:
+def _create_encoder(name: str, weights: Path | None, *, with_head: bool) -> Any:
     head: dict[str, Any] = {} if with_head else {"num_classes": 0}
     if weights is not None:
         encoder = timm.create_model(name, pretrained=False, **head)

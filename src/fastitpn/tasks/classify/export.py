@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -40,15 +40,9 @@ class ClassifyExport(Exportable):
     hub_task = "image-classification"
     example = Path(str(resources.files("fastitpn.exporting") / "examples" / "classify.py"))
 
-    @classmethod
-    def of(cls, model: FastITPN, *, mean: Sequence[float], std: Sequence[float], classes: Sequence[str] = ()) -> Self:
-        """The one for a model."""
-        return cls(ClassifyNetwork(model).eval(), mean=mean, std=std, classes=classes)
-
-    @property
-    def metrics(self) -> Any:
-        """Top-1, and from six classes on top-5."""
-        return (TOP1, TOP5) if len(self.classes) > 5 else (TOP1,)
+    def __init__(self, model: FastITPN, *, mean: Sequence[float], std: Sequence[float], classes: Sequence[str] = ()):
+        super().__init__(ClassifyNetwork(model).eval(), mean=mean, std=std, classes=classes)
+        self.metrics = (TOP1, TOP5) if len(self.classes) > 5 else (TOP1,)
 
     def labelled(self, data: Path) -> Pictures | None:
         """Images in folders of classes."""

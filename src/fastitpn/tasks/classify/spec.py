@@ -159,7 +159,7 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     def exportable(self, trained: TrainedClassifier) -> ClassifyExport:
         """Logits."""
         about = trained.about
-        return ClassifyExport.of(trained.model, mean=about.mean, std=about.std, classes=about.classes)
+        return ClassifyExport(trained.model, mean=about.mean, std=about.std, classes=about.classes)
 
     def diagnose(self, config: DoctorConfig) -> DataSet | None:
         """What `fastitpn doctor` finds in data of this task."""

@@ -102,7 +102,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         )
         return detections
 
-    def stream(  # type: ignore[override]  # with an option by its place
+    def stream(
         self, images: ImageLike | Iterable[ImageLike], min_score: float = MIN_SCORE, **arguments: Any
     ) -> Iterator[ImageDetections | Skipped]:
         """Predict image by image, as they are found. The arguments are those of a call.
@@ -122,9 +122,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         """
         return self.prepare_image(image, min_score=min_score)
 
-    def predict_batch(  # type: ignore[override]  # with its own option
-        self, images: Sequence[Read], *, min_score: float = MIN_SCORE
-    ) -> list[ImageDetections]:
+    def predict_batch(self, images: Sequence[Read], *, min_score: float = MIN_SCORE) -> list[ImageDetections]:
         """The objects in each image, one image after the other."""
         return [self._detect(source, index, sized, min_score) for index, source, sized in images]
 

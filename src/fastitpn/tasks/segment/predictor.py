@@ -101,9 +101,7 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         """
         return self.prepare_image(image)
 
-    def predict_batch(  # type: ignore[override]  # its own options
-        self, images: Sequence[Read], *, views: TestTimeViews | None = None
-    ) -> list[Segmentation]:
+    def predict_batch(self, images: Sequence[Read], *, views: TestTimeViews | None = None) -> list[Segmentation]:
         """Image by image."""
         return [self._segment(source, index, pixels, views or self.views) for index, source, pixels in images]
 

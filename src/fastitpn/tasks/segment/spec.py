@@ -93,7 +93,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         """Images with masks, each in its own size."""
         return masked_loader(split.val, about, workers=config.workers)
 
-    def adapt(self, task: nn.Module, fabric: "Fabric") -> None:  # type: ignore[override]
+    def adapt(self, task: nn.Module, fabric: "Fabric") -> None:
         """Normalise over the images of all GPUs."""
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(task)
