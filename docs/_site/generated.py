@@ -1,4 +1,4 @@
-"""Parts of pages that are written down elsewhere: in `facts.yaml`, benchmarks/results, recipes, examples and the code."""
+"""Parts of pages that are written down elsewhere: `facts.yaml`, benchmarks/results, recipes, examples, the code."""
 
 import ast
 import json

@@ -21,9 +21,9 @@ from .models.acceleration.gathering import Gathering as Gathering
 from .models.acceleration.migration import Migration as Migration
 from .models.acceleration.settings import Acceleration as Acceleration
 from .models.registry import create_model as create_model
-from .models.weights.loading import LoadReport as LoadReport
 from .models.weights.loading import load_weights as load_weights
 from .models.weights.official_names import to_official_names as to_official_names
+from .models.weights.report import LoadReport as LoadReport
 from .pretraining.model import create_pretraining_model as create_pretraining_model
 from .runs.run import Run as Run
 from .tasks.classify.predictor import Predictor as Predictor

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_positional_keys_exist(config_class):
 def test_a_default_is_that_of_the_nearest_class(config_class):
     """A second base class may not bring back the default of a class below both."""
     for field in dataclasses.fields(config_class):
-        nearest = next(base for base in config_class.__mro__ if field.name in base.__dict__.get("__annotations__", {}))
+        nearest = next(base for base in config_class.__mro__ if field.name in inspect.get_annotations(base))
         assert field.default == nearest.__dataclass_fields__[field.name].default, field.name
 
 
