@@ -35,7 +35,13 @@ class Example(Config):
     teacher: Inner = field(default_factory=Inner)
     """Teacher."""
     workers: int = 2
-    """Of the data."""
+    """Processes that load images."""
+    device: str = "auto"
+    """Where to compute."""
+    out: Path = Path("runs")
+    """Folder of the run."""
+    checkpoint_every: int = 500
+    """Steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,9 @@ def test_a_new_run_writes_its_settings_first(tmp_path):
         "betas": [0.9, 0.98],
         "teacher": {"name": "ema"},
         "workers": 2,
+        "device": "auto",
+        "out": "runs",
+        "checkpoint_every": 500,
     }
     assert (run.directory / "checkpoints").is_dir()
     assert run.resume() is None
@@ -65,7 +74,8 @@ def test_a_new_run_writes_its_settings_first(tmp_path):
 
 def test_the_same_settings_continue_and_some_keys_may_change(tmp_path):
     prepare(tmp_path / "a", CONFIG)
-    run = prepare(tmp_path / "a", Example(workers=0))
+    changed = Example(workers=0, device="cpu", out=Path("elsewhere"), checkpoint_every=7)
+    run = prepare(tmp_path / "a", changed)
     assert run.config["workers"] == 2
 
 
