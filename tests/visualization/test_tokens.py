@@ -77,10 +77,10 @@ def test_one_image_and_what_is_returned(draw, photos, traces):
 def test_the_trace_is_that_of_the_image_as_predict_sees_it(draw, checkpoint, photos, traces):
     from fastitpn.data.images.decode import read_image
     from fastitpn.data.images.transforms import classify_eval
-    from fastitpn.runs.trained_model import load_classifier
+    from fastitpn.tasks.loading import load_trained
 
     draw(images=photos / "chelsea.jpg")
-    classifier = load_classifier(checkpoint)
+    classifier = load_trained(checkpoint)
     pixels = classify_eval(96, mean=classifier.mean, std=classifier.std)(read_image(photos / "chelsea.jpg"))
     expected = classifier.model.trace_tokens(pixels[None])
     assert torch.equal(traces[0][1].left, expected.left)
