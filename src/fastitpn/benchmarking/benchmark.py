@@ -106,7 +106,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
 
 
 def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any]:
-    """Those that the form of the weights asks for; their values do not matter to speed."""
+    """Arguments of `create_model` that the weights' form asks for; their values do not matter to speed."""
     if file is None:
         return {}
     if _part(file, config) is not None:
