@@ -31,6 +31,11 @@ KINDS = re.compile(r"(.Task|Head|Detector|Segmenter|Teacher|RCNN|DINO|Mask2Forme
 """Names of classes that an `isinstance` must not tell apart outside of their own package."""
 MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "fastitpn", *sys.stdlib_module_names}
 MEANINGLESS = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
+SAYS_NOTHING = re.compile(
+    r"(Which|The same|Likewise|Where|Why|What|How many|As given|Names|(Of|To|As)( (the|an?|its|that|this|each|all))? "
+    r"[`\w.]+( [`\w.]+)?|Those of [`\w]+( [`\w]+)?|Its [`\w]+)\.?"
+)
+"""Explanations of an argument, an attribute or a function that only make sense to who knows it."""
 RUNS_CODE = {"pickle.load", "pickle.loads", "yaml.load", "yaml.unsafe_load", "os.system", "joblib.load"}
 
 
@@ -212,3 +217,19 @@ def test_no_file_that_is_read_can_run_code() -> None:
             if name in RUNS_CODE or "allow_pickle" in keywords:
                 wrong.append(f"{where}: {name}")
     assert not wrong
+
+
+def explanations(file: Path) -> Iterator[tuple[str, str]]:
+    """What docstrings say in their first line and of each argument or attribute in one line, and its place."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            first, *lines = node.value.value.splitlines()
+            yield first, place(file, node)
+            for line, following in zip(lines, [*lines[1:], ""], strict=False):
+                entry = re.match(r"( +)[*\w]+: (.+)", line)
+                if entry and not following.startswith(f"{entry[1]}    "):
+                    yield entry[2], f"{place(file, node)}, {line.strip()}"
+
+
+def test_docstrings_say_what_things_are() -> None:
+    assert [where for file in FILES for text, where in explanations(file) if SAYS_NOTHING.fullmatch(text)] == []

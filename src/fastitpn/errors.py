@@ -39,9 +39,9 @@ class OtherProcessError(FastITPNError):
     """Another process of a run failed, which ends this one.
 
     Args:
-        rank: Of that process.
+        rank: Number of that process in the run, from 0.
         text: What it said.
-        exit_code: As it ended with.
+        exit_code: Exit code of that process, which this one takes over.
     """
 
     def __init__(self, rank: int, text: str, exit_code: int):

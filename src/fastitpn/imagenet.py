@@ -1,7 +1,7 @@
 """How the published models see an image: ImageNet's colours and the evaluation's crop."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Of red, green and blue in 0 to 1, subtracted."""
+"""Mean of red, green and blue in 0 to 1, which is subtracted."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Standard deviations of the same, divided by."""
 

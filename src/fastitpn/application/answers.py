@@ -26,8 +26,8 @@ class Answer:
     """What the page shows of an image.
 
     Attributes:
-        shown: The prediction.
-        timing: How long it takes.
+        shown: The prediction for the image, with a picture of it.
+        timing: Milliseconds of the prediction, with and without the acceleration.
         acceleration: What it was made with.
         tokens: Pictures of the tokens that left, and of the windows; none where nothing happens to tokens.
     """
@@ -59,7 +59,7 @@ class Answers:
 
     @classmethod
     def of(cls, model: LiveModel) -> "Answers":
-        """Those of a model, which begin with its acceleration."""
+        """The answers of a model; its present acceleration is the first choice."""
         return cls(model=model, trained=model.backbone.acceleration)
 
     @property
@@ -95,8 +95,8 @@ class Answers:
         """Predict one image.
 
         Args:
-            path: Its file.
-            choice: Of `choices`.
+            path: File of the image.
+            choice: Name of an acceleration, one of `choices`.
             keep_ratio: Share of the tokens that stays; None for that of the choice.
             min_score: Least score of things to find, in [0, 1].
 

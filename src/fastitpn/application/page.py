@@ -19,8 +19,8 @@ def build_page(gradio: ModuleType, answers: Answers, title: str) -> Any:
 
     Args:
         gradio: The library, which takes seconds to import.
-        answers: Of the model.
-        title: Of the page.
+        answers: Predict with the model that the page is about.
+        title: Heading of the page.
 
     Returns:
         Gradio's blocks.

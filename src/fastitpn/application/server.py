@@ -60,10 +60,10 @@ class ServedPage:
 
     Attributes:
         title: Name of the run, or of the file.
-        url: Where.
-        server: Of uvicorn; `run(sockets=[socket])` serves, `should_exit = True` ends that.
-        socket: It listens already.
-        answers: Of the model.
+        url: Address that a browser opens.
+        server: A `uvicorn.Server`; `run(sockets=[socket])` serves, `should_exit = True` ends that.
+        socket: The bound socket, which listens already.
+        answers: Predict with the model that the page is about.
     """
 
     title: str
@@ -78,7 +78,7 @@ def serving(config: AppConfig) -> Iterator[ServedPage]:
     """Everything that serves the page; uploaded images are deleted at the end.
 
     Raises:
-        InputError: As `run_app`.
+        InputError: The checkpoint cannot be read, the library is not installed, or the address cannot be listened at.
     """
     with tempfile.TemporaryDirectory(prefix="fastitpn-app-") as uploads, _listening(config) as listener:
         gradio, uvicorn = _libraries(uploads)

@@ -19,9 +19,9 @@ class Timing:
     """Medians over rounds in which both took turns.
 
     Attributes:
-        ms: Of one prediction, without reading and resizing the image.
-        plain_ms: Of the same with the plain model; equal to `ms` where that is what runs.
-        rounds: How many there were.
+        ms: Milliseconds of one prediction, without reading and resizing the image.
+        plain_ms: Milliseconds of it with the plain model; equal to `ms` where that is what runs.
+        rounds: Number of rounds.
     """
 
     ms: float
@@ -38,8 +38,8 @@ def timed(run: Callable[[], Any], backbone: FastITPN, acceleration: Acceleration
     """Predict, and measure. The model keeps the acceleration.
 
     Args:
-        run: Predicts.
-        backbone: Of the model.
+        run: Predicts once and returns the prediction.
+        backbone: The `FastITPN` within the model, whose acceleration is switched.
         acceleration: What to compare with the plain model.
 
     Returns:

@@ -19,7 +19,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
-from fastitpn.models.registry import ARCHITECTURES
+from fastitpn.models.architecture import ARCHITECTURES, DEFAULT_MODEL
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 FIGURES, PLOT, REPORT = "benchmark.json", "plot.png", "report.html"
-DEFAULT_MODEL = "fastitpn_tiny"
 MOST_IN_SUMMARY = 6
 
 
@@ -106,7 +105,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
 
 
 def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any]:
-    """Those that the form of the weights asks for; their values do not matter to speed."""
+    """Arguments of `create_model` that the weights' form asks for; their values do not matter to speed."""
     if file is None:
         return {}
     if _part(file, config) is not None:
@@ -118,8 +117,8 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
 
 def _part(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
     """What runs of a trained network, where that is more than the backbone."""
-    task: Any = file.checkpoint.get("task") if file is not None else None
-    if file is None or config.pyramid or task not in TASKS:
+    task = file.checkpoint.get("task") if file is not None else None
+    if file is None or task is None or config.pyramid or task not in TASKS:
         return None
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(task)
     part: dict[str, Any] | None = spec.measured_part(spec.description.from_dict(file.checkpoint))
@@ -140,7 +139,7 @@ def _measure(
         environment=describe_environment(conditions.device),
         conditions={**dataclasses.asdict(conditions), "threads": torch.get_num_threads()},
         accelerations=accelerations_of(candidates),
-        metric=quality.metric if quality is not None else None,
+        metrics=quality.metrics if quality is not None else (),
     )
     budget = Budget(seconds=config.seconds, rounds=config.rounds)
     with MemoryMeter(conditions) as memory:
@@ -148,7 +147,7 @@ def _measure(
             measured = measure_quality(quality, candidates, px, fabric) if quality is not None else {}
             for batch in dict.fromkeys(config.batch):
                 case = measure_case(candidates, px, batch, conditions, budget, memory)
-                rows = tuple(dataclasses.replace(row, quality=measured.get(row.acceleration)) for row in case.rows)
+                rows = tuple(dataclasses.replace(row, metrics=measured.get(row.acceleration, {})) for row in case.rows)
                 case = dataclasses.replace(case, rows=rows)
                 benchmark = dataclasses.replace(benchmark, cases=(*benchmark.cases, case))
                 print_table(case.table(benchmark.metric))

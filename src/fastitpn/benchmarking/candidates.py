@@ -24,17 +24,17 @@ class Candidate:
     """A model to measure."""
 
     model: str
-    """Its name; ours, or timm's."""
+    """Name of one of our models, or of one of timm's."""
     acceleration: Acceleration | None = None
-    """Of one of ours; None for a peer, which is built by timm."""
+    """The acceleration of one of ours; None for a peer, which is built by timm."""
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Of `create_model`, in plain types."""
+    """Arguments of `create_model`, in plain types."""
     pyramid: bool = False
     """Whether one of ours runs with its pyramid instead of its head."""
     task: str | None = None
     """Task of a trained network of which `part` runs; None for a model as it is."""
     part: Mapping[str, Any] | None = None
-    """Of `TaskSpec.measured_part`, in plain types."""
+    """What `TaskSpec.measured_part` gave, in plain types."""
     alias: str | None = None
     """What to call the acceleration, if not by its name."""
 

@@ -23,13 +23,13 @@ class Conditions:
     """Device, precision, compilation and threads."""
 
     device: str = "cpu"
-    """As `torch.device` takes it."""
+    """Name of a device for `torch.device`."""
     precision: str = "32-true"
     """One of `DTYPES`."""
     compile: bool = False
     """With `torch.compile`."""
     threads: int | None = None
-    """Of the processor; None leaves them as they are."""
+    """Threads of the processor; None leaves their number as it is."""
 
     @property
     def dtype(self) -> torch.dtype:

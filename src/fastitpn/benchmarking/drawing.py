@@ -16,7 +16,7 @@ from fastitpn.training.metric import Metric
 
 PNG_DPI = 160
 MARKERS = ("o", "s", "^", "D", "v", "P")
-"""Of accelerations."""
+"""Markers of the accelerations, in their order."""
 
 
 def draw_quality(benchmark: Benchmark) -> tuple[str, bytes]:

@@ -17,7 +17,7 @@ class MatmulPeak:
 
     Args:
         conditions: Their device and number format.
-        stopwatch: For the device.
+        stopwatch: Times a call on the device, in seconds.
 
     Attributes:
         gflops: The fastest so far, in 1e9 operations per second.

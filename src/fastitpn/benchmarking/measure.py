@@ -49,10 +49,10 @@ def measure_case(
 
     Args:
         candidates: In the order of the rows; the first plain one is what all are compared with.
-        px: Side of the input.
+        px: Side of the input in pixels.
         batch: Images in a pass.
-        conditions: Held by the caller.
-        budget: How long.
+        conditions: Device, precision and threads, which the caller holds.
+        budget: Seconds or rounds to measure for.
         memory: Entered by the caller.
     """
     if conditions.compile:
@@ -91,12 +91,12 @@ def _prepare(
     """Count, measure memory, and warm up.
 
     Args:
-        entry: What to prepare.
-        px: Side of the input.
+        entry: The candidate, with what was found of it so far.
+        px: Side of the input in pixels.
         batch: Images in a pass.
-        conditions: Held.
-        memory: Entered.
-        models: Those of ours that are there already, whose weights are shared.
+        conditions: Device, precision and threads, which are held.
+        memory: Measures peak memory; it is entered already.
+        models: Our models that are there already, whose weights are shared.
 
     Raises:
         Unfit: It cannot run; says why.

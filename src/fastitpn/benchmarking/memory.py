@@ -84,11 +84,11 @@ class MemoryMeter:
 
 
 def cuda_peak_mib(run: Callable[[], object], own_bytes: int) -> float:
-    """The same on CUDA, where other models may lie beside this one.
+    """Peak memory in MiB of a pass on CUDA, where other models may lie beside this one.
 
     Args:
         run: The pass, which has been run before.
-        own_bytes: Of weights and input.
+        own_bytes: Bytes of the weights and of the input.
     """
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()

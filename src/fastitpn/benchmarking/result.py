@@ -12,7 +12,7 @@ from fastitpn.reporting.sections import Table
 from fastitpn.training.metric import Metric
 
 SPREAD = (0.1, 0.9)
-"""Of the ratios of single rounds, what is shown beside their median: the middle 80 %."""
+"""Quantiles of the ratios of single rounds that are shown beside their median: the middle 80 %."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Row:
     """One model at one size and batch. What could not be measured is None."""
 
     model: str
-    """Its name; ours, or timm's."""
+    """Name of one of our models, or of one of timm's."""
     acceleration: str | None
     """Name of one of ours; None for a peer."""
     px: int
@@ -116,7 +116,7 @@ class Benchmark:
 
     @property
     def rows(self) -> list[Row]:
-        """Those of all cases."""
+        """The rows of all cases."""
         return [row for case in self.cases for row in case.rows]
 
     @property
@@ -160,13 +160,13 @@ def finish_row(
 
     Args:
         candidate: What ran.
-        px: Side of the input.
+        px: Side of the input in pixels.
         batch: Images in a pass.
         turns: Seconds of each pass, turn by turn.
-        plain_turns: Those of the plain model in the same rounds; empty without one.
-        peak_gflops: See `Case`.
-        gflops: For one image.
-        memory_mib: Peak.
+        plain_turns: Seconds of each pass of the plain model in the same rounds; empty without one.
+        peak_gflops: Fastest matrix product of the device in GFLOP/s, see `Case`.
+        gflops: Operations for one image, in 10^9; None if they are not known.
+        memory_mib: Peak memory in MiB; None if it is not known.
     """
     fastest, p50, p90 = np.quantile(np.concatenate([np.asarray(turn) for turn in turns]), (0, 0.5, 0.9)).tolist()
     ratio = spread = None

@@ -35,7 +35,7 @@ class Contestant:
     calls: int = 1
     """In one turn."""
     seconds: float = 0.0
-    """Of a call, as seen while warming up."""
+    """Seconds of a call, as seen while warming up."""
     turns: list[list[float]] = dataclasses.field(default_factory=list)
     """Seconds of each call, turn by turn."""
     out_of_memory: bool = False
@@ -82,8 +82,8 @@ def take_turns(
 
     Args:
         contestants: Warmed up; their `turns` are filled.
-        stopwatch: For the device.
-        rounds: How many.
+        stopwatch: Times a call on the device, in seconds.
+        rounds: Number of rounds.
         between: Is called before rounds, `PAUSES` of them at most.
         after_turn: Is called after each turn.
     """

@@ -15,7 +15,7 @@ def explain_failure(error: BaseException, config: Config | None) -> InputError |
 
     Args:
         error: What was raised; the errors that it was raised from count too.
-        config: Of the command, to name the keys to change.
+        config: The command's configuration, to name the keys to change; None if there is none yet.
     """
     for cause in _causes(error):
         if is_out_of_memory(cause):

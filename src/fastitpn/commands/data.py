@@ -48,7 +48,7 @@ def convert_data(*, data: str | os.PathLike[str], **keys: Any) -> "Converted":
     """Write the annotations of a Pascal VOC or YOLO data set in COCO's format (`fastitpn data convert`).
 
     Args:
-        data: Its folder.
+        data: Folder of the data set.
         **keys: As on the command line (`fastitpn data convert --help`): `form`, `copy`, `on_error`, `out`.
 
     Returns:

@@ -27,7 +27,7 @@ def evaluate(checkpoint: str | os.PathLike[str], data: str | os.PathLike[str], *
 
     Args:
         checkpoint: Checkpoint file or run directory.
-        data: As for `finetune` of its task.
+        data: Labelled images, in a form that `finetune` takes for the checkpoint's task.
         **keys: As on the command line (`fastitpn evaluate --help`): `px`, `batch`, `out`, ...
 
     Returns:

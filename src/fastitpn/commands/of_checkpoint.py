@@ -34,10 +34,10 @@ def keys_of_task(config: Config, verb: str, task: str | None, path: object) -> A
     """The configuration that the task of a checkpoint has.
 
     Args:
-        config: Of `keys_of_all`.
+        config: What was given, with the keys of all tasks (`keys_of_all`).
         verb: "evaluate" or "predict".
         task: What the checkpoint says.
-        path: Its file, for messages.
+        path: The checkpoint's file, for messages.
 
     Raises:
         InputError: There are keys that mean nothing for this task, or this installation has no such task.

@@ -12,7 +12,7 @@ class Verb:
     """A verb, with its task if it has one.
 
     Attributes:
-        config: Its keys; the class knows the verb's name.
+        config: Class of the verb's keys; it knows the verb's name.
         sentence: What it does.
         example: A command to copy.
         run: "module:function", which takes the configuration and does it; it is imported when it is called.

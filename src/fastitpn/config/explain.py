@@ -19,7 +19,7 @@ class Group:
     """Keys that are shown together.
 
     Attributes:
-        title: Of the dataclass that introduced them.
+        title: Title of the dataclass that introduced them.
         fields: The keys; none where a package is missing to tell them.
         note: What to install then.
     """

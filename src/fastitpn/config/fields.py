@@ -48,7 +48,7 @@ class Field:
     """One key of a configuration.
 
     Attributes:
-        key: Its name, dotted where the configuration is nested (`teacher.weights`).
+        key: Name of the key, dotted where the configuration is nested (`teacher.weights`).
         annotation: Its type with the bounds, as written in the dataclass.
         default: Its value when it is not given; `REQUIRED` if it must be.
         sentence: What it means, the docstring line under the field.

@@ -70,7 +70,7 @@ def assemble(
     """Makes a configuration of the keys that were given.
 
     Args:
-        config_class: What to make.
+        config_class: The configuration to make.
         given: The keys in their order; the later of two wins.
         problems: What is wrong already.
         silent: Whether to say nothing of deprecated spellings.

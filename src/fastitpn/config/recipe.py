@@ -17,7 +17,7 @@ class Given:
     """A key that was given.
 
     Attributes:
-        key: Dotted.
+        key: The key, dotted where it is nested.
         value: A word as typed, or a value from YAML or Python.
         place: File and line, to begin an error with; empty for the command itself.
         source: What gave it; a later source may replace an alternative key of an earlier one.

@@ -36,7 +36,7 @@ class OneOf:
         self._with_rest = with_rest
 
     def names(self) -> tuple[str, ...]:
-        """Those of now."""
+        """The names that are allowed at this moment."""
         return tuple(self._names() if callable(self._names) else self._names)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> Any:

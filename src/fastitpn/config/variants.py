@@ -44,7 +44,7 @@ def aliases_of(config_class: type[Config]) -> dict[str, str]:
 
 
 def full_keys(config_class: type[Config], aliases: Mapping[str, str], given: Iterable[Given]) -> list[Given]:
-    """The same with today's dotted keys in place of deprecated spellings and shorthands.
+    """The items with today's dotted keys in place of deprecated spellings and shorthands.
 
     A nested configuration that is left empty in YAML gives nothing.
     """
@@ -65,7 +65,7 @@ def full_keys(config_class: type[Config], aliases: Mapping[str, str], given: Ite
 
 
 class Selection:
-    """Which variants were chosen.
+    """The variants of nested configurations that were chosen.
 
     Args:
         config_class: The outer configuration.
@@ -98,7 +98,7 @@ class Selection:
         """What is wrong with a key that the chosen variant lacks: empty if nothing is, None if no variant has it.
 
         Args:
-            position: Of the key among the items.
+            position: Index of the key among the items.
             old: Whether it has a deprecated spelling, which is no misspelt one whatever variants there are.
         """
         item = self._items[position]

@@ -32,7 +32,7 @@ class DecodedImages:
 
     Args:
         images: Image files, or where else the images lie.
-        min_px: As in `read_image`.
+        min_px: Least shorter side of JPEGs that are decoded at a reduced size; None decodes them in full.
         cache_mib: Most memory for decoded images, in MiB; those that come first stay, since an epoch visits all alike.
     """
 
@@ -65,7 +65,7 @@ class SeededDataset(Dataset[Sample]):
     """Samples by key (epoch, index); the same key gives the same sample, and the caller's random state is left alone.
 
     Args:
-        images: The images.
+        images: What samples are made from.
         seed: Seed of the run.
     """
 
@@ -87,8 +87,8 @@ class SeededDataset(Dataset[Sample]):
         """Makes the sample of an image.
 
         Args:
-            image: RGB.
-            index: Its index.
+            image: The decoded image, RGB.
+            index: Place of the image among all images.
             rng: Generator for what must not depend on how much the transforms draw from the global ones.
         """
         raise NotImplementedError
@@ -99,10 +99,10 @@ class PretrainDataset(SeededDataset):
 
     Args:
         images: Image files, or where else the images lie.
-        views: Makes the two views.
+        views: Makes the student's and the teacher's view of an image.
         masks: Draws a mask, bool [N] with True = hidden, from a generator: `fastitpn.pretraining.masking`.
         seed: Seed of the run.
-        cache_mib: As in `DecodedImages`.
+        cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
         features: A teacher's stored features; the crop's part of them then is the teacher_image, [dim, side, side].
     """
 
@@ -136,9 +136,9 @@ class EvaluationDataset(Dataset[Sample]):
 
     Args:
         images: Image files, or where else the images lie.
-        transform: `classify_eval`.
+        transform: From an RGB image to the input [3, px, px], such as `classify_eval`.
         labels: One per image, or None.
-        cache_mib: As in `DecodedImages`.
+        cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
     def __init__(

@@ -117,8 +117,8 @@ class FeatureShards:
     """Stored features by the name of their image.
 
     Args:
-        folder: As written.
-        names: Of the images of a data set, in its order.
+        folder: Folder that `pretrain cache-features` wrote.
+        names: Names of the images of a data set, in its order.
         side: Features per side of a crop.
 
     Raises:
@@ -162,8 +162,8 @@ class FeatureShards:
         """The map of a crop of an image.
 
         Args:
-            index: Of the image in the data set.
-            crop: Its box and flip.
+            index: Place of the image in the data set.
+            crop: Box of the crop, in shares of the image, and whether it is flipped.
 
         Returns:
             [dim, side, side] in float32.

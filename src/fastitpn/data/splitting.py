@@ -18,7 +18,7 @@ def train_and_val(
 
     Args:
         find: The part of a name in the data; of "" what is of no part.
-        find_in_val: The same in the validation data; None if that is in the data.
+        find_in_val: Finds a part of the validation data by its name; None if that is in the data.
     """
     train = find("train") or find("")
     val = find("val") if find_in_val is None else find_in_val("val") or find_in_val("")

@@ -13,14 +13,14 @@ class Finding:
     """One thing that is wrong or odd.
 
     Attributes:
-        kind: The same words for all of its kind, to count by.
-        what: What it is.
+        kind: Words that all findings of a kind share, to count by.
+        what: Words about this one, for the page.
         files: That it is about; of images that are the same, all of them.
-        part: Of the data: "train", "val", "train and val", or "".
+        part: Part of the data that it is in: "train", "val", "train and val", or "".
         problem: Whether it should be mended before a training; a note only deserves a look.
-        image_id: Of the image in a file of annotations, if it has one.
-        annotation_id: Of the annotation, if it is about one.
-        segment_id: Of the segment of a panoptic annotation, if it is about one.
+        image_id: Id of the image in a file of annotations, if it has one.
+        annotation_id: Id of the annotation, if it is about one.
+        segment_id: Id of the segment of a panoptic annotation, if it is about one.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Finding:
         return ": ".join([*([", ".join(place)] if place else []), self.kind, self.what])
 
     def to_json(self) -> dict[str, Any]:
-        """As plain types."""
+        """The finding in plain types."""
         return {**dataclasses.asdict(self), "files": [str(file) for file in self.files]}
 
 
@@ -60,9 +60,9 @@ class Entry:
     """An image of a data set.
 
     Attributes:
-        path: Its file.
+        path: File of the image.
         part: "train", "val", or "" where there are no parts.
-        label: Its class, where an image has one.
+        label: Class of the image, where it has one.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class DataSet:
 
     Attributes:
         form: How it is labelled: the title of its format.
-        entries: Its images.
+        entries: The images.
         unit: What `counts` counts.
         counts: Class to part to number; empty without labels.
         findings: What is wrong with its labels.

@@ -36,8 +36,8 @@ def write_page(
     """Write the page.
 
     Args:
-        path: The file.
-        config: Of the command.
+        path: HTML file to write.
+        config: Configuration of the command, which the page repeats.
         data: The data set.
         looks: Images that can be read.
         findings: All there are, problems first.

@@ -45,7 +45,7 @@ class Look:
     """An image that was read.
 
     Attributes:
-        entry: Which.
+        entry: The image that was read.
         size: Width and height in pixels, upright.
         content: Fingerprint of the file's bytes.
         thumbnail: uint8 [16, 16, 3].

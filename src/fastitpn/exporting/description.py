@@ -20,9 +20,9 @@ def describe(
     """Plain types; no paths.
 
     Args:
-        config: Of the command.
-        subject: The model.
-        shapes: Of its input.
+        config: Configuration of the export.
+        subject: The model that was exported.
+        shapes: Sizes of the input that the file takes.
         file: Name of the file.
         parity: How far it is from the model.
         figures: More of what was measured; those that are None are left out.

@@ -65,7 +65,7 @@ class Exportable:
         return None
 
     def unlabelled(self, data: Path) -> Pictures | None:
-        """Its pictures alone, quickly; None for all images of the folder."""
+        """The pictures of a folder without labels, quickly; None for all images of the folder."""
         return None
 
     def view(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
@@ -93,7 +93,7 @@ class Exportable:
         """Lines that are printed at the end.
 
         Args:
-            config: Of the command.
+            config: Configuration of the export.
             size: Height and width of the input in pixels.
         """
         return ()

@@ -22,10 +22,10 @@ def model_card(name: str, subject: Subject, parity: Parity, quality: dict[str, A
     """The text of `README.md`.
 
     Args:
-        name: Of the model.
-        subject: The model.
+        name: Name of the model on the hub.
+        subject: The model that was exported.
         parity: How far what timm loads is from it.
-        quality: Of `measure_quality`; None where nothing was measured.
+        quality: What `measure_quality` gave; None where nothing was measured.
     """
     figures: list[tuple[str, str, str]] = []
     if quality is not None:

@@ -16,7 +16,7 @@ class Network(nn.Module):
     """Images [B, 3, H, W], normalised, to a tuple of tensors.
 
     Attributes:
-        outputs: Their names.
+        outputs: Names of the outputs.
         decides: Whether the highest number along axis 1 of the first one is a decision.
         one_by_one: Whether sizes of outputs depend on what is in an image, so that a batch can have but one, and
             `torch.export` cannot follow.
@@ -30,8 +30,8 @@ class Network(nn.Module):
         """Compare the outputs of a file with those of the network.
 
         Args:
-            given: Of the file.
-            expected: Of the network.
+            given: Outputs of the file.
+            expected: Outputs of the network, of the same shapes.
 
         Returns:
             The largest difference relative to the largest number of its output and picture, how many decisions are
@@ -45,7 +45,7 @@ class Network(nn.Module):
 
 
 def relative_difference(given: Tensor, expected: Tensor) -> float:
-    """Of the picture that differs most; nan if it has a nan."""
+    """The largest difference, relative to the largest number, of the picture that differs most; nan if it has a nan."""
     if given.shape != expected.shape:
         return float("inf")
     apart = (given - expected).abs().flatten(1).amax(1)
@@ -92,7 +92,7 @@ class Graph(nn.Module):
     """A copy of a network to be traced: in another number format inside, float32 outside.
 
     Args:
-        network: It stays as it is.
+        network: The network, which stays as it is: a copy is changed.
         precision: A key of `DTYPES`.
     """
 
@@ -105,13 +105,13 @@ class Graph(nn.Module):
                 module.__class__ = _AveragePool  # in its place: UPerNet also holds its pools in lists of its own
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """As the network."""
+        """The network's outputs, in single precision."""
         outputs = self.network(images.to(self.dtype))
         return tuple(output.float() if output.is_floating_point() else output for output in outputs)
 
 
 class _AveragePool(nn.AdaptiveAvgPool2d):
-    """The same as two matrix products, which runtimes have for sizes that are not known beforehand."""
+    """Adaptive pooling as two matrix products, which runtimes have for sizes that are not known beforehand."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to [B, C, height, width]."""

@@ -119,14 +119,14 @@ def open_onnx(path: Path) -> Runner:
 
 
 def _stable_argsort(g: Any, values: Any, *arguments: Any) -> Any:
-    """The same for the older exporter; `arguments` are `stable`, if it is given, dim and descending."""
+    """A stable argsort for the older exporter; `arguments` are `stable`, if it is given, dim and descending."""
     dim, descending = (int(argument.node().t("value")) for argument in arguments[-2:])
     size = g.op("Gather", g.op("Shape", values), g.op("Constant", value_t=torch.tensor([dim])))
     return g.op("TopK", values, size, axis_i=dim, largest_i=descending, sorted_i=1, outputs=2)[1]
 
 
 def _leave_out_assertions(graph: torch.fx.Graph) -> None:
-    """Those of transformers on shapes: ONNX has no such thing, and nothing else needs what they look at."""
+    """Drops transformers' assertions on shapes: ONNX has none, and nothing else needs what they look at."""
     for node in list(graph.nodes):
         if node.op == "call_function" and str(node.target).startswith("aten._assert"):
             graph.erase_node(node)

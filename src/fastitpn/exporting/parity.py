@@ -49,8 +49,8 @@ class Parity:
         same: Share of the decisions that are the same, None for outputs that decide nothing. A detection is one.
         where: The size and batch of the largest difference.
         pictures: What it was measured on.
-        sizes: Heights and widths.
-        batches: Images in a batch.
+        sizes: Heights and widths in pixels that were compared.
+        batches: Numbers of images in a batch that were compared.
     """
 
     difference: float

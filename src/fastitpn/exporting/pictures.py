@@ -34,7 +34,7 @@ class Pictures:
     """Pictures, decoded when they are asked for.
 
     Attributes:
-        images: Files, or pictures.
+        images: Files, or decoded pictures.
         source: What they are, for people; no path.
         view: From a picture and a size to the model's input.
         truth: What is known of each, in the form that the task's `score` takes; None where nothing is known.

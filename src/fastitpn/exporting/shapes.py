@@ -23,7 +23,7 @@ class Shapes:
         size: Native height and width in px.
         dynamic: What may change from call to call.
         batch: Images, where that is fixed.
-        fewest_patches: Of a side that may change.
+        fewest_patches: Least number of patches of a side that may change.
     """
 
     size: tuple[int, int]

@@ -40,7 +40,7 @@ class Subject:
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
         whole: What compares and measures the network of a task; None for features.
-        head: Of the model that was trained, also where only its features are exported; None for a task with but one.
+        head: Head of the trained model, also where only its features are exported; None for a task with but one.
         training: What the checkpoint says of its training: `config`, `step`; empty for published files.
         metrics: What the checkpoint says that this network, with its head, gets right; empty without that head.
         measured: What these numbers are.

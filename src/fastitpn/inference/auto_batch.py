@@ -29,7 +29,7 @@ class FittingBatch:
 
         Args:
             run: Takes the size of its batches. It may be called again from the start.
-            size: To begin with.
+            size: Images of a batch to begin with.
 
         Raises:
             InputError: There is no memory for batches of one.

@@ -14,7 +14,7 @@ _PAPER, _INK, _BAR = "#ffffff", "#1c2024", "#cfe3f3"
 _MARGIN_PX = 6
 _SHADE, _TRACK, _LIGHT = (16, 18, 22, 176), (255, 255, 255, 38), "#f4f6f8"
 BLUE = (74, 144, 217)
-"""Of bars that stand for no class."""
+"""Colour of bars that stand for no class."""
 
 
 LEAST_FRAME_PX, MOST_FRAME_PX = 480, 2048
@@ -56,7 +56,7 @@ def card(image: Image.Image, classes: Sequence[tuple[str, float]], *, px: int) -
     """An image above its classes, each with a bar as long as its score.
 
     Args:
-        image: RGB.
+        image: The picture, RGB.
         classes: Names with scores in [0, 1].
         px: Width of the result, and longest side of the image in it.
     """
@@ -81,7 +81,7 @@ def with_panel(picture: Image.Image, shares: Sequence[Share]) -> Image.Image:
     """A picture with names in its upper left corner, each above a bar as long as its share.
 
     Args:
-        picture: RGB.
+        picture: The picture, RGB.
         shares: From top to bottom; as many are drawn as there is room for.
     """
     font = _font(max(11, min(30, max(picture.size) // 42)))

@@ -22,7 +22,7 @@ class ReadSources(Dataset[Sample]):
     """The inputs of a model, by the place of their image.
 
     Args:
-        sources: The images.
+        sources: The images to read.
         transform: From an RGB image to the model's input.
     """
 

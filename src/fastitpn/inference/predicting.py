@@ -26,7 +26,7 @@ def run_prediction(prediction: Prediction[ResultT], source: Path, out: Path, *, 
     In a folder, files that cannot be read are skipped and named. Only these files are replaced in `out`.
 
     Args:
-        prediction: Of the task.
+        prediction: The task's predictor, and what it writes of a result.
         source: An image, a video, a folder of them or a pattern.
         out: Folder for the results.
         workers: Processes that load images.

@@ -18,7 +18,7 @@ class Prediction(Generic[ResultT]):
     Args:
         predictor: Predicts an image.
         batch: Images in one batch.
-        **options: Of the predictor.
+        **options: Options of the predictor's calls.
 
     Attributes:
         columns: Heads of the table that is printed, after the image's name.
@@ -50,7 +50,7 @@ class Prediction(Generic[ResultT]):
         Args:
             result: What was predicted.
             out: Folder for the results.
-            name: Of the PNGs of this image, inside of a folder of `pictures`.
+            name: Path of the image's PNGs, inside of a folder of `pictures`.
 
         Returns:
             The result, perhaps with what is large on the disk.

@@ -42,8 +42,8 @@ class ImagePredictor(Generic[ResultT]):
         """A result for each image.
 
         Args:
-            images: A batch.
-            **options: As `stream` got them.
+            images: A batch: index, source and model input of each image.
+            **options: Options of the task, which `stream` got.
         """
         raise NotImplementedError
 
@@ -69,7 +69,7 @@ class ImagePredictor(Generic[ResultT]):
             on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
                 the result.
             progress: Show a bar, if this is a terminal.
-            **options: Of the task.
+            **options: Options of the task, for `predict_batch`.
 
         Yields:
             A result for each image, in their order; `Skipped` for those that cannot be read.

@@ -28,7 +28,7 @@ class Result:
 
     Attributes:
         index: Place of the image among all that were given, those of folders counted one by one.
-        path: Its file; None for an image that was given as a picture, an array or a tensor.
+        path: File of the image; None for one that was given as a picture, an array or a tensor.
         source: The image itself, for `draw`.
     """
 
@@ -60,7 +60,7 @@ class Result:
         """The image with its prediction for a contact sheet.
 
         Args:
-            px: Longest side.
+            px: Longest side in pixels.
         """
         return fitted(self.source.read(min_px=px), px)
 
@@ -84,8 +84,8 @@ class Skipped:
 
     Attributes:
         index: Its place among all that were given.
-        name: Its file, or its place among the arguments.
-        reason: Why.
+        name: File of the image, or its place among the arguments.
+        reason: Words that say why it could not be read.
     """
 
     index: int
@@ -98,7 +98,7 @@ class VideoPrediction:
     """What was written of one video.
 
     Attributes:
-        path: The video.
+        path: File of the video that was given.
         video: The video with the predictions drawn in; MP4.
         lines: JSON lines, one for each frame: `frame` (from 0), `time_s`, and the prediction.
         frames: How many frames were written.
@@ -167,7 +167,7 @@ class Results(Sequence[ResultT]):
         Args:
             columns: Images in a row; None for as many as suit the task.
             px: Side of each in pixels; None for what suits the task.
-            max_images: How many images.
+            max_images: Number of images at most.
 
         Raises:
             InputError: There are no predictions, or a file is gone.

@@ -49,7 +49,7 @@ class Source:
         """The upright RGB image.
 
         Args:
-            min_px: As in `read_image`; only for files.
+            min_px: Least shorter side of a JPEG file that is decoded at a reduced size; None decodes it in full.
 
         Raises:
             InputError: It cannot be decoded.

@@ -31,7 +31,7 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
 
     Args:
         source: An image, a video, a folder or a pattern.
-        out: Where results go.
+        out: Folder that results go to, whose own pictures are no inputs.
         written: Files and folders of PNGs and MP4s inside of `out`.
 
     Raises:
@@ -95,8 +95,8 @@ def say_others(folder: Path, written: Sequence[Path]) -> None:
     """Prints how many pictures of earlier calls a folder still has.
 
     Args:
-        folder: Of the pictures.
-        written: Those of this call, from the folder on.
+        folder: Folder with the pictures.
+        written: Pictures of this call, relative to the folder.
     """
     others = {path.relative_to(folder) for path in folder.rglob("*.png")} - set(written)
     if others:

@@ -95,9 +95,9 @@ class ModelArguments(Architecture):
     weight_init: str = "finetune"
     """Start values: "finetune", "pretrain" or "skip"; see `initialization`."""
     device: Any = None
-    """Of the parameters; "meta" for none of them yet."""
+    """Device of the parameters; "meta" for none of them yet."""
     dtype: Any = None
-    """Likewise."""
+    """Type of the parameters; None for PyTorch's default."""
 
 
 ARCHITECTURES: dict[str, Architecture] = {

@@ -30,8 +30,8 @@ def attention_trace(features: Features, blocks: Sequence[AttentionBlock], token:
     """The trace of a pass of one image.
 
     Args:
-        features: Of all stages, and the input of the blocks to look at.
-        blocks: Those of stage 3.
+        features: Features of a pass of one image: all stages, and the input of the blocks to look at.
+        blocks: The blocks of stage 3.
         token: In raster order: row * columns + column.
     """
     windows = features.windows

@@ -116,7 +116,7 @@ class FastITPN(Encoder):
         """The pyramid in cell order, from what `encode` returns.
 
         Args:
-            stages: Of the trunk.
+            stages: Stages of the trunk, in cell order.
             recomputed: Compute activations again in the backward pass; None: with gradient checkpointing.
 
         Returns:
@@ -177,7 +177,7 @@ class FastITPN(Encoder):
 
     @torch.jit.ignore
     def get_classifier(self) -> nn.Module:
-        """The head."""
+        """The classification head; an identity in a model without one."""
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
@@ -216,7 +216,7 @@ class FastITPN(Encoder):
 
         Args:
             x: [B, in_chans, H, W].
-            indices: Which: the last n for an int, all for None. Stages are 0-2, pyramid levels 0-4.
+            indices: The last n maps for an int, all for None. Stages are 0-2, pyramid levels 0-4.
             norm: Apply the final norm to stage 3 (a no-op in models that normalise after pooling).
             stop_early: Do not run stages after the last one asked for.
             output_fmt: "NCHW" or "NHWC".

@@ -272,7 +272,7 @@ class Encoder(Trunk):
 
         Args:
             image: [1, in_chans, H, W].
-            token: Which, in raster order: row * (W / 16) + column.
+            token: Number of the token in raster order: row * (W / 16) + column.
             blocks: Blocks of stage 3 to look at, 1 being the first.
 
         Returns:

@@ -43,9 +43,9 @@ class AttentionInput(NamedTuple):
     tokens: Tensor
     """[B, P + N, D] without acceleration; else [B, groups, front + n, D], class token or gathering tokens in front."""
     mask: Tensor | None
-    """As `AttentionBlock` takes it."""
+    """Broadcasts to [groups, heads, n, n]: numbers added to the logits, or bools that say who may be attended."""
     num_gathering: int
-    """Of the tokens in front of each group, so many are its gathering tokens."""
+    """How many of the tokens in front of each group are its gathering tokens."""
 
 
 @dataclasses.dataclass
@@ -53,9 +53,9 @@ class Features:
     """What was asked for. B images of N patches; P is 1 with a class token, else 0."""
 
     taps: Taps
-    """The question."""
+    """Which features were asked for."""
     stages: list[Tensor] = dataclasses.field(default_factory=list)
-    """As `encode` returns them without taps."""
+    """Stage 1, 2 and 3, which `encode` returns without taps."""
     blocks: dict[int, Tensor] = dataclasses.field(default_factory=dict)
     """Block to its tokens [B, P + N, D] in raster order; those that have left are put back, as they are at the end."""
     attention: dict[int, AttentionInput] = dataclasses.field(default_factory=dict)

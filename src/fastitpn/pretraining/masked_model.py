@@ -80,11 +80,11 @@ class MaskedModel(nn.Module):
     Args:
         backbone: A `FastITPN` without pooling and head.
         teacher_dim: Width of the teacher's features for the main predictions.
-        auxiliary_dim: The same for the auxiliary prediction; None leaves it out.
+        auxiliary_dim: Width of the teacher's features for the auxiliary prediction; None leaves it out.
         mlp_predictor: A hidden layer before each prediction.
 
     Attributes:
-        names: Of the predictions, see `predictions.CELLS`; the auxiliary one is the last.
+        names: Names of the predictions, see `predictions.CELLS`; the auxiliary one is the last.
     """
 
     names: tuple[str, ...]

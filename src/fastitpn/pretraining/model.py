@@ -41,8 +41,8 @@ class PretrainingModel(MaskedModel):
         teacher_dim: Width of the teacher's tokens.
         norm: "end": `norm` acts after the merge. "trunk_and_end": on the stage 3 tokens as well. The published position
             is not known (ARCHITECTURE section 2); the tensors are the same.
-        auxiliary_dim: See `MaskedModel`.
-        mlp_predictor: See `MaskedModel`.
+        auxiliary_dim: Width of the targets of a second prediction from deep in the trunk; None for none.
+        mlp_predictor: A hidden layer before each prediction.
     """
 
     names = ("merged",)

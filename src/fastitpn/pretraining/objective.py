@@ -48,7 +48,7 @@ def cosine_similarity(x: Tensor, fixed: Tensor) -> Tensor:
 
     Args:
         x: [..., D] in float32.
-        fixed: The same.
+        fixed: [..., D] in float32, which gets no gradient.
 
     Returns:
         [...].
@@ -93,9 +93,9 @@ def weighted_losses(
 
     Args:
         predictions: [B, N, cells, D] by name.
-        targets: The same.
+        targets: [B, N, cells, D] by the name of the prediction.
         masked: [B, N] bool, True = hidden.
-        weights: Of the losses, by name; 1 for those not named.
+        weights: Weight of each loss by the name of its prediction; 1 for those not named.
         loss: See `feature_loss`.
         loss_on: See `feature_loss`.
 

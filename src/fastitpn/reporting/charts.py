@@ -102,8 +102,8 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, max_class
 
     Args:
         matrix: [classes, classes] counts, row = true class, column = predicted class.
-        class_names: One per row.
-        max_classes: Of more classes only those with the most errors are drawn (shares stay those of the full row).
+        class_names: Names of the classes, one per row.
+        max_classes: With more classes, only those with the most errors are drawn (shares stay those of the full row).
 
     Returns:
         An `<svg>` element.

@@ -21,10 +21,10 @@ class RunRecord:
 
     Attributes:
         label: What to call it; each run has its own.
-        verb: Its command, such as "finetune classify".
+        verb: Command of the run, such as "finetune classify".
         complete: Whether it reached its last step.
         config: Every key, nested as it was written.
-        metrics: Its final figures.
+        metrics: Final figures of the run.
         history: Rows of its metrics.jsonl.
         known: Metrics that its task declares.
     """

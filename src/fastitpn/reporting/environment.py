@@ -12,7 +12,7 @@ import fastitpn
 from fastitpn.reporting.values import format_duration
 
 _PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "lightning", "numpy", "pillow")
-"""Of those that are installed; `lightning` brings `lightning_fabric` as well, under its own version."""
+"""Packages to name if they are installed; `lightning` brings `lightning_fabric`, under its own version."""
 
 
 def describe_environment(

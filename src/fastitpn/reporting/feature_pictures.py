@@ -25,9 +25,9 @@ def image_panel(image: Image.Image, grid: Grid, token: Grid | None = None) -> Pa
     """The image as the model saw it, with a token marked.
 
     Args:
-        image: Its size that of the grid times the side of a patch.
+        image: The image; its size is that of the grid times the side of a patch.
         grid: Tokens per column and per row.
-        token: Row and column.
+        token: Row and column of the patch to mark.
     """
     legend = [Legend(f"{grid[0]} x {grid[1]} tokens")]
     if token is not None:
@@ -39,8 +39,8 @@ def colour_panel(title: str, colours: NDArray[np.uint8], grid: Grid) -> Panel:
     """A feature map in colours.
 
     Args:
-        title: What it is.
-        colours: [h, w, 3].
+        title: Words above the panel.
+        colours: RGB values of each cell, [h, w, 3].
         grid: Tokens per column and per row.
     """
     return Panel(title, Image.fromarray(_to_grid(colours, grid)), [Legend(f"{colours.shape[0]} x {colours.shape[1]}")])
@@ -59,9 +59,9 @@ def heat_panel(
     """Values as heat over the image.
 
     Args:
-        title: What they are.
+        title: Words above the panel.
         values: [h, w]; 0 is the coldest, 1 the hottest.
-        image: As the model saw it.
+        image: The image in the size in which the model saw it.
         grid: Tokens per column and per row.
         token: Row and column of the one to mark.
         scale: What 0 and 1 stand for.

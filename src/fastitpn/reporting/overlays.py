@@ -33,8 +33,8 @@ def overlay(
     Args:
         image: RGB, of the size of the labels.
         labels: [H, W]; pixels that are `IGNORE` stay as they are.
-        colors: One for each class.
-        opacity: Of the colours, 0 to 1.
+        colors: RGB colour of each class.
+        opacity: How much the colours cover the image, 0 to 1.
     """
     table = np.zeros((256, 3), np.float32)
     table[: len(colors)] = colors

@@ -81,8 +81,8 @@ def to_pictures(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> 
 
     Args:
         images: [B, 3, H, W], normalised.
-        mean: Of each channel, as used to normalise.
-        std: Of each channel, as used to normalise.
+        mean: Mean of each channel, which normalisation subtracted.
+        std: Standard deviation of each channel, which normalisation divided by.
     """
     x = images.detach().float().cpu() * torch.tensor(std).view(3, 1, 1) + torch.tensor(mean).view(3, 1, 1)
     pixels = (torch.nan_to_num(x).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)  # [B, H, W, 3]

@@ -26,8 +26,8 @@ def per_class_table(matrix: ArrayLike, class_names: Sequence[str], title: str = 
 
     Args:
         matrix: [classes, classes] counts, row = true class, column = predicted class.
-        class_names: One per row.
-        title: Heading.
+        class_names: Names of the classes, one per row.
+        title: Heading of the table.
 
     Returns:
         Columns: class, images, accuracy (share of its images found; recall), precision (share of the images called so
@@ -66,7 +66,7 @@ def arms_table(
     Args:
         arms: Label -> metrics. A metric that an arm lacks is left open.
         baseline: An arm whose figures the others' are compared with: adds a column of differences per metric.
-        title: Heading.
+        title: Heading of the table.
     """
     metrics = list(dict.fromkeys(name for values in arms.values() for name in values))
     columns: list[str] = ["arm"]

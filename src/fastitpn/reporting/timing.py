@@ -12,7 +12,7 @@ def training_time(history: Iterable[Mapping[str, Any]], images_per_step: int) ->
 
     Args:
         history: Rows of metrics.jsonl, in order of step.
-        images_per_step: Of all devices.
+        images_per_step: Images of one step on all devices together.
     """
     seconds, waited, memory, images, last = 0.0, 0.0, 0.0, 0, 0
     for row in history:

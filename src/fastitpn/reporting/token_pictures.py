@@ -22,8 +22,8 @@ def token_picture(image: Image.Image, trace: TokenTrace, *, title: str, notes: S
     """`token_panels` in one picture.
 
     Args:
-        image: As the model saw it, its size that of the trace's grid times the side of a patch.
-        trace: Of this image alone, see `FastITPN.trace_tokens`.
+        image: The image as the model saw it; its size is that of the trace's grid times the side of a patch.
+        trace: Trace of this image alone, see `FastITPN.trace_tokens`.
         title: Such as the name of the file.
         notes: Lines below it, such as the model and its acceleration.
 

@@ -17,7 +17,7 @@ def trained_acceleration(checkpoint: Mapping[str, Any], path: str | os.PathLike[
 
     Args:
         checkpoint: Content of one of our checkpoints; empty for other files.
-        path: Its file, for messages.
+        path: The checkpoint's file, for messages.
 
     Raises:
         InputError: The entry is none that this version knows.
@@ -39,7 +39,7 @@ def choose_acceleration(asked: AccelerationLike | None, trained: Acceleration | 
 
     Args:
         asked: What was asked for; None takes `trained`.
-        trained: Of the weights; None for random ones, whose acceleration nobody has chosen yet.
+        trained: What the weights were trained with; None for random ones, whose acceleration nobody has chosen yet.
 
     Raises:
         InputError: There is no preset of that name.

@@ -25,8 +25,8 @@ def write_hub_folder(folder: Path, content: Mapping[str, Any], backbone: Collect
     """Write what a folder needs to be loaded as a checkpoint.
 
     Args:
-        folder: It is there.
-        content: Of a checkpoint of a task.
+        folder: An existing folder.
+        content: All that a checkpoint of a task holds.
         backbone: Names, without a prefix, of the tensors that timm takes.
     """
     weights: Mapping[str, Tensor] = content["weights"]

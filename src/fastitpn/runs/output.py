@@ -11,7 +11,7 @@ def check_no_run(path: Path, name: str = "evaluation") -> None:
 
     Args:
         path: The folder, which need not exist.
-        name: Of the folder inside it to suggest.
+        name: Name to suggest for a folder inside it.
 
     Raises:
         InputError: It is one.

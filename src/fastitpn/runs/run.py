@@ -23,7 +23,7 @@ class Run:
         directory: The run's `out`.
 
     Attributes:
-        directory: Its folder.
+        directory: Folder of the run.
 
     Raises:
         InputError: There is no run in that folder.

@@ -50,7 +50,7 @@ class RunDirectory(Run):
 
     Args:
         directory: With its settings written.
-        rank: Of this process.
+        rank: Number of this process in the run, from 0.
     """
 
     def __init__(self, directory: str | PathLike[str], *, rank: int = 0):
@@ -124,7 +124,7 @@ def prepare(directory: str | PathLike[str], config: Config, *, rank: int = 0) ->
     Args:
         directory: The run's `out`.
         config: Every key, resolved; it knows its command.
-        rank: Of this process. The first one writes and checks for all of them, so all must call this.
+        rank: Number of this process. The first one writes and checks for all of them, so all must call this.
 
     Raises:
         InputError: The folder holds something else, or a run with other settings.

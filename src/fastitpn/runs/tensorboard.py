@@ -12,7 +12,7 @@ class TensorBoardLog:
     """Writes rows of the log as curves: `tensorboard --logdir RUN/tensorboard`.
 
     Args:
-        folder: For its files.
+        folder: Folder to write event files to.
         step: Where the run begins or goes on; later rows of an earlier attempt are hidden.
 
     Raises:

@@ -27,7 +27,7 @@ class TrainedCheckpoint:
     """A checkpoint that was found and read.
 
     Attributes:
-        path: Its file.
+        path: File of the checkpoint, or folder of a whole model.
         content: All that it holds.
     """
 
@@ -43,7 +43,7 @@ class TrainedCheckpoint:
         """Make sure that it is of a task.
 
         Args:
-            task: Which.
+            task: Name of the task that is wanted.
             what: What such a model is called.
 
         Raises:
@@ -96,7 +96,7 @@ class Trained(Generic[ModelT, AboutT]):
     """A trained model, ready to use.
 
     Attributes:
-        path: Its checkpoint.
+        path: File of the checkpoint.
         model: In evaluation mode, on the CPU, with the acceleration that was asked for.
         about: What the checkpoint says of it.
         backbone: The part of it that is a `FastITPN`.

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastitpn.config import build
-from fastitpn.console import say
+from fastitpn.console import is_printing, say
 from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import SceneSet, build_scenes
 from fastitpn.errors import InputError
@@ -58,7 +58,7 @@ def run_demo(config: DemoConfig) -> Run:
         InputError: A package of `fastitpn[demo]` is missing.
     """
     started = time.monotonic()
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, quiet=not is_printing())
     teacher = teacher_file()
     sizes = {"unlabelled": 128, "train_per_class": 8, "val_per_class": 4} if config.quick else {}
     console.rule("1 of 3: the data, composed from photographs and emoji of pip packages", align="left")
@@ -69,7 +69,10 @@ def run_demo(config: DemoConfig) -> Run:
     pretrained = run_pretrain(pretrain_config(config, scenes, teacher))
 
     console.rule("3 of 3: fine-tuning with few labels, and the same network from scratch", align="left")
-    runs = {name: run_finetune(c) for name, c in classify_configs(config, scenes, pretrained.directory).items()}
+    runs = {
+        name: run_finetune(training)
+        for name, training in classify_configs(config, scenes, pretrained.directory).items()
+    }
 
     seconds = time.monotonic() - started
     table = _compare(runs)

@@ -29,7 +29,7 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
 
     Args:
         config: Keys of the checkpoint's task.
-        checkpoint: That of the configuration.
+        checkpoint: The trained model's checkpoint, which `config.checkpoint` names.
 
     Raises:
         InputError: The checkpoint, the data or the folder `out` is wrong.

@@ -16,7 +16,7 @@ class Evaluation:
     """Metrics of a trained model on labelled images; a task has a subclass with what else it found.
 
     Attributes:
-        metrics: Name to value.
+        metrics: Value of each metric by its name.
         classes: Names of the classes.
         num_images: How many images were looked at.
         seconds: How long it took.
@@ -43,7 +43,7 @@ class Evaluation:
         """The main metrics, on top of the report of a run.
 
         Args:
-            note: Of the first one: unit, checkpoint, number of images.
+            note: Words below the first metric: unit, checkpoint, number of images.
         """
         return [(name, value, note) for name, value in self.metrics.items()]
 

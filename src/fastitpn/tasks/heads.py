@@ -33,10 +33,10 @@ KeysT = TypeVar("KeysT", bound=HeadKeys)
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec(Generic[KeysT]):
-    """A head.
+    """A kind of head that a task can train.
 
     Attributes:
-        keys: Its keys, with their defaults.
+        keys: Class of the head's keys, with their defaults.
         arguments: From the keys, the pyramid's channels and the image size in pixels to the arguments of `build`,
             plain types: a checkpoint holds them.
         build: Makes the network. It imports what takes long itself.

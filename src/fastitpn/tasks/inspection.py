@@ -149,7 +149,7 @@ def inspect_and_say(file: str | os.PathLike[str], model: str | None = None) -> I
     """Inspect a file and say what it holds.
 
     Raises:
-        InputError: As `inspect`.
+        InputError: It cannot be read or has no Fast-iTPN weights, or there is no model of that name.
     """
     inspection = inspect(file, model)
     console = Console()

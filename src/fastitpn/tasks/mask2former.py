@@ -27,12 +27,12 @@ class MatchedMasks(nn.Module):
     """Pixel decoder with deformable attention, masked-attention decoder, and losses on matched masks.
 
     Args:
-        channels: Of each level; the first four are used.
+        channels: Channels of each level; the first four are used.
         num_classes: How many classes it tells apart.
         width: Channels inside, a multiple of 32; published: 256.
         queries: Masks at most in one image; published: 100.
-        encoder_layers: Of the pixel decoder; published: 6.
-        decoder_layers: Of the transformer; published: 9.
+        encoder_layers: Layers of the pixel decoder; published: 6.
+        decoder_layers: Layers of the transformer; published: 9.
         points: Pixels that the losses look at for each mask; published: 12544.
 
     Attributes:
@@ -78,9 +78,9 @@ class MatchedMasks(nn.Module):
         """Cross entropy of the classes, binary cross entropy and dice of the masks, summed over the layers.
 
         Args:
-            outputs: Of `forward`.
-            masks: Of each image, bool or 0 and 1 [n, H, W]; may overlap.
-            labels: Of each mask, int64 [n].
+            outputs: What `forward` gave: classes and masks of each layer.
+            masks: True masks of each image, bool or 0 and 1 [n, H, W]; may overlap.
+            labels: Class of each true mask, int64 [n].
         """
         predictions = [
             {"class_queries_logits": classes.float(), "masks_queries_logits": drawn.float()}

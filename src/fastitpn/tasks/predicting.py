@@ -19,7 +19,7 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
 
     Args:
         config: Keys of the checkpoint's task.
-        checkpoint: That of the configuration.
+        checkpoint: The trained model's checkpoint, which `config.checkpoint` names.
 
     Raises:
         InputError: The checkpoint or the source does not fit, or no image can be read.

@@ -82,7 +82,7 @@ class TaskRegistry(Registry[str]):
 
         Args:
             task: What the checkpoint says of its task.
-            path: Its file, for messages.
+            path: The checkpoint's file, for messages.
 
         Raises:
             InputError: This installation has no such task.

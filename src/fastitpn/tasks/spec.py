@@ -39,8 +39,8 @@ class Split(Generic[ImagesT]):
     """Labelled data, read and checked.
 
     Attributes:
-        train: To learn from.
-        val: To validate on.
+        train: Images to learn from.
+        val: Images to validate on.
         num_classes: How many classes there are.
         notes: What a person should know of the data, a line each.
     """
@@ -138,7 +138,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         """The network that a checkpoint describes.
 
         Args:
-            about: The description.
+            about: What the checkpoint says of the network.
             **extra: Arguments of `create_model` that are not kept, such as `drop_path_rate`.
         """
         raise NotImplementedError
@@ -180,9 +180,9 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         """Measure a trained model; it moves to the device.
 
         Args:
-            trained: The model.
+            trained: The trained model; it moves to the device.
             images: With labels of its classes.
-            fabric: Where to compute.
+            fabric: Device and precision to compute with.
             config: How to look at the images; None for as in the training.
             batch: Images in one batch, where the task can.
             workers: Processes that load images.
@@ -224,7 +224,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
 
         Args:
             model: "name" and "arguments" of `create_model`.
-            part: As `measured_part` gave it.
+            part: What `measured_part` gave.
         """
         raise NotImplementedError
 

@@ -29,7 +29,7 @@ class Start:
     Attributes:
         name: Name of the model.
         px: Side of its input in pixels.
-        arguments: Of `create_model`: `img_size`, and those of the weights' own model that the images and the task do
+        arguments: For `create_model`: `img_size`, and those of the weights' own model that the images and the task do
             not decide.
         acceleration: What was asked for, else what the weights were trained with.
         file: The weights; None for random ones.

@@ -16,8 +16,8 @@ class BackboneTask(Task, Generic[AboutT]):
     """A task whose network is a `FastITPN`, or has one as its `backbone`.
 
     Args:
-        name: Of the task.
-        model: The network.
+        name: Name of the task.
+        model: The network that learns.
         about: What a checkpoint says of it.
         metrics: All that `evaluate` gives; the first one chooses the best checkpoint.
     """

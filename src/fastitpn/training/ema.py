@@ -12,7 +12,7 @@ def moving_average(model: nn.Module, decay: float, *, foreach: bool = True) -> M
 
     Args:
         model: On its device, before it is compiled.
-        decay: In [0, 1).
+        decay: Share of the average that a step keeps, in [0, 1).
         foreach: Move all tensors in one operation; not where only parameters are sharded and buffers are not.
     """
     average = ModelEmaV3(model, decay=decay, use_warmup=True, foreach=foreach)

@@ -13,7 +13,7 @@ def non_finite(figures: Mapping[str, float]) -> str | None:
     """What is wrong with a step, such as "loss is nan"; None if nothing.
 
     Args:
-        figures: Of the step. Only "loss" and "gradient_norm" count: what is merely logged spoils no weights.
+        figures: Losses and gradient norm of the step. Only "loss" and "gradient_norm" count: the rest is merely logged.
     """
     bad = [f"{name} is {figures[name]}" for name in ("loss", "gradient_norm") if not math.isfinite(figures[name])]
     return ", ".join(bad) or None

@@ -33,12 +33,12 @@ def training_loader(
     """A function that makes the loader of a run from a given step on.
 
     Args:
-        dataset: What it loads.
-        config: Of the run.
-        fabric: Of the run.
-        steps: Of the whole run.
+        dataset: Samples by (epoch, index).
+        config: Keys of the run: batch, seed, workers, accumulation.
+        fabric: Devices and processes of the run.
+        steps: Optimiser steps of the whole run.
         to_batch: Makes a batch of samples.
-        kinds: As in `StepSampler`.
+        kinds: A number for each sample: those of a batch share theirs, see `StepSampler`; None for any order.
     """
 
     def make(start_step: int) -> DataLoader[Any]:

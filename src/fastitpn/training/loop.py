@@ -42,7 +42,7 @@ class Watch:
     """Something that looks at the model while it learns, in the first process.
 
     Attributes:
-        steps: After which steps.
+        steps: Steps after which it looks.
         look: Takes the step and the model, on its device; it must leave its weights as they are.
     """
 
@@ -65,7 +65,7 @@ def fit(
     Args:
         task: With the weights to start from.
         fabric: Launched, see `build_fabric`.
-        settings: The numbers.
+        settings: How long it trains and how fast, what it logs, evaluates and keeps.
         make_loader: Makes the loader of the run's batches from a given step on; its batch sampler is a `StepSampler`.
         evaluate: Gives the metrics of a model that is in eval mode on its device, without gradients and in the run's
             precision. It is called on every process; the figures of the first one count.

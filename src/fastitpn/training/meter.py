@@ -27,7 +27,7 @@ class Meter:
         """Counts a step's time.
 
         Args:
-            images: Of all processes.
+            images: Images of all processes.
             seconds: That the whole step took.
             waited: Seconds of them spent waiting for data.
         """

@@ -19,7 +19,7 @@ def parameter_groups(
     Args:
         model: With timm's `group_matcher` for its layers.
         lr: Peak learning rate.
-        weight_decay: Of all that is decayed. Not decayed: `no_decay`, names ending in `bias`, and fewer than 2 dims.
+        weight_decay: Rate of the decay. Not decayed: `no_decay`, names ending in `bias`, and fewer than 2 dims.
         layer_decay: In (0, 1], the factor from each layer to the one below it; None to give all the same learning rate.
         no_decay: Full names, or last parts of names.
 
@@ -50,7 +50,7 @@ def adamw(groups: list[dict[str, Any]], *, betas: tuple[float, float], fused: bo
     """AdamW (eps 1e-8) over `parameter_groups`, its parameters already on their device.
 
     Args:
-        groups: Of `parameter_groups`.
+        groups: What `parameter_groups` gave.
         betas: Decay of the two moments.
         fused: Use torch's fused kernel where the device has one. To be switched off with a gradient scaler, which
             could not tell then whether a gradient overflowed.

@@ -24,9 +24,9 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         num_samples: `n`, the size of the data set. It may be smaller than a batch, which then spans epochs.
         batch: Samples of one micro-batch of one process.
         steps: Optimiser steps of the whole run.
-        seed: Not negative.
+        seed: Seed of the order, not negative.
         start_step: First step to yield, for resuming.
-        rank: Of this process.
+        rank: Number of this process in the run, from 0.
         world_size: Number of processes.
         accumulate: Micro-batches a step.
         group_sizes: Numbers of samples that lie together, in their order, such as in a shard. An epoch then goes
@@ -99,7 +99,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         )
 
     def _by_kind(self, order: np.ndarray, epoch: int) -> np.ndarray:
-        """The same samples in micro-batches of one kind: each appears where the last of its samples was."""
+        """The samples in micro-batches of one kind: each appears where the last of its samples was."""
         if self._kinds is None:
             return order
         begun = -epoch * self.num_samples % self.batch  # places of a micro-batch that the epoch before has begun

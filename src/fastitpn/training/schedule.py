@@ -24,9 +24,9 @@ def learning_rate(
     Args:
         step: Optimiser step, from 0.
         steps: Optimiser steps of the whole run.
-        lr: Peak.
+        lr: Peak learning rate.
         min_lr: What would be reached at `step == steps`.
-        warmup_steps: 0 for none.
+        warmup_steps: Steps of linear warm-up; 0 for none.
         schedule: One of `SCHEDULES`.
     """
     if schedule == "poly":

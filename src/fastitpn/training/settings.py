@@ -20,9 +20,9 @@ class FitSettings:
     warmup_steps: int = 0
     """Steps of linear warm-up from 0."""
     weight_decay: float = 0.05
-    """Of all but biases, norms, position embedding and class token."""
+    """Weight decay of all but biases, norms, position embedding and class token."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Of AdamW."""
+    """The two momenta of AdamW."""
     clip_grad: float | None = None
     """Largest norm of the gradient; None for no limit."""
     layer_decay: float | None = None
@@ -40,7 +40,7 @@ class FitSettings:
     log_every: int = 50
     """Steps between rows of the log; 0 for one at the end."""
     seed: int = 0
-    """Of the order of the data and of all that the model draws."""
+    """Seed of the data's order and of all that the model draws."""
     compile: bool = False
     """Compile the model with torch.compile."""
     grad_checkpointing: bool = False

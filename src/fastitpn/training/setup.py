@@ -104,9 +104,9 @@ def start_from(
     """Load weights and say what became of them.
 
     Args:
-        model: To load into.
+        model: The model whose parameters are filled.
         weights: File or run directory, or what was read from it.
-        name: Of the model's size.
+        name: Name of the model's size.
         fix: What to type if weights of the same architecture do not fit.
         strict: See `load_weights`.
 

@@ -21,10 +21,10 @@ class TrainingState:
     """The task on its device, its optimiser, the moving average, and how far the run is.
 
     Attributes:
-        task: As given; use `model`, which Fabric wrapped, for losses.
+        task: The task that learns; use `model`, which Fabric wrapped, for losses.
         step: Optimiser steps that are done, skipped ones included.
         evaluated_at: Step of the last evaluation.
-        metrics: Of the last evaluation.
+        metrics: Figures of the last evaluation, by name.
         best: Best value so far of the metric that chooses, with `best_step` where it was reached.
         skipped_in_a_row: Steps without finite loss and gradient since the last good one.
         meter: Figures since the last row of the log.

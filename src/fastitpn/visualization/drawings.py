@@ -53,10 +53,10 @@ class Shown:
     """An image to draw.
 
     Attributes:
-        path: Its file.
+        path: File of the image.
         name: For people: its path inside the folder that was given.
         pixels: [1, 3, px, px], the model's input.
-        picture: The same as a picture.
+        picture: The model's input as an RGB picture.
     """
 
     path: Path
@@ -111,7 +111,7 @@ def read_shown(paths: Sequence[Path], config: VisualizeConfig, subject: Subject)
 
 
 def shown_name(path: Path, config: VisualizeConfig) -> str:
-    """Of an image, for people: its path inside the folder that was given."""
+    """Name of an image for people: its path inside the folder that was given."""
     return path.relative_to(source_root(config.images)).as_posix()
 
 
@@ -159,15 +159,15 @@ def write_drawings(
     """Write a picture for each image, one of all of them, and the page.
 
     Args:
-        config: Of the command.
+        config: Configuration of the command.
         kind: One of `KINDS`.
-        subject: The model.
-        shown: The images.
-        rows: Of each image.
-        device: That computed.
+        subject: The model that was looked into.
+        shown: The images that were drawn.
+        rows: Lines of panels of each image.
+        device: Device that computed.
         columns: Panels in a line.
-        title: Of the page.
-        summary: Its figures; those of the model are added.
+        title: Heading of the page.
+        summary: Figures of the drawing; those of the model are added.
         explanation: How to read the pictures.
     """
     drawn: list[Section] = []

@@ -21,7 +21,7 @@ def level_titles(model: FastITPN) -> dict[str, str]:
 
 
 def choose_levels(model: FastITPN, asked: Sequence[str] | None) -> dict[str, str]:
-    """Those that were asked for, with their titles.
+    """The maps that were asked for, by name, with their titles.
 
     Raises:
         InputError: The model has no such map.
@@ -46,7 +46,7 @@ def level_maps(model: FastITPN, pixels: Tensor, names: Sequence[str]) -> dict[st
     Args:
         model: In evaluation mode.
         pixels: [1, 3, H, W].
-        names: Of `choose_levels`.
+        names: Keys of what `choose_levels` gave.
 
     Returns:
         Float32 maps [h, w, C] on the CPU.

@@ -73,7 +73,7 @@ def similarity(map_: Tensor, token: tuple[int, int], grid: tuple[int, int]) -> N
     """Cosines of every place of a map to that of a token.
 
     Args:
-        map_: [h, w, C].
+        map_: Feature map [h, w, C].
         token: Row and column among the tokens.
         grid: Tokens per column and per row.
 

@@ -26,9 +26,9 @@ class Subject:
 
     Attributes:
         model: In evaluation mode, with the acceleration to show.
-        name: Of its size.
+        name: Name of the model's size.
         weights: Where they came from, in short.
-        px: Side of its input.
+        px: Side of its input in pixels.
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
     """
@@ -68,7 +68,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     """Build the model of a configuration.
 
     Args:
-        config: Of the command.
+        config: Configuration of the command.
         pyramid: With its pyramid, if the weights have one.
         instead_of_off: The acceleration to show where none was asked for and none was trained with.
 

@@ -86,11 +86,11 @@ def labelled_split(
     """Lists training and validation images; no file is in both unless `data` and `val` overlap.
 
     Args:
-        data: As `labelled`; or a folder with `train` and `val` (or `valid`, `validation`), each as `labelled`.
+        data: What `labelled` takes; or a folder with `train` and `val` (or `valid`, `validation`), each of that form.
         val: Validation images, as `labelled`, with the classes of `data`. Wins over a `val` folder in `data`.
         val_ratio: Without any of these, the share of each class that is held out, in [0, 1). A class of two or more
             images gives at least one and keeps at least one; 0 holds out nothing.
-        seed: Which images are held out. Per class, so that a change in one class leaves the others alone.
+        seed: Decides which images are held out. Per class, so that a change in one class leaves the others alone.
 
     Raises:
         InputError: As `labelled`; or `val_ratio` is out of range, or no class has two images.

@@ -76,11 +76,11 @@ class DetectionImages:
 
     Args:
         file: The file or folder that they come from.
-        classes: Of the labels.
+        classes: Names and ids that the labels stand for.
         paths: Files of the images.
         image_ids: Their ids in `file`.
         sizes: Their heights and widths, upright.
-        annotations: Of each image.
+        annotations: The annotations of each image, in the order of the images.
         with_masks: Whether every annotation has a mask.
         problems: What was wrong in `file` and its images, all left out here.
         unusable: Images that are there, and are among `problems`.
@@ -88,11 +88,11 @@ class DetectionImages:
 
     Attributes:
         path: The file or folder.
-        classes: Of the labels.
+        classes: Names and ids that the labels stand for.
         has_masks: Whether `annotations` gives masks.
-        problems: As given.
-        unusable: As given.
-        left_out: As given.
+        problems: What is wrong with the data.
+        unusable: Images that cannot be used.
+        left_out: How many images and how many annotations are left out.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class DetectionImages:
 
     @property
     def num_annotations(self) -> int:
-        """Of all images."""
+        """Number of annotations of all images."""
         return len(self._ids)
 
     @property
@@ -162,7 +162,7 @@ class DetectionImages:
         return int(self._image_ids[index])
 
     def annotations(self, index: int) -> Annotations:
-        """Those of one image."""
+        """The annotations of one image."""
         first, last = int(self._first[index]), int(self._first[index + 1])
         height, width = (int(side) for side in self._sizes[index])
         masks = None

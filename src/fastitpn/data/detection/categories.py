@@ -25,7 +25,7 @@ def read_categories(
 
     Args:
         listed: The categories of the file.
-        file: For messages.
+        file: File of the annotations, for messages.
         used: Ids of categories that annotations have.
         classes: Labels are to be theirs, by name; None takes all names of the file, in the order of the ids.
 

@@ -20,11 +20,11 @@ class Converted:
     """What was written.
 
     Attributes:
-        files: Of annotations, one for each part.
+        files: The files of annotations, one for each part.
         classes: Names in the order of their categories, whose ids count from 1.
-        num_images: In all files.
-        num_annotations: In all files.
-        num_masks: Of those that have one.
+        num_images: Number of images in all files.
+        num_annotations: Number of annotations in all files.
+        num_masks: How many of the annotations have a mask.
     """
 
     files: tuple[Path, ...]
@@ -72,7 +72,7 @@ def write_coco(source: Source, out: Path, *, copy: bool = False) -> Converted:
     """Writes `annotations_train.json`, `annotations_val.json` and so on, or `annotations.json` if there are no parts.
 
     Args:
-        source: Of `read_source`.
+        source: What `read_source` gave.
         out: Folder to write to.
         copy: Copy the images into `out`; else the files name them where they are, relative to `out`.
 

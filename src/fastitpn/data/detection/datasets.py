@@ -17,9 +17,9 @@ class DetectDataset(SeededDataset):
 
     Args:
         images: Images and annotations; with masks, samples have them too.
-        transform: Of all at once.
+        transform: Crops, resizes and flips an image together with its annotations.
         seed: Seed of the run.
-        cache_mib: As in `DecodedImages`.
+        cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
     def __init__(self, images: DetectionImages, transform: DetectTrain, *, seed: int = 0, cache_mib: int = 0) -> None:
@@ -40,8 +40,8 @@ class DetectEvaluationDataset(Dataset[Sample]):
 
     Args:
         images: Images and annotations.
-        transform: Of the image.
-        cache_mib: As in `DecodedImages`.
+        transform: Resizes and normalises an image.
+        cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
     def __init__(self, images: DetectionImages, transform: DetectEval, *, cache_mib: int = 0) -> None:

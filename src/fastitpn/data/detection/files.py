@@ -25,8 +25,8 @@ class Entry:
     """An image of a file of annotations.
 
     Attributes:
-        id: In the file.
-        path: Of the image.
+        id: Id of the image in the file.
+        path: File of the image.
         declared: Height and width as the file has them, if it does.
         size: Height and width: of the image, upright, or while that cannot be read as declared.
         usable: Nothing is wrong with it.

@@ -38,9 +38,9 @@ def detection_split(
         val: Another, to validate on; None takes the `val` part of the data, else splits it.
         images: Folder that the file names in `data` and `val` begin at; None finds it.
         val_ratio: Share of the images to hold out if there is no other validation data, in (0, 1).
-        seed: Which are held out.
+        seed: Decides which images are held out.
         on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
-        with_masks: As in `scan`, for each part.
+        with_masks: Whether every annotation needs a mask; False takes boxes alone, None what each part has.
 
     Returns:
         Both parts with the labels of the first.
@@ -69,7 +69,7 @@ def left_out_of(*parts: DetectionImages) -> tuple[list[Problem], tuple[int, int]
     """What is wrong in parts of the data, and how many images and annotations are not used because of that.
 
     Args:
-        parts: Those of one file have the same problems, which are counted once.
+        parts: Training and validation images; parts of one file have the same problems, which are counted once.
     """
     of_files = {(part.path, part.problems): part for part in parts}.values()
     images, annotations = (sum(part.left_out[place] for part in of_files) for place in (0, 1))
@@ -88,13 +88,13 @@ def detection_images(
 
     Args:
         data: A file or folder in one of the `FORMATS`.
-        images: As in `detection_split`.
-        classes: Of the model, whose labels are taken, by name.
-        on_error: As in `detection_split`.
-        with_masks: As in `scan`.
+        images: Folder that the file names in `data` begin at; None finds it.
+        classes: Classes of the model, whose labels are taken by name; None takes those of the data.
+        on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
+        with_masks: Whether every annotation needs a mask; False takes boxes alone, None what there is.
 
     Raises:
-        InputError: As in `detection_split`.
+        InputError: Nothing that fits is there, or what is there is wrong.
     """
     parts = open_annotations(data, images)
     part = parts.find("val") or parts.find("") or nothing_to_use(data)

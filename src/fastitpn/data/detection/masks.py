@@ -32,8 +32,8 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
 
     Args:
         box: Left, top, width and height in pixels.
-        height: Of the image.
-        width: Of the image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
         The box, and in words by how much it left the image, if that is more than rounding does.
@@ -61,8 +61,8 @@ def pack_mask(segmentation: Any, height: int, width: int) -> bytes:
     Args:
         segmentation: A list of polygons [x0, y0, x1, y1, ...] in pixels, whose union it is, or an object with `size`
             and `counts`: a list of run lengths, column by column and from 0 on, or the same compressed.
-        height: Of the image.
-        width: Of the image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Raises:
         ValueError: It is none of these, or does not fit the image; the message says what it is.

@@ -23,12 +23,12 @@ class Problem:
     """Something that is wrong.
 
     Attributes:
-        kind: The same words for all of its kind, to count by.
-        what: What it is.
+        kind: Words that all problems of a kind share, to count by.
+        what: Words about this problem, for a message.
         file: The file that has it: of annotations, or an image.
-        image_id: Of the image, if it is known.
-        annotation_id: Of the annotation, if it is one and has an id.
-        segment_id: Of the segment, in panoptic annotations.
+        image_id: Id of the image, if it is known.
+        annotation_id: Id of the annotation, if it is about one that has an id.
+        segment_id: Id of the segment, in panoptic annotations.
         leaves_out: What is not used because of it; "nothing" if a box was cut off at the edge of its image.
     """
 
@@ -60,8 +60,8 @@ def stop_or_say(
     """Stops at problems with one error that lists the first of them, or prints how many are left out and which.
 
     Args:
-        problems: All there are.
-        on_error: What to do.
+        problems: Everything that is wrong.
+        on_error: Stop with one error that lists it, or print how much was left out and what.
         expected: What the error says was.
         left_out: How many images and annotations are not used because of them; None counts those of the problems. An
             image takes its annotations with it.

@@ -18,9 +18,9 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
     """The images and annotations of a part; what is wrong is left out and only kept as `problems` of the result.
 
     Args:
-        part: Of a data set.
+        part: What a format found of one part of a data set.
         with_masks: Every annotation must have a mask; False looks at boxes alone; None takes masks if there are any.
-        classes: Of the model or of the training data: labels are theirs, by name. None takes those of the part.
+        classes: Classes of the model or of the training data, for labels by their names; None takes the part's own.
 
     Raises:
         InputError: The annotations cannot be read, or have no masks at all where they are needed.
@@ -131,7 +131,7 @@ class _Reader:
         return entries
 
     def annotations(self, listed: Sequence[Any], entries: Mapping[int, Entry]) -> dict[int, list[Annotation]]:
-        """Those that can be used, by image."""
+        """The annotations that can be used, by the id of their image."""
         by_image: dict[int, list[Annotation]] = {}
         known: set[int] = set()
         for place, annotation in enumerate(listed):

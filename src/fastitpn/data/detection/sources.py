@@ -18,9 +18,9 @@ class SourceObject:
     """One object of an image.
 
     Attributes:
-        name: Of its class.
+        name: Name of its class.
         box: Left, top, right, bottom in pixels, within the image.
-        polygons: Its outline, [x0, y0, x1, y1, ...] in pixels each; empty if it is not known.
+        polygons: The object's outline, [x0, y0, x1, y1, ...] in pixels each; empty if it is not known.
         mask: Or its mask, packed as by `pack_mask`; None if it is not known.
         crowd: It is no target, and no detection of it is wrong.
     """
@@ -42,10 +42,10 @@ class SourceImage:
     """An image with its objects.
 
     Attributes:
-        path: Of the image.
+        path: File of the image.
         labels: File that its objects are in.
         size: Height and width, upright.
-        objects: What is in it.
+        objects: The objects in it, with boxes and perhaps outlines.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class Source:
     """A data set in another format; as `Parts`, what training, evaluation and `doctor` read.
 
     Attributes:
-        path: Its folder.
+        path: Folder of the data set.
         classes: Names in their order.
         parts: "train", "val" and so on; "" if there are no parts.
     """
@@ -105,12 +105,12 @@ class Source:
 
     @property
     def names(self) -> list[str]:
-        """Of the parts."""
+        """Names of the parts."""
         return list(self.parts)
 
     @property
     def problems(self) -> list[Problem]:
-        """Of all parts."""
+        """What is wrong in any part."""
         return [problem for part in self.parts.values() for problem in part.problems]
 
     def part(self, name: str) -> SourcePart:
@@ -144,10 +144,10 @@ def source_format(
     """A format that `data convert` reads too, and whose files say where their images are; arguments as its attributes.
 
     Args:
-        title: For people.
+        title: What people call the format.
         layout: Files and folders, in one sentence.
         recognise: Whether a file or folder is in this format.
-        read: Of a folder all there is; what is wrong is noted, and raises only where nothing can be read.
+        read: Reads all there is in a folder; notes what is wrong, and raises only where nothing can be read.
         resembles: See `LabelFormat`.
     """
 
@@ -168,9 +168,9 @@ def as_coco(images: Sequence[SourceImage], classes: Sequence[str], file_names: S
     """COCO's object: ids count from 1, in the order of the images and classes.
 
     Args:
-        images: Of one part.
-        classes: Their names.
-        file_names: One for each image.
+        images: Images of one part.
+        classes: Names of the classes, in the order of their ids.
+        file_names: Name of each image, as the file is to have it.
     """
     category = {name: number for number, name in enumerate(classes, start=1)}
     content: Content = {"images": [], "annotations": []}

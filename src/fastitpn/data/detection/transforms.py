@@ -47,7 +47,7 @@ class DetectTrain:
 
     Attributes:
         mean: Per channel, of values in 0..1.
-        std: Per channel.
+        std: Per channel, divided by.
         px: Lengths for the shorter side, of which each image gets one.
         max_px: Greatest length of the longer side.
         square_px: Side of the square for large-scale jitter; None leaves images whole, by `px` and `max_px`.
@@ -121,7 +121,7 @@ class DetectEval:
 
     Attributes:
         mean: Per channel, of values in 0..1.
-        std: Per channel.
+        std: Per channel, divided by.
         px: Length of the shorter side.
         max_px: Greatest length of the longer side.
     """

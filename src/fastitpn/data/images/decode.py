@@ -57,12 +57,12 @@ def decode_image(content: bytes, *, where: str, min_px: int | None = None) -> Im
     """Decodes one image that was read from somewhere else than a file of its own.
 
     Args:
-        content: Of the file.
+        content: Bytes of an image file.
         where: It came from, for messages.
-        min_px: As in `read_image`.
+        min_px: Least shorter side of a JPEG that is decoded at a reduced size; None decodes it in full.
 
     Raises:
-        InputError: As `read_image`.
+        InputError: It is no image, is damaged, or is truncated.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -87,7 +87,7 @@ def verify_image(path: str | os.PathLike[str]) -> None:
     decoded. Damage in the middle of a file is left to `read_image`.
 
     Raises:
-        InputError: As `read_image`.
+        InputError: It is no image, is damaged, or is truncated.
     """
     try:
         with open(path, "rb") as file, Image.open(file) as image:
@@ -104,7 +104,7 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height that `read_image` would give, from the header alone.
 
     Raises:
-        InputError: As `read_image`.
+        InputError: It is no image, is damaged, or is truncated.
     """
     try:
         with Image.open(path) as image:

@@ -72,7 +72,7 @@ def image_names(images: Sequence[Path], data: str | os.PathLike[str]) -> list[st
     """Names of images that stay the same when their folder is moved: their paths relative to it.
 
     Args:
-        images: Of `unlabelled(data)`.
+        images: Files that `unlabelled(data)` lists.
         data: Folder, or list of images, whose folder then counts.
     """
     root = Path(data) if Path(data).is_dir() else Path(data).parent

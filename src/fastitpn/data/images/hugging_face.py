@@ -14,7 +14,7 @@ class HuggingFaceImages(ImageSource):
     """The images of such a folder; of several splits `train`.
 
     Args:
-        folder: As written by `Dataset.save_to_disk` or `DatasetDict.save_to_disk`.
+        folder: Folder that `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote.
 
     Raises:
         InputError: The package `datasets` is missing, the folder is damaged, or has no images.
@@ -58,7 +58,7 @@ class HuggingFaceImages(ImageSource):
         return len(self._images)
 
     def name(self, index: int) -> str:
-        """Its row."""
+        """The image's row, for messages."""
         return f"row {index}"
 
     def read(self, index: int, *, min_px: int | None = None) -> Image.Image:

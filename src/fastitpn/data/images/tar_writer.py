@@ -32,7 +32,7 @@ def write_shards(
 
     Args:
         paths: Image files.
-        names: Of the images, see `image_names`; they become the members' names.
+        names: Names of the images, see `image_names`; they become the members' names.
         out: Folder for the shards.
         shard_mib: Size of a shard, about.
         said: Told of each shard that was written.

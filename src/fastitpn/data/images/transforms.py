@@ -52,7 +52,7 @@ def classify_train(
     Args:
         px: Height and width of the result.
         mean: Per channel, of values in 0..1.
-        std: Per channel.
+        std: Per channel, divided by.
         crop_scale: Range of the crop's share of the image area.
         hflip: Probability of a left-right flip.
         rand_augment: A policy in timm's notation, `rand-...`, or None.
@@ -103,11 +103,11 @@ class TwoViews:
 
     Args:
         px: Height and width of the student's view.
-        teacher_px: Of the teacher's view.
-        mean: Normalisation of the student's view, of values in 0..1.
-        std: Likewise.
-        teacher_mean: Normalisation of the teacher's view.
-        teacher_std: Likewise.
+        teacher_px: Height and width of the teacher's view.
+        mean: Per channel, subtracted from values in 0 to 1 of the student's view.
+        std: Per channel, divided by.
+        teacher_mean: Per channel, subtracted from values in 0 to 1 of the teacher's view.
+        teacher_std: Per channel, divided by.
         crop_scale: Range of the crop's share of the image area.
         hflip: Probability of a left-right flip.
         color_jitter: Strength for brightness, contrast and saturation.

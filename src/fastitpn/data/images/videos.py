@@ -27,7 +27,7 @@ class Frame:
     """One picture of a video.
 
     Attributes:
-        index: From 0 on.
+        index: Number of the frame, from 0 on.
         time_s: When it is shown, from the first one on.
         image: Upright, RGB.
     """
@@ -80,7 +80,7 @@ class Video:
     """An open video. Iterating over it decodes one frame at a time; `open_video` makes it.
 
     Attributes:
-        path: Its file.
+        path: File of the video.
         rate: Frames in a second, on average.
         num_frames: About how many there are, as its file says; 0 where it does not.
         problem: After the last frame: what ended the video before its time, or None.

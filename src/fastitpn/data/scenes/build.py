@@ -45,7 +45,7 @@ class SceneSet:
 
     @property
     def val(self) -> Path:
-        """As `train`, with other glyphs on other photographs."""
+        """Folder with a folder of images per class, of other glyphs on other photographs than `train`."""
         return self.directory / "classify" / "val"
 
 
@@ -76,11 +76,11 @@ def build_scenes(
         val_per_class: Number of validation scenes of each class.
         classes: 2 to 10: the first of `CLASSES`.
         px: Shortest and longest side of a scene.
-        forms: Which of `FORMS` to write.
+        forms: Names of the forms to write, among `FORMS`.
         detect: Numbers of training and validation scenes with boxes and masks in COCO's format.
         segment: Numbers of training and validation scenes with an index mask (0 = background).
         panoptic: Numbers of training and validation scenes with segments in COCO's panoptic format.
-        seed: Of the split by glyph, and of the scenes.
+        seed: Decides how glyphs are split, and what the scenes are.
         progress: Called after each scene with the number of scenes done and of all scenes.
 
     Raises:

@@ -20,7 +20,7 @@ class Scene:
     """A picture and what is in it.
 
     Attributes:
-        image: RGB.
+        image: The scene, RGB.
         instances: [H, W] uint8, 0 = background, i + 1 = object i where it is visible.
         glyphs: One for each object, back to front.
     """
@@ -35,7 +35,7 @@ class Item:
     """A glyph to place.
 
     Attributes:
-        glyph: What.
+        glyph: The glyph to place.
         size_ratio: Its longer side over the shorter side of the scene.
         spread: How far its centre strays from the scene's: 0 = none, 1 = anywhere that leaves most of it inside.
     """
@@ -56,8 +56,8 @@ def compose(
     """Places items on a random crop of a photograph, back to front.
 
     Args:
-        photograph: RGB.
-        items: At most 255.
+        photograph: The background, RGB.
+        items: What to put on it, from back to front; at most 255.
         size: Width and height in px.
         generator: All that is random comes from it.
         min_visible_ratio: An item that would leave less than this of an earlier one visible is left out.

@@ -14,7 +14,7 @@ def draw_contact_sheet(scenes: SceneSet, *, per_row: int = 12, cell_px: int = 96
     """A row of images for every folder of images in the data set.
 
     Args:
-        scenes: What to show.
+        scenes: The scenes to show, in their folders.
         per_row: Images of each folder, the first by name.
         cell_px: Longest side of each.
     """

@@ -101,7 +101,7 @@ def split_pools(seed: int) -> dict[str, Pool]:
     """Glyphs and photographs for "train" and "val", none in both.
 
     Args:
-        seed: Which glyphs of a class go where; three of five train. Photographs have fixed places.
+        seed: Decides where the glyphs of a class go; three of five train. Photographs have fixed places.
 
     Raises:
         InputError: A package of `fastitpn[demo]` is missing.

@@ -45,8 +45,8 @@ class Studio:
         """Yields `count` scenes of several things, of each at least half to be seen.
 
         Args:
-            labels: Of the things, equally often.
-            count: Of scenes.
+            labels: Classes of the things, each of which comes equally often.
+            count: Number of scenes.
             things: Fewest and most tried in a scene; those that would hide others are left out.
             size_ratios: Smallest and largest thing, as a share of the scene's shorter side.
         """

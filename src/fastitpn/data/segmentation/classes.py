@@ -33,7 +33,7 @@ class SegmentationClasses:
         colors: For drawing, one for each name.
         ignore_index: Number in the files of pixels to leave out.
         reduce_zero_label: Number 0 in the files is no class (left out), and 1 is the first one.
-        things: Those of which each is told from the others, in a panoptic segmentation; None for a semantic one.
+        things: Names of the classes whose things are told from each other; None for a semantic segmentation.
     """
 
     names: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class SegmentationClasses:
 
     @property
     def counted(self) -> tuple[bool, ...]:
-        """Of each class, whether it is of things."""
+        """Whether each class is one of things, in the order of `names`."""
         return tuple(name in (self.things or ()) for name in self.names)
 
     def numbered(self, count: int) -> "SegmentationClasses":
@@ -74,7 +74,7 @@ def find_classes(
         folder: May have `classes.yaml`, or `objectInfo150.txt` as ADE20K has it (where 0 is no class).
         file: Read instead, in either format.
         ignore_index: Wins over the file; 255 if neither says anything.
-        reduce_zero_label: Wins over the file.
+        reduce_zero_label: Whether 0 in the files is no class; wins over the data's own file.
 
     Raises:
         InputError: The file is not there, or is wrong.

@@ -25,9 +25,9 @@ class SegmentDataset(SeededDataset):
 
     Args:
         images: Images and masks.
-        transform: Of both at once.
+        transform: Crops, resizes and flips an image together with its mask.
         seed: Seed of the run.
-        cache_mib: As in `DecodedImages`.
+        cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class SegmentEvaluationDataset(Dataset[Sample]):
 
     Args:
         images: Images and masks.
-        transform: Of the image.
-        cache_mib: As in `DecodedImages`.
+        transform: Normalises an image.
+        cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
     def __init__(self, images: MaskedImages, transform: SegmentationEval, *, cache_mib: int = 0) -> None:

@@ -17,10 +17,10 @@ def segmentation_split(
     """Training and validation images, every mask of which was checked.
 
     Args:
-        folders: The data.
+        folders: The data's folder, with what was said of its layout and classes.
         val: Another folder of the same layout to validate on; None takes the `val` part of the data, else splits.
         val_ratio: Share of the images to hold out if neither is there, in (0, 1).
-        seed: Which are held out.
+        seed: Decides which images are held out.
 
     Raises:
         InputError: Folders, classes or files are wrong.
@@ -36,8 +36,8 @@ def segmentation_images(folders: MaskFolders, classes: SegmentationClasses | Non
     """Images to evaluate on, every mask of which was checked: the `val` part of the data, or all of it.
 
     Args:
-        folders: The data.
-        classes: Of the model. If the data has a file with names, they must be these; without one, the masks are
+        folders: The data's folder, with what was said of its layout and classes.
+        classes: Classes of the model. If the data has a file with names, they must be these; without one, the masks are
             numbered as those that the model was trained on, unless `folders` says otherwise.
 
     Raises:

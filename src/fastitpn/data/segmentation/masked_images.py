@@ -16,7 +16,7 @@ class MaskedImages:
     """Images with a mask each.
 
     Attributes:
-        images: Files.
+        images: Files of the images.
         masks: Files, one for each image; or annotations that make labels when asked for them.
         classes: With names.
     """

@@ -137,7 +137,7 @@ def check_pairs(
     Args:
         images: Image files.
         masks: Their masks; None where there is none.
-        reader: For the masks.
+        reader: Reads a mask file.
         on_error: Stop with one error that names up to ten files, or skip those pairs and print how many and why.
 
     Returns:

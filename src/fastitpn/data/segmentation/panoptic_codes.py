@@ -29,9 +29,9 @@ class Segment:
     """A thing, or all of one kind of stuff in an image.
 
     Attributes:
-        code: Of its pixels.
+        code: Value of its pixels in a map of codes, int32.
         score: How sure the network is, in [0, 1].
-        area: Pixels.
+        area: Number of its pixels.
     """
 
     code: int
@@ -50,12 +50,12 @@ class Segment:
 
 
 def thing_code(label: int, number: int) -> int:
-    """Of the thing of this number, from 1 on."""
+    """The code of a class's thing with this number, from 1 on."""
     return label + NUMBERS * number
 
 
 def crowd_code(label: int) -> int:
-    """Of a crowd of things of a class."""
+    """The code of a crowd of things of a class."""
     return IGNORE + NUMBERS * (1 + label)
 
 

@@ -22,8 +22,8 @@ class PanopticImage:
     """An image and its segments.
 
     Attributes:
-        path: Of the image.
-        png: Of its segments: their ids are red + 256 green + 65536 blue; 0 is none.
+        path: File of the image.
+        png: File of its segments, whose ids are red + 256 green + 65536 blue; 0 is none.
         names: Class of each segment by its id.
         crowds: Ids of those that are crowds.
     """
@@ -38,9 +38,9 @@ class PanopticLabels:
     """Labels or codes of the pixels of images with segments; pixels of none, of a crowd or of no class are left out.
 
     Args:
-        images: With their segments.
-        names: Of the classes.
-        things: Those that are counted, for the codes.
+        images: Images, each with its file of segments.
+        names: Names of the classes, in the order of their labels.
+        things: Names of the classes whose things have a code each.
     """
 
     def __init__(self, images: Sequence[PanopticImage], names: Sequence[str], things: Collection[str] = ()) -> None:
@@ -68,7 +68,7 @@ class PanopticLabels:
 
 
 def _codes(image: PanopticImage, label_of: dict[str, int], things: Collection[str]) -> Iterator[int]:
-    """Of each segment of an image."""
+    """The code of each segment of an image."""
     for place, (number, name) in enumerate(image.names.items(), start=1):
         label = label_of.get(name, IGNORE)
         if number in image.crowds or label == IGNORE:

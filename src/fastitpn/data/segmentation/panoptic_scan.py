@@ -22,9 +22,9 @@ class PanopticScan:
     """What a file of panoptic annotations has.
 
     Attributes:
-        images: Those with which nothing is wrong.
-        names: Of all categories.
-        things: Those of which each is counted, and not only their pixels.
+        images: Images with which nothing is wrong.
+        names: Names of all categories.
+        things: Names of the categories of which each thing is a segment.
         problems: What is wrong.
         left_out: Images for which something is wrong, as far as they are there.
         without_segments: Images that have none.

@@ -24,8 +24,8 @@ def scale_to(height: int, width: int, px: int, resize: bool) -> float:
     """The factor that brings an image to the size in which it is looked at, before any random scaling.
 
     Args:
-        height: Of the image.
-        width: Of the image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         px: Side of a crop.
         resize: Bring its shorter side to `px` (its longer one to 4 `px` at most); else the factor is 1.
     """
@@ -44,7 +44,7 @@ class SegmentationTrain:
     Attributes:
         px: Height and width of the result.
         mean: Per channel, of values in 0..1.
-        std: Per channel.
+        std: Per channel, divided by.
         resize: Bring the shorter side to `px` before the random scale.
         scale_range: Smallest and largest random scale.
         max_class_ratio: A crop is drawn again, up to ten times, if one class covers more of it than this.
@@ -109,7 +109,7 @@ class SegmentationEval:
 
     Attributes:
         mean: Per channel, of values in 0..1.
-        std: Per channel.
+        std: Per channel, divided by.
     """
 
     mean: Sequence[float]

@@ -30,7 +30,7 @@ def attend_accelerated(
     with its windows laid side by side, which moves nothing in memory.
 
     Args:
-        blocks: `AttentionBlock`s.
+        blocks: The `AttentionBlock`s of stage 3.
         x: [B, P + N, D], with positions; N = height * width in raster order.
         height: Patches per column.
         width: Patches per row.

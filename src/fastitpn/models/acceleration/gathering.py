@@ -93,7 +93,7 @@ class Windows(NamedTuple):
 
     @classmethod
     def cut(cls, height: int, width: int, window: int | None) -> "Windows":
-        """As few windows of equal size as `window` (their longest side; None: one window) allows.
+        """Cut a map into as few windows of equal size as `window` (their longest side; None: one window) allows.
 
         The last row and column of windows have at least one row and column of patches each, so none is all padding.
         """

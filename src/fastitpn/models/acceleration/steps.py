@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 
 def num_stay(n: int, keep_ratio: float) -> int:
-    """Of n tokens, so many stay."""
+    """How many of n tokens stay, at least 1."""
     return max(1, math.ceil(keep_ratio * n - 1e-6))  # 0.7 * 10 is a little more than 7
 
 
@@ -50,9 +50,9 @@ def leave(
     Args:
         x: [B, W, n, D], the tokens of W windows.
         sizes: [B, W, n], how many patches each stands for, 0 for padding; None: 1 each.
-        migration: How to choose.
-        keep_ratio: Share that stays.
-        windows: The windows.
+        migration: By which metric to choose.
+        keep_ratio: Share of the tokens that stays, in (0, 1].
+        windows: How the map is cut into windows.
         complete: Whether these are all tokens of the windows: no step came before.
 
     Returns:
@@ -95,11 +95,11 @@ def spread_destinations(
     last by the golden ratio of a period, so that they lie spread over the plane (period 2: a checkerboard).
 
     Args:
-        n: Tokens.
+        n: Number of tokens.
         stay: How many of them stay; there are never more destinations.
         keep_ratio: What that was reckoned from.
         width: Tokens per row of a complete map, else None.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         Rising places, the first of them 0.
@@ -117,9 +117,9 @@ def match_scores(x: Tensor, padding: Tensor | None, destinations: Tensor) -> tup
     Values are compared as they are: less the image's mean value, or normalised, they choose no better.
 
     Args:
-        x: [B, W, n, D].
+        x: [B, W, n, D], the tokens of W windows.
         padding: bool [B, W, n] or None.
-        destinations: [b] places.
+        destinations: [b], places of the destinations.
 
     Returns:
         Scores [B, W, n] (of destinations -inf: they stay), and which of the b destinations is the best, [B, W, n].
@@ -151,7 +151,7 @@ def put_back(step: Step, stayed: Tensor, replenish: str) -> Tensor:
     window that stayed.
 
     Args:
-        step: From `leave`.
+        step: The step that `leave` gave.
         stayed: [B, W, K, D], what has become of the tokens that stayed.
         replenish: One of `REPLENISH_FORMS`.
 

@@ -36,8 +36,8 @@ def token_trace(features: Features, blocks: Sequence[AttentionBlock], steps: tup
     """The trace of a pass.
 
     Args:
-        features: Of all stages, and the input of every windowed block.
-        blocks: Those of stage 3.
+        features: Features of a pass: all stages, and the input of every windowed block.
+        blocks: The blocks of stage 3.
         steps: After how many of them tokens may leave.
     """
     windows = features.windows

@@ -76,7 +76,7 @@ def attention_mask(sizes: Tensor | None, groups: int, front: int, dtype: torch.d
         sizes: [B, W, n], or None where all are 1.
         groups: Attention takes place in this many groups per image: W windows, or 1 for all of the map.
         front: Tokens in front of every group, of size 1.
-        dtype: Of the tokens.
+        dtype: Type of the mask: that of the tokens.
 
     Returns:
         [B * groups, 1, 1, front + n'], as `Attention` takes it, or None.

@@ -28,7 +28,7 @@ def in_parts(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tenso
 
 
 def lists_in_parts(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """As `in_parts`, of a function that gives several tensors."""
+    """`in_parts` for a function that gives several tensors."""
     images = max(1, PART_PATCHES // inputs[0].shape[1])
     pieces = zip(*(tensor.split(images) for tensor in inputs), strict=True)
     parts = [checkpoint(function, *piece) for piece in pieces]

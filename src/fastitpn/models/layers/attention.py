@@ -133,7 +133,7 @@ class AttentionBlock(nn.Module):
 
         Args:
             x: [..., N, dim], attention within N; [B, windows, N, dim] with gathering tokens.
-            mask: As for `Attention`.
+            mask: What is added to the logits, or who may be attended, see `Attention.forward`.
             num_gathering: So many first tokens of every window are its gathering tokens: after the attention within
                 the windows those of all windows attend with one another, with the same weights (`gathering`).
 

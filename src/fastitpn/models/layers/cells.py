@@ -59,7 +59,7 @@ def map_to_cells(maps: Tensor, cells_per_patch: int) -> Tensor:
 
     Args:
         maps: [B, C, h, w] at the stride that belongs to `cells_per_patch` (1: 16, 4: 8, 16: 4).
-        cells_per_patch: K.
+        cells_per_patch: Cells of a patch, K.
 
     Returns:
         [B, N, K, C].

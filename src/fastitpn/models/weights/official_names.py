@@ -217,7 +217,7 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
     """Our names and layouts back to the published ones; `load_weights` of the result is bit-exact.
 
     Args:
-        state_dict: Of a `FastITPN` or of a pre-training model.
+        state_dict: Weights of a `FastITPN` or of a pre-training model.
 
     Returns:
         A state dict the published code would load.

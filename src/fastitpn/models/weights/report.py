@@ -17,7 +17,7 @@ class LoadReport:
         mismatched: Tensor of the file to "shape in the file, shape in the model".
         fresh: The part of `missing` that belongs to a new task (head) and starts fresh on purpose.
         num_tensors: Tensors in the file.
-        num_loaded: Those of them that were used.
+        num_loaded: How many of these tensors were used.
         share: Share of the file's parameters (elements) that was loaded, in [0, 1].
     """
 

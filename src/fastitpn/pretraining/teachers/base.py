@@ -18,7 +18,7 @@ class Teacher(nn.Module):
     Attributes:
         dim: Width of a target.
         px: Side of the teacher's input.
-        mean: Of the teacher's input, per channel, subtracted from values in 0 to 1.
+        mean: Per channel, subtracted from values in 0 to 1 of the teacher's input.
         std: Per channel, divided by.
         upsample: Features per side of a patch of the student: 1, 2 or 4, for a map at stride 16, 8 or 4.
         standardise: Standardise each feature over the patches of the batch first. What all patches have in common,
@@ -65,7 +65,7 @@ class Teacher(nn.Module):
 
         Args:
             images: [B, 3, px, px].
-            names: Of the predictions that want one, see `predictions.CELLS`.
+            names: Names of the predictions that want a target, see `predictions.CELLS`.
 
         Returns:
             [B, N, cells, dim] in float32 for each name.

@@ -18,7 +18,7 @@ class EmaKeys(TeacherKeys):
     momentum: Ratio = 0.9998
     """Share of the average that one step keeps, at the end."""
     momentum_start: Ratio = 0.996
-    """The same at the first step."""
+    """Share of the average that the first step keeps; it rises linearly to `momentum`."""
 
 
 def _build(keys: EmaKeys, student: Student) -> "Teacher":

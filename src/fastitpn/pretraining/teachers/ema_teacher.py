@@ -27,8 +27,8 @@ class EmaTeacher(Teacher):
     Args:
         student: The student's backbone.
         px: Side of the student's input.
-        mean: The student's normalisation.
-        std: The same.
+        mean: Per channel, subtracted from values in 0 to 1; that of the student.
+        std: Per channel, divided by; that of the student.
         momentum: Share of the average that one step keeps, at the first and at the last step.
         levels: Also average the pyramid, for targets at its levels.
     """

@@ -59,7 +59,7 @@ class TeacherSpec:
     """A kind of teacher. Its module imports what takes long in its functions.
 
     Attributes:
-        keys: Its keys, with their defaults.
+        keys: Class of the teacher's keys, with their defaults.
         build: From its keys and the student to the teacher.
         alone: From its keys to the teacher for `pretrain cache-features`, which has no student; None if that is
             impossible.

@@ -14,7 +14,7 @@ def to_cells(features: Tensor, *, cells: int, upsample: int) -> Tensor:
 
     Args:
         features: [B, M, D] row by row, with M = N * upsample^2 for N patches of the student.
-        cells: Of each patch: 1, 4 or 16.
+        cells: Cells of each patch: 1, 4 or 16.
         upsample: Features per side of a patch.
 
     Returns:

@@ -9,7 +9,7 @@ from fastitpn.runs.description import ModelDescription
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierDescription(ModelDescription):
-    """A classifier.
+    """What a checkpoint says of a classifier.
 
     Attributes:
         classes: Names, in the order of the logits.

@@ -36,7 +36,7 @@ class ClassifyEvaluation(Evaluation):
     Attributes:
         metrics: loss, top1 and (from six classes on) top5, the latter two in percent.
         matrix: [classes, classes] counts; row is the true class, column the predicted one.
-        images: What was evaluated.
+        images: What was evaluated: paths and labels.
         probabilities: [n, classes], in the order of `images`.
     """
 
@@ -114,9 +114,9 @@ def evaluate_classifier(
     """Evaluate a classifier on images whose classes are in its order.
 
     Args:
-        classifier: Its model moves to the device.
-        images: As `folders.labelled(..., classes=those of the classifier)`.
-        fabric: Where to compute.
+        classifier: The trained model; it moves to the device.
+        images: Labelled images whose classes are those of the classifier, in its order.
+        fabric: Device and precision to compute with.
         batch: Images in one batch.
         workers: Processes that load images.
 

@@ -52,7 +52,7 @@ class ClassifyExport(Exportable):
         return Pictures(images=images.paths, truth=images.labels)
 
     def unlabelled(self, data: Path) -> Pictures | None:
-        """The same: labels of folders are there at once."""
+        """The images of `labelled`: labels of folders are there at once."""
         return self.labelled(data)
 
     def view(self, image: Image.Image, size: tuple[int, int]) -> Tensor:

@@ -28,7 +28,7 @@ class Classification(Result):
 
     @property
     def score(self) -> float:
-        """Its probability."""
+        """Probability of the likeliest class, in [0, 1]."""
         return self.scores[0]
 
     def draw(self, px: int = 384) -> Image.Image:

@@ -14,7 +14,7 @@ _LEAST_PX = 32
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorDescription(ModelDescription):
-    """A detector.
+    """What a checkpoint says of a detector.
 
     Attributes:
         detector: "name", one of `DETECTORS`, and "arguments" of it.

@@ -61,7 +61,7 @@ def diagnose(config: DoctorConfig) -> DataSet | None:
 
 
 def _parts(config: DoctorConfig) -> dict[str, Part]:
-    """Those of the data by name, or one under ""."""
+    """The parts of the data by name, or one under ""."""
     parts = open_annotations(config.data, config.images)
     if config.val is not None:
         there = train_and_val(parts.find, open_annotations(config.val, config.images).find)

@@ -109,9 +109,9 @@ def evaluate_detector(
     """Evaluate a detector on images with annotations of its classes.
 
     Args:
-        detector: Its model moves to the device.
-        images: As `detection_images(..., classes=those of the detector)`.
-        fabric: Where to compute.
+        detector: The trained model; it moves to the device.
+        images: Annotated images whose classes are those of the detector (`detection_images(..., classes=)`).
+        fabric: Device and precision to compute with.
         min_score: Least score of what is drawn in the examples, and of mistakes.
         workers: Processes that load images.
         progress: Show a bar, if this is a terminal.

@@ -34,7 +34,7 @@ class DetectNetwork(Network):
     [B, n, m, m], probabilities inside of the boxes.
 
     Args:
-        model: The detector.
+        model: The detector to export.
         one_by_one: Whether n depends on what is in an image.
     """
 
@@ -55,7 +55,7 @@ class DetectNetwork(Network):
 
 
 class DetectExport(Exportable):
-    """A detector."""
+    """A detector to export, with what compares its detections."""
 
     noun = "detector"
     hub_task = "object-detection"

@@ -19,7 +19,7 @@ def compare_detections(found: list[Tensor], expected: list[Tensor], near: float)
     Args:
         found: Of the file: boxes [B, n, 4] in shares of the image, scores [B, n], classes [B, n], and perhaps masks
             [B, n, m, m] as probabilities.
-        expected: The same of the model, perhaps with another n.
+        expected: Boxes, scores, classes and perhaps masks of the model, perhaps with another n.
         near: Scores that are no farther apart are the same.
 
     Returns:

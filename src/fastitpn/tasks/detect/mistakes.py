@@ -28,10 +28,10 @@ class Mistake:
     """A detection of what is not there, or an object that was not detected.
 
     Attributes:
-        path: The image.
+        path: File of the image.
         box: Left, top, right, bottom in its pixels.
-        name: The class.
-        score: Of the detection; None for an object that was missed.
+        name: Name of the class.
+        score: Score of the detection in [0, 1]; None for an object that was missed.
         other: The class of an object in its place, or of a detection in that of a missed object; None if there is none.
     """
 
@@ -62,10 +62,10 @@ def find_mistakes(
     Crowds are neither found nor missed, and what is found in them is not wrong.
 
     Args:
-        path: The image.
-        truth: Its objects.
+        path: File of the image.
+        truth: Annotations of the image.
         detections: At the size of the image.
-        names: Of the classes.
+        names: Names of the classes, in the order of their labels.
         min_score: Least score of a detection that counts.
     """
     kept = detections["scores"] >= min_score

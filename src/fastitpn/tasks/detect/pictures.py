@@ -40,10 +40,10 @@ def draw_instances(
     name stands on its colour in black or white, whichever can be read.
 
     Args:
-        image: RGB.
+        image: The image, RGB.
         instances: The objects, in pixels of the image.
         px: Longest side of the result; None for that of the image, within 480 to 2048.
-        opacity: Of the masks, 0 to 1.
+        opacity: How much the masks cover the image, 0 to 1.
     """
     px = px or min(_MOST_PX, max(_LEAST_PX, *image.size))
     scale = px / max(image.size)

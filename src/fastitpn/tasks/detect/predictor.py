@@ -42,10 +42,10 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
 
     Attributes:
-        classes: Names.
+        classes: Names of the classes, in the order of their labels.
         category_ids: Their ids in the annotations of the training.
-        px: As given.
-        max_px: As given.
+        px: Shorter side in pixels at which it looks at images.
+        max_px: Longest side in pixels at most.
         device: Where it computes.
     """
 
@@ -108,7 +108,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         """Predict image by image, as they are found. The arguments are those of a call.
 
         Raises:
-            InputError: As a call does.
+            InputError: Something given is not an image, an image cannot be read, or `min_score` is out of range.
         """
         if not 0 <= min_score <= 1:
             raise InputError(f"min_score is {min_score}", expected="0 to 1")

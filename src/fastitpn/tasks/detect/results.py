@@ -32,7 +32,7 @@ class DetectedInstance:
         label: Place of the class among the classes.
         score: How sure the network is, in [0, 1].
         box: Left, top, right, bottom in pixels of the image.
-        rle: Its mask, of the size of the image, as run lengths (`size`, `counts`) like COCO's tools pack them; None
+        rle: The object's mask, of the size of the image, as run lengths (`size`, `counts`) of COCO's tools; None
             from a network without masks.
     """
 
@@ -90,7 +90,7 @@ class ImageDetections(Result):
 
         Args:
             px: Longest side of the picture; None for that of the image, within 480 to 2048.
-            opacity: Of the masks, 0 to 1.
+            opacity: How much the masks cover the image, 0 to 1.
             names: Write names and scores.
 
         Raises:
@@ -155,7 +155,7 @@ class Detections(Results[ImageDetections]):
 
         Args:
             path: The file; one of that name is replaced when all is written.
-            category_ids: Of the classes; None for 1, 2, ...
+            category_ids: Ids of the classes in the file; None for 1, 2, ...
             root: Folder that file names begin at; None writes them as they are.
 
         Raises:

@@ -23,7 +23,7 @@ class CocoScores:
     """Collects annotations and detections image by image, and compares the two.
 
     Args:
-        classes: Of the labels.
+        classes: Names and ids that the labels stand for.
     """
 
     def __init__(self, classes: DetectionClasses) -> None:
@@ -38,8 +38,8 @@ class CocoScores:
         """Takes the detections of a batch.
 
         Args:
-            batch: As `collate_detect` makes it of samples of `DetectEvaluationDataset`.
-            detections: Of each image, at its original size.
+            batch: Samples of `DetectEvaluationDataset`, put together by `collate_detect`.
+            detections: Boxes, scores, labels and perhaps masks of each image, at its original size.
         """
         self._evaluations.clear()
         if "masks" not in batch or any("masks" not in of_image for of_image in detections):

@@ -144,7 +144,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         return MAIN
 
     def create(self, about: DetectorDescription, **extra: Any) -> Detector:
-        """The detector."""
+        """The detector that a checkpoint describes."""
         return create_detector(about.model, about.detector, len(about.classes), **extra)
 
     def phrase(self, content: Mapping[str, Any]) -> str:

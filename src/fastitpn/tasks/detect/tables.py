@@ -13,7 +13,7 @@ def ap_table(metrics: Mapping[str, float], title: str = "Average precision") -> 
 
     Args:
         metrics: `box_ap`, `mask_ap` and so on, in percent; those that are absent are left open.
-        title: Heading.
+        title: Heading of the table.
     """
     rows = [
         (name, *(metrics.get(f"{kind}_{figure}") for figure in FIGURES))
@@ -32,7 +32,7 @@ def class_table(
     Args:
         figures: Class -> `box_ap` and so on, in percent; empty for a class that is nowhere.
         counts: Class -> number of objects.
-        title: Heading.
+        title: Heading of the table.
     """
     kinds = [kind for kind in KINDS if any(f"{kind}_ap" in row for row in figures.values())]
     names = [f"{kind}_{figure}" for kind in kinds for figure in _OF_A_CLASS]

@@ -21,7 +21,7 @@ class DetectTask(BackboneTask[DetectorDescription]):
     """A detector that learns from annotated images.
 
     Args:
-        model: The detector.
+        model: The detector that learns.
         about: What a checkpoint says of it.
     """
 
@@ -50,9 +50,9 @@ def score(batches: Iterable[DetectBatch], model: Detector, classes: DetectionCla
     """Compares the detections of a model with the annotations.
 
     Args:
-        batches: Of samples of `DetectEvaluationDataset`, on the model's device.
+        batches: Batches of samples of `DetectEvaluationDataset`, on the model's device.
         model: In evaluation mode.
-        classes: Of the labels.
+        classes: Names and ids that the labels stand for.
     """
     scores = CocoScores(classes)
     for batch in batches:

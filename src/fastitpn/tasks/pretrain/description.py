@@ -9,7 +9,7 @@ from fastitpn.runs.description import ModelDescription
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainDescription(ModelDescription):
-    """A student.
+    """What a checkpoint says of a pre-training's student.
 
     Attributes:
         teacher: "name" and "px" of what it learnt from.

@@ -10,7 +10,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.training.task import Batch
 
 TEMPERATURE = 0.07
-"""Of the neighbours' votes, as usual for such probes."""
+"""Temperature of the neighbours' votes, as usual for such probes."""
 
 
 @torch.no_grad()
@@ -36,7 +36,7 @@ def knn_accuracy(
 
     Args:
         train: Features [n, D] of length 1 and labels [n].
-        val: The same.
+        val: Features [M, D] and labels int64 [M] of the validation images.
         neighbours: Most neighbours that vote.
         num_classes: Number of classes.
     """

@@ -15,7 +15,7 @@ from fastitpn.training.loop import Watch
 
 SNAPSHOTS = "pictures"
 SHARES = (1 / 16, 1 / 4, 1)
-"""Of the run, beside its first step: when pictures are taken."""
+"""Shares of the run after which pictures are taken, beside its first step."""
 TILE_PX = 112
 
 
@@ -28,9 +28,9 @@ def take_snapshots(folder: Path, batch: dict[str, Tensor], *, steps: int, to_dev
     """What `fit(watch=)` takes to draw the student's levels of a few images.
 
     Args:
-        folder: For the pictures.
-        batch: The images.
-        steps: Of the whole run.
+        folder: Folder to write the pictures to.
+        batch: A batch with the images to draw.
+        steps: Steps of the whole run.
         to_device: Brings a batch to the student.
     """
 

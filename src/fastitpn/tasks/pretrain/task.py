@@ -24,12 +24,12 @@ class PretrainTask(BackboneTask[PretrainDescription]):
     """A student that predicts a teacher's features of hidden patches.
 
     Args:
-        model: The student.
+        model: The student that learns.
         teacher: Gives the targets.
         about: What a checkpoint says of the student.
         loss: See `feature_loss`.
         loss_on: See `feature_loss`.
-        weights: Of the losses by the name of their prediction, see `weighted_losses`.
+        weights: Weight of each loss by the name of its prediction, see `weighted_losses`.
     """
 
     trained_model: MaskedModel
@@ -102,7 +102,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         }
 
     def fixed_parameters(self) -> Iterable[nn.Parameter]:
-        """Those of a teacher that is no moving average."""
+        """The parameters of a teacher that is no moving average."""
         return self.teacher.parameters() if self.teacher.fixed else ()
 
     def extra_state(self) -> dict[str, Any]:

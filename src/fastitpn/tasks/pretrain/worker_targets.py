@@ -23,8 +23,8 @@ class WithTargets:
     the other with all cores. Targets depend on their batch alone, so who computes them changes nothing.
 
     Args:
-        teacher: A fixed one.
-        names: Of the student's predictions.
+        teacher: A teacher that stays as it is.
+        names: Names of the student's predictions.
     """
 
     def __init__(self, teacher: Teacher, names: Sequence[str]):

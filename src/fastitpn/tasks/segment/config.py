@@ -85,7 +85,7 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     data: Path
     """Folder with the folders images and masks, both with train and val inside or neither; or COCO's files of masks."""
     val: Path | None = None
-    """The same to validate on; none takes the val part of data, else splits data."""
+    """Validation images with masks, in a form as data; none takes the val part of data, else splits data."""
     head: SegmentHeadKeys = UPerNetKeys()
     panoptic: bool = False
     """Learn each thing for itself, and stuff, from COCO's panoptic annotations; head=mask2former."""

@@ -44,7 +44,7 @@ def evaluate_segmenter(
     Args:
         segmenter: Its model moves to the device.
         images: With the classes of the network; for a panoptic one with segments.
-        fabric: Where to compute.
+        fabric: Device and precision to compute with.
         views: How to look at them; None for as in the training.
         workers: Processes that load images.
         progress: Show a bar, if this is a terminal.

@@ -23,9 +23,9 @@ class MaskEvaluation(Evaluation):
     """Metrics of a segmentation network on images with masks, at the original size of the images.
 
     Attributes:
-        colors: Of the classes.
+        colors: Colour of each class, in the order of the labels.
         examples: Some of the images: image, truth and prediction side by side.
-        worst: Those with the lowest metric, the same way.
+        worst: The images with the lowest metric, with their titles and masks.
         columns: What stands side by side.
         main: The metrics on top of the report of a run.
         lowest: What is low for the worst images.

@@ -75,7 +75,7 @@ class SegmentExport(Exportable):
         return Pictures(images=masked.images, truth=[partial(read, index) for index in range(len(masked))])
 
     def score(self, outputs: Sequence[Outputs], truth: Sequence[Any]) -> dict[str, float]:
-        """Of the segments of a panoptic network, else of the classes of pixels."""
+        """PQ and its parts for the segments of a panoptic network, else mIoU and accuracies of pixels."""
         measure = measure_of(self._classes)(self._classes)
         for output, read in zip(outputs, truth, strict=True):
             mask = torch.from_numpy(read())

@@ -41,7 +41,7 @@ class Measure:
     """Adds up what is right and wrong in images.
 
     Args:
-        classes: Of the network.
+        classes: Classes of the network.
 
     Attributes:
         metrics: What it measures; the first one says which images are the worst.
@@ -59,7 +59,7 @@ class Measure:
             model: In evaluation mode.
             image: [3, H, W], normalised, in its own size, on the model's device.
             mask: [H, W], of labels, or of codes of segments.
-            views: How to look at it.
+            views: Size, windows and scales in which to look at it.
         """
         prediction = self.predict(model, image, views)
         score, counts = self.count(prediction, mask)
@@ -95,7 +95,7 @@ class Measure:
 
 
 class PixelMeasure(Measure):
-    """Of the classes of pixels: one confusion matrix over the pixels of all images, on the CPU."""
+    """Measures pixels: one confusion matrix of the classes over the pixels of all images, on the CPU."""
 
     metrics = SEMANTIC
 
@@ -135,7 +135,7 @@ class PixelMeasure(Measure):
 
 
 class SegmentMeasure(Measure):
-    """Of segments: matches, misses and false alarms of each class over all images."""
+    """Measures segments: matches, misses and false alarms of each class over all images."""
 
     metrics = PANOPTIC
 

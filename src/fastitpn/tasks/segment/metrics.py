@@ -6,7 +6,7 @@ MIOU = Metric(name="miou", title="Mean IoU", unit=PERCENT, short="mIoU")
 MEAN_ACCURACY = Metric(name="mean_accuracy", title="Mean accuracy", unit=PERCENT)
 PIXEL_ACCURACY = Metric(name="pixel_accuracy", title="Pixel accuracy", unit=PERCENT)
 SEMANTIC = (MIOU, MEAN_ACCURACY, PIXEL_ACCURACY)
-"""Of the classes of pixels."""
+"""Metrics of the classes of pixels."""
 
 PQ = Metric(name="pq", title="Panoptic quality (PQ)", unit=PERCENT, short="PQ")
 SQ = Metric(name="sq", title="Quality of segmentation (SQ)", unit=PERCENT, short="SQ")
@@ -20,4 +20,4 @@ PANOPTIC = (
         for metric in _OF_ALL
     ),
 )
-"""Of segments: over all classes, over those of things, and over those of stuff."""
+"""Metrics of segments: over all classes, over those of things, and over those of stuff."""

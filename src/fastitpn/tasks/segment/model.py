@@ -94,7 +94,7 @@ def create_segmenter(
     Args:
         model: "name" and "arguments" of `create_model`.
         head: "name", one of `HEADS`; "arguments" of it; "features", one of `FEATURES`.
-        num_classes: Classes.
+        num_classes: Number of classes.
         frozen: Train the head alone.
         **extra: Arguments of `create_model` that are not kept, such as `drop_path_rate`.
     """

@@ -27,8 +27,8 @@ def find_segments(
     Args:
         model: With the head of Mask2Former, in evaluation mode.
         image: [3, H, W], normalised, in its own size, on the model's device.
-        views: Its size; the image is looked at as a whole.
-        counted: Of each class, whether it is of things.
+        views: Size in which the image is looked at, as a whole.
+        counted: Whether each class is one of things, by label.
 
     Returns:
         Codes int32 [H, W] on the CPU, see `data.panoptic_codes`, and the segments, the largest first.
@@ -48,7 +48,7 @@ def segments_of(
         classes: Logits [queries, classes + 1], the last one of no class.
         masks: Logits [queries, h, w].
         size: Height and width of the image in pixels.
-        counted: Of each class, whether it is of things.
+        counted: Whether each class is one of things, by label.
 
     Returns:
         As `find_segments`.
@@ -65,9 +65,9 @@ def _shared_out(masks: Tensor, scores: Tensor, height: int, width: int) -> tuple
 
     Args:
         masks: Logits [n, h, w].
-        scores: [n].
-        height: Of the image.
-        width: Of the image.
+        scores: Score of each mask, [n].
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
         Places [height, width] of masks, -1 where none is; and the pixels of each, 0 if too much of it is hidden.

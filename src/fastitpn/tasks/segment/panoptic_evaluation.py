@@ -15,7 +15,7 @@ class PanopticEvaluation(MaskEvaluation):
 
     Attributes:
         metrics: pq, sq and rq, and with `_things` and `_stuff`, in percent.
-        counted: Of each class, whether it is of things.
+        counted: Whether each class is one of things, by label.
         matches: [classes, 4] sum of the IoU of matches, their number, misses and false alarms.
     """
 

@@ -11,7 +11,7 @@ from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS, Codes
 from fastitpn.reporting.overlays import overlay
 
 _SHADES = (0.0, 0.4, -0.35, 0.65, -0.55, 0.2, -0.18)
-"""Of the first thing of a class, the second, ...: towards white, or below 0 towards black."""
+"""Shades of the first thing of a class, the second, ...: towards white, or below 0 towards black."""
 _MOST = 255
 
 
@@ -20,9 +20,9 @@ def segment_overlay(image: Image.Image, codes: Codes, colors: Sequence[Color], *
 
     Args:
         image: RGB, of the size of the codes.
-        codes: Of segments [H, W], see `data.panoptic_codes`; pixels of no class stay as they are.
-        colors: One for each class.
-        opacity: Of the colours, 0 to 1.
+        codes: Codes of segments [H, W], see `data.panoptic_codes`; pixels of no class stay as they are.
+        colors: RGB colour of each class.
+        opacity: How much the colours cover the image, 0 to 1.
     """
     distinct, places = np.unique(codes, return_inverse=True)
     shades = segment_colors(distinct.tolist(), colors)

@@ -107,9 +107,9 @@ def class_shares(segments: Sequence[Segment], names: Sequence[str], pixels: int)
     """The classes of segments, the largest first.
 
     Args:
-        segments: Of an image.
-        names: Of all classes.
-        pixels: Of the image.
+        segments: The segments of one image.
+        names: Names of all classes, in the order of their labels.
+        pixels: Number of pixels of the image.
     """
     shares = []
     for label in {segment.label for segment in segments}:

@@ -21,12 +21,12 @@ _SHIFT = 2**32
 
 
 def match_segments(predicted: Codes, true: Codes, num_classes: int) -> Matches:
-    """Of one image.
+    """Matches, misses and false alarms of one image; segments match where their IoU is above one half.
 
     Args:
         predicted: Codes of the segments of all pixels, see `data.panoptic_codes`.
-        true: Of the same shape.
-        num_classes: Classes.
+        true: True codes, of the same shape.
+        num_classes: Number of classes.
     """
     pairs, areas = np.unique(true.astype(np.int64) * _SHIFT + predicted, return_counts=True)
     true_codes, of_true = np.unique(pairs // _SHIFT, return_inverse=True)
@@ -71,8 +71,8 @@ def panoptic_scores(matches: Matches, counted: Sequence[bool]) -> dict[str, floa
     Classes that are neither there nor found do not count; things or stuff of which that leaves none have no figures.
 
     Args:
-        matches: Of all images.
-        counted: Of each class, whether it is of things.
+        matches: Matches of all images, added up.
+        counted: Whether each class is one of things, by label.
     """
     scores = 100 * class_scores(matches)
     there = ~np.isnan(scores[:, 0])

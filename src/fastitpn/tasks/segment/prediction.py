@@ -25,7 +25,7 @@ class SegmentPrediction(Prediction[Segmentation]):
     likes.
 
     Attributes:
-        folder: Where the masks go.
+        folder: Folder to write the masks to.
         words: What is in that folder, and what the lines of JSON hold.
     """
 

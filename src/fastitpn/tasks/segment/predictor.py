@@ -35,8 +35,8 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
 
     Attributes:
-        classes: Names.
-        views: As given; `dataclasses.replace(predictor.views, flip=True)` makes others to call it with.
+        classes: Names of the classes, in the order of their labels.
+        views: How it looks at images; `dataclasses.replace(predictor.views, flip=True)` makes others to call it with.
         device: Where it computes.
     """
 

@@ -26,9 +26,9 @@ class ClassShare:
     """One class in an image.
 
     Attributes:
-        name: Of the class.
+        name: Name of the class.
         label: Its place among the classes.
-        share: Of the image's pixels, in [0, 1].
+        share: Share of the image's pixels, in [0, 1].
         confidence: Mean probability of the class over these pixels.
     """
 
@@ -84,7 +84,7 @@ class Segmentation(Result):
 
         Args:
             px: Longest side of the image in the picture; None for its own size.
-            opacity: Of the colours, 0 to 1.
+            opacity: How much the colours cover the image, 0 to 1.
             legend: Name the classes below, with their share of the image, and things with their number.
 
         Raises:
@@ -138,7 +138,7 @@ class Segmentation(Result):
         }
 
     def frame_json(self) -> dict[str, Any]:
-        """As `to_json`, each part with its mask in run lengths as COCO's tools pack them."""
+        """What `to_json` gives, each part with its mask in run lengths as COCO's tools pack them."""
         row = super().frame_json()
         for part, mask in zip(row[self.part], self._masks(), strict=True):
             packed = coco_masks.encode(np.asfortranarray(mask, np.uint8))
@@ -159,7 +159,7 @@ class Segmentation(Result):
         ]
 
     def _masks(self) -> Iterator[NDArray[np.bool_]]:
-        """Of each part [H, W]."""
+        """The mask [H, W] of each part."""
         return (self.labels == entry.label for entry in self.found)
 
 

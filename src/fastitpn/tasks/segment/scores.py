@@ -13,7 +13,7 @@ def pixel_confusion(predicted: Tensor, labels: Tensor, num_classes: int) -> Tens
     Args:
         predicted: Labels, of any shape.
         labels: True ones, of the same shape, or codes of segments; those that are `IGNORE` do not count.
-        num_classes: Classes.
+        num_classes: Number of classes.
     """
     labels = labels & LABEL_BITS
     counted = labels != IGNORE

@@ -99,11 +99,11 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
             nn.SyncBatchNorm.convert_sync_batchnorm(task)
 
     def facts(self, config: SegmentConfig) -> Mapping[str, str]:
-        """The head."""
+        """The head's name, for reports."""
         return {"head": config.head.name}
 
     def metrics(self, about: SegmenterDescription) -> tuple[Metric, ...]:
-        """Of segments for a panoptic network, else of pixels."""
+        """Metrics of segments for a panoptic network, else of pixels."""
         return measure_of(about.classes).metrics
 
     def create(self, about: SegmenterDescription, **extra: Any) -> Segmenter:
@@ -142,9 +142,9 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         """What gives each pixel a class or a segment.
 
         Args:
-            trained: The network.
-            device: As for `build_fabric`.
-            precision: As for `build_fabric`.
+            trained: The network, with what its checkpoint says of it.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            precision: `auto`, `32-true`, `bf16-mixed` or `16-mixed`.
             views: How to look at images; None for as in the training.
         """
         about = trained.about
@@ -174,7 +174,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         return SegmentExport(trained)
 
     def measured_part(self, about: SegmenterDescription) -> dict[str, Any]:
-        """The head."""
+        """The head, with the pass to measure."""
         passed = "images to a map of classes at a quarter of their size"
         return {"head": dict(about.head), "num_classes": len(about.class_names), "pass": passed}
 

@@ -14,8 +14,8 @@ def panoptic_table(scores: ArrayLike, matches: ArrayLike, class_names: Sequence[
     Args:
         scores: [classes, 3] PQ, SQ and RQ in [0, 1]; nan for a class that is neither there nor found.
         matches: [classes, 4] sum of IoU, matches, misses and false alarms.
-        class_names: One per row.
-        counted: Of each class, whether it is of things.
+        class_names: Names of the classes, one per row.
+        counted: Whether each class is one of things, by label.
 
     Returns:
         Columns: class, kind, segments, PQ, SQ, RQ, missed, false alarms.
@@ -37,8 +37,8 @@ def iou_table(matrix: ArrayLike, class_names: Sequence[str], title: str = "IoU b
 
     Args:
         matrix: [classes, classes] counts of pixels, row = true class, column = predicted class.
-        class_names: One per row.
-        title: Heading.
+        class_names: Names of the classes, one per row.
+        title: Heading of the table.
 
     Returns:
         Columns: class, pixels (share of all), IoU, accuracy (share of its pixels found), most often taken for. None

@@ -19,7 +19,7 @@ class SegmentTask(BackboneTask[SegmenterDescription]):
     """A network that gives each pixel a class.
 
     Args:
-        model: The network.
+        model: The network that learns.
         about: What a checkpoint says of it.
     """
 

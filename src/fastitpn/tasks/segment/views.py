@@ -60,7 +60,7 @@ class TestTimeViews:
 
     @classmethod
     def of(cls, about: SegmenterDescription) -> Self:
-        """As in the training of a network."""
+        """The way in which a network's training looked at images."""
         return cls(px=about.px, resize=about.resize)
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ def log_probabilities(model: Scorer, image: Tensor, views: TestTimeViews) -> Ten
     Args:
         model: In evaluation mode.
         image: [3, H, W], normalised, in its own size, on the model's device.
-        views: How to look at it.
+        views: Size, windows and scales in which to look at it.
 
     Returns:
         float32 [classes, h, w] at a quarter of the size of the first scale; `label_map` brings it to the original size.
@@ -117,8 +117,8 @@ def label_map(scores: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
 
     Args:
         scores: [classes, h, w], logarithms of probabilities.
-        height: Of the original image.
-        width: Of the original image.
+        height: Height of the original image in pixels.
+        width: Width of the original image in pixels.
 
     Returns:
         uint8 [height, width], and how sure it is: float32 [height, width], the probability of that class.

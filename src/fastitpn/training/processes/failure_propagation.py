@@ -58,7 +58,7 @@ class FailurePropagation:
 
     Raises:
         OtherProcessError: In place of what an exchange raised when another process failed.
-        TrainingError: The same, where that process said nothing.
+        TrainingError: Another process failed, and said nothing.
     """
 
     def __init__(self) -> None:

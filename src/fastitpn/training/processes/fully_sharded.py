@@ -93,7 +93,7 @@ def parts_of(content: Any, like: Any) -> Any:
 
     Args:
         content: With whole tensors, the same on every process.
-        like: The same structure; a tensor is taken apart as the one of its shape here is. What it lacks stays as it is.
+        like: Content of the same structure; each tensor is cut as the one of its shape here. What it lacks stays whole.
     """
     from torch.distributed.tensor import DTensor, distribute_tensor
 

@@ -21,7 +21,7 @@ def cluster_environment(devices: int, nodes: int) -> "ClusterEnvironment | None"
     same variables, but a command that is typed there is one process, which starts the others itself.
 
     Args:
-        devices: Of each machine, as asked for.
+        devices: Number of devices of each machine, as asked for.
         nodes: Machines, as asked for.
 
     Raises:

@@ -21,7 +21,7 @@ class ClassFormat:
     """A way to say of which class images are. A new one is a file with such an object, and a line in the registry.
 
     Attributes:
-        title: For people.
+        title: What people call the format.
         layout: Files and folders, in one sentence.
         recognise: Whether a file or folder is in this format.
         read: The images of each class; raises `InputError` where anything is wrong. There may be empty classes.

@@ -20,7 +20,7 @@ class Part:
         content: Gives them; raises `InputError` where they cannot be read.
         images: Folder that the file names begin at, and in which every image should be listed; None where names are
             whole paths.
-        label_files: Of images by id, where each has a file of its own.
+        label_files: Files of labels by the id of their image, where each has a file of its own.
         problems: What is wrong so far, all left out of `content`.
     """
 
@@ -36,7 +36,7 @@ class Parts(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """Of the parts that it has: "train", "val" and so on; "" for what is of no part."""
+        """Names of its parts: "train", "val" and so on; "" for what is of no part."""
 
     def find(self, name: str) -> Part | None:
         """The part of a name; of "" what is to be looked at where there is neither train nor val.
@@ -51,7 +51,7 @@ class LabelFormat:
     """A way to write down boxes and masks. A new one is a file with such an object, and a line in the registry.
 
     Attributes:
-        title: For people.
+        title: What people call the format.
         layout: Files and folders, in one sentence.
         recognise: Whether a file or folder, which need not be there, is in this format.
         open: From that and a folder of images, which None finds, to its parts. A format that gives a `Source` is also

@@ -33,7 +33,7 @@ class CocoParts:
 
     @property
     def names(self) -> list[str]:
-        """Those of train and val that there are; else "" if there is a file of no part."""
+        """Names "train" and "val", as far as there are files of them; else "" if there is a file of no part."""
         return [name for name in _PARTS if self.find(name)] or [""] * bool(self.find(""))
 
     def find(self, name: str) -> Part | None:

@@ -29,7 +29,7 @@ def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], part: So
     Args:
         file: The PNG: 0 where nothing is, 255 where nothing is known, else the number of an object.
         size: Height and width of the image.
-        boxes: Of the image's objects.
+        boxes: Boxes of the objects of the image.
         part: Where to note what is wrong.
     """
     try:

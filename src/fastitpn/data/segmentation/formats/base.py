@@ -16,8 +16,8 @@ class UncheckedPart:
     """A part of a data set whose labels may be wrong, for `doctor`.
 
     Attributes:
-        images: Files.
-        labels: Of an image; raises `InputError` where they cannot be used.
+        images: Files of the images.
+        labels: From the place of an image to its labels; raises `InputError` where they cannot be used.
         masks: Files to name, one for each image; None where there is none.
         problems: What is wrong in the annotations.
         facts: What else there is to say.
@@ -46,14 +46,14 @@ class MaskFormat:
     """A way to write down masks. A new one is a file with such an object, and a line in the registry.
 
     Attributes:
-        title: For people.
+        title: What people call the format.
         layout: Files and folders, in one sentence.
         recognise: Whether data has this format, to train or to evaluate on: the part is "train" or "val".
         claims: Whether data is above all of this format, although it might also be of another task.
         split: To train and to validate on.
         images: To evaluate on: the `val` part, or all; of the classes, which may have no names.
         parts: Everything by part, unchecked, and the classes; with another folder for the part val, or None.
-        panoptic: It has segments.
+        panoptic: Whether it has segments.
     """
 
     title: str

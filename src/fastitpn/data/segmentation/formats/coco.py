@@ -31,8 +31,8 @@ class CocoLabels:
     the objects in them that have a mask of their own.
 
     Args:
-        images: With masks.
-        names: Of the classes, which those of the images are among.
+        images: Images with packed masks of objects.
+        names: Names of the classes, in the order of their labels; those of the images are among them.
     """
 
     def __init__(self, images: DetectionImages, names: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ _EXPECTED = f"{LAYOUT}; or masks of things in COCO's format, as for finetune det
 _IMAGES, _MASKS = ("images",), ("masks", "annotations", "labels")
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm")
-"""Of masks, the most likely first; a JPEG is found too, to be refused."""
+"""Suffixes of masks, the most likely first; a JPEG is found too, to be refused."""
 
 _Pair = tuple[Path, Path | None]
 

@@ -81,7 +81,7 @@ class Detector(nn.Module):
 
         Args:
             images: [3, h, w] each, normalised, of any sizes.
-            sizes: Those in which boxes and masks are wanted, such as of the original images; None: the images' own.
+            sizes: Heights and widths for boxes and masks, such as the original images'; None: the images' own.
             min_score: Leave out what has a lower score.
         """
         wanted = [image.shape[-2:] for image in images] if sizes is None else sizes
@@ -99,8 +99,8 @@ class Detector(nn.Module):
 
         Args:
             canvas: [B, 3, H, W], the images in its upper left corner, and zeros.
-            sizes: Of the images.
-            targets: Of each image.
+            sizes: Height and width of each image within the canvas.
+            targets: What is in each image: boxes, labels and perhaps masks.
         """
         raise NotImplementedError
 
@@ -109,7 +109,7 @@ class Detector(nn.Module):
 
         Args:
             canvas: [B, 3, H, W], the images in its upper left corner, and zeros.
-            sizes: Of the images.
+            sizes: Height and width of each image within the canvas.
         """
         raise NotImplementedError
 
@@ -163,7 +163,7 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, size: Size) -> Tensor:
     Args:
         probabilities: float [n, m, m], inside of the boxes.
         boxes: [n, 4] in pixels.
-        size: Of the image.
+        size: Height and width of the image in pixels.
 
     Returns:
         bool [n, H, W].

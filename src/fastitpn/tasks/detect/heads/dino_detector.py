@@ -21,16 +21,16 @@ class DINO(Detector):
     in place of focal). As published for DINO: mixed query selection, contrastive denoising, look forward twice.
 
     Args:
-        backbone: With a pyramid.
-        num_classes: Classes.
-        finest_stride: Of the first of the four levels that are looked at, 4 or 8; published: 8, while 4 is slower and
+        backbone: A `FastITPN` with a pyramid.
+        num_classes: Number of classes.
+        finest_stride: Stride of the finest of its four levels, 4 or 8; published: 8, while 4 is slower and
             finds smaller objects. The pyramid is pruned of finer levels.
         queries: Objects that can be found in an image at most; published: 900.
         denoising: Pairs of disturbed boxes that training learns to repair, together; published: 100, 0 is off.
-        encoder_layers: Published: 6.
-        decoder_layers: Published: 6.
+        encoder_layers: Layers of the encoder; published: 6.
+        decoder_layers: Layers of the decoder; published: 6.
         ffn_ratio: Hidden width of their feed-forward networks, as a multiple of the pyramid's; published: 8.
-        detections: In an image at most.
+        detections: Objects of an image at most.
     """
 
     class_layers: tuple[str, ...] = (

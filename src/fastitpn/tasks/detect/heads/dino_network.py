@@ -90,8 +90,8 @@ class DINONetwork(RTDetrV2PreTrainedModel):
     padding, looks forward once, and cannot learn the contents of its queries.
 
     Args:
-        num_classes: Classes.
-        settings: Sizes.
+        num_classes: Number of classes.
+        settings: Widths, and numbers of layers and queries.
     """
 
     def __init__(self, num_classes: int, settings: DINOSettings) -> None:
@@ -145,7 +145,7 @@ class DINONetwork(RTDetrV2PreTrainedModel):
 
         Args:
             maps: [B, C, h, w] of each level.
-            sizes: Of the images, which are in the upper left corners.
+            sizes: Height and width of each image, which are in the upper left corners.
 
         Returns:
             float32 logits [B, queries, classes], and boxes [B, queries, 4]: centre, width and height in shares of the
@@ -256,7 +256,7 @@ class DINONetwork(RTDetrV2PreTrainedModel):
 
 
 class _Encoder(DeformableDetrEncoder):
-    """As in transformers, but a graph that is traced through it may leave the sizes of the maps open."""
+    """The encoder of transformers, but a graph that is traced through it may leave the maps' sizes open."""
 
     @staticmethod
     def get_reference_points(spatial_shapes_list: list[Size], valid_ratios: Tensor, device: torch.device) -> Tensor:

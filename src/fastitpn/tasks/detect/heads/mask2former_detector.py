@@ -26,14 +26,14 @@ class Mask2Former(Detector):
     inside of its mask; boxes are those around the masks.
 
     Args:
-        backbone: With a pyramid.
-        num_classes: Classes.
+        backbone: A `FastITPN` with a pyramid.
+        num_classes: Number of classes.
         width: Channels inside, a multiple of 32; published: 256.
         queries: Objects that can be found in an image at most; published: 100.
-        encoder_layers: Published: 6.
-        decoder_layers: Published: 9.
+        encoder_layers: Layers of the pixel decoder; published: 6.
+        decoder_layers: Layers of the transformer; published: 9.
         points: Pixels that the losses look at for each mask; published: 12544.
-        detections: In an image at most.
+        detections: Objects of an image at most.
     """
 
     has_masks = True
@@ -106,7 +106,7 @@ class Mask2Former(Detector):
         Args:
             classes: Probabilities [queries, classes].
             drawn: Logits of masks [queries, h, w].
-            size: Of the image, in pixels.
+            size: Height and width of the image in pixels.
         """
         inside = drawn[:, : -(-size[0] // _CELL), : -(-size[1] // _CELL)]
         there = (inside > 0).float()

@@ -28,8 +28,8 @@ class RCNN(Detector):
     Numbers that are no arguments are torchvision's, which are those of the publications.
 
     Args:
-        backbone: With a pyramid.
-        num_classes: Classes.
+        backbone: A `FastITPN` with a pyramid.
+        num_classes: Number of classes.
         masks: Also learn masks: Mask R-CNN.
         cascade: Look at the regions three times, each time asking for more overlap: Cascade R-CNN.
         anchor_scale: Side of the anchors of a level in strides; published: 8, for images of about 800 px. Objects
@@ -37,9 +37,9 @@ class RCNN(Detector):
             for the next.
         box_width: Channels of the two layers that classify; published: 1024.
         mask_width: Channels of the layers that draw masks; published: 256.
-        regions: Of an image that training looks at; published: 512.
+        regions: How many regions of an image training looks at; published: 512.
         proposals: Regions of an image at most; twice as many in training. Published: 1000.
-        detections: In an image at most.
+        detections: Objects of an image at most.
         min_score: Detections of lower score are left out.
     """
 
@@ -166,8 +166,8 @@ class LevelPool(nn.Module):
     torchvision's pool works out the strides from the first batch, keeps them, and looks half a cell beside a region.
 
     Args:
-        side: Of what is cut out, in cells.
-        anchor_scale: As of `RCNN`. Published: 224 px belong to stride 16, where anchors have 8 strides.
+        side: Side of what is cut out, in cells.
+        anchor_scale: Side of anchors in strides. Published: 224 px belong to stride 16, where anchors have 8.
     """
 
     def __init__(self, side: int, anchor_scale: float) -> None:

@@ -36,7 +36,7 @@ CASCADE = (
     Stage(0.6, (20.0, 20.0, 10.0, 10.0), 0.5),
     Stage(0.7, (30.0, 30.0, 15.0, 15.0), 0.25),
 )
-"""As published."""
+"""Three stages: least overlap of a positive, weights of the box's sides and of the loss; as published."""
 
 
 class RegionHeads(RoIHeads):
@@ -46,8 +46,8 @@ class RegionHeads(RoIHeads):
     their centres in their middle, in the regions and in the masks: else masks are a pixel too wide.
 
     Args:
-        pool: Cuts out regions.
-        inputs: Numbers in a region.
+        pool: Cuts regions out of the pyramid's levels.
+        inputs: Numbers that describe a region after the cut: channels times cells.
         width: Channels of the layers that classify.
         num_classes: Classes and the background.
         stages: One, with boxes for each class, or more, with one box for all classes.

@@ -31,7 +31,7 @@ class SegmentationHead(nn.Module):
         """Scalars, of which "loss" is minimised.
 
         Args:
-            outputs: Of `forward`.
+            outputs: What `forward` gave.
             masks: uint8 [B, H, W], `IGNORE` where there is nothing to learn; for mask2former also codes of segments.
         """
         raise NotImplementedError
@@ -45,7 +45,7 @@ class LogitsHead(SegmentationHead):
     """A head whose outputs are logits [B, classes, H / 4, W / 4], perhaps with "auxiliary" ones at another stride.
 
     Args:
-        auxiliary_weight: Of the auxiliary loss.
+        auxiliary_weight: Weight of the auxiliary loss.
     """
 
     def __init__(self, auxiliary_weight: float = 0.0):

@@ -20,8 +20,8 @@ class LinearHead(LogitsHead):
     That is one linear layer over all three levels at 1/4, at a fraction of its cost.
 
     Args:
-        channels: Of each level, as many as there are.
-        num_classes: Classes.
+        channels: Channels of each level, as many as there are.
+        num_classes: Number of classes.
     """
 
     class_layers = ("classifiers.",)

@@ -19,7 +19,7 @@ class Mask2FormerHead(MatchedMasks, SegmentationHead):
     """
 
     def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
-        """Those of `matched_losses`, one mask for each class, or where there are codes for each segment."""
+        """Losses on matched masks: one mask for each class, or where there are codes for each segment."""
         codes = [mask.unique() for mask in masks]
         codes = [found[(found & LABEL_BITS) != IGNORE] for found in codes]
         targets = [mask == found[:, None, None] for mask, found in zip(masks, codes, strict=True)]
@@ -27,7 +27,7 @@ class Mask2FormerHead(MatchedMasks, SegmentationHead):
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def log_probabilities(self, outputs: Outputs) -> Tensor:
-        """Of the last layer."""
+        """Log-probabilities [B, classes, H / 4, W / 4] of the last layer."""
         classes = outputs["classes"][-1].float().softmax(-1)[..., :-1]
         scores = torch.einsum("bqc,bqhw->bchw", classes, outputs["masks"][-1].float().sigmoid())
         return (scores / scores.sum(1, keepdim=True).clamp(min=_LEAST_PROBABILITY)).clamp(min=_LEAST_PROBABILITY).log()

@@ -19,11 +19,11 @@ class UPerNetHead(LogitsHead):
     """UPerNet (Xiao et al., 2018) by transformers: pyramid pooling, top-down fusion, an auxiliary head in training.
 
     Args:
-        channels: Of each level; the first four are used.
-        num_classes: Classes.
+        channels: Channels of each level; the first four are used.
+        num_classes: Number of classes.
         width: Channels inside; the published runs have 768.
         auxiliary_width: Channels of the auxiliary head on stride 16, which only training has; published 256.
-        auxiliary_weight: Of its loss.
+        auxiliary_weight: Weight of the auxiliary head's loss.
     """
 
     class_layers = ("decode.classifier.", "auxiliary.classifier.")
