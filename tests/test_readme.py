@@ -92,6 +92,13 @@ def test_files_it_names_exist():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_places_to_contribute_to_exist():
+    named = re.findall(r"`([a-z]+/[\w./]*)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert "pretraining/teachers/" in named
+    places = [name.replace("NAME", "detect") for name in named]
+    assert [name for name in places if not any((root / name).exists() for root in (ROOT, ROOT / "src/fastitpn"))] == []
+
+
 def test_the_table_of_models():
     for name in ARCHITECTURES:
         row = re.search(rf"^\| `{name}` \| ([\d.]+) M \| (\d+) \|(?: ([\d.]+) % \(published\) \|)?", README, re.M)
