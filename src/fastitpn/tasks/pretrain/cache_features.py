@@ -49,8 +49,9 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
         InputError: The data, the teacher or the folder do not fit.
     """
     name = config.teacher.name
-    spec: TeacherSpec = TEACHERS[name.partition(":")[0]]
-    if spec.alone is None:
+    kind = name.partition(":")[0]
+    spec: TeacherSpec | None = TEACHERS[kind] if kind in TEACHERS else None
+    if spec is None or spec.alone is None:
         raise InputError(
             f"teacher {name!r} has no features to store",
             where="teacher",
