@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from published import student
-from tiny_runs import assert_same
 from timm.models import group_parameters
+from tiny_runs import assert_same
 from torch import Tensor
 
 from fastitpn.data.detection.annotations import DetectionClasses
