@@ -81,8 +81,9 @@ def test_a_run_learns_from_them_and_its_crops_differ(scenes, stored, tmp_path):
 
 @pytest.mark.parametrize("name", ["ema", "resnet18"])
 def test_other_teachers_have_nothing_to_store(scenes, tmp_path, name):
-    with pytest.raises(InputError, match=f"teacher '{name}' has no features to store"):
+    with pytest.raises(InputError, match=f"teacher '{name}' has no features to store") as caught:
         fastitpn.cache_features(data=scenes.unlabelled, teacher=name, out=tmp_path / "features", **KEYS)
+    assert (caught.value.where, caught.value.fix) == ("teacher", "teacher=timm:vit_base_patch16_clip_224.openai")
 
 
 def test_the_folder_of_a_run_is_left_alone(scenes, pretrained_run, teacher):

@@ -14,9 +14,10 @@ from fastitpn.config import build, parse
 from fastitpn.data.images.folders import unlabelled
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 from fastitpn.runs.run import Run
-from fastitpn.tasks.pretrain.config import PretrainConfig, TeacherConfig
+from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import build_dataset, build_task
 from fastitpn.tasks.pretrain.task import PretrainTask
 
@@ -275,7 +276,7 @@ def test_the_teacher_gets_what_its_configuration_says(scenes, vit):
     task = build_task(config(scenes, teacher={**vit, "standardise": True}))
     assert task.teacher.standardise
     assert task.teacher.px == 32
-    ema = build_task(config(scenes, teacher=TeacherConfig(momentum=0.9, momentum_start=0.1))).teacher
+    ema = build_task(config(scenes, teacher=EmaKeys(momentum=0.9, momentum_start=0.1))).teacher
     assert isinstance(ema, EmaTeacher)
     assert ema.momentum == (0.1, 0.9)
 

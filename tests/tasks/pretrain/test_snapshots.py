@@ -6,6 +6,7 @@ from PIL import Image
 from published import randn, small_pretraining_model
 
 from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.snapshots import TILE_PX, snapshot_steps, take_snapshots
 from fastitpn.tasks.pretrain.task import PretrainTask
 
@@ -18,7 +19,8 @@ def test_steps(steps, expected):
 
 
 def test_pictures_are_taken_at_their_steps_and_leave_the_task_as_it_was(tmp_path):
-    task = PretrainTask(small_pretraining_model(), Teacher(), {}).train()
+    about = PretrainDescription(model={}, mean=(0.5,) * 3, std=(0.5,) * 3, px=64, teacher={})
+    task = PretrainTask(small_pretraining_model(), Teacher(), about).train()
     batch = {"image": randn(2, 3, 64, 64)}
     watch = take_snapshots(tmp_path / "pictures", batch, steps=64, to_device=lambda x: x)
     state = torch.get_rng_state()

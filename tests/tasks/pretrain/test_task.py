@@ -3,11 +3,15 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from published import pretraining_model, randn, small_pretraining_model
+from published import pretraining_model, randn, small_pretraining_model, student
 
-from fastitpn.pretraining.teachers.registry import Teacher, create_teacher
+from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.ema import EmaKeys
+from fastitpn.pretraining.teachers.keys import create_teacher
+from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.task import PretrainTask
 
+ABOUT = PretrainDescription(model={}, mean=(0.5,) * 3, std=(0.5,) * 3, px=64, teacher={})
 MASKED = torch.rand(2, 16, generator=torch.Generator().manual_seed(0)) < 0.4
 
 
@@ -21,7 +25,7 @@ class Fixed(Teacher):
 
 
 def make(model=None, **keys) -> PretrainTask:
-    return PretrainTask(pretraining_model() if model is None else model, Fixed(), {"px": 64}, **keys).eval()
+    return PretrainTask(pretraining_model() if model is None else model, Fixed(), ABOUT, **keys).eval()
 
 
 @pytest.fixture
@@ -67,8 +71,8 @@ def test_the_mask_token_is_decayed_and_the_positions_are_not():
 
 def test_a_moving_average_follows_after_the_step():
     model = small_pretraining_model(teacher_dim=64)
-    teacher = create_teacher("ema", student=model.backbone, px=64, mean=(0,) * 3, std=(1,) * 3, momentum=(0.5, 0.5))
-    task = PretrainTask(model, teacher, {})
+    teacher = create_teacher(EmaKeys(momentum_start=0.5, momentum=0.5), student(model.backbone))
+    task = PretrainTask(model, teacher, ABOUT)
     before = teacher.trunk.pos_embed.clone()
     with torch.no_grad():
         model.backbone.pos_embed.add_(1)
@@ -96,11 +100,12 @@ class TestCollapse:
 
     def task(self) -> PretrainTask:
         model = small_pretraining_model(teacher_dim=64)
-        teacher = create_teacher("ema", student=model.backbone, px=64, mean=(0,) * 3, std=(1,) * 3, whiten=True)
-        return PretrainTask(model, teacher, {})
+        teacher = create_teacher(EmaKeys(), student(model.backbone))
+        return PretrainTask(model, teacher, ABOUT)
 
     def test_it_is_logged_before_whitening(self, batch):
         task = self.task()
+        assert task.teacher.whiten
         whitened = float(task(batch)["target_rank"])
         task.teacher.whiten = False
         assert float(task(batch)["target_rank"]) == pytest.approx(whitened)

@@ -25,7 +25,6 @@ from fastitpn.data.images.transforms import whole_image
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
 from fastitpn.pretraining.teachers.components import Components
-from fastitpn.pretraining.teachers.keys import TeacherSpec
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig
@@ -49,8 +48,9 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
         InputError: The data, the teacher or the folder do not fit.
     """
     name = config.teacher.name
-    spec: TeacherSpec = TEACHERS[name.partition(":")[0]]
-    if spec.alone is None:
+    kind = name.partition(":")[0]
+    build_alone = TEACHERS[kind].alone if kind in TEACHERS else None
+    if build_alone is None:
         raise InputError(
             f"teacher {name!r} has no features to store",
             where="teacher",
@@ -60,7 +60,7 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
     images = open_images(config.data)
     if isinstance(images, FileSource):
         check_readable([images.path(number) for number in range(len(images))])
-    teacher: Any = spec.alone(config.teacher)
+    teacher: Any = build_alone(config.teacher)
     dims = config.dims
     if dims is not None and dims >= teacher.dim:
         raise InputError(
