@@ -246,17 +246,19 @@ class TestNamesAndSizes:
         assert (message["what"], message["where"]) == (f"there is no model '{name}'", "model")
         assert message["fix"] == f"model={near}"
 
-    @pytest.mark.parametrize(
-        ("name", "what", "fix"),
-        [
-            ("timm:resnet81", "timm has no model 'resnet81'", "teacher=timm:resnet18"),
-            ("resnet18", "unknown teacher 'resnet18'", "teacher=timm:resnet18"),
-            ("eam", "unknown teacher 'eam'", "teacher=ema"),
-        ],
-    )
-    def test_an_unknown_teacher(self, train, scenes, name, what, fix):
-        message = train("pretrain", data=scenes.unlabelled, teacher=name)
-        assert (message["what"], message["where"], message["fix"]) == (what, "teacher", fix)
+    def test_a_teacher_that_timm_lacks(self, train, scenes):
+        message = train("pretrain", data=scenes.unlabelled, teacher="timm:resnet81")
+        assert (message["what"], message["where"]) == ("timm has no model 'resnet81'", "teacher")
+        assert message["fix"] == "teacher=timm:resnet18"
+
+    @pytest.mark.parametrize(("name", "hint"), [("resnet18", ""), ("eam", "; did you mean ema?")])
+    def test_an_unknown_teacher(self, capsys, scenes, tmp_path, name, hint):
+        keys = {**TRAINING, "data": scenes.unlabelled, "teacher": name, "out": tmp_path / "out"}
+        assert main(["pretrain", *words(**keys)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"teacher: expected one of ema, timm, features, got {name!r}{hint}\n")
+        assert "fix:      fastitpn pretrain --help" in said
+        assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize("px", [50, 128])
     def test_a_teacher_whose_grid_does_not_fit(self, train, scenes, resnet, px):
@@ -288,7 +290,9 @@ class TestNamesAndSizes:
     def test_a_size_for_the_moving_average(self, capsys, scenes, tmp_path):
         keys = {**TRAINING, "data": scenes.unlabelled, "teacher_px": 64, "out": tmp_path / "out"}
         assert main(["pretrain", *words(**keys)]) == 2
-        assert "leave teacher.px out, or choose teacher=timm:NAME" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert said.startswith("teacher.px: expected none, since teacher=ema makes no use of it\n")
+        assert not (tmp_path / "out").exists()
 
     def test_all_that_is_wrong_at_once(self, capsys, tmp_path):
         assert main(["pretrain", f"data={tmp_path}", "px=50", "tacher=ema", "steps=0", "mask=2"]) == 2
@@ -300,7 +304,7 @@ class TestNamesAndSizes:
 class TestOut:
     """Where the results go."""
 
-    def test_the_directory_of_another_run(self, refuse, scenes, pretrained_run):
+    def test_the_directory_of_another_run(self, refuse, scenes, pretrained_run, classifier_run):
         before = {name: (pretrained_run.directory / name).read_bytes() for name in files(pretrained_run.directory)}
         out = pretrained_run.directory
         message = refuse("pretrain", data=scenes.unlabelled, **{**TRAINING, "steps": 9, "out": out})
@@ -309,7 +313,7 @@ class TestOut:
         assert message["fix"].startswith(f"out={out}-2")
         message = refuse("finetune", "classify", data=scenes.train, **{**TRAINING, "out": out})
         assert "command: pretrain there, finetune classify now" in message["what"]
-        message = refuse("evaluate", str(out), str(scenes.val), out=out)
+        message = refuse("evaluate", str(classifier_run.directory), str(scenes.val), out=out)
         assert message["what"] == "out is the directory of a run, whose report would be replaced"
         assert message["fix"] == f"out={out}/evaluation"
         assert {name: (out / name).read_bytes() for name in files(out)} == before

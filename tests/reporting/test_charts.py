@@ -10,6 +10,7 @@ import pytest
 from fastitpn.reporting import charts
 from fastitpn.reporting.charts import bars, confusion_matrix, curves, metric_names
 from fastitpn.reporting.svg import PALETTE
+from fastitpn.training.metric import LOSS
 
 HOSTILE = "<script>alert(1)</script> $x$ & \x1b"
 
@@ -31,14 +32,14 @@ def test_metrics_are_found_loss_first() -> None:
 
 
 def test_a_single_run_shows_both_splits() -> None:
-    svg = curves({"run": history()}, "loss")
+    svg = curves({"run": history()}, LOSS)
     assert {"training", "validation", "step"} <= set(texts(svg))
     assert svg.count(f"stroke: {PALETTE[0]}") >= 1
     assert svg.count(f"stroke: {PALETTE[1]}") >= 1
 
 
 def test_several_runs_are_overlaid_with_their_labels() -> None:
-    svg = curves({"_pre-trained": history(), "scratch": history(start=3.0)}, "loss", log=True)
+    svg = curves({"_pre-trained": history(), "scratch": history(start=3.0)}, LOSS, log=True)
     assert {"_pre-trained", "scratch"} <= set(texts(svg))
     assert "mathdefault" not in svg
 
@@ -46,29 +47,29 @@ def test_several_runs_are_overlaid_with_their_labels() -> None:
 def test_rows_that_hold_no_number_are_left_out() -> None:
     rows = history()
     gaps = [{"step": 3, "split": "train", "loss": bad} for bad in (math.nan, math.inf, None, "x", True)]
-    assert curves({"run": [*gaps, *rows]}, "loss") == curves({"run": rows}, "loss")
+    assert curves({"run": [*gaps, *rows]}, LOSS) == curves({"run": rows}, LOSS)
 
 
 def test_order_of_rows_does_not_matter() -> None:
-    assert curves({"run": history()[::-1]}, "loss") == curves({"run": history()}, "loss")
+    assert curves({"run": history()[::-1]}, LOSS) == curves({"run": history()}, LOSS)
 
 
 @pytest.mark.parametrize("rows", [[], [{"step": 0, "split": "train", "loss": 1.0}]])
 @pytest.mark.parametrize("log", [False, True])
 def test_runs_that_have_just_begun(rows: list[dict], log: bool) -> None:
-    svg = curves({"run": rows}, "loss", log=log)
+    svg = curves({"run": rows}, LOSS, log=log)
     assert ("no rows yet" in texts(svg)) == (not rows)
 
 
 def test_long_histories_stay_small() -> None:
     rng = np.random.default_rng(0)
     rows = [{"step": i, "split": "train", "loss": float(rng.normal())} for i in range(20_000)]
-    assert len(curves({"run": rows}, "loss")) < 60_000
+    assert len(curves({"run": rows}, LOSS)) < 60_000
 
 
 def test_the_running_mean_keeps_a_constant_curve_constant() -> None:
     rows = [{"step": i, "split": "train", "loss": 2.0} for i in range(100)]
-    drawn = re.findall(rf'd="([^"]+)"[^>]*stroke: {PALETTE[0]}', curves({"run": rows}, "loss"))
+    drawn = re.findall(rf'd="([^"]+)"[^>]*stroke: {PALETTE[0]}', curves({"run": rows}, LOSS))
     heights = {y for path in drawn for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", path)}
     assert len(drawn) == 2
     assert len({round(float(y), 3) for y in heights}) == 1
@@ -76,7 +77,7 @@ def test_the_running_mean_keeps_a_constant_curve_constant() -> None:
 
 def test_drawings_are_deterministic_and_leave_matplotlib_as_it_was() -> None:
     before = dict(matplotlib.rcParams)
-    assert curves({"run": history()}, "loss") == curves({"run": history()}, "loss")
+    assert curves({"run": history()}, LOSS) == curves({"run": history()}, LOSS)
     assert dict(matplotlib.rcParams) == before
 
 
@@ -89,7 +90,7 @@ def test_no_backend_is_chosen_for_the_user() -> None:
 
 def test_names_are_text_never_markup_or_formulas() -> None:
     drawings = [
-        curves({HOSTILE: history(), "b": history()}, "loss"),
+        curves({HOSTILE: history(), "b": history()}, LOSS),
         confusion_matrix([[3, 1], [0, 2]], [HOSTILE, "犬"]),
         bars({HOSTILE: 0.5, "b": [0.4, 0.6]}, label=HOSTILE),
     ]
@@ -99,7 +100,7 @@ def test_names_are_text_never_markup_or_formulas() -> None:
 
 
 def test_drawings_load_nothing_and_share_no_ids() -> None:
-    first, second = confusion_matrix([[3, 1], [0, 2]], ["a", "b"]), curves({"run": history()}, "loss")
+    first, second = confusion_matrix([[3, 1], [0, 2]], ["a", "b"]), curves({"run": history()}, LOSS)
     for svg in (first, second):
         assert svg.startswith("<svg")
         assert "<style" not in svg

@@ -1,13 +1,21 @@
 """Tables of runs side by side."""
 
 from fastitpn.reporting.compare import RunRecord, comparison_sections, figures_table, runs_table, settings_table
+from fastitpn.tasks.classify.metrics import TOP1
+from fastitpn.tasks.segment.metrics import MIOU
 
 DASH = "\N{EN DASH}"
 
 
-def record(label, config=None, metrics=None, history=()):
+def record(label, config=None, metrics=None, history=(), known=(TOP1,)):
     return RunRecord(
-        label=label, verb="pretrain", complete=True, config=config or {}, metrics=metrics or {}, history=list(history)
+        label=label,
+        verb="pretrain",
+        complete=True,
+        config=config or {},
+        metrics=metrics or {},
+        history=list(history),
+        known=known,
     )
 
 
@@ -16,7 +24,7 @@ def test_figures_have_their_difference_to_the_first_run():
         [
             record("a", metrics={"top1": 80.0, "loss": 0.5, "note": "text"}),
             record("b", metrics={"top1": 81.5, "loss": 0.25}),
-            record("c", metrics={"loss": 0.625, "miou": 40.0}),
+            record("c", metrics={"loss": 0.625, "miou": 40.0, "own_count": 3.0}, known=(MIOU,)),
         ]
     )
     assert list(table.columns) == ["", "a", "b", "c"]
@@ -24,6 +32,7 @@ def test_figures_have_their_difference_to_the_first_run():
         ["Top-1 accuracy", "80.00", "81.50 (+1.50)", DASH],
         ["Loss", "0.5000", "0.2500 (-0.2500)", "0.6250 (+0.1250)"],
         ["Mean IoU", DASH, DASH, "40.00"],
+        ["Own count", DASH, DASH, "3.000"],
     ]
 
 
