@@ -59,7 +59,7 @@ class Registry(Generic[Member]):
             return cast(Member, member)
         module, _, attribute = member.partition(":")
         try:
-            found: Member = getattr(importlib.import_module(module), attribute)
+            imported: Member = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
                 raise  # a mistake in this package
@@ -70,8 +70,8 @@ class Registry(Generic[Member]):
                 expected=f"the package {error.name}",
                 fix=f"pip install 'fastitpn[{extra}]'" if extra else f"pip install {error.name}",
             ) from error
-        self._members[name] = found
-        return found
+        self._members[name] = imported
+        return imported
 
     def unknown(self, name: object, where: str | None = None) -> InputError:
         """The error for a name that nothing has: it lists those that are there, and the nearest one."""

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from fastitpn.reporting.sections import Table
-from fastitpn.reporting.tables import arms_table, metrics_table, per_class_table, print_table
+from fastitpn.reporting.tables import metrics_table, per_class_table, print_table
 
 DASH = "\N{EN DASH}"
 
@@ -68,14 +68,6 @@ def test_classes_are_listed_worst_first() -> None:
 def test_the_matrix_must_fit_the_names() -> None:
     with pytest.raises(ValueError, match=r"shape \(1, 1\) for 2 class names"):
         per_class_table([[1]], ["a", "b"])
-
-
-def test_arms_are_compared_with_the_baseline() -> None:
-    arms = {"pre-trained": {"top1": 0.9, "loss": 0.25}, "scratch": {"top1": 0.75}}
-    table = arms_table(arms, baseline="scratch")
-    assert table.columns == ["arm", "top1", "Δ top1", "loss", "Δ loss"]
-    assert table.rows == [["pre-trained", 0.9, pytest.approx(0.15), 0.25, None], ["scratch", 0.75, None, None, None]]
-    assert arms_table(arms).columns == ["arm", "top1", "loss"]
 
 
 def test_a_table_without_rows_prints_its_heads() -> None:

@@ -39,9 +39,9 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: what was found, the time, and the acceleration."""
-        found = {key: value for key, value in self.shown.found.items() if key not in ("index", "path", "mask")}
+        fields = {key: value for key, value in self.shown.found.items() if key not in ("index", "path", "mask")}
         times = {"ms": self.timing.ms, "plain_ms": self.timing.plain_ms, "ratio": self.timing.ratio}
-        return {**found, "acceleration": self.acceleration.to_dict(), "time": times}
+        return {**fields, "acceleration": self.acceleration.to_dict(), "time": times}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +107,9 @@ class Answers:
         image = read_image(path)
         run = self.model.prepare(image, min_score)
         with self._lock:  # the acceleration is a state of the model, and times count only where nothing else runs
-            found, timing = timed(run, self.model.backbone, acceleration)
+            prediction, timing = timed(run, self.model.backbone, acceleration)
             tokens = [] if acceleration.off else self._tokens(self.model.look(image))
-        shown = self.model.show(found, image)
+        shown = self.model.show(prediction, image)
         return Answer(shown=shown, timing=timing, acceleration=acceleration, tokens=tokens)
 
     def _preset(self, choice: str) -> Acceleration:

@@ -96,12 +96,12 @@ def grid(panels: Sequence[Panel]) -> str:
 
 
 def _time(timing: Timing, acceleration: Acceleration) -> str:
-    own = f"<span><b>{format_value(timing.ms)} ms</b> <small>a prediction</small></span>"
+    present = f"<span><b>{format_value(timing.ms)} ms</b> <small>a prediction</small></span>"
     if acceleration.off:
-        return f'<div class="ft-time">{own}<span class="ft-note">the plain model</span></div>'
+        return f'<div class="ft-time">{present}<span class="ft-note">the plain model</span></div>'
     ratio = f"<span><b>{timing.ratio:.2f}x</b> <small>of the plain model's speed</small></span>"
     note = f"plain: {format_value(timing.plain_ms)} ms; medians of {timing.rounds} in turn, reading not counted"
-    return f'<div class="ft-time">{own}{ratio}<span class="ft-note">{note}</span></div>'
+    return f'<div class="ft-time">{present}{ratio}<span class="ft-note">{note}</span></div>'
 
 
 def _share(share: Share) -> str:

@@ -83,9 +83,9 @@ def build_page(gradio: ModuleType, answers: Answers, title: str) -> Any:
         with gradio.Accordion("Tokens that migrate", open=True):
             tokens = gradio.HTML(markup.empty("Which tokens leave is drawn here."))
         with gradio.Accordion("As JSON", open=False):
-            found = gradio.JSON(show_label=False)
+            fields = gradio.JSON(show_label=False)
 
-        inputs, outputs = [image, choice, keep_ratio, min_score], [picture, summary, tokens, found]
+        inputs, outputs = [image, choice, keep_ratio, min_score], [picture, summary, tokens, fields]
         gradio.on(
             [image.change, keep_ratio.release, min_score.release],
             predict,

@@ -111,8 +111,8 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
     if _part(file, config) is not None:
         return {name: value for name, value in file.checkpoint["model"]["arguments"].items() if name != "img_size"}
     left_out = ("img_size", "pyramid") if not config.pyramid else ("img_size",)
-    found = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
-    return {**found, "num_classes": file.num_classes}
+    kept = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
+    return {**kept, "num_classes": file.num_classes}
 
 
 def _part(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] | None:
@@ -171,7 +171,7 @@ def _write_report(config: BenchmarkConfig, benchmark: Benchmark, *, pass_of: str
         file.write(plot)
     sections += [case.table(benchmark.metric) for case in benchmark.cases]
     sections += [
-        Facts("Accelerations", {name: _in_words(one) for name, one in benchmark.accelerations.items()}),
+        Facts("Accelerations", {name: _in_words(preset) for name, preset in benchmark.accelerations.items()}),
         Facts("How it was measured", _method(benchmark, pass_of)),
         Code("Configuration", to_yaml(config)),
         Facts("Environment", benchmark.environment),

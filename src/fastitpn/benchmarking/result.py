@@ -140,8 +140,8 @@ class Benchmark:
 
     def _row(self, row: Row) -> dict[str, Any]:
         fields = dataclasses.asdict(row)
-        own = fields.pop("metrics")
-        measured = {name: own.get(name) for other in self.rows for name in other.metrics}
+        values = fields.pop("metrics")
+        measured = {name: values.get(name) for other in self.rows for name in other.metrics}
         return _rounded({**fields, **measured})
 
 
@@ -171,7 +171,7 @@ def finish_row(
     fastest, p50, p90 = np.quantile(np.concatenate([np.asarray(turn) for turn in turns]), (0, 0.5, 0.9)).tolist()
     ratio = spread = None
     if plain_turns:
-        ratios = [np.median(plain) / np.median(own) for plain, own in zip(plain_turns, turns, strict=True)]
+        ratios = [np.median(plain) / np.median(times) for plain, times in zip(plain_turns, turns, strict=True)]
         low, ratio, high = np.quantile(ratios, (SPREAD[0], 0.5, SPREAD[1])).tolist()
         spread = (low, high)
     return Row(

@@ -66,7 +66,7 @@ def num_rounds(contestants: Sequence[Contestant], seconds: float, rounds: int | 
     """Rounds: as many as asked for, else what fits into `seconds` for each contestant."""
     if rounds is not None:
         return rounds
-    one_round = sum(one.calls * one.seconds for one in contestants)
+    one_round = sum(contestant.calls * contestant.seconds for contestant in contestants)
     return max(FEWEST_ROUNDS, min(MOST_ROUNDS, round(seconds * len(contestants) / one_round)))
 
 

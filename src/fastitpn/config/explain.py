@@ -63,12 +63,12 @@ def _variant_groups(config_class: type[Config], outer: str, default: type[Config
     for keys, sharing in names.items():
         variant = fields_of(config_class, {} if keys is default else {outer: keys})
         inner = [field for key, field in variant.items() if key.startswith(f"{outer}.")]
-        own = [field for field in inner if field.key not in shared or field.default != defaults[field.key]]
-        if own:
+        changed = [field for field in inner if field.key not in shared or field.default != defaults[field.key]]
+        if changed:
             title = title_of(keys)
             if len(sharing) > 1 or keys is base:
                 title = f"{title.partition(':')[0]}: {', '.join(sharing)}"
-            groups.append(Group(title=title, fields=own))
+            groups.append(Group(title=title, fields=changed))
     return groups + missing
 
 

@@ -57,10 +57,10 @@ def build(config_class: type[ConfigType], mapping: Mapping[str, Any]) -> ConfigT
     Raises:
         InputError: With everything that is wrong.
     """
-    own = dict(mapping)
-    recipe = own.pop("recipe", None)
+    values = dict(mapping)
+    recipe = values.pop("recipe", None)
     given, problems = read_recipe(Path(recipe).expanduser()) if recipe is not None else ([], [])
-    given += [Given(key=key, value=value) for key, value in flatten(own).items()]
+    given += [Given(key=key, value=value) for key, value in flatten(values).items()]
     return assemble(config_class, given, problems)
 
 

@@ -56,8 +56,8 @@ def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
             return [], []
         if not isinstance(node, yaml.MappingNode):
             return [], [f"{path}, line {node.start_mark.line + 1}: expected lines of the form 'key: value'"]
-        found = list(_walk(loader, node, path))
-        return [item for item in found if isinstance(item, Given)], [item for item in found if isinstance(item, str)]
+        items = list(_walk(loader, node, path))
+        return [item for item in items if isinstance(item, Given)], [item for item in items if isinstance(item, str)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"{path}, line {mark.line + 1}" if mark else str(path)

@@ -104,16 +104,16 @@ def check_classes(counts: Mapping[str, Mapping[str, int]], parts: Sequence[str],
         parts: Names of the parts.
         unit: What is counted.
     """
-    found = []
+    findings = []
     for name, by_part in counts.items():
         for part in parts:
             if by_part.get(part, 0):
                 continue
             if not any(by_part.values()):
-                found.append(Finding(kind="class without images", what=f"{name!r} has no {unit}"))
+                findings.append(Finding(kind="class without images", what=f"{name!r} has no {unit}"))
                 break
             only = next(other for other in parts if by_part.get(other, 0))
-            found.append(
+            findings.append(
                 Finding(
                     kind="class missing in a part",
                     what=f"{name!r} has {by_part[only]:,} {unit} in {only}, none in {part}",
@@ -128,10 +128,10 @@ def check_classes(counts: Mapping[str, Mapping[str, int]], parts: Sequence[str],
         ratio = numbers[most] / numbers[least]
         if ratio >= UNBALANCED:
             what = f"{most!r} has {ratio:,.0f} times as many {unit} as {least!r}: {numbers[most]:,} and "
-            found.append(
+            findings.append(
                 Finding(kind="unbalanced classes", what=f"{what}{numbers[least]:,}", part=first, problem=False)
             )
-    return found
+    return findings
 
 
 UNBALANCED = 20

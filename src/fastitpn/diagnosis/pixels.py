@@ -81,9 +81,9 @@ def look_at(entries: Sequence[Entry]) -> tuple[list[Look], list[Finding]]:
             transient=True,
             disable=len(entries) < _SHOW_PROGRESS_FROM or not console.is_terminal,
         )
-        found = [result for chunk in results for result in chunk]
-    looks = [result for result in found if isinstance(result, Look)]
-    unreadable = [result for result in found if isinstance(result, Finding)]
+        outcomes = [result for chunk in results for result in chunk]
+    looks = [result for result in outcomes if isinstance(result, Look)]
+    unreadable = [result for result in outcomes if isinstance(result, Finding)]
     return looks, [*unreadable, *(finding for look in looks for finding in look.findings)]
 
 

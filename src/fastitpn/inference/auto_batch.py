@@ -15,12 +15,12 @@ class FittingBatch:
     """Remembers what fitted, so that memory runs out once and not in every batch.
 
     Args:
-        things: What is in a batch, such as "images", for the line that says that it was halved.
+        unit: What is in a batch, such as "images", for the line that says that it was halved.
         fix: What to type where not even one of them fits.
     """
 
-    def __init__(self, things: str, fix: str):
-        self.things = things
+    def __init__(self, unit: str, fix: str):
+        self.unit = unit
         self.fix = fix
         self.largest: int | None = None
 
@@ -48,5 +48,5 @@ class FittingBatch:
             if size == 1:
                 raise InputError("out of memory", where=reason or None, fix=self.fix)
             self.largest = size // 2
-            say(f"out of memory with {size} {self.things} in a batch: going on with {self.largest}")
+            say(f"out of memory with {size} {self.unit} in a batch: going on with {self.largest}")
             size = self.largest

@@ -42,17 +42,17 @@ def predict_videos(
     for path, name in zip(paths, output_names(paths, source, ".mp4"), strict=True):
         started = time.perf_counter()
         try:
-            one = _predict_video(path, out / VIDEOS / name, prediction)
+            written = _predict_video(path, out / VIDEOS / name, prediction)
         except InputError as error:
             if source.is_file() or error.where != path:
                 raise
             say(printable(f"skipped: {path}: {error.what}"), error=True)
             continue
-        if one.problem:
-            _tell(one, alone=source.is_file())
-        done.append(one)
-        speed = one.frames / (time.perf_counter() - started)
-        rows.append((str(place_in(source, path)), one.frames, speed, str(one.video)))
+        if written.problem:
+            _tell(written, alone=source.is_file())
+        done.append(written)
+        speed = written.frames / (time.perf_counter() - started)
+        rows.append((str(place_in(source, path)), written.frames, speed, str(written.video)))
     if not done:
         raise InputError(f"none of the {len(paths)} videos can be read", where=source, expected=_COMPLETE)
     print_table(Table("Videos", ("video", "frames", "frames per s", "with what was found"), rows))
@@ -103,18 +103,18 @@ def _batches(video: Video, size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _write_line(file: IO[bytes], frame: Frame, found: dict[str, Any]) -> None:
-    row = {"frame": frame.index, "time_s": round(frame.time_s, 6), **found}
+def _write_line(file: IO[bytes], frame: Frame, fields: dict[str, Any]) -> None:
+    row = {"frame": frame.index, "time_s": round(frame.time_s, 6), **fields}
     file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
 
 
-def _tell(one: VideoPrediction, *, alone: bool) -> None:
+def _tell(written: VideoPrediction, *, alone: bool) -> None:
     """Says where a video is damaged.
 
     Raises:
         InputError: It is all that was asked for.
     """
-    kept = f"the {one.frames} frames before are kept: {one.video}"
+    kept = f"the {written.frames} frames before are kept: {written.video}"
     if alone:
-        raise InputError(one.problem or "", where=one.path, expected=_COMPLETE, fix=kept)
-    say(printable(f"{one.path}: {one.problem}; {kept}"), error=True)
+        raise InputError(written.problem or "", where=written.path, expected=_COMPLETE, fix=kept)
+    say(printable(f"{written.path}: {written.problem}; {kept}"), error=True)

@@ -175,7 +175,8 @@ class Results(Sequence[ResultT]):
         if not self.results:
             raise InputError("there are no predictions to draw", expected="at least one image")
         side = px or self.sheet_px
-        items = [(one.tile(side), one.source.caption(one.caption()), None) for one in self.results[:max_images]]
+        results = self.results[:max_images]
+        items = [(result.tile(side), result.source.caption(result.caption()), None) for result in results]
         return contact_sheet(items, columns or self.sheet_columns, tile_px=side)
 
     def to_json_lines(self, path: str | os.PathLike[str]) -> Path:
@@ -197,8 +198,8 @@ def skipped_lines(skipped: Sequence[Skipped]) -> Iterator[str]:
     """How many files were skipped, and the first of them with the reason."""
     if skipped:
         yield f"{len(skipped)} {'file' if len(skipped) == 1 else 'files'} skipped:"
-    for one in skipped[:_MOST_LISTED]:
-        yield f"  {one.name}: {one.reason}"
+    for file in skipped[:_MOST_LISTED]:
+        yield f"  {file.name}: {file.reason}"
     if len(skipped) > _MOST_LISTED:
         yield f"  and {len(skipped) - _MOST_LISTED} more"
 

@@ -86,10 +86,10 @@ def only_source(image: ImageLike) -> Source:
     Raises:
         InputError: It is none, or several.
     """
-    found = collect_sources(image)
-    if len(found) > 1:
-        raise InputError(f"these are {len(found)} images", where=image, expected="one image")
-    return found[0]
+    sources = collect_sources(image)
+    if len(sources) > 1:
+        raise InputError(f"these are {len(sources)} images", where=image, expected="one image")
+    return sources[0]
 
 
 def _sources(item: Any, name: str) -> Iterator[Source]:
@@ -126,8 +126,8 @@ def source_root(source: Path) -> Path:
 
 def _matching(pattern: Path) -> list[Path]:
     """The images that a pattern such as photos/**/*.jpg matches."""
-    found = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    images = [path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    paths = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    images = [path for path in paths if path.suffix.lower() in EXTENSIONS and path.is_file()]
     if images:
         return images
     is_pattern = glob.has_magic(str(pattern))

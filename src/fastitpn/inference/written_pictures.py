@@ -47,21 +47,21 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
             raise
         images = []
     places = [out.resolve() / name for name in written]
-    own = {*places, *(path for place in places for kind in ("*.png", "*.mp4") for path in place.rglob(kind))}
+    earlier = {*places, *(path for place in places for kind in ("*.png", "*.mp4") for path in place.rglob(kind))}
     images, videos = (
-        sorted((path for path in paths if path.resolve() not in own), key=_natural) for paths in (images, videos)
+        sorted((path for path in paths if path.resolve() not in earlier), key=_natural) for paths in (images, videos)
     )
-    found = Inputs(images, videos)
-    if not any(found):
+    inputs = Inputs(images, videos)
+    if not any(inputs):
         raise InputError(
             "all that is here was written by this command",
             where=source,
             expected="images or videos",
             fix="give another folder",
         )
-    if found.videos:
-        video_library(found.videos[0])
-    return found
+    if inputs.videos:
+        video_library(inputs.videos[0])
+    return inputs
 
 
 def _videos_of(source: Path) -> list[Path]:

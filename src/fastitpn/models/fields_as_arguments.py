@@ -24,9 +24,9 @@ def takes_fields_of(
         def __init__(self: Made, *args: Taken.args, **kwargs: Taken.kwargs) -> None:
             init(self, kind(*args, **kwargs))
 
-        own, taken = inspect.signature(init), inspect.signature(kind)
-        first = next(iter(own.parameters.values()))
-        signature = own.replace(parameters=[first, *taken.parameters.values()])
+        declared, taken = inspect.signature(init), inspect.signature(kind)
+        first = next(iter(declared.parameters.values()))
+        signature = declared.replace(parameters=[first, *taken.parameters.values()])
         __init__.__signature__ = signature  # type: ignore[attr-defined]
         return __init__
 

@@ -9,8 +9,6 @@ from fastitpn.models.layers.attention import Attention, AttentionBlock
 from fastitpn.models.layers.cell_blocks import CellBlock, CellMerge, CellSplit, PatchEmbed
 from fastitpn.models.pyramid import Pyramid
 
-SCHEMES = ("finetune", "pretrain")
-
 
 @torch.no_grad()
 def initialize(model: nn.Module, scheme: str, *, init_values: float, num_attention_blocks: int) -> None:
@@ -79,15 +77,15 @@ def _initialize_linear(module: nn.Linear, scheme: str, *, num_matrices: int) -> 
 
 def _published_convolutions(model: nn.Module) -> set[int]:
     """Linear layers that are convolutions in the published code, which leaves those at PyTorch's default."""
-    found: set[int] = set()
+    convolutions: set[int] = set()
     for module in model.modules():
         if isinstance(module, CellBlock):
-            found |= {id(module.mlp.fc1), id(module.mlp.fc2)}
+            convolutions |= {id(module.mlp.fc1), id(module.mlp.fc2)}
         elif isinstance(module, CellMerge):
-            found.add(id(module.reduction))
+            convolutions.add(id(module.reduction))
         elif isinstance(module, Pyramid):
-            found |= {id(module.lateral16), id(module.lateral8), id(module.lateral4)}
-    return found
+            convolutions |= {id(module.lateral16), id(module.lateral8), id(module.lateral4)}
+    return convolutions
 
 
 def _convolution_default(weight: Tensor | None, bias: Tensor | None, *, fan_in: int) -> None:

@@ -116,9 +116,9 @@ class Trunk(nn.Module):
         if migration is not None or gathering is not None:
             if value is not None:
                 raise InputError("acceleration by name and in detail", expected="one of the two", where="acceleration")
-            own = Acceleration.from_dict({"migration": migration, "gathering": gathering})
-            same = (p for p in PRESETS.values() if (p.migration, p.gathering) == (own.migration, own.gathering))
-            value = next(same, own)
+            new = Acceleration.from_dict({"migration": migration, "gathering": gathering})
+            same = (p for p in PRESETS.values() if (p.migration, p.gathering) == (new.migration, new.gathering))
+            value = next(same, new)
         acceleration = resolve_acceleration(value)
         acceleration.check(
             self.num_attention_blocks,

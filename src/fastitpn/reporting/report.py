@@ -105,8 +105,8 @@ def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX, leas
     """A picture as an element of the page, which is never wider than its place but for `least_px`: then it scrolls."""
     if isinstance(image, str):
         # Never below 0.78 of its own size, where its text could no longer be read (it scrolls); above 1.6 it shouts.
-        found = re.search(r'viewBox="0 0 ([\d.]+)', image)
-        width = float(found[1]) if found else 400.0
+        view_box = re.search(r'viewBox="0 0 ([\d.]+)', image)
+        width = float(view_box[1]) if view_box else 400.0
         return Markup(
             f'<div style="width:{1.6 * width:.0f}px;max-width:100%;min-width:{0.78 * width:.0f}px">{image}</div>'
         )

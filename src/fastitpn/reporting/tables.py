@@ -58,33 +58,6 @@ def per_class_table(matrix: ArrayLike, class_names: Sequence[str], title: str = 
     return Table(title, columns, rows, bars=("accuracy", "precision"))
 
 
-def arms_table(
-    arms: Mapping[str, Mapping[str, float]], baseline: str | None = None, title: str = "Comparison"
-) -> Table:
-    """One row per arm of a comparison, one column per metric.
-
-    Args:
-        arms: Label -> metrics. A metric that an arm lacks is left open.
-        baseline: An arm whose figures the others' are compared with: adds a column of differences per metric.
-        title: Heading of the table.
-    """
-    metrics = list(dict.fromkeys(name for values in arms.values() for name in values))
-    columns: list[str] = ["arm"]
-    for name in metrics:
-        columns += [name] if baseline is None else [name, f"Δ {name}"]
-    rows = []
-    for label, values in arms.items():
-        row: list[object] = [label]
-        for name in metrics:
-            value = values.get(name)
-            row.append(value)
-            if baseline is not None:
-                start = arms[baseline].get(name)
-                row.append(value - start if value is not None and start is not None and label != baseline else None)
-        rows.append(row)
-    return Table(title, columns, rows)
-
-
 def print_table(table: Table, file: TextIO | None = None) -> None:
     """Print a table.
 

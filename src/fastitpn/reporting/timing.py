@@ -18,10 +18,10 @@ def training_time(history: Iterable[Mapping[str, Any]], images_per_step: int) ->
     for row in history:
         if row.get("split") != "train" or not row.get("images_per_s"):
             continue
-        own = (row["step"] - last) * images_per_step
-        last, images = row["step"], images + own
-        seconds += own / row["images_per_s"]
-        waited += own / row["images_per_s"] * row.get("data_wait_ratio", 0.0)
+        seen = (row["step"] - last) * images_per_step
+        last, images = row["step"], images + seen
+        seconds += seen / row["images_per_s"]
+        waited += seen / row["images_per_s"] * row.get("data_wait_ratio", 0.0)
         memory = max(memory, row.get("memory_mib", 0.0))
     if not seconds:
         return {}

@@ -74,14 +74,14 @@ def latest_valid(directory: Path) -> tuple[Path, dict[str, Any]] | None:
     Raises:
         InputError: There are checkpoints, but all are damaged.
     """
-    found = kept_checkpoints(directory)
-    for place, path in enumerate(found):
+    kept = kept_checkpoints(directory)
+    for place, path in enumerate(kept):
         try:
             return path, load_checkpoint(path)
         except InputError as error:
-            if path == found[-1]:
+            if path == kept[-1]:
                 raise
-            logger.warning("%s; going back to %s", error.what, found[place + 1])
+            logger.warning("%s; going back to %s", error.what, kept[place + 1])
     return None
 
 

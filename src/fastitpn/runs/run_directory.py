@@ -72,12 +72,12 @@ class RunDirectory(Run):
         A damaged last checkpoint is moved out of the way, so that it never takes the place of the one before.
         """
         folder = self.directory / CHECKPOINTS
-        found = latest_valid(folder)
+        checkpoint = latest_valid(folder)
         if self.is_writer:
-            if found is not None and found[0].name != LAST and (folder / LAST).exists():
+            if checkpoint is not None and checkpoint[0].name != LAST and (folder / LAST).exists():
                 (folder / LAST).replace(folder / "damaged.ckpt")
-            drop_rows_after(self.directory / METRICS, found[1]["step"] if found else 0)
-        return found[1] if found else None
+            drop_rows_after(self.directory / METRICS, checkpoint[1]["step"] if checkpoint else 0)
+        return checkpoint[1] if checkpoint else None
 
     def log_row(self, row: Mapping[str, Any]) -> None:
         """Adds a row to `metrics.jsonl`."""

@@ -156,15 +156,15 @@ def _find(path: Path) -> Path:
             fix=f"see what is there: ls {next(parent for parent in path.absolute().parents if parent.exists())}",
         )
     candidates = [path / CHECKPOINTS / name for name in (BEST, LAST, PREVIOUS)]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if found is None:
+    checkpoint = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if checkpoint is None:
         raise InputError(
             "this folder has no checkpoint",
             where=path,
             expected="a run directory that has one, or a .ckpt file",
             fix="fastitpn finetune classify data=FOLDER makes one",
         )
-    return found
+    return checkpoint
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -241,8 +241,8 @@ def _verdicts(weights: WeightsFile, name: str | None) -> tuple[Verdict, ...]:
     )
 
 
-def _verdict(weights: WeightsFile, function: str, name: str | None, own: dict[str, Any]) -> Verdict:
-    arguments = {**(_arguments(weights, function) if name is None else {}), **own}
+def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[str, Any]) -> Verdict:
+    arguments = {**(_arguments(weights, function) if name is None else {}), **asked}
     name = name or weights.model or _nearest_size(weights)
     call = f"{function}({', '.join([repr(name), *(f'{key}={value!r}' for key, value in arguments.items())])})"
     build = create_model if function == "create_model" else create_pretraining_model

@@ -87,14 +87,14 @@ class MatchedMasks(nn.Module):
             for classes, drawn in zip(outputs["classes"], outputs["masks"], strict=True)
         ]
         with torch.autocast(outputs["classes"][0].device.type, enabled=False):
-            found = self.network.criterion(
+            losses = self.network.criterion(
                 **predictions[-1],
                 mask_labels=[mask.float() for mask in masks],
                 class_labels=list(labels),
                 auxiliary_predictions=predictions[:-1],
             )
         return {
-            name: weight * torch.stack([loss for key, loss in found.items() if key.startswith(name)]).sum()
+            name: weight * torch.stack([loss for key, loss in losses.items() if key.startswith(name)]).sum()
             for name, weight in self.network.criterion.weight_dict.items()
         }
 

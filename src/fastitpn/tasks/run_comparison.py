@@ -69,13 +69,13 @@ def _summary(records: Sequence[RunRecord]) -> list[tuple[str, Value, str]]:
     """The best figure of each run, the same one if all have it; of a run without one its last loss."""
     figures: list[tuple[str, Value, str]] = []
     for record in records[:_ON_TOP]:
-        own = [name for name in record.metrics if name.startswith("best_") and name != "best_step"]
-        own.sort(key=lambda name: not all(is_number(other.metrics.get(name)) for other in records))
-        name = next((name for name in (*own, "train_loss") if is_number(record.metrics.get(name))), None)
+        best = [name for name in record.metrics if name.startswith("best_") and name != "best_step"]
+        best.sort(key=lambda name: not all(is_number(other.metrics.get(name)) for other in records))
+        name = next((name for name in (*best, "train_loss") if is_number(record.metrics.get(name))), None)
         if name is not None:
             title = metric_of(name.removeprefix("best_"), records).title
             figures.append(
-                (record.label, record.metrics[name], f"{'best ' * (name in own)}{title[:1].lower()}{title[1:]}")
+                (record.label, record.metrics[name], f"{'best ' * (name in best)}{title[:1].lower()}{title[1:]}")
             )
     return figures
 

@@ -115,8 +115,8 @@ def start_network(
     if file is None:
         return
     of_same_task = file.checkpoint.get("task") == task
-    own = {key for key in network.state_dict() if not key.startswith(BACKBONE)} if of_same_task else set()
-    tensors = {key: tensor for key, tensor in file.tensors.items() if key not in own}
+    of_head = {key for key in network.state_dict() if not key.startswith(BACKBONE)} if of_same_task else set()
+    tensors = {key: tensor for key, tensor in file.tensors.items() if key not in of_head}
     rest = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
     backbone: Any = network.backbone
     start_from(backbone, rest, name=start.name, fix=_FIX, strict=strict)
@@ -128,6 +128,6 @@ def start_network(
     same = tuple(file.checkpoint.get("classes", ())) == tuple(classes)
     fresh = BACKBONE if same else (BACKBONE, *class_layers)
     state = {key: tensor for key, tensor in network.state_dict().items() if key.startswith(fresh)}
-    network.load_state_dict({**{key: file.tensors[key] for key in own & set(file.tensors)}, **state})
+    network.load_state_dict({**{key: file.tensors[key] for key in of_head & set(file.tensors)}, **state})
     but = "" if same else ", but for its last layers: those are for other classes"
     say(f"the {kind} is taken over{but}")

@@ -108,11 +108,11 @@ class TrainingConfig(RunConfig):
     """Standard deviation of the channels, divided by."""
 
     def __post_init__(self) -> None:
-        for one, other in (("steps", "epochs"), ("warmup_steps", "warmup_epochs")):
-            if getattr(self, one) is not None:
-                object.__setattr__(self, other, None)
-            elif getattr(self, other) is None:
-                object.__setattr__(self, other, _default(self, other))
+        for steps, epochs in (("steps", "epochs"), ("warmup_steps", "warmup_epochs")):
+            if getattr(self, steps) is not None:
+                object.__setattr__(self, epochs, None)
+            elif getattr(self, epochs) is None:
+                object.__setattr__(self, epochs, _default(self, epochs))
 
     def problems(self) -> list[str]:
         """Checks the learning rates."""

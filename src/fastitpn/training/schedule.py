@@ -2,7 +2,6 @@
 
 import math
 
-SCHEDULES = ("cosine", "poly", "step")
 _POLY_WARMUP_START = 1e-6
 _DROPS = (3 / 4, 11 / 12)
 
@@ -27,7 +26,7 @@ def learning_rate(
         lr: Peak learning rate.
         min_lr: What would be reached at `step == steps`.
         warmup_steps: Steps of linear warm-up; 0 for none.
-        schedule: One of `SCHEDULES`.
+        schedule: "cosine", "poly" or "step".
     """
     if schedule == "poly":
         rate = min_lr + (lr - min_lr) * (1 - min(1.0, step / max(1, steps)))

@@ -16,7 +16,7 @@ class FitSettings:
     min_lr: float = 1e-6
     """Learning rate at the end."""
     schedule: str = "cosine"
-    """How it falls, one of `schedule.SCHEDULES`."""
+    """How it falls: "cosine", "poly" or "step", see `schedule`."""
     warmup_steps: int = 0
     """Steps of linear warm-up from 0."""
     weight_decay: float = 0.05

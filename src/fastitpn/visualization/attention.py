@@ -46,13 +46,13 @@ def run_visualize_attention(config: VisualizeAttentionConfig) -> Drawings:
     shown = read_shown(paths, config, subject)
     make_folder(config.out)
     rows = []
-    for one in shown:
+    for image in shown:
         place = token[0] * subject.grid[1] + token[1]
-        trace = subject.model.trace_attention(one.pixels.to(device), place, blocks)
-        panels = [image_panel(one.picture, subject.grid, token)]
+        trace = subject.model.trace_attention(image.pixels.to(device), place, blocks)
+        panels = [image_panel(image.picture, subject.grid, token)]
         for block in blocks:
-            panels += _block_panels(block, trace, one, token, each=config.heads == "each")
-        rows.append(Row(one.name, panels))
+            panels += _block_panels(block, trace, image, token, each=config.heads == "each")
+        rows.append(Row(image.name, panels))
     return write_drawings(
         config,
         KIND,

@@ -71,20 +71,20 @@ def find_images(config: VisualizeConfig) -> list[Path]:
     Raises:
         InputError: There are none.
     """
-    found = [source.path for source in collect_sources(config.images) if source.path is not None]
+    paths = [source.path for source in collect_sources(config.images) if source.path is not None]
     if not config.images.is_file():
-        found = [path for path in found if not _is_own(path, config.out)]
-        if not found:
+        paths = [path for path in paths if not _is_own(path, config.out)]
+        if not paths:
             raise InputError(
                 "the only images in this folder are pictures of this command",
                 where=config.images,
                 expected="a folder with images",
                 fix="images=FOLDER",
             )
-    if len(found) <= config.limit:
-        return found
-    say(f"{config.limit} of {len(found)} images, spread evenly; limit={len(found)} draws all")
-    return [found[int(place)] for place in np.linspace(0, len(found) - 1, config.limit)]
+    if len(paths) <= config.limit:
+        return paths
+    say(f"{config.limit} of {len(paths)} images, spread evenly; limit={len(paths)} draws all")
+    return [paths[int(place)] for place in np.linspace(0, len(paths) - 1, config.limit)]
 
 
 def read_shown(paths: Sequence[Path], config: VisualizeConfig, subject: Subject) -> list[Shown]:
@@ -173,11 +173,11 @@ def write_drawings(
     drawn: list[Section] = []
     places: dict[Path, Path] = {}
     with ProgressDisplay("drawing", step=0, steps=len(rows)) as display:
-        for number, (one, row) in enumerate(zip(shown, rows, strict=True), start=1):
+        for number, (image, row) in enumerate(zip(shown, rows, strict=True), start=1):
             picture = lay_out([row._replace(notes=subject.notes)], columns=columns)
-            places[one.path] = free_place(config.out, one.name, kind, places)
-            _save(picture, places[one.path])
-            drawn.append(Picture(printable(one.name), picture))
+            places[image.path] = free_place(config.out, image.name, kind, places)
+            _save(picture, places[image.path])
+            drawn.append(Picture(printable(image.name), picture))
             display.advance(number)
     sheet = config.out / f"{kind}.png" if len(rows) > 1 else None
     if sheet is not None:
@@ -203,8 +203,8 @@ def write_drawings(
 
 
 def _is_own(path: Path, out: Path) -> bool:
-    own = any(path.name.endswith(f".{kind}.png") or path.name == f"{kind}.png" for kind in KINDS)
-    return own and path.resolve().parent == out.resolve()
+    drawn = any(path.name.endswith(f".{kind}.png") or path.name == f"{kind}.png" for kind in KINDS)
+    return drawn and path.resolve().parent == out.resolve()
 
 
 def _save(picture: Image.Image, place: Path) -> None:

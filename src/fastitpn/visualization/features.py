@@ -45,10 +45,10 @@ def run_visualize_features(config: VisualizeFeaturesConfig) -> Drawings:
     make_folder(config.out)
     colours = _fit(shown, subject, list(titles), device)
     rows = []
-    for one in shown:  # once more through the model, since maps at stride 4 are too large to keep
-        maps = level_maps(subject.model, one.pixels.to(device), list(titles))
+    for image in shown:  # once more through the model, since maps at stride 4 are too large to keep
+        maps = level_maps(subject.model, image.pixels.to(device), list(titles))
         panels = [colour_panel(titles[name], colours[name](map_).numpy(), subject.grid) for name, map_ in maps.items()]
-        rows.append(Row(one.name, [image_panel(one.picture, subject.grid), *panels]))
+        rows.append(Row(image.name, [image_panel(image.picture, subject.grid), *panels]))
     return write_drawings(
         config,
         KIND,
@@ -67,8 +67,8 @@ def _fit(shown: Sequence[Shown], subject: Subject, names: list[str], device: tor
     """The colours of each map, from vectors spread evenly over all images."""
     most = max(1, FITTED_VECTORS // len(shown))
     vectors: dict[str, list[Tensor]] = {name: [] for name in names}
-    for one in shown:
-        for name, map_ in level_maps(subject.model, one.pixels.to(device), names).items():
+    for image in shown:
+        for name, map_ in level_maps(subject.model, image.pixels.to(device), names).items():
             flat = map_.flatten(0, 1)
             vectors[name].append(flat[torch.linspace(0, len(flat) - 1, min(most, len(flat))).long()])
     return {name: FeatureColours.fit(torch.cat(parts)) for name, parts in vectors.items()}

@@ -55,8 +55,8 @@ def level_maps(model: FastITPN, pixels: Tensor, names: Sequence[str]) -> dict[st
     final, maps = model.forward_intermediates(pixels, indices=places, output_fmt="NHWC")
     if model.output_fmt == "NLC":  # tokens, the class token first
         final = final[:, 1:].unflatten(1, (pixels.shape[-2] // PATCH, pixels.shape[-1] // PATCH))
-    found = {**{str(STRIDES[place]): map_ for place, map_ in zip(places, maps, strict=True)}, TRUNK: final}
-    return {name: found[name][0].float().cpu() for name in names}
+    named = {**{str(STRIDES[place]): map_ for place, map_ in zip(places, maps, strict=True)}, TRUNK: final}
+    return {name: named[name][0].float().cpu() for name in names}
 
 
 def _places(model: FastITPN) -> list[int]:

@@ -43,18 +43,18 @@ def run_visualize_similarity(config: VisualizeSimilarityConfig) -> Drawings:
     shown = read_shown(paths, config, subject)
     make_folder(config.out)
     cosines = []
-    for one in shown:
-        maps = level_maps(subject.model, one.pixels.to(device), list(titles))
+    for image in shown:
+        maps = level_maps(subject.model, image.pixels.to(device), list(titles))
         cosines.append({name: similarity(map_, token, subject.grid) for name, map_ in maps.items()})
     low = {name: _coldest([of_image[name] for of_image in cosines]) for name in titles}
     rows = []
-    for one, of_image in zip(shown, cosines, strict=True):
-        panels = [image_panel(one.picture, subject.grid, token)]
+    for image, of_image in zip(shown, cosines, strict=True):
+        panels = [image_panel(image.picture, subject.grid, token)]
         for name, title in titles.items():
             values = (of_image[name] - low[name]) / max(1 - low[name], 1e-6)
             scale = Scale(f"{low[name]:.2f}", "1")
-            panels.append(heat_panel(title, values, one.picture, subject.grid, token=token, scale=scale))
-        rows.append(Row(one.name, panels))
+            panels.append(heat_panel(title, values, image.picture, subject.grid, token=token, scale=scale))
+        rows.append(Row(image.name, panels))
     return write_drawings(
         config,
         KIND,

@@ -144,8 +144,8 @@ def _with_weights(file: WeightsFile, name: str, px: int, pyramid: bool) -> FastI
         )
     arguments = {key: value for key, value in file.arguments().items() if pyramid or not key.startswith("pyramid")}
     model = create_model(name, **{**arguments, "img_size": px, "num_classes": file.num_classes})
-    own = [f"pyramid.output{stride}.norm.weight" in file.tensors for stride in STRIDES[:3]]
-    levels = [place for place, has in enumerate(own) if has]
+    complete = [f"pyramid.output{stride}.norm.weight" in file.tensors for stride in STRIDES[:3]]
+    levels = [place for place, has in enumerate(complete) if has]
     if model.pyramid is not None and len(levels) < 3:  # of a detector that needs no finest level
         model.pyramid.prune(levels)
     start_from(model, file, name=name, fix="weights=FILE of this model")

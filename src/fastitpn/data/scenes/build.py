@@ -98,8 +98,8 @@ def build_scenes(
     }
     _check(classes, px, forms, numbers)
     parameters |= {form: list(numbers[form]) for form in FORMS if form in forms}
-    if found := _find(out, parameters):
-        return found
+    if existing := _find(out, parameters):
+        return existing
     pools = split_pools(seed)
     names = tuple(CLASSES)[:classes]
     try:

@@ -127,9 +127,9 @@ def _recolour(colours: Floats, generator: np.random.Generator, *, tint: float) -
 
 def _position(cutout: Floats, spread: float, size: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:
     corner = []
-    for scene, thing in zip(size, (cutout.shape[1], cutout.shape[0]), strict=True):
-        room = max(0.0, (scene - thing) / 2 + 0.1 * min(thing, scene)) * spread
-        corner.append(round((scene - thing) / 2 + generator.uniform(-room, room)))
+    for scene, side in zip(size, (cutout.shape[1], cutout.shape[0]), strict=True):
+        room = max(0.0, (scene - side) / 2 + 0.1 * min(side, scene)) * spread
+        corner.append(round((scene - side) / 2 + generator.uniform(-room, room)))
     return corner[0], corner[1]
 
 

@@ -20,7 +20,7 @@ _JPEG_QUALITY = 90
 
 
 def write_unlabelled(studio: Studio, folder: Path, count: int, done: Done) -> None:
-    """Writes `unlabelled/000000.jpg` and so on: one or two things of any class, or of none."""
+    """Writes `unlabelled/000000.jpg` and so on: one or two objects of any class, or of none."""
     _make(folder / "unlabelled")
     for index, scene in enumerate(studio.several([*CLASSES, *["other"] * 3], count, (1, 2), (0.5, 0.95))):
         _save(scene, folder / "unlabelled" / f"{index:06}.jpg")
@@ -43,7 +43,7 @@ def write_detect(studio: Studio, folder: Path, split: str, classes: Sequence[str
     images: list[dict] = []
     annotations: list[dict] = []
     _make(folder / "detect" / split)
-    for index, scene in enumerate(studio.several(classes, count, things=(1, 6))):
+    for index, scene in enumerate(studio.several(classes, count, objects=(1, 6))):
         name = f"{index:06}.jpg"
         _save(scene, folder / "detect" / split / name)
         images.append({"id": index + 1, "file_name": name, "width": scene.image.width, "height": scene.image.height})
@@ -61,7 +61,7 @@ def write_segment(studio: Studio, folder: Path, split: str, classes: Sequence[st
     """Writes `segment/{images,masks}/{split}/000000.{jpg,png}` and so on, and `segment/classes.yaml`."""
     _make(folder / "segment" / "images" / split)
     _make(folder / "segment" / "masks" / split)
-    for index, scene in enumerate(studio.several(classes, count, things=(1, 6))):
+    for index, scene in enumerate(studio.several(classes, count, objects=(1, 6))):
         _save(scene, folder / "segment" / "images" / split / f"{index:06}.jpg")
         class_of = np.array([0, *(classes.index(glyph.label) + 1 for glyph in scene.glyphs)], np.uint8)
         Image.fromarray(class_of[scene.instances]).save(folder / "segment" / "masks" / split / f"{index:06}.png")
@@ -81,7 +81,7 @@ def write_panoptic(studio: Studio, folder: Path, split: str, classes: Sequence[s
     names = ("background", *classes)
     images: list[dict] = []
     annotations: list[dict] = []
-    for index, scene in enumerate(studio.several(classes, count, things=(1, 6))):
+    for index, scene in enumerate(studio.several(classes, count, objects=(1, 6))):
         file = f"{index:06}.jpg"
         _save(scene, folder / "panoptic" / split / file)
         images.append({"id": index + 1, "file_name": file, "width": scene.image.width, "height": scene.image.height})

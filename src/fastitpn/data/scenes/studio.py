@@ -26,7 +26,7 @@ class Studio:
         self.photographs_used: set[str] = set()
 
     def single(self, labels: Sequence[str], count: int) -> Iterator[tuple[str, Scene]]:
-        """Yields `count` scenes of one thing, the labels in turn; in a quarter, smaller things are behind."""
+        """Yields `count` scenes of one object, the labels in turn; in a quarter, smaller objects are behind."""
         for index in range(count):
             generator = self._generator(index)
             label = labels[index % len(labels)]
@@ -39,20 +39,20 @@ class Studio:
         self,
         labels: Sequence[str],
         count: int,
-        things: tuple[int, int],
+        objects: tuple[int, int],
         size_ratios: tuple[float, float] = (0.22, 0.62),
     ) -> Iterator[Scene]:
-        """Yields `count` scenes of several things, of each at least half to be seen.
+        """Yields `count` scenes of several objects, of each at least half to be seen.
 
         Args:
-            labels: Classes of the things, each of which comes equally often.
+            labels: Classes of the objects, each of which comes equally often.
             count: Number of scenes.
-            things: Fewest and most tried in a scene; those that would hide others are left out.
+            objects: Fewest and most tried in a scene; those that would hide others are left out.
             size_ratios: Smallest and largest thing, as a share of the scene's shorter side.
         """
         for index in range(count):
             generator = self._generator(index)
-            number = generator.integers(*things, endpoint=True)
+            number = generator.integers(*objects, endpoint=True)
             items = [Item(self._glyph(labels, generator), generator.uniform(*size_ratios)) for _ in range(number)]
             yield self._compose(items, generator, _MIN_VISIBLE_RATIO)
 

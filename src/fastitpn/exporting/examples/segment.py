@@ -20,7 +20,7 @@ for name in sys.argv[1:]:
     images = ((pixels - np.float32(ABOUT["mean"])) / np.float32(ABOUT["std"])).transpose(2, 0, 1)
     images = np.repeat(images[None], ABOUT["input"]["fewest_images"], axis=0)
     scores = SESSION.run(None, {"images": images})[0][0]  # [classes, height / 4, width / 4]
-    enlarged = [np.asarray(Image.fromarray(one).resize(picture.size, Image.Resampling.BILINEAR)) for one in scores]
+    enlarged = [np.asarray(Image.fromarray(plane).resize(picture.size, Image.Resampling.BILINEAR)) for plane in scores]
     mask = Image.fromarray(np.argmax(enlarged, axis=0).astype(np.uint8))
     mask.putpalette([value for color in ABOUT["colors"] for value in color])
     mask.save(Path(name).with_suffix(".mask.png"))

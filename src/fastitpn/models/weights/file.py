@@ -201,11 +201,11 @@ def _state_dict(content: Mapping[str, Any], name: str) -> dict[str, Tensor]:
             break
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
-        found = f"found {', '.join(repr(key) for key in list(content)[:5])}" if content else "it is empty"
+        present = f"found {', '.join(repr(key) for key in list(content)[:5])}" if content else "it is empty"
         raise InputError(
             "no tensors found",
             where=name,
-            expected=f"a state dict, or one under {', '.join(map(repr, _NESTING))}; {found}",
+            expected=f"a state dict, or one under {', '.join(map(repr, _NESTING))}; {present}",
         )
     while wrapper := next((w for w in _WRAPPERS if all(k.startswith(w) for k in tensors)), None):
         tensors = {k.removeprefix(wrapper): v for k, v in tensors.items()}
@@ -230,11 +230,11 @@ def _describe(
     wanted = ("patch_embed.proj.weight", "stages.2.merge.reduction.weight", "pos_embed")
     absent = [key for key in wanted if key not in tensors]
     if absent:
-        found = ", ".join(names[0] for names in list(origin.values())[:3])
+        examples = ", ".join(names[0] for names in list(origin.values())[:3])
         raise InputError(
             "these are not Fast-iTPN weights",
             where=name,
-            expected=f"tensors such as {', '.join(absent)}; found {found}, ...",
+            expected=f"tensors such as {', '.join(absent)}; found {examples}, ...",
             fix=_OURS,
         )
 

@@ -54,10 +54,10 @@ def load_weights(
     trunk = _trunk(model)
     if pyramid is not None:
         trunk.pyramid = pyramid
-    own = dict(model.named_parameters())
+    parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in values.items():
-            own[name].copy_(value)
+            parameters[name].copy_(value)
     return report
 
 
@@ -154,16 +154,16 @@ def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
 
 def _pyramid_of_file(trunk: FastITPN, file: WeightsFile) -> Pyramid | None:
     """A pyramid of the file's widths, if the model has one of other widths."""
-    own = trunk.pyramid
-    if own is None or own.is_pruned or file.pyramid_dim is None or file.pyramid_hidden is None:
+    present = trunk.pyramid
+    if present is None or present.is_pruned or file.pyramid_dim is None or file.pyramid_hidden is None:
         return None
-    if (own.hidden, len(own.refine8)) == (file.pyramid_hidden, file.pyramid_depth):
+    if (present.hidden, len(present.refine8)) == (file.pyramid_hidden, file.pyramid_depth):
         return None
-    if own.dim != file.pyramid_dim:
+    if present.dim != file.pyramid_dim:
         return None  # other channels change what the model's users get: reported as wrong shapes
-    weight = own.output16.mlp.fc1.weight
+    weight = present.output16.mlp.fc1.weight
     pyramid = Pyramid(
-        trunk.embed_dim, own.dim, file.pyramid_hidden, file.pyramid_depth, device=weight.device, dtype=weight.dtype
+        trunk.embed_dim, present.dim, file.pyramid_hidden, file.pyramid_depth, device=weight.device, dtype=weight.dtype
     )
     initialize(pyramid, "finetune", init_values=0, num_attention_blocks=1)
     return pyramid.train(trunk.training).requires_grad_(weight.requires_grad)

@@ -225,21 +225,21 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
     Raises:
         InputError: A name that the published model does not have.
     """
-    own = {name.removeprefix(BACKBONE): tensor for name, tensor in state_dict.items()}
+    tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in state_dict.items()}
 
     def count(pattern: str) -> int:
-        return 1 + max((int(m[1]) for k in own if (m := re.match(pattern, k))), default=-1)
+        return 1 + max((int(m[1]) for k in tensors if (m := re.match(pattern, k))), default=-1)
 
     n1, n2, n3 = (count(rf"stages\.{i}\.blocks\.(\d+)\.") for i in range(3))
-    swiglu = any(k.endswith("mlp.gate.weight") for k in own)
-    sub_norm = "stages.2.blocks.0.mlp.norm.weight" in own
+    swiglu = any(k.endswith("mlp.gate.weight") for k in tensors)
+    sub_norm = "stages.2.blocks.0.mlp.norm.weight" in tensors
     names = _Names(n1, n2, n1 + n2 + 2 + n3, swiglu, max(1, count(r"pyramid\.refine8\.(\d+)\.")))
-    widths = {k.removesuffix(".weight"): t.shape[0] for k, t in own.items() if k.endswith(".norm.weight")}
+    widths = {k.removesuffix(".weight"): t.shape[0] for k, t in tensors.items() if k.endswith(".norm.weight")}
     official: StateDict = {}
 
     def give(name: str, published: str, convert: Callable[[Tensor], Tensor]) -> None:
-        if name in own:
-            official[published] = convert(own.pop(name))
+        if name in tensors:
+            official[published] = convert(tensors.pop(name))
 
     for name, published, kind in names.pairs:
         channels = widths.get(f"{name.rsplit('.', 1)[0]}.norm", 1)  # of the cells that go into a merging layer
@@ -255,7 +255,7 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
         give(name, published, lambda t: t)
     give("mask_token", "mask_token", _mask_token_to_official)
     for name, published in names.attention:
-        qkv = own.pop(f"{name}.attn.qkv.weight", None)
+        qkv = tensors.pop(f"{name}.attn.qkv.weight", None)
         if qkv is None:
             continue
         if sub_norm:  # the published sub-LN form stores three matrices
@@ -263,8 +263,8 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
                 official[f"{published}.attn.{letter}_proj.weight"] = part.clone()
         else:
             official[f"{published}.attn.qkv.weight"] = qkv
-    if own:
+    if tensors:
         raise InputError(
-            f"{len(own)} tensors have no published name", where=", ".join(list(own)[:5]), expected="a Fast-iTPN"
+            f"{len(tensors)} tensors have no published name", where=", ".join(list(tensors)[:5]), expected="a Fast-iTPN"
         )
     return official

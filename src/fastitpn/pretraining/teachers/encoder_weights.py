@@ -36,36 +36,37 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
         if isinstance(content.get(key), Mapping):
             content = content[key]
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
-    own = encoder.state_dict()
-    if not set(own) <= set(tensors):
-        tensors = _by_order(own, tensors, path)
-    wrong = [name for name in own if tensors[name].shape != own[name].shape]
+    ours = encoder.state_dict()
+    if not set(ours) <= set(tensors):
+        tensors = _by_order(ours, tensors, path)
+    wrong = [name for name in ours if tensors[name].shape != ours[name].shape]
     if wrong:
         raise InputError(
             f"{len(wrong)} of the teacher's tensors have another shape in the file",
             where=path,
-            expected=f"{wrong[0]} of {list(own[wrong[0]].shape)}, found {list(tensors[wrong[0]].shape)}",
+            expected=f"{wrong[0]} of {list(ours[wrong[0]].shape)}, found {list(tensors[wrong[0]].shape)}",
             fix="teacher.weights=FILE with weights of the same model",
         )
-    encoder.load_state_dict({name: tensors[name] for name in own})
+    encoder.load_state_dict({name: tensors[name] for name in ours})
 
 
-def _by_order(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _by_order(ours: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Pair tensors by their order, if all shapes agree; counters of batches seen are not in every file."""
-    mine = [n for n in own if not n.endswith(_COUNTER)]
+    mine = [n for n in ours if not n.endswith(_COUNTER)]
     theirs = [n for n in tensors if not n.endswith(_COUNTER)]
     paired = list(zip(mine, theirs, strict=False))
-    alike = all(own[a].shape == tensors[b].shape and _role(a) == _role(b) for a, b in paired)
+    alike = all(ours[a].shape == tensors[b].shape and _role(a) == _role(b) for a, b in paired)
     # A .safetensors file is sorted, so its order says nothing.
     if not alike or not 0 <= len(theirs) - len(mine) <= _CLASSIFIER_TENSORS or path.suffix == ".safetensors":
         raise InputError(
             "the teacher's weights do not fit: they have neither its names nor its shapes in their order",
             where=path,
-            expected=f"{len(own)} tensors, the first {mine[0]} of {list(own[mine[0]].shape)}",
+            expected=f"{len(ours)} tensors, the first {mine[0]} of {list(ours[mine[0]].shape)}",
             fix="teacher.weights=FILE of this very model, or another teacher=timm:NAME",
         )
     logger.info("teacher: tensors of %s were paired by their order, since their names differ", path.name)
-    return {n: torch.zeros_like(t) for n, t in own.items() if n.endswith(_COUNTER)} | {a: tensors[b] for a, b in paired}
+    counters = {n: torch.zeros_like(t) for n, t in ours.items() if n.endswith(_COUNTER)}
+    return counters | {a: tensors[b] for a, b in paired}
 
 
 def _role(name: str) -> str:

@@ -11,13 +11,13 @@ _OTHER = 2.0
 """Farther apart than any two detections can be."""
 
 
-def compare_detections(found: list[Tensor], expected: list[Tensor], near: float) -> tuple[float, int, int]:
+def compare_detections(given: list[Tensor], expected: list[Tensor], near: float) -> tuple[float, int, int]:
     """Detections of a file and of its model, matched one to one.
 
     The model's last ones are left out if the file may have others of the same score in their place.
 
     Args:
-        found: Of the file: boxes [B, n, 4] in shares of the image, scores [B, n], classes [B, n], and perhaps masks
+        given: Of the file: boxes [B, n, 4] in shares of the image, scores [B, n], classes [B, n], and perhaps masks
             [B, n, m, m] as probabilities.
         expected: Boxes, scores, classes and perhaps masks of the model, perhaps with another n.
         near: Scores that are no farther apart are the same.
@@ -28,7 +28,7 @@ def compare_detections(found: list[Tensor], expected: list[Tensor], near: float)
     """
     worst, same, number = 0.0, 0, 0
     for image in range(len(expected[0])):
-        ours, theirs = [part[image] for part in expected], [part[image] for part in found]
+        ours, theirs = [part[image] for part in expected], [part[image] for part in given]
         if not all(part.isfinite().all() for part in theirs):
             return float("nan"), 0, expected[1].numel()
         apart = _apart(ours, theirs)
@@ -37,8 +37,8 @@ def compare_detections(found: list[Tensor], expected: list[Tensor], near: float)
         as_many = len(ours[1]) == len(theirs[1]) > 0
         counted = ours[1] > (theirs[1].min() + near if as_many else -1.0)
         alike = counted[rows] & (pairs <= SAME)
-        for mine, own in zip(ours[3:], theirs[3:], strict=True):
-            pairs = torch.maximum(pairs, (mine[rows] - own[columns]).abs().flatten(1).amax(1))
+        for mine, other in zip(ours[3:], theirs[3:], strict=True):
+            pairs = torch.maximum(pairs, (mine[rows] - other[columns]).abs().flatten(1).amax(1))
         worst = max(worst, float(pairs[alike].max()) if alike.any() else 0.0)
         same, number = same + int(alike.sum()), number + int(counted.sum())
     return worst, same, number

@@ -129,11 +129,11 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
     @torch.inference_mode()
     def _detect(self, source: Source, index: int, image: SizedImage, min_score: float) -> ImageDetections:
         with self._fabric.autocast():
-            [found] = self._model.detect([image.pixels.to(self.device)], [image.size], min_score=min_score)
+            [detections] = self._model.detect([image.pixels.to(self.device)], [image.size], min_score=min_score)
         height, width = image.size
-        labels, scores = found["labels"].tolist(), found["scores"].tolist()
-        boxes = found["boxes"].cpu().tolist()
-        masks = encode_masks(found["masks"]) if "masks" in found else [None] * len(labels)
+        labels, scores = detections["labels"].tolist(), detections["scores"].tolist()
+        boxes = detections["boxes"].cpu().tolist()
+        masks = encode_masks(detections["masks"]) if "masks" in detections else [None] * len(labels)
         instances = (
             DetectedInstance(name=self.classes[label], label=label, score=score, box=tuple(box), rle=mask)
             for label, score, box, mask in zip(labels, scores, boxes, masks, strict=True)

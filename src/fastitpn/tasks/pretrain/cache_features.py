@@ -101,16 +101,16 @@ def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: Imag
         )
         for batch in loader:
             with torch.inference_mode(), fabric.autocast():
-                found = teacher.features(batch["image"].to(fabric.device))
-            yield found.float().cpu()
+                maps = teacher.features(batch["image"].to(fabric.device))
+            yield maps.float().cpu()
 
     components = None
     if todo and index.components_of is not None:
         components = _components(config.out, index, features)
     for shard in _shown(todo, "storing features"):
         begin = shard * index.per_shard
-        found = features(range(begin, min(begin + index.per_shard, len(images))))
-        write_shard(config.out, shard, torch.cat([components(one) if components else one for one in found]))
+        chunks = features(range(begin, min(begin + index.per_shard, len(images))))
+        write_shard(config.out, shard, torch.cat([components(chunk) if components else chunk for chunk in chunks]))
 
 
 def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[int]], Iterator[Tensor]]) -> Components:
@@ -123,7 +123,7 @@ def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[
     batches = [numbers[start : start + 64] for start in range(0, count, 64)]
     step = -(-(index.side**2) // SAMPLED_FEATURES) | 1  # odd: not always the same columns of a map
     sample = [
-        one[:, ::step].flatten(0, 1) for batch in _shown(batches, "finding the components") for one in features(batch)
+        part[:, ::step].flatten(0, 1) for batch in _shown(batches, "finding the components") for part in features(batch)
     ]
     components = Components.of(torch.cat(sample), index.dim)
     with replacing(path) as file:

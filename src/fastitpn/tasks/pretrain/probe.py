@@ -40,8 +40,8 @@ def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module
     ]
 
     def run(model: nn.Module) -> dict[str, float]:
-        found = [pooled_features(_backbone(model), on_device(loader, fabric)) for loader in loaders]
-        accuracy = knn_accuracy(*found, neighbours=probe.neighbours, num_classes=len(train.classes))
+        pooled = [pooled_features(_backbone(model), on_device(loader, fabric)) for loader in loaders]
+        accuracy = knn_accuracy(*pooled, neighbours=probe.neighbours, num_classes=len(train.classes))
         return {KNN.name: 100 * accuracy}
 
     return run

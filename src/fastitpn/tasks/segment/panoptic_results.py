@@ -145,8 +145,8 @@ def write_coco_panoptic(
         annotations.append({"image_id": number, "file_name": png, "segments_info": row["segments_info"]})
     classes = results[0].classes
     categories = [
-        {"id": number, "name": name, "isthing": int(thing)}
-        for number, (name, thing) in enumerate(zip(classes.names, classes.counted, strict=True), start=1)
+        {"id": number, "name": name, "isthing": int(is_thing)}
+        for number, (name, is_thing) in enumerate(zip(classes.names, classes.counted, strict=True), start=1)
     ]
     path = Path(path)
     with replacing(path) as file:

@@ -21,12 +21,12 @@ def panoptic_table(scores: ArrayLike, matches: ArrayLike, class_names: Sequence[
         Columns: class, kind, segments, PQ, SQ, RQ, missed, false alarms.
     """
     rows: list[tuple[object, ...]] = []
-    for name, thing, qualities, counts in zip(
+    for name, is_thing, qualities, counts in zip(
         class_names, counted, np.asarray(scores), np.asarray(matches), strict=True
     ):
         _, hits, missed, wrong = (int(number) for number in counts)
         there = [None if np.isnan(quality) else float(quality) for quality in qualities]
-        rows.append((name, "thing" if thing else "stuff", hits + missed, *there, missed, wrong))
+        rows.append((name, "thing" if is_thing else "stuff", hits + missed, *there, missed, wrong))
     rows.sort(key=lambda row: (row[3] is None, row[3] or 0.0))
     columns = ("class", "kind", "segments", "PQ", "SQ", "RQ", "missed", "false alarms")
     return Table("Panoptic quality by class", columns, rows, bars=("PQ",))

@@ -184,22 +184,22 @@ class DINONetwork(RTDetrV2PreTrainedModel):
                 broken = math.nan * torch.stack([part.float().sum() for part in everything]).sum()
                 names = ("loss_class", "loss_box", "loss_giou", "loss_denoising")[: 3 + (self.settings.denoising > 0)]
                 return dict.fromkeys(names, broken)
-            found = self.criterion(outputs, targets)
+            terms = self.criterion(outputs, targets)
         parts = {
-            name: torch.stack([loss for key, loss in found.items() if key.startswith(own) and "_dn_" not in key]).sum()
-            for name, own in (("loss_class", "loss_vfl"), ("loss_box", "loss_bbox"), ("loss_giou", "loss_giou"))
+            name: torch.stack([loss for key, loss in terms.items() if key.startswith(kind) and "_dn_" not in key]).sum()
+            for name, kind in (("loss_class", "loss_vfl"), ("loss_box", "loss_bbox"), ("loss_giou", "loss_giou"))
         }
         if self.settings.denoising > 0:
             unused = 0 * self.label_embed.weight.sum()  # without objects in a batch; each parameter needs a gradient
-            parts["loss_denoising"] = sum((loss for key, loss in found.items() if "_dn_" in key), unused)
+            parts["loss_denoising"] = sum((loss for key, loss in terms.items() if "_dn_" in key), unused)
         return parts
 
     def _encode(self, maps: Sequence[Tensor], sizes: Sequence[Size] | Tensor) -> tuple[Tensor, Levels]:
         """[B, N, C], all cells of all levels, having seen one another; zeros where there is no image."""
         levels = Levels.of(maps, self.settings.strides, sizes)
         tokens = [norm(level) for norm, level in zip(self.norms, flatten_levels(maps), strict=True)]
-        own = zip(self.level_embed, tokens, strict=True)
-        level_embed = torch.cat([embed.expand(level.shape[1], -1) for embed, level in own])
+        pairs = zip(self.level_embed, tokens, strict=True)
+        level_embed = torch.cat([embed.expand(level.shape[1], -1) for embed, level in pairs])
         memory = self.encoder(
             inputs_embeds=torch.cat(tokens, 1),
             attention_mask=levels.inside,

@@ -155,8 +155,8 @@ class LevelAnchors(AnchorGenerator):
 
     def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
         """Anchors of each level, [n, 4]."""
-        own = [[torch.full_like(side, stride) for side in pair] for stride, pair in zip(STRIDES, strides, strict=True)]
-        levels = super().grid_anchors(grid_sizes, own)
+        sides = [[torch.full_like(old, stride) for old in pair] for stride, pair in zip(STRIDES, strides, strict=True)]
+        levels = super().grid_anchors(grid_sizes, sides)
         return [anchors + stride / 2 for stride, anchors in zip(STRIDES, levels, strict=True)]
 
 
@@ -177,7 +177,7 @@ class LevelPool(nn.Module):
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[Size]) -> Tensor:
         """[n, C, side, side], of all boxes of all images."""
-        images = torch.cat([torch.full_like(own[:, :1], number) for number, own in enumerate(boxes)])
+        images = torch.cat([torch.full_like(of_image[:, :1], number) for number, of_image in enumerate(boxes)])
         rois = torch.cat((images, torch.cat(boxes)), 1)
         levels = self.level_of(boxes)
         maps = [features[str(stride)] for stride in _ROI_STRIDES]

@@ -110,8 +110,8 @@ class RegionHeads(RoIHeads):
         """Labels of regions, and what their boxes should become."""
         boxes = [target["boxes"] for target in targets]
         matched, labels = self.assign_targets_to_proposals(proposals, boxes, [target["labels"] for target in targets])
-        there = [own if len(own) else region.new_zeros(1, 4) for own, region in zip(boxes, proposals, strict=True)]
-        goals = [own[place] for own, place in zip(there, matched, strict=True)]
+        there = [true if len(true) else region.new_zeros(1, 4) for true, region in zip(boxes, proposals, strict=True)]
+        goals = [true[place] for true, place in zip(there, matched, strict=True)]
         return labels, self.box_coder.encode(goals, proposals)
 
     def _look(
@@ -128,7 +128,7 @@ class RegionHeads(RoIHeads):
     def _refined(self, deltas: Tensor, proposals: list[Tensor], shapes: Shapes) -> list[Tensor]:
         counts = [regions.shape[0] for regions in proposals]  # `len` would be a constant of a traced graph
         boxes = self.box_coder.decode(deltas, proposals)[:, 0]
-        return [clip_boxes_to_image(own, shape) for own, shape in zip(boxes.split(counts), shapes, strict=True)]
+        return [clip_boxes_to_image(corners, shape) for corners, shape in zip(boxes.split(counts), shapes, strict=True)]
 
     def _draw(self, features: dict[str, Tensor], boxes: list[Tensor], shapes: Shapes) -> Tensor:
         """Float32 logits of masks [n, classes, m, m]."""
@@ -144,16 +144,16 @@ class RegionHeads(RoIHeads):
         targets: Targets,
     ) -> Tensor:
         """In the regions in which something is, whatever the later stages made of them."""
-        there = [own > 0 for own in labels]
-        regions = [own[place] for own, place in zip(proposals, there, strict=True)]
+        there = [of_image > 0 for of_image in labels]
+        regions = [boxes[place] for boxes, place in zip(proposals, there, strict=True)]
         logits = self._draw(features, regions, shapes)
-        classes = torch.cat([own[place] for own, place in zip(labels, there, strict=True)])
+        classes = torch.cat([of_image[place] for of_image, place in zip(labels, there, strict=True)])
         if len(classes) == 0:
             return 0 * logits.sum()
         goals = torch.cat(
             [
-                cut_masks(target["masks"], own, number[place], logits.shape[-1])
-                for target, own, number, place in zip(targets, regions, matched, there, strict=True)
+                cut_masks(target["masks"], boxes, number[place], logits.shape[-1])
+                for target, boxes, number, place in zip(targets, regions, matched, there, strict=True)
             ]
         )
         own_class = logits[torch.arange(len(classes), device=logits.device), classes]

@@ -21,9 +21,9 @@ class Mask2FormerHead(MatchedMasks, SegmentationHead):
     def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
         """Losses on matched masks: one mask for each class, or where there are codes for each segment."""
         codes = [mask.unique() for mask in masks]
-        codes = [found[(found & LABEL_BITS) != IGNORE] for found in codes]
-        targets = [mask == found[:, None, None] for mask, found in zip(masks, codes, strict=True)]
-        parts = self.matched_losses(outputs, targets, [(found & LABEL_BITS).long() for found in codes])
+        codes = [present[(present & LABEL_BITS) != IGNORE] for present in codes]
+        targets = [mask == present[:, None, None] for mask, present in zip(masks, codes, strict=True)]
+        parts = self.matched_losses(outputs, targets, [(present & LABEL_BITS).long() for present in codes])
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def log_probabilities(self, outputs: Outputs) -> Tensor:
