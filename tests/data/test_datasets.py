@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from fastitpn.data.classification.datasets import ClassifyDataset
 from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.datasets import DecodedImages, EvaluationDataset, PretrainDataset, collate
-from fastitpn.data.images.transforms import TwoViews, classify_eval, classify_train
+from fastitpn.data.images.transforms import CropPair, classify_eval, classify_train
 from fastitpn.errors import InputError
 
 HALF = (0.5, 0.5, 0.5)
@@ -27,7 +27,7 @@ def paths(tmp_path, write_images):
 
 def pretrain_dataset(paths, **settings) -> PretrainDataset:
     jitter = settings.pop("color_jitter", 0.0)
-    views = TwoViews(px=16, teacher_px=32, **NORMALISATION, color_jitter=jitter)
+    views = CropPair(px=16, teacher_px=32, **NORMALISATION, color_jitter=jitter)
     return PretrainDataset(paths, views, random_mask, **settings)
 
 

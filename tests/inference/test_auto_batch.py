@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastitpn.errors import InputError
-from fastitpn.inference.auto_batch import FittingBatch
+from fastitpn.inference.auto_batch import AutoBatch
 
 
 def limited(limit: int, error: Exception, seen: list[int]):
@@ -28,7 +28,7 @@ def limited(limit: int, error: Exception, seen: list[int]):
     ],
 )
 def test_halves_until_it_fits_and_remembers(capsys, error):
-    fitting, seen = FittingBatch("images", "px=64"), []
+    fitting, seen = AutoBatch("images", "px=64"), []
     assert fitting(limited(5, error, seen), 32) == 4
     assert fitting(limited(5, error, seen), 32) == 4
     assert fitting(limited(5, error, seen), 3) == 3
@@ -40,11 +40,11 @@ def test_halves_until_it_fits_and_remembers(capsys, error):
 
 def test_not_even_one():
     with pytest.raises(InputError, match="out of memory") as caught:
-        FittingBatch("images", "px=64")(limited(0, torch.OutOfMemoryError("tried 9 GiB\nmore"), []), 2)
+        AutoBatch("images", "px=64")(limited(0, torch.OutOfMemoryError("tried 9 GiB\nmore"), []), 2)
     assert (caught.value.where, caught.value.fix) == ("tried 9 GiB", "px=64")
 
 
 def test_other_errors_are_not_its_business(capsys):
     with pytest.raises(RuntimeError, match="shapes"):
-        FittingBatch("images", "px=64")(limited(1, RuntimeError("shapes do not fit"), []), 8)
+        AutoBatch("images", "px=64")(limited(1, RuntimeError("shapes do not fit"), []), 8)
     assert capsys.readouterr().out == ""

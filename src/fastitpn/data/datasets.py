@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, default_collate
 
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.image_source import ImageSource, as_source
-from fastitpn.data.images.transforms import ImageTransform, TwoViews
+from fastitpn.data.images.transforms import CropPair, ImageTransform
 from fastitpn.data.seeding import sample_seed, seeded
 
 Sample = dict[str, Any]
@@ -109,7 +109,7 @@ class PretrainDataset(SeededDataset):
     def __init__(
         self,
         images: ImageSource | Sequence[Path],
-        views: TwoViews,
+        views: CropPair,
         masks: Callable[[random.Random], Tensor],
         *,
         seed: int = 0,

@@ -11,7 +11,7 @@ from fastitpn.errors import InputError, is_out_of_memory
 Result = TypeVar("Result")
 
 
-class FittingBatch:
+class AutoBatch:
     """Remembers what fitted, so that memory runs out once and not in every batch.
 
     Args:

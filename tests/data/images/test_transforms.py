@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from fastitpn.data.images.transforms import TwoViews, classify_eval, classify_train
+from fastitpn.data.images.transforms import CropPair, classify_eval, classify_train
 from fastitpn.data.seeding import seeded
 from fastitpn.errors import InputError
 
@@ -30,7 +30,7 @@ def extent(view: torch.Tensor) -> tuple[float, float]:
 
 
 def test_both_views_show_the_same_box(coordinates):
-    views = TwoViews(px=32, teacher_px=64, **RAW, **RAW_TEACHER)
+    views = CropPair(px=32, teacher_px=64, **RAW, **RAW_TEACHER)
     flips = 0
     for seed in range(60):
         with seeded(seed):
@@ -44,7 +44,7 @@ def test_both_views_show_the_same_box(coordinates):
 
 
 def test_boxes_keep_to_the_crop_scale_and_aspect(coordinates):
-    views = TwoViews(px=64, teacher_px=64, **RAW, **RAW_TEACHER, crop_scale=(0.3, 0.5))
+    views = CropPair(px=64, teacher_px=64, **RAW, **RAW_TEACHER, crop_scale=(0.3, 0.5))
     areas = []
     for seed in range(100):
         with seeded(seed):
@@ -57,7 +57,7 @@ def test_boxes_keep_to_the_crop_scale_and_aspect(coordinates):
 
 @pytest.mark.parametrize("hflip", [0.0, 1.0])
 def test_flip_probability(coordinates, hflip):
-    views = TwoViews(px=16, teacher_px=16, **RAW, **RAW_TEACHER, hflip=hflip)
+    views = CropPair(px=16, teacher_px=16, **RAW, **RAW_TEACHER, hflip=hflip)
     train = classify_train(16, **RAW, hflip=hflip, rand_augment=None, random_erasing=0)
     for _ in range(10):
         for view in (views(coordinates)[0], train(coordinates)):
@@ -65,7 +65,7 @@ def test_flip_probability(coordinates, hflip):
 
 
 def test_each_view_has_its_own_normalisation(photo):
-    views = TwoViews(px=48, teacher_px=48, **RAW, teacher_mean=MEAN, teacher_std=STD)
+    views = CropPair(px=48, teacher_px=48, **RAW, teacher_mean=MEAN, teacher_std=STD)
     student, teacher = views(photo)
     expected = v2.functional.normalize(student / 255, MEAN, STD)
     torch.testing.assert_close(teacher, expected, atol=1e-5, rtol=0)
@@ -74,7 +74,7 @@ def test_each_view_has_its_own_normalisation(photo):
 def test_resizing_equals_pillow(photo):
     whole = {"crop_scale": (1.0, 1.0), "hflip": 0.0}
     square = photo.crop((0, 0, 72, 72))
-    student, teacher = TwoViews(px=32, teacher_px=144, **RAW, **RAW_TEACHER, **whole)(square)
+    student, teacher = CropPair(px=32, teacher_px=144, **RAW, **RAW_TEACHER, **whole)(square)
     for view, px in ((student, 32), (teacher, 144)):
         pillow = v2.functional.pil_to_tensor(square.resize((px, px), Image.Resampling.BICUBIC))
         assert (view - pillow).abs().max() <= 1
@@ -84,7 +84,7 @@ def test_resizing_equals_pillow(photo):
 
 def test_colour_jitter_is_the_same_in_both_views(coordinates):
     image = Image.new("RGB", (40, 40), (100, 150, 200))
-    views = TwoViews(px=16, teacher_px=32, **RAW, **RAW_TEACHER, color_jitter=0.4)
+    views = CropPair(px=16, teacher_px=32, **RAW, **RAW_TEACHER, color_jitter=0.4)
     colours = set()
     for _ in range(5):
         student, teacher = views(image)
@@ -94,7 +94,7 @@ def test_colour_jitter_is_the_same_in_both_views(coordinates):
 
 
 def test_reduced_decoding_leaves_every_crop_large_enough():
-    views = TwoViews(px=32, teacher_px=64, **RAW, **RAW_TEACHER, crop_scale=(0.2, 1.0))
+    views = CropPair(px=32, teacher_px=64, **RAW, **RAW_TEACHER, crop_scale=(0.2, 1.0))
     assert views.decode_px == 166  # 64 / sqrt(0.2 * 3/4)
     y, x = np.mgrid[:166, :250].astype(np.uint8)
     image = Image.fromarray(np.stack([x, y, x], axis=-1))
@@ -155,7 +155,7 @@ def test_unknown_policies_are_refused(policy):
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 200), (200, 1)])
 def test_images_of_a_few_pixels(size):
     image = Image.new("RGB", size, (10, 20, 30))
-    views = TwoViews(px=32, teacher_px=16, **RAW, **RAW_TEACHER)
+    views = CropPair(px=32, teacher_px=16, **RAW, **RAW_TEACHER)
     train, evaluate = classify_train(32, **RAW, rand_augment=None), classify_eval(32, **RAW)
     for seed in range(20):
         random.seed(seed)
@@ -165,7 +165,7 @@ def test_images_of_a_few_pixels(size):
 
 def test_transforms_can_be_sent_to_workers(photo):
     for transform in (
-        TwoViews(px=32, teacher_px=32, **RAW, **RAW_TEACHER, color_jitter=0.1),
+        CropPair(px=32, teacher_px=32, **RAW, **RAW_TEACHER, color_jitter=0.1),
         classify_train(32, mean=MEAN, std=STD),
         classify_eval(32, mean=MEAN, std=STD),
     ):

@@ -8,7 +8,7 @@ from published import randn
 from timm.data import create_transform, resolve_data_config
 
 from fastitpn.data.datasets import PretrainDataset
-from fastitpn.data.images.transforms import TwoViews
+from fastitpn.data.images.transforms import CropPair
 from fastitpn.errors import InputError
 from fastitpn.pretraining.masking import RandomMasks
 from fastitpn.pretraining.teachers.timm_teacher import TimmTeacher
@@ -92,7 +92,7 @@ def test_the_image_is_normalised_once_as_the_teacher_was_trained(weights, tmp_pa
     pixels = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     image = Image.fromarray(pixels.numpy())
     image.save(tmp_path / "a.png")
-    views = TwoViews(
+    views = CropPair(
         px=32,
         teacher_px=64,
         mean=(0.1, 0.2, 0.3),

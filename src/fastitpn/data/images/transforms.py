@@ -96,7 +96,7 @@ class Crop:
     flipped: bool
 
 
-class TwoViews:
+class CropPair:
     """Two views of one random crop for pre-training: one for the student, one for the teacher.
 
     As published: colour jitter, then one random box and flip, resized twice (bicubic), each with its own normalisation.

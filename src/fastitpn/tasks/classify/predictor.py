@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
-from fastitpn.inference.auto_batch import FittingBatch
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.inference.predictor import ImagePredictor, Read
 from fastitpn.inference.sources import ImageLike, Source
 from fastitpn.tasks.classify.results import Classification, Predictions
@@ -54,7 +54,7 @@ class Predictor(ImagePredictor[Classification]):
         self.device = fabric.device
         self.transform = classify_eval(px, mean=mean, std=std)
         self._model = fabric.setup_module(model.eval())
-        self._fitting = FittingBatch("images", "a smaller px, acceleration=fast, or device=cpu")
+        self._auto_batch = AutoBatch("images", "a smaller px, acceleration=fast, or device=cpu")
 
     def __call__(
         self,
@@ -109,7 +109,7 @@ class Predictor(ImagePredictor[Classification]):
     def predict_batch(self, images: Sequence[Read], *, top_k: int = 5) -> list[Classification]:
         """The classes of a batch, in parts that fit into memory."""
         pixels = torch.stack([pixels for _, _, pixels in images])
-        ranked = self._fitting(
+        ranked = self._auto_batch(
             lambda size: [row for part in pixels.split(size) for row in self._rank(part, top_k)], len(pixels)
         )
         return [self._result(source, index, *row) for (index, source, _), row in zip(images, ranked, strict=True)]

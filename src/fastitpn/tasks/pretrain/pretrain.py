@@ -10,7 +10,7 @@ from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.sources import FileSource, ImageSource, open_images
-from fastitpn.data.images.transforms import TwoViews
+from fastitpn.data.images.transforms import CropPair
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.cells import PATCH
@@ -150,7 +150,7 @@ def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], 
     """Two views of each image, and a mask."""
     source = images if isinstance(images, ImageSource) else FileSource(images, config.data)
     stored = teacher.folder is not None
-    views = TwoViews(
+    views = CropPair(
         px=config.px,
         teacher_px=config.px if stored else teacher.px,
         mean=config.mean,

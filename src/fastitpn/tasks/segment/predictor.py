@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.transforms import SegmentationEval
-from fastitpn.inference.auto_batch import FittingBatch
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.inference.predictor import ImagePredictor, Read
 from fastitpn.inference.sources import ImageLike, Source
 from fastitpn.tasks.segment.model import Segmenter
@@ -60,7 +60,7 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         self.device = self._fabric.device
         self.transform = SegmentationEval(mean=mean, std=std)
         self._model = model.to(self.device).eval()
-        self._fitting = FittingBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
+        self._auto_batch = AutoBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
 
     def __call__(
         self,
@@ -127,7 +127,7 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         height, width = pixels.shape[-2:]
         image, counted = pixels.to(self.device), self._classes.counted
         with self._fabric.autocast():
-            codes, segments = self._fitting(lambda _: find_segments(self._model, image, views, counted), 1)
+            codes, segments = self._auto_batch(lambda _: find_segments(self._model, image, views, counted), 1)
         return PanopticSegmentation(
             index=index,
             path=source.path,
@@ -143,7 +143,9 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         """What the network says, through as many windows at a time as fit into memory."""
         sizes = views.sizes(*pixels.shape[-2:])
         windows = views.batch if any(views.slides(*size) for size in sizes) else 1
-        return self._fitting(lambda size: log_probabilities(self._model, pixels, replace(views, batch=size)), windows)
+        return self._auto_batch(
+            lambda size: log_probabilities(self._model, pixels, replace(views, batch=size)), windows
+        )
 
     def _shares(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
         counts = np.bincount(labels.ravel(), minlength=len(self.classes))
