@@ -35,8 +35,9 @@ PANOPTIC: dict[str, Any] = {
 """Those of a panoptic segmentation."""
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fastitpn.__file__).parents[1])}
-"""Of processes that are to use this very package."""
+_PATHS = (Path(fastitpn.__file__).parents[1], Path(__file__).parent / "as_installed")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PATHS))}
+"""Of processes that are to use this very package, and have no more than users have."""
 
 
 def words(**keys: Any) -> list[str]:

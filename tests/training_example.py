@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from tiny_runs import ENVIRONMENT
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-import fastitpn.errors
 from fastitpn.config import Config
 from fastitpn.console import printing
 from fastitpn.runs.run import Run
@@ -189,11 +189,10 @@ def train(
 
 def program(out: Path, **options: object) -> dict[str, Any]:
     """Arguments of `subprocess` that run this file."""
-    source = str(Path(fastitpn.errors.__file__).parents[1])
     words = [f"{name}={value}" for name, value in options.items()]
     return {
         "args": [sys.executable, "-W", "error", __file__, str(out), *words],
-        "env": {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        "env": {**ENVIRONMENT, "OMP_NUM_THREADS": "1"},
         "text": True,
     }
 
