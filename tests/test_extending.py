@@ -141,7 +141,7 @@ class TestTask:
         keys = {"data": rooms, "rounds": 1, "acceleration": ("off",), "out": tmp_path / "b", **USE}
         benchmark = fastitpn.benchmark(checkpoint=depth_run.directory, **keys)
         assert benchmark.metric.name == "error_m"
-        assert benchmark.rows[0].quality > 0
+        assert benchmark.rows[0].metrics["error_m"] > 0
 
     def test_it_resumes(self, depth_run, rooms, tmp_path):
         keys = {**TRAINING, "steps": 6, "lr": 1e-2, "eval_every_epochs": 0.1, "scratch": True, "checkpoint_every": 2}

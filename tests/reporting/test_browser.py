@@ -13,6 +13,7 @@ from fastitpn.cli.main import main
 from fastitpn.reporting.charts import curves
 from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Grid, Picture
+from fastitpn.training.metric import LOSS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(
@@ -86,8 +87,8 @@ def report(tmp_path: Path) -> Path:
     rows += [{"step": step, "split": "val", "loss": 1 / step} for step in range(20, 101, 20)]
     other = [{**row, "loss": 3 * row["loss"]} for row in rows]
     drawn = [
-        Picture("Loss", curves({"": rows}, "loss")),
-        Picture("Both", curves({"<b>one</b>": rows, "two": other}, "loss", log=True)),
+        Picture("Loss", curves({"": rows}, LOSS)),
+        Picture("Both", curves({"<b>one</b>": rows, "two": other}, LOSS, log=True)),
     ]
     return write_report(tmp_path / "report.html", title="Run", sections=[Grid("Training", drawn)])
 

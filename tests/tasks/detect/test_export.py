@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from fastitpn.exporting.detection_parity import compare_detections
 from fastitpn.tasks.detect.trained import load_detector
 from PIL import Image
 from tiny_runs import files
@@ -14,6 +13,7 @@ from tiny_runs import files
 import fastitpn
 from fastitpn.errors import InputError
 from fastitpn.exporting.onnx_file import open_onnx
+from fastitpn.tasks.detect.export_parity import compare_detections
 from fastitpn.tasks.detect.model import create_detector
 from fastitpn.tasks.detect.predictor import DetectPredictor
 
