@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from fastitpn.tasks.detect.trained import load_detector
 from PIL import Image
 from tiny_runs import files
 
@@ -15,7 +14,8 @@ from fastitpn.errors import InputError
 from fastitpn.exporting.onnx_file import open_onnx
 from fastitpn.tasks.detect.export_parity import compare_detections
 from fastitpn.tasks.detect.model import create_detector
-from fastitpn.tasks.detect.predictor import DetectPredictor
+from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.registry import TASKS
 
 SMALL = {"queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2, "detections": 10}
 SHORT = {"depths": (1, 1, 2)}
@@ -51,7 +51,7 @@ def about(folder) -> dict:
 
 @torch.no_grad()
 def test_onnx_of_any_size_finds_what_the_model_finds(dino, dino_onnx):
-    model, run = load_detector(dino).model, open_onnx(dino_onnx / "model.onnx")
+    model, run = load_trained(dino).model, open_onnx(dino_onnx / "model.onnx")
     for batch, height, width in ((1, 64, 64), (2, 96, 48)):
         images = torch.randn(batch, 3, height, width)
         boxes, scores, classes = run(images)
@@ -68,7 +68,7 @@ def test_the_description(dino, dino_onnx):
     it = about(dino_onnx)
     assert (it["task"], it["px"], it["outputs"]) == ("detect", [64, 64], ["boxes", "scores", "classes"])
     assert it["input"]["shape"] == ["batch", 3, "height", "width"]
-    assert it["classes"] == list(load_detector(dino).classes.names)
+    assert it["classes"] == list(load_trained(dino).about.classes.names)
     assert it["category_ids"] == [1, 2, 3]
     assert it["parity"]["sizes"] == [[64, 64], [80, 112]]
     assert it["parity"]["same_decisions"] >= 0.999
@@ -88,8 +88,9 @@ def test_the_example_says_what_predict_finds(dino, dino_onnx, detect_scenes, tmp
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
     assert head == f"{picture} (10 found with a score of 0.0 or more)"
-    [found] = DetectPredictor.of(load_detector(dino).at(64, None), device="cpu")(picture, 0.0)
-    for line, thing in zip(lines, found.things, strict=True):
+    predictor = TASKS.spec("detect").predictor(load_trained(dino).at(64), device="cpu")
+    [result] = predictor(picture, 0.0)
+    for line, thing in zip(lines, result.instances, strict=True):
         name, score, *corners = line.replace("[", " ").replace("]", " ").replace(",", " ").split()
         assert (name, float(score)) == (thing.name, pytest.approx(thing.score, abs=2e-4))
         assert [float(corner) for corner in corners] == pytest.approx(thing.box, abs=0.1)
@@ -101,7 +102,7 @@ def test_torch_export_with_acceleration(dino, tmp_path):
     assert about(out)["acceleration"]["name"] == "fast"
     run = torch.export.load(out / "model.pt2").module()
     images = torch.randn(3, 3, 64, 64)
-    fast, plain = (load_detector(dino, name).model.detect_whole(images) for name in ("fast", "off"))
+    fast, plain = (load_trained(dino, name).model.detect_whole(images) for name in ("fast", "off"))
     found = run(images)
     torch.testing.assert_close(found[1], fast[1], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(found[1], plain[1], rtol=1e-3)
@@ -127,7 +128,7 @@ def test_a_detector_of_torchvision_image_by_image(detector, acceleration, detect
     assert it["parity"]["same_decisions"] >= 0.999
     assert it["quality"]["file"] == pytest.approx(it["quality"]["model"], abs=1e-3)
     assert b"site-packages" not in (out / "model.onnx").read_bytes()
-    model, run = load_detector(tmp_path / "a.ckpt", acceleration).model, open_onnx(out / "model.onnx")
+    model, run = load_trained(tmp_path / "a.ckpt", acceleration).model, open_onnx(out / "model.onnx")
     counts = set()
     for scale in (0.1, 1, 3):
         images = scale * torch.randn(1, 3, 64, 64)
