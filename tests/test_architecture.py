@@ -219,6 +219,18 @@ def test_no_file_that_is_read_can_run_code() -> None:
     assert not wrong
 
 
+def test_locals_have_nouns() -> None:
+    wrong = [
+        f"{place(file, node)}: {node.id}"
+        for file in FILES
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in ("found", "one", "own")
+    ]
+    assert not wrong
+
+
 def explanations(file: Path) -> Iterator[tuple[str, str]]:
     """What docstrings say in their first line and of each argument or attribute in one line, and its place."""
     for node in ast.walk(ast.parse(file.read_text())):
