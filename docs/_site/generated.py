@@ -209,11 +209,11 @@ def _arms(result: dict[str, Any]) -> str:
     """Of trainings that are compared: what every arm reached, and what one has over another."""
     tables = []
     for part, first, cell in (("arms", "arm", _mean), ("gains", "difference", _mean_change)):
-        found = result["summary"][part]
-        names = [name for name in dict.fromkeys(n for figures in found.values() for n in figures) if name in POINTS]
+        by_arm = result["summary"][part]
+        names = [name for name in dict.fromkeys(n for figures in by_arm.values() for n in figures) if name in POINTS]
         rows = [
             (title, *(cell(figures[name]) if name in figures else "" for name in names))
-            for title, figures in found.items()
+            for title, figures in by_arm.items()
         ]
         tables.append(table((first, *map(POINTS.__getitem__, names)), rows))
     return "\n\n".join(["In points: mean of the seeds, and their range.", *tables])
@@ -224,8 +224,10 @@ def _detection(result: dict[str, Any]) -> str:
     words = {"known": "New scenes of the things that are trained on", "unseen": "Things that no training scene has"}
     parts = []
     for name, title in words.items():
-        own = {part: {arm: found[name] for arm, found in result["summary"][part].items()} for part in ("arms", "gains")}
-        parts.append(f"**{title}.** {_arms({'summary': own})}")
+        summary = {
+            part: {arm: by_set[name] for arm, by_set in result["summary"][part].items()} for part in ("arms", "gains")
+        }
+        parts.append(f"**{title}.** {_arms({'summary': summary})}")
     return "\n\n".join(parts)
 
 
@@ -236,11 +238,11 @@ def _pretraining_quality(result: dict[str, Any]) -> str:
     for row in result["summary"]:
         groups.setdefault((row["task"], row["schedule"]), []).append(row)
     parts = ["Figures of the test scenes: the mean of all runs; differences in points, with their range."]
-    for (task, schedule), found in groups.items():
-        names = [name for name in OVER if any(name in row for row in found)]
+    for (task, schedule), arms in groups.items():
+        names = [name for name in OVER if any(name in row for row in arms)]
         rows = [
             (row["arm"], row["runs"], f"{row['test']:.1f}", *(_mean_change(row[n]) if n in row else "" for n in names))
-            for row in found
+            for row in arms
         ]
         parts.append(
             f"**{tasks[task]}, {schedule.replace('-', ' ')}**\n\n{table(('arm', 'runs', 'test', *names), rows)}"
@@ -260,13 +262,13 @@ def _mean_change(figure: dict[str, Any]) -> str:
 
 def _any_rows(result: dict[str, Any]) -> str:
     """Whatever plain figures the summary has, or else the rows."""
-    found = result.get("summary") or result.get("rows") or []
-    if isinstance(found, dict):
-        found = [
-            {"": name, **(value if isinstance(value, dict) else {"value": value})} for name, value in found.items()
+    figures = result.get("summary") or result.get("rows") or []
+    if isinstance(figures, dict):
+        figures = [
+            {"": name, **(value if isinstance(value, dict) else {"value": value})} for name, value in figures.items()
         ]
-    names = list(dict.fromkeys(name for row in found for name in row))
-    rows = [[_cell(row.get(name, "")) for name in names] for row in found]
+    names = list(dict.fromkeys(name for row in figures for name in row))
+    rows = [[_cell(row.get(name, "")) for name in names] for row in figures]
     return table([name.replace("_", " ") for name in names], rows)
 
 
