@@ -41,7 +41,10 @@ def small(command: str) -> list[str]:
         if any(word.startswith("weights=") for word in arguments):
             keys.pop("model")  # that of the weights
     else:
-        keys = {k: v for k, v in {"device": "cpu", "workers": 0}.items() if k in verb.config.__dataclass_fields__}
+        usual = {"device": "cpu", "workers": 0}
+        if not any(word.startswith("limit=") for word in arguments):
+            usual["limit"] = 2
+        keys = {k: v for k, v in usual.items() if k in verb.config.__dataclass_fields__}
     if verb.words == ("benchmark",):
         keys |= {"px": 32, "rounds": 1, "peers": "test_vit"}
         if any(word.startswith("model=") for word in arguments):
@@ -67,7 +70,9 @@ def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_s
         The folder.
     """
     shutil.copytree(scenes.unlabelled, folder / "photos")
-    shutil.copytree(scenes.unlabelled, folder / "new_photos")
+    (folder / "new_photos").mkdir()
+    for path in sorted(scenes.unlabelled.iterdir())[:4]:
+        shutil.copy(path, folder / "new_photos")
     shutil.copytree(scenes.train, folder / "flowers" / "train")
     shutil.copytree(scenes.val, folder / "flowers" / "val")
     shutil.copytree(segment_scenes, folder / "streets")
@@ -84,12 +89,11 @@ def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_s
 
 
 def write_published(file: Path, size: str) -> None:
-    """A file of pre-trained weights with the published names, all zero."""
-    model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, weight_init="skip")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    torch.save({"module": fastitpn.to_official_names(model.half().state_dict())}, file)
+    """A file of pre-trained weights with the published names and shapes; all are zero, which is written only once."""
+    model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, device="meta")
+    tensors = fastitpn.to_official_names(model.state_dict())
+    zero = torch.zeros((), dtype=torch.float16)
+    torch.save({"module": {name: zero.expand(tensor.shape) for name, tensor in tensors.items()}}, file)
 
 
 def write_voc(folder: Path, pictures: list[Path]) -> None:

@@ -39,6 +39,7 @@ def test_commands_are_right(command):
     parse(verb.config, arguments)
 
 
+@pytest.mark.timeout(900)
 def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     assert {tuple(verb_of(command)[0].words) for command in COMMANDS} == {
