@@ -32,7 +32,10 @@ def versions() -> str:
     oldest = dict(line.split(">=") for line in project["dependencies"])
     run = [f"{name} {version}" for name, version in FACTS["versions"].items()]
     not_run = [f"{name} {oldest[name]}" for name in FACTS["versions"] if name in oldest]
-    return f"The tests were run with {_listed(run)}. Older ones down to {_listed(not_run)} are taken, but were not run."
+    return (
+        f"The tests were run with {_listed(run)}, on processors. Older ones are taken, down to {_listed(not_run)}, "
+        "but they were not run, and nothing was run on a GPU."
+    )
 
 
 def models() -> str:
@@ -74,8 +77,8 @@ def recipes() -> str:
 def tracker_encoder() -> str:
     """The class of the example, as it is."""
     text = (ROOT / "examples" / "tracker_encoder.py").read_text(encoding="utf-8")
-    [found] = [node for node in ast.parse(text).body if getattr(node, "name", "") == "TrackerEncoder"]
-    return f"```python\n{ast.get_source_segment(text, found)}\n```"
+    [encoder] = [node for node in ast.parse(text).body if getattr(node, "name", "") == "TrackerEncoder"]
+    return f"```python\n{ast.get_source_segment(text, encoder)}\n```"
 
 
 def extending(name: str) -> str:
@@ -144,8 +147,8 @@ def _acceleration(result: dict[str, Any]) -> str:
     cells = {(r["model"], r["px"], r["batch"], r["acceleration"]): r for r in result["rows"]}
     rows = []
     for model, px, batch in dict.fromkeys(key[:3] for key in cells):
-        found = [cells.get((model, px, batch, name)) for name in names]
-        rows.append((f"`{model}`", f"{px},&nbsp;{batch}", *(_times(r["ratio"]) if r else "" for r in found)))
+        measured = [cells.get((model, px, batch, name)) for name in names]
+        rows.append((f"`{model}`", f"{px},&nbsp;{batch}", *(_times(r["ratio"]) if r else "" for r in measured)))
     words = "Speed against the plain model, in turns within one run: images per second over the plain model's."
     return f"{words}\n\n{table(('model', 'px, batch', *names), rows)}"
 

@@ -64,12 +64,12 @@ def pages() -> list[str]:
 
 def blocks(page: str) -> list[Block]:
     text = (DOCS / page).read_text(encoding="utf-8")
-    found = []
+    result = []
     for match in BLOCK.finditer(text):
         body = re.sub(rf"^{match['indent']}", "", match["body"], flags=re.M)
-        found.append(Block(page, match["language"], match["title"], match["reason"], body))
-    assert len(re.findall(r"^ *```", text, re.M)) == 2 * len(found), f"{page}: a block that is not understood"
-    return found
+        result.append(Block(page, match["language"], match["title"], match["reason"], body))
+    assert len(re.findall(r"^ *```", text, re.M)) == 2 * len(result), f"{page}: a block that is not understood"
+    return result
 
 
 PAGES = pages()
