@@ -35,20 +35,18 @@ def verb_of(command: str) -> tuple[Verb, list[str]]:
 def small(command: str) -> list[str]:
     """A command with keys that make it small; the later of two keys wins."""
     verb, arguments = verb_of(command)
+    given = {word.partition("=")[0] for word in arguments}
     keys: dict[str, object] = {}
     if "steps" in verb.config.__dataclass_fields__:
         keys = dict(TRAINING)
-        if any(word.startswith("weights=") for word in arguments):
+        if "weights" in given:
             keys.pop("model")  # that of the weights
     else:
-        usual = {"device": "cpu", "workers": 0}
-        if not any(word.startswith("limit=") for word in arguments):
-            usual["limit"] = 2
+        usual = {"device": "cpu", "workers": 0, **({} if "limit" in given else {"limit": 2})}
         keys = {k: v for k, v in usual.items() if k in verb.config.__dataclass_fields__}
     if verb.words == ("benchmark",):
-        keys |= {"px": 32, "rounds": 1, "peers": "test_vit"}
-        if any(word.startswith("model=") for word in arguments):
-            keys["model"] = TRAINING["model"]
+        keys |= {"px": 32, "rounds": 1}
+        keys |= {k: v for k, v in {"peers": "test_vit", "model": TRAINING["model"]}.items() if k in given}
     recipes = [Path(word.removeprefix("recipe=")) for word in arguments if word.startswith("recipe=")]
     taught = [word for word in arguments if word.startswith("teacher=")] or [file.read_text() for file in recipes]
     if any("timm:" in text for text in taught):
