@@ -256,7 +256,8 @@ class TestNamesAndSizes:
         keys = {**TRAINING, "data": scenes.unlabelled, "teacher": name, "out": tmp_path / "out"}
         assert main(["pretrain", *words(**keys)]) == 2
         said = capsys.readouterr().err
-        assert said.startswith(f"teacher: expected one of ema, timm, features, got {name!r}{hint}\n")
+        forms = "ema, timm:NAME (any image encoder of timm), features:FOLDER (of pretrain cache-features)"
+        assert said.startswith(f"teacher: expected one of {forms}, got {name!r}{hint}\n")
         assert "fix:      fastitpn pretrain --help" in said
         assert not (tmp_path / "out").exists()
 
@@ -287,12 +288,10 @@ class TestNamesAndSizes:
         message = train("pretrain", data=scenes.unlabelled, **keys)
         assert message["what"] == "there is no such file of the teacher's weights"
 
-    def test_a_size_for_the_moving_average(self, capsys, scenes, tmp_path):
-        keys = {**TRAINING, "data": scenes.unlabelled, "teacher_px": 64, "out": tmp_path / "out"}
-        assert main(["pretrain", *words(**keys)]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("teacher.px: expected none, since teacher=ema makes no use of it\n")
-        assert not (tmp_path / "out").exists()
+    def test_a_size_for_the_moving_average(self, train, scenes):
+        message = train("pretrain", data=scenes.unlabelled, teacher_px=64)
+        assert message["what"] == "teacher.px is 64, but teacher=ema sees the student's 32 px"
+        assert (message["where"], message["expected"]) == ("teacher.px", "none, or 32")
 
     def test_all_that_is_wrong_at_once(self, capsys, tmp_path):
         assert main(["pretrain", f"data={tmp_path}", "px=50", "tacher=ema", "steps=0", "mask=2"]) == 2

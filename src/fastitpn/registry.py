@@ -17,10 +17,18 @@ class Registry(Generic[Member]):
         kind: What a member is called in messages, such as "detector".
         members: Name to "module:attribute", which is imported when the name is asked for.
         extras: Name to the extra of this package that installs what the member needs.
+        forms: Name to what people type in place of the bare name, as `timm:NAME`.
     """
 
-    def __init__(self, kind: str, members: Mapping[str, str], extras: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        kind: str,
+        members: Mapping[str, str],
+        extras: Mapping[str, str] | None = None,
+        forms: Mapping[str, str] | None = None,
+    ):
         self.kind = kind
+        self.forms = dict(forms or {})
         self._members: dict[str, Member | str] = dict(members)
         self._extras = dict(extras or {})
 

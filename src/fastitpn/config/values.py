@@ -35,6 +35,11 @@ class OneOf:
         self._names = names
         self._with_rest = with_rest
 
+    def forms(self) -> tuple[str, ...]:
+        """What people type for each of the names."""
+        forms = getattr(self._names, "forms", {})
+        return tuple(forms.get(name, name) for name in self.names())
+
     def names(self) -> tuple[str, ...]:
         """The names that are allowed at this moment."""
         return tuple(self._names() if callable(self._names) else self._names)
@@ -169,7 +174,7 @@ def _phrase(member: Any) -> str:
     origin, arguments = typing.get_origin(base), typing.get_args(base)
     fixed = _choices(member)
     if fixed is not None:
-        words = [str(choice) for choice in fixed]
+        words = next((list(bound.forms()) for bound in bounds if isinstance(bound, OneOf)), list(map(str, fixed)))
         return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
     if origin in (tuple, list):
         count = "values" if origin is list or ... in arguments else f"{len(arguments)} values"

@@ -7,6 +7,7 @@ from fastitpn.config import build
 from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys, create_teacher
+from fastitpn.pretraining.teachers.stored import StoredKeys
 from fastitpn.pretraining.teachers.timm_encoder import TimmKeys
 from fastitpn.tasks.pretrain.config import PretrainConfig
 
@@ -31,8 +32,8 @@ def test_an_unknown_one_names_the_nearest(name, what, fix):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("resnet18", "teacher: expected one of ema, timm, features, got 'resnet18'"),
-        ("eam", r"teacher: expected one of ema, timm, features, got 'eam'; did you mean ema\?"),
+        ("resnet18", r"teacher: expected one of ema, timm:NAME \(.*\), features:FOLDER \(.*\), got 'resnet18'"),
+        ("eam", r"teacher: expected one of ema, timm:NAME .*, got 'eam'; did you mean ema\?"),
     ],
 )
 def test_an_unknown_kind_is_refused_before_the_run(name, said):
@@ -40,13 +41,26 @@ def test_an_unknown_kind_is_refused_before_the_run(name, said):
         build(PretrainConfig, {"data": "photos", "teacher": name})
 
 
-@pytest.mark.parametrize("keys", [{"weights": "a.pth"}, {"px": 32}, {"upsample": 2}, {"projection": True}])
+@pytest.mark.parametrize("keys", [{"weights": "a.pth"}, {"upsample": 2}, {"projection": True}])
 @pytest.mark.parametrize("name", ["ema", "features:folder"])
 def test_keys_of_encoders_are_refused(name, keys):
     (key,) = keys
     said = f"teacher.{key}: expected none, since teacher={name} makes no use of it"
     with pytest.raises(InputError, match=said):
         build(PretrainConfig, {"data": "photos", "teacher": {"name": name, **keys}})
+
+
+@pytest.mark.parametrize("px", [None, student().px])
+def test_a_moving_average_may_be_given_the_size_of_the_student(px):
+    config = build(PretrainConfig, {"data": "photos", "teacher": {"name": "ema", "px": px}})
+    assert create_teacher(config.teacher, student()).px == student().px
+
+
+@pytest.mark.parametrize("keys", [EmaKeys(px=1), StoredKeys(name="features:folder", px=1)])
+def test_another_size_than_that_of_the_student_is_refused(keys):
+    with pytest.raises(InputError, match=f"teacher.px is 1, but teacher={keys.name} sees the student's") as caught:
+        create_teacher(keys, student())
+    assert caught.value.where == "teacher.px"
 
 
 @pytest.mark.parametrize(("whiten", "whitened"), [(None, True), (True, True), (False, False)])

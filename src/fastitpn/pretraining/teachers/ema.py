@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastitpn.config.types import Ratio
-from fastitpn.pretraining.teachers.keys import Student, TeacherKeys, TeacherSpec
+from fastitpn.config.types import Count, Ratio
+from fastitpn.pretraining.teachers.keys import Student, TeacherKeys, TeacherSpec, check_px
 
 if TYPE_CHECKING:
     from fastitpn.pretraining.teachers.base import Teacher
@@ -15,6 +15,8 @@ class EmaKeys(TeacherKeys):
     """Teacher: ema, the moving average of the student."""
 
     name: str = "ema"
+    px: Count | None = None
+    """Side of the teacher's input, which is the student's; any other is refused."""
     momentum: Ratio = 0.9998
     """Share of the average that one step keeps, at the end."""
     momentum_start: Ratio = 0.996
@@ -24,6 +26,7 @@ class EmaKeys(TeacherKeys):
 def _build(keys: EmaKeys, student: Student) -> "Teacher":
     from fastitpn.pretraining.teachers.ema_teacher import EmaTeacher
 
+    check_px(keys.name, keys.px, student)
     return EmaTeacher(
         student.backbone,
         px=student.px,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastitpn.config.fields import Config
+from fastitpn.errors import InputError
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.registry import Registry
 
@@ -70,6 +71,26 @@ class TeacherSpec:
     build: "Callable[[Any, Student], Teacher]"
     alone: "Callable[[Any], Teacher] | None" = None
     whitens: bool = False
+
+
+def check_px(name: str, px: int | None, student: Student) -> None:
+    """Stops if a teacher that sees what the student sees is asked for another size.
+
+    Args:
+        name: The teacher's name.
+        px: The size that was asked for, in pixels; None for no wish.
+        student: Has the size.
+
+    Raises:
+        InputError: It is not the student's.
+    """
+    if px not in (None, student.px):
+        raise InputError(
+            f"teacher.px is {px}, but teacher={name} sees the student's {student.px} px",
+            where="teacher.px",
+            expected=f"none, or {student.px}",
+            fix="leave teacher.px out",
+        )
 
 
 def create_teacher(keys: TeacherKeys, student: Student) -> "Teacher":

@@ -11,5 +11,6 @@ TEACHERS: Registry[Any] = Registry(
         "timm": "fastitpn.pretraining.teachers.timm_encoder:TEACHER",
         "features": "fastitpn.pretraining.teachers.stored:TEACHER",
     },
+    forms={"timm": "timm:NAME (any image encoder of timm)", "features": "features:FOLDER (of pretrain cache-features)"},
 )
 """Members are `TeacherSpec`."""

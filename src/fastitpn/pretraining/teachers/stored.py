@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastitpn.pretraining.teachers.keys import Student, TeacherKeys, TeacherSpec
+from fastitpn.config.types import Count
+from fastitpn.pretraining.teachers.keys import Student, TeacherKeys, TeacherSpec, check_px
 
 if TYPE_CHECKING:
     from fastitpn.pretraining.teachers.base import Teacher
@@ -15,11 +16,14 @@ class StoredKeys(TeacherKeys):
     """Teacher: features that `pretrain cache-features` stored."""
 
     name: str = "features:"
+    px: Count | None = None
+    """Side of the teacher's input, which is the student's; any other is refused."""
 
 
 def _build(keys: StoredKeys, student: Student) -> "Teacher":
     from fastitpn.pretraining.teachers.stored_teacher import StoredTeacher
 
+    check_px(keys.name, keys.px, student)
     return StoredTeacher(Path(keys.argument), grid=student.grid)
 
 
