@@ -9,12 +9,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
 
+from fastitpn.data.images.kinds import EXTENSIONS as EXTENSIONS
 from fastitpn.errors import InputError
-
-EXTENSIONS = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""What `data.images.folders` takes for an image (any case); `read_image` looks at the content, not at the name."""
 
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
