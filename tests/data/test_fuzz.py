@@ -8,7 +8,8 @@ from fuzzing import Labels, check_reading
 from PIL import Image
 
 from fastitpn.data.images.folders import unlabelled
-from fastitpn.data.images.lists import read_list, read_table
+from fastitpn.data.images.lists import read_list
+from fastitpn.data.images.tables import read_table
 
 
 def picture(px: tuple[int, int] = (8, 6), form: str = "PNG", mode: str = "RGB") -> bytes:

@@ -3,8 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
+from fastitpn.console import say
+from fastitpn.data.debris import is_left_out
 from fastitpn.errors import InputError
+
+PartT = TypeVar("PartT")
 
 PARTS = ("train", "val", "test")
 """What is trained on, what is validated on while training, and what is kept for `evaluate`."""
@@ -60,6 +65,49 @@ def part_folders(data: Path) -> dict[str, Path]:
     if not data.is_dir():
         return {}
     return by_part((path for path in data.iterdir() if path.is_dir()), where=data)
+
+
+def data_parts(data: Path) -> dict[str, Path]:
+    """The sub-folders of parts, where a folder plainly holds parts: train with another one, or nothing but parts.
+
+    So a class named train beside cars and buses stays a class.
+
+    Raises:
+        InputError: Two are named after the same part.
+    """
+    if not data.is_dir():
+        return {}
+    folders = [path for path in data.iterdir() if path.is_dir() and not is_left_out(path.name)]
+    named = {path: part for path in folders if (part := part_of(path.name))}
+    plainly = {"train", "val"} <= (parts := set(named.values())) or {"train", "test"} <= parts
+    return by_part(named, where=data) if plainly or len(named) == len(folders) else {}
+
+
+def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -> PartT:
+    """The part to evaluate: the one asked for, else val, else test, else what there is; says which it is.
+
+    Args:
+        parts: What is in each part; "" for what is of no part.
+        asked: Name of the part, one of `PARTS`; None leaves it open.
+        where: The data.
+
+    Raises:
+        InputError: The part that was asked for is not there.
+    """
+    names = [name for name in parts if name]
+    if asked is not None and asked not in parts:
+        raise InputError(
+            f"there is no part {asked} in this data",
+            where=where,
+            expected=f"one of its parts: {', '.join(names)}" if names else "a folder or list named after the part",
+            fix=f"part={names[-1]}" if names else "leave part out to evaluate on all of it",
+        )
+    chosen = asked or next(name for name in ("val", "test", "", "train") if name in parts)
+    if chosen:
+        others = [name for name in names if name != chosen]
+        more = f" (part={' or part='.join(others)} for the other{'s' * (len(others) > 1)})" if others else ""
+        say(f"evaluated on the part {chosen}{more}")
+    return parts[chosen]
 
 
 def say_of_test(parts: Mapping[str, object]) -> str | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fastitpn.config.types import Count, Decay, Factor, ImagePx, Positive, Schedule, Share
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
@@ -54,6 +54,8 @@ class EvaluateConfig(DeviceConfig):
     """Checkpoint file or run folder (its best checkpoint)."""
     data: Path
     """As for finetune of the checkpoint's task: classes as folders, images with masks, or with COCO annotations."""
+    part: Literal["train", "val", "test"] | None = None
+    """Part of data to evaluate on; none takes val if there is one, else test, else all."""
     px: ImagePx | None = None
     """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
     acceleration: AccelerationName | None = None

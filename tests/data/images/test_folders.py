@@ -49,3 +49,24 @@ def test_unlabelled_sources(tmp_path, write_images):
 def test_unlabelled_leaves_validation_images_out(tmp_path, write_images, val):
     first, _ = write_images(tmp_path, "train/cat/1.jpg", f"{val}/cat/2.jpg")
     assert unlabelled(tmp_path) == [first]
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("train/1.jpg", "test/2.jpg"), "train/1.jpg"),
+        (("Training/1.jpg", "validation/2.jpg", "testing/3.jpg"), "Training/1.jpg"),
+        (("images/train/1.jpg", "images/test/2.jpg", "labels/train/1.png"), "images/train/1.jpg"),
+        (("images/1.jpg", "masks/1.png"), "images/1.jpg"),
+        (("@eaDir/1.jpg/SYNO.jpg", "2.jpg"), "2.jpg"),
+    ],
+)
+def test_unlabelled_images_are_no_test_images_masks_or_thumbnails(tmp_path, write_images, names, chosen):
+    write_images(tmp_path, *names)
+    assert unlabelled(tmp_path) == [tmp_path / chosen]
+
+
+def test_no_part_to_pretrain_on(tmp_path, write_images):
+    write_images(tmp_path, "test/1.jpg")
+    with pytest.raises(InputError, match=r"(?s)no part train in this data, but test.*data=\S+/test"):
+        unlabelled(tmp_path)

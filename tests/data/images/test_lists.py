@@ -1,6 +1,7 @@
 import pytest
 
-from fastitpn.data.images.lists import read_list, read_table
+from fastitpn.data.images.lists import read_list
+from fastitpn.data.images.tables import read_table
 from fastitpn.errors import InputError
 
 
@@ -76,8 +77,10 @@ def test_table_reports_all_wrong_rows_at_once(tmp_path, write_images):
 @pytest.mark.parametrize(
     ("header", "problems"),
     [
-        ("image,label,split", ["unknown column 'split'"]),
-        ("file,label", ["unknown column 'file'", "column 'image' is missing"]),
+        ("id,label", ["column 'image' is missing (the columns are 'id', 'label')"]),
+        ("a,b,c", ["column 'image' is missing (the columns are 'a', 'b', 'c')", "column 'label' is missing"]),
+        ("file,label,class", ["the class may be in 'label' or 'class': leave one of these columns"]),
+        ("name", ["column 'label' is missing (the columns are 'name')"]),
         ("image,image", ["column 'label' is missing", "a column is named twice"]),
         ("", ["column 'image' is missing", "column 'label' is missing"]),
     ],

@@ -2,15 +2,19 @@
 
 import os
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fastitpn.console import say
 from fastitpn.data.classification.formats.base import listed_names
-from fastitpn.data.classification.formats.registry import format_of
-from fastitpn.data.images.folders import train_and_val_folders
+from fastitpn.data.classification.formats.registry import recognise
+from fastitpn.data.classification.parts import ClassPart, class_parts
+from fastitpn.data.images.named_files import nfc
+from fastitpn.data.parts import choose_part, say_of_test
 from fastitpn.errors import InputError
 
 
@@ -46,8 +50,25 @@ def labelled(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
         InputError: Nothing usable is there; without `classes`, an empty class folder or fewer than two classes; with
             them, images of other classes.
     """
-    path = Path(path)
-    by_class = format_of(path).read(path)
+    return _labelled(ClassPart(path=Path(path)), classes)
+
+
+def labelled_part(data: Path, part: str | None, classes: Sequence[str]) -> LabelledImages:
+    """Lists the images to evaluate a model on; of data with parts those of one, see `choose_part`.
+
+    Args:
+        data: What `labelled_split` takes.
+        part: Name of the part; None leaves it open.
+        classes: Names of the classes of the model, in their order.
+
+    Raises:
+        InputError: As `labelled`; or the part is not there.
+    """
+    return _labelled(choose_part(class_parts(data), part, where=data), classes)
+
+
+def _labelled(part: ClassPart, classes: Sequence[str] | None) -> LabelledImages:
+    by_class, path = part.read(), part.path
     if classes is None:
         classes = sorted(by_class)
         empty = [name for name in classes if not by_class[name]]
@@ -59,25 +80,50 @@ def labelled(path: str | os.PathLike[str], classes: Sequence[str] | None = None)
                 fix="remove or fill these folders",
             )
         if len(classes) < 2:
+            inner = path / classes[0]
             raise InputError(
                 f"there is only one class: {classes[0]}",
                 where=path,
                 expected="at least two classes",
-                fix="add a sub-folder (or rows of the table) for another class",
+                fix=f"data={inner}, whose folders look like classes"
+                if recognise(inner)
+                else "add a sub-folder (or rows of the table) for another class",
             )
-    unknown = sorted({name for name, images in by_class.items() if images} - set(classes))
-    if unknown:
-        raise InputError(
-            f"unknown classes: {listed_names(unknown)}",
-            where=path,
-            expected=f"the classes of the training data or checkpoint: {listed_names(list(classes))}",
-            fix="rename or remove these classes",
-        )
+    by_class = _as_known(by_class, classes, path)
     index = {name: i for i, name in enumerate(classes)}
     pairs = [(image, index[name]) for name, images in sorted(by_class.items()) for image in images]
     return LabelledImages(
         paths=[image for image, _ in pairs], labels=[label for _, label in pairs], classes=list(classes)
     )
+
+
+def _as_known(by_class: dict[str, list[Path]], classes: Sequence[str], where: Path) -> dict[str, list[Path]]:
+    """The images by the names of known classes: in another Unicode form, or else in another case, it is the same name.
+
+    Raises:
+        InputError: There are images of other classes.
+    """
+    known = {nfc(name): name for name in classes}
+    lowered = Counter(nfc(name).casefold() for name in classes)
+    loosely = {nfc(name).casefold(): name for name in classes if lowered[nfc(name).casefold()] == 1}
+    result: dict[str, list[Path]] = {}
+    unknown = []
+    for name, images in by_class.items():
+        same = known.get(nfc(name)) or loosely.get(nfc(name).casefold())
+        if same is None:
+            unknown += [name] if images else []
+            continue
+        if nfc(same) != nfc(name):
+            say(f"the class {name} of {where} is taken for {same}")
+        result.setdefault(same, []).extend(images)
+    if unknown:
+        raise InputError(
+            f"unknown classes: {listed_names(sorted(unknown))}",
+            where=where,
+            expected=f"the classes of the training data or checkpoint: {listed_names(list(classes))}",
+            fix="rename or remove these classes",
+        )
+    return result
 
 
 def labelled_split(
@@ -86,8 +132,8 @@ def labelled_split(
     """Lists training and validation images; no file is in both unless `data` and `val` overlap.
 
     Args:
-        data: What `labelled` takes; or a folder with `train` and `val` (or `valid`, `validation`), each of that form.
-        val: Validation images, as `labelled`, with the classes of `data`. Wins over a `val` folder in `data`.
+        data: What `labelled` takes, or parts of that form, see `class_parts`; a part test is left alone.
+        val: Validation images with the classes of `data`; of parts val. Wins over a part val in `data`.
         val_ratio: Without any of these, the share of each class that is held out, in [0, 1). A class of two or more
             images gives at least one and keeps at least one; 0 holds out nothing.
         seed: Decides which images are held out. Per class, so that a change in one class leaves the others alone.
@@ -95,12 +141,24 @@ def labelled_split(
     Raises:
         InputError: As `labelled`; or `val_ratio` is out of range, or no class has two images.
     """
-    split = train_and_val_folders(Path(data))
-    if split:
-        data, val = split[0], val or split[1]
-    train = labelled(data)
-    if val is not None:
-        return train, labelled(val, train.classes)
+    data = Path(data)
+    parts = class_parts(data)
+    if not parts.keys() & {"", "train"}:
+        raise InputError(
+            f"there is no part train in this data, but {' and '.join(parts)}",
+            where=data,
+            expected="images to train on",
+            fix=f"data={next(iter(parts.values())).path} to train on these",
+        )
+    train = _labelled(parts.get("train") or parts[""], None)
+    if line := say_of_test(parts):
+        say(line)
+    given = {} if val is None else class_parts(Path(val))
+    validation = next((given[name] for name in ("val", "", "test", "train") if name in given), parts.get("val"))
+    if validation is not None:
+        return train, _labelled(validation, train.classes)
+    if "train" in parts and val_ratio:
+        say(f"there is no part val: {val_ratio:.0%} of train are held out to validate on")
     if not 0 <= val_ratio < 1:
         raise InputError(f"val_ratio is {val_ratio}", expected="0 <= val_ratio < 1", fix="val_ratio=0.1")
     held_out = _hold_out(train, val_ratio, seed) if val_ratio else set()

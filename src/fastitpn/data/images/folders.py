@@ -1,15 +1,50 @@
-"""Finds images in folders and lists, and the parts of data that lies in folders."""
+"""Finds images in folders and lists, and counts the files that are left out."""
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastitpn.data.images.decode import EXTENSIONS
-from fastitpn.data.images.lists import read_list, read_table
+from fastitpn.console import say
+from fastitpn.data.debris import is_left_out
+from fastitpn.data.images.kinds import EXTENSIONS, not_read
+from fastitpn.data.images.lists import read_list
+from fastitpn.data.images.tables import TABLES, read_table
+from fastitpn.data.parts import data_parts, say_of_test
 from fastitpn.errors import InputError
 
-VAL_NAMES = ("val", "valid", "validation")
+_LABELS = ("labels", "masks", "annotations", "Annotations")
+"""Folders beside `images` that say that only the latter has pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """What is left out of a folder.
+
+    Attributes:
+        suffixes: Number of files by suffix (in lower case) that are no images.
+        debris: Number of folders by name that file systems have left behind.
+    """
+
+    suffixes: Counter[str] = field(default_factory=Counter)
+    debris: Counter[str] = field(default_factory=Counter)
+
+    def line(self) -> str | None:
+        """What to say of them; None if there is nothing to say: other files, such as labels, go without a word."""
+        lines = list(not_read(self.suffixes))
+        if self.debris:
+            lines.append("folders of file systems were left out: " + _counted(self.debris))
+        return "; ".join(lines) or None
+
+
+def left_out(folders: Iterable[Path | None]) -> LeftOut:
+    """What is left out of the images of some folders; of what is no folder, nothing."""
+    result = LeftOut()
+    for folder in dict.fromkeys(folders):
+        if folder is not None and folder.is_dir():
+            result.suffixes.update(_suffix(file) for file in _files(folder, result.debris))
+    return result
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
@@ -25,12 +60,13 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     images, others = _walk(folder)
     if images:
         return images
-    kinds = ", ".join(f"{count} {suffix or 'without extension'}" for suffix, count in others.most_common(5))
+    kinds = _counted(others)
+    advice = "; ".join(not_read(others))
     raise InputError(
         f"no images in this folder ({f'other files: {kinds}' if kinds else 'it has no files'})",
         where=folder,
         expected=f"files ending in {' '.join(sorted(EXTENSIONS))}, here or in sub-folders",
-        fix="give a folder with images, or convert these files: data=FOLDER",
+        fix=advice or "give a folder with images, or convert these files: data=FOLDER",
     )
 
 
@@ -55,17 +91,54 @@ def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
     """Lists images for pre-training.
 
     Args:
-        path: A folder (all sub-folders count; but if it has both `train` and `val`, only `train` is used), a text file
-            with one path per line, or a CSV table with the columns image,label (labels unused).
+        path: A folder (all sub-folders count; but of parts, see `data_parts`, only `train` is used), a text file with
+            one path per line, or a CSV table of images (labels unused; of parts only those to train on).
 
     Raises:
         InputError: Nothing usable is there; the message says what and where.
     """
     path = Path(path)
     if path.is_file():
-        return [row.image for row in read_table(path)] if path.suffix.lower() == ".csv" else read_list(path)
-    split = train_and_val_folders(path)
-    return list_images(split[0] if split else path)
+        return read_images(path)
+    parts = image_parts(path)
+    if not parts.keys() & {"", "train"}:
+        raise InputError(
+            f"there is no part train in this data, but {' and '.join(parts)}",
+            where=path,
+            expected="images to train on",
+            fix=f"data={next(iter(parts.values()))} to train on these",
+        )
+    if line := say_of_test(parts):
+        say(line)
+    return list_images(parts.get("train") or parts[""])
+
+
+def image_parts(data: Path) -> dict[str, Path]:
+    """The folders of a data set's parts; "" for one without parts. Of images with labels beside them, the images."""
+    within = data / "images"
+    images = within if within.is_dir() and any((data / name).is_dir() for name in _LABELS) else data
+    return data_parts(images) or {"": images}
+
+
+def read_images(file: Path) -> list[Path]:
+    """The images that a text list or a CSV table names, of a table with parts those of train.
+
+    Raises:
+        InputError: Something is wrong in it.
+    """
+    if file.suffix.lower() not in TABLES:
+        return read_list(file)
+    rows = read_table(file, labelled=False)
+    return [row.image for row in rows if row.part == "train"] or [row.image for row in rows]
+
+
+def inner_folder(folder: Path) -> Path | None:
+    """The only folder in a folder without images beside it, as archives unpack to; None if it is another."""
+    if not folder.is_dir():
+        return None
+    names = [path for path in folder.iterdir() if not is_left_out(path.name)]
+    inner = [path for path in names if path.is_dir()]
+    return inner[0] if len(inner) == 1 and not any(_suffix(path.name) in EXTENSIONS for path in names) else None
 
 
 def image_names(images: Sequence[Path], data: str | os.PathLike[str]) -> list[str]:
@@ -77,27 +150,6 @@ def image_names(images: Sequence[Path], data: str | os.PathLike[str]) -> list[st
     """
     root = Path(data) if Path(data).is_dir() else Path(data).parent
     return [Path(os.path.relpath(image, root)).as_posix() for image in images]
-
-
-def train_and_val_folders(folder: Path) -> tuple[Path, Path] | None:
-    """The two parts of a folder that has both."""
-    for name in VAL_NAMES:
-        if (folder / "train").is_dir() and (folder / name).is_dir():
-            return folder / "train", folder / name
-    return None
-
-
-def part_folders(data: Path, val: Path | None) -> dict[str, Path]:
-    """Where train and val are, of which the latter may be called `test`; or "" for all of the data.
-
-    Args:
-        data: A folder, or a list of images.
-        val: Another to validate on.
-    """
-    inside = val or next((data / name for name in (*VAL_NAMES, "test") if (data / name).is_dir()), None)
-    if inside is not None and (data / "train").is_dir():
-        return {"train": data / "train", "val": inside}
-    return {"": data} if val is None else {"train": data, "val": val}
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
@@ -130,8 +182,8 @@ def _walk(folder: Path, extensions: Collection[str] = EXTENSIONS) -> tuple[list[
     return [Path(image) for image in sorted(images)], others
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """All files below a folder but hidden ones."""
+def _files(folder: Path, debris: Counter[str] | None = None) -> Iterator[str]:
+    """All files below a folder but hidden ones and debris, whose folders are counted by name."""
 
     def stop(error: OSError) -> None:
         raise InputError(
@@ -141,13 +193,20 @@ def _files(folder: Path) -> Iterator[str]:
     visited: set[str] = set()
     for root, folders, files in os.walk(folder, onerror=stop, followlinks=True):
         visited.add(os.path.realpath(root))
+        if debris is not None:
+            debris.update(name for name in folders if is_left_out(name) and not name.startswith("."))
         # A folder counts once, whatever links lead to it: a link back to a folder above would never end.
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(root, name)) not in visited
+            if not is_left_out(name) and os.path.realpath(os.path.join(root, name)) not in visited
         )
-        yield from (os.path.join(root, name) for name in files if not name.startswith("."))
+        yield from (os.path.join(root, name) for name in files if not is_left_out(name))
+
+
+def _counted(kinds: Counter[str], most: int = 20) -> str:
+    counted = [f"{count} {kind or 'without extension'}" for kind, count in kinds.most_common(most)]
+    return ", ".join([*counted, "..."] if len(kinds) > most else counted)
 
 
 def _suffix(file: str) -> str:

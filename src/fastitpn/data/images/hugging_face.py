@@ -7,6 +7,7 @@ from PIL import Image
 
 from fastitpn.data.images.decode import decode_image, read_image
 from fastitpn.data.images.image_source import ImageSource, SourceKind
+from fastitpn.data.parts import part_of
 from fastitpn.errors import InputError
 
 
@@ -41,7 +42,7 @@ class HuggingFaceImages(ImageSource):
                 fix="write it again",
             ) from error
         if isinstance(images, datasets.DatasetDict):
-            images = images["train"] if "train" in images else next(iter(images.values()))
+            images = images[_split_to_train_on(list(images), folder)]
         columns = [name for name, feature in images.features.items() if isinstance(feature, datasets.Image)]
         if not columns or not len(images):
             raise InputError(
@@ -70,6 +71,19 @@ class HuggingFaceImages(ImageSource):
         if content["bytes"] is None:
             return read_image(content["path"], min_px=min_px)
         return decode_image(content["bytes"], where=where, min_px=min_px)
+
+
+def _split_to_train_on(names: list[str], folder: Path) -> str:
+    """The split that is named after train; else one that is named after no part."""
+    for part in ("train", None):
+        if name := next((name for name in names if part_of(name) == part), None):
+            return name
+    raise InputError(
+        f"there is no split train in this data set, but {' and '.join(names)}",
+        where=folder,
+        expected="images to train on",
+        fix=f'dataset["{names[0]}"].save_to_disk(...) and give that folder, to train on these',
+    )
 
 
 def _is_hugging_face(path: Path) -> bool:

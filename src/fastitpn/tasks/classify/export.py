@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from fastitpn.data.classification.labelled import labelled
+from fastitpn.data.classification.labelled import labelled_part
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.exporting.exportable import Exportable
 from fastitpn.exporting.network import Network
@@ -48,7 +48,7 @@ class ClassifyExport(Exportable):
         """Images in folders of classes."""
         if not self.classes:
             return None
-        images = labelled(_validation_part(data), self.classes)
+        images = labelled_part(data, None, self.classes)
         return Pictures(images=images.paths, truth=images.labels)
 
     def unlabelled(self, data: Path) -> Pictures | None:
@@ -77,7 +77,3 @@ class ClassifyExport(Exportable):
             if TOP5.name in hits:
                 hits[TOP5.name].append(label in logits.topk(5).indices.tolist())
         return {name: 100 * statistics.mean(values) for name, values in hits.items()}
-
-
-def _validation_part(data: Path) -> Path:
-    return next((data / name for name in ("val", "valid", "validation") if (data / name).is_dir()), data)

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from fastitpn.console import say
 from fastitpn.data.classification.datasets import ClassifyDataset
-from fastitpn.data.classification.labelled import LabelledImages, labelled, labelled_split
+from fastitpn.data.classification.labelled import LabelledImages, labelled_part, labelled_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
 from fastitpn.diagnosis.config import DoctorConfig
@@ -114,7 +114,7 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
 
     def evaluation_images(self, config: EvaluateConfig, trained: TrainedClassifier) -> LabelledImages:
         """Images of the model's classes."""
-        images = labelled(config.data, trained.about.classes)
+        images = labelled_part(config.data, config.part, trained.about.classes)
         check_readable(images.paths)
         return images
 

@@ -1,7 +1,6 @@
 """What `doctor` finds in a data set of images without labels."""
 
-from fastitpn.data.images.folders import list_images, part_folders
-from fastitpn.data.images.lists import read_list
+from fastitpn.data.images.folders import image_parts, list_images, read_images
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Entry
 
@@ -12,9 +11,12 @@ def diagnose(config: DoctorConfig) -> DataSet:
     Raises:
         InputError: There are no images.
     """
+    parts = image_parts(config.data)
+    if config.val is not None:
+        parts = {"train": parts.get("train", config.data), "val": config.val}
     entries = [
         Entry(path=path, part=part)
-        for part, place in part_folders(config.data, config.val).items()
-        for path in (read_list(place) if place.is_file() else list_images(place))
+        for part, place in parts.items()
+        for path in (read_images(place) if place.is_file() else list_images(place))
     ]
     return DataSet(form="images", entries=entries)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 _MOST_LISTED = 10
 
+ImagesByClass = dict[str, list[Path]]
+"""The images of each class by its name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Oddity:
@@ -26,13 +29,15 @@ class ClassFormat:
         recognise: Whether a file or folder is in this format.
         read: The images of each class; raises `InputError` where anything is wrong. There may be empty classes.
         check: Images and their classes as far as they can be used, and what is wrong.
+        parts: As `read`, for a file that may name parts of the data within itself: by part, "" for what is of none.
     """
 
     title: str
     layout: str
     recognise: Callable[[Path], bool]
-    read: Callable[[Path], dict[str, list[Path]]]
+    read: Callable[[Path], ImagesByClass]
     check: Callable[[Path], tuple[list[tuple[Path, str]], list[Oddity]]]
+    parts: Callable[[Path], dict[str, ImagesByClass]] | None = None
 
 
 def listed_names(names: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """A folder for each class."""
 
-import os
 from pathlib import Path
 
 from fastitpn.data.classification.formats.base import ClassFormat, Oddity, listed_names
-from fastitpn.data.images.decode import EXTENSIONS
-from fastitpn.data.images.folders import VAL_NAMES, check_folder, has_images, list_files, list_images
+from fastitpn.data.debris import is_left_out
+from fastitpn.data.images.folders import check_folder, has_images, list_files, list_images
+from fastitpn.data.images.kinds import EXTENSIONS
+from fastitpn.data.images.named_files import nfc
+from fastitpn.data.parts import data_parts
 from fastitpn.errors import InputError
 
 LAYOUT = "one sub-folder per class with its images: FOLDER/cat/1.jpg, FOLDER/dog/2.jpg"
@@ -18,15 +20,17 @@ def _recognise(data: Path) -> bool:
 
 def _read(folder: Path) -> dict[str, list[Path]]:
     folder = check_folder(folder)
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    if "train" in names and any(name in VAL_NAMES for name in names):
+    if parts := data_parts(folder):
         raise InputError(
-            f"this folder holds parts of a data set ({listed_names(names)}), not classes",
+            f"this folder holds parts of a data set ({listed_names([path.name for path in parts.values()])}), not "
+            "classes",
             where=folder,
             expected=LAYOUT,
-            fix=f"give one part: {folder / next(name for name in VAL_NAMES if name in names)}",
+            fix=f"give one part: {parts.get('val') or next(iter(parts.values()))}",
         )
-    by_class = {name: list_files(folder / name, EXTENSIONS) for name in names}
+    by_class: dict[str, list[Path]] = {}
+    for of_class in _folders(folder):
+        by_class.setdefault(nfc(of_class.name), []).extend(list_files(of_class, EXTENSIONS))
     if not any(by_class.values()):
         list_images(folder)  # Says so if there are no images at all.
         raise InputError(
@@ -43,7 +47,7 @@ def _check(folder: Path) -> tuple[list[tuple[Path, str]], list[Oddity]]:
     oddities: list[Oddity] = []
     for of_class in _folders(folder):
         try:
-            images += [(path, of_class.name) for path in list_images(of_class)]
+            images += [(path, nfc(of_class.name)) for path in list_images(of_class)]
         except InputError as error:
             oddities.append(Oddity(kind="class folder without images", what=error.what, files=(of_class,)))
     if stray := _loose_images(folder):
@@ -55,13 +59,13 @@ def _check(folder: Path) -> tuple[list[tuple[Path, str]], list[Oddity]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_left_out(path.name))
 
 
 def _loose_images(folder: Path) -> list[Path]:
     """Images in a folder itself."""
     files = (path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file())
-    return sorted(path for path in files if not path.name.startswith("."))
+    return sorted(path for path in files if not is_left_out(path.name))
 
 
 FORMAT = ClassFormat(title="class folders", layout=LAYOUT, recognise=_recognise, read=_read, check=_check)

@@ -1,13 +1,22 @@
-"""A CSV table with the columns image,label."""
+"""A CSV table with a column of images and one of their classes."""
 
 from pathlib import Path
 
-from fastitpn.data.classification.formats.base import ClassFormat, Oddity
-from fastitpn.data.images.lists import read_table
+from fastitpn.data.classification.formats.base import ClassFormat, ImagesByClass, Oddity
+from fastitpn.data.images.tables import TABLES, read_table
+from fastitpn.data.parts import PARTS
 
 
-def _read(file: Path) -> dict[str, list[Path]]:
-    by_class: dict[str, list[Path]] = {}
+def _parts(file: Path) -> dict[str, ImagesByClass]:
+    rows = read_table(file)
+    parts: dict[str, ImagesByClass] = {part: {} for part in (*PARTS, "")}
+    for row in rows:
+        parts[row.part].setdefault(row.label, []).append(row.image)
+    return {part: by_class for part, by_class in parts.items() if by_class}
+
+
+def _read(file: Path) -> ImagesByClass:
+    by_class: ImagesByClass = {}
     for row in read_table(file):
         by_class.setdefault(row.label, []).append(row.image)
     return by_class
@@ -20,7 +29,8 @@ def _check(file: Path) -> tuple[list[tuple[Path, str]], list[Oddity]]:
 FORMAT = ClassFormat(
     title="class folders",  # as `doctor` has always called both
     layout="FILE.csv with the first line `image,label`, and paths relative to it",
-    recognise=lambda data: data.is_file() and data.suffix.lower() == ".csv",
+    recognise=lambda data: data.is_file() and data.suffix.lower() in TABLES,
     read=_read,
     check=_check,
+    parts=_parts,
 )
