@@ -130,6 +130,26 @@ def test_val_beside_and_a_table(check, scenes, tmp_path):
     assert "same image in several parts" in kinds(check(other, val=table).problems)
 
 
+def test_files_that_are_left_out_and_a_test_part(check, flowers, tmp_path):
+    name, images = first_class(flowers / "train")
+    for number, file in enumerate(("1.CR2", "2.cr2", "@eaDir/1.jpg/THUMB.jpg")):
+        (name / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(images[number], name / file)
+    (flowers / "val").rename(flowers / "Testing")
+    found = check(flowers, similar=None)
+    assert (list(found.images), found.clean) == (["train", "test"], True)
+    assert sorted(kinds(found.notes)) == ["folder of a file system", "images that are not read"]
+    assert "2 .cr2 files were not read" in " ".join(note.what for note in found.notes)
+
+
+def test_one_folder_too_many(check, flowers, tmp_path):
+    (tmp_path / "zip").mkdir()
+    (flowers / "train").rename(tmp_path / "zip" / "Pets")
+    found = check(tmp_path / "zip", similar=None)
+    assert kinds(found.problems) == ["one class alone"]
+    assert f"data={tmp_path}/zip/Pets" in found.problems[0].what
+
+
 def test_images_without_labels(check, scenes, tmp_path):
     found = check(scenes.unlabelled)
     assert (found.form, found.counts, found.clean) == ("images", {}, True)

@@ -1,8 +1,13 @@
 """`fastitpn doctor` for every task."""
 
+import dataclasses
+from collections.abc import Iterator
+
+from fastitpn.data.images.folders import left_out
+from fastitpn.data.images.kinds import not_read
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.doctor import Diagnosis, check_dataset
-from fastitpn.diagnosis.findings import DataSet
+from fastitpn.diagnosis.findings import DataSet, Finding
 from fastitpn.errors import InputError
 from fastitpn.runs.output import check_no_run
 from fastitpn.tasks.registry import TASKS
@@ -34,7 +39,16 @@ def open_dataset(config: DoctorConfig) -> DataSet:
     for spec in sorted(specs, key=lambda spec: -spec.particularity):
         data: DataSet | None = spec.diagnose(config)
         if data is not None:
-            return data
+            return dataclasses.replace(data, findings=[*data.findings, *_left_out(config)])
     raise InputError(
         "this is no data of that task", where=config.data, expected="data as for its training", fix="leave task out"
     )
+
+
+def _left_out(config: DoctorConfig) -> Iterator[Finding]:
+    """Notes on files that no training would read."""
+    left = left_out(config.data, config.val)
+    for line in not_read(left.suffixes):
+        yield Finding(kind="images that are not read", what=line, problem=False)
+    for name, count in left.debris.items():
+        yield Finding(kind="folder of a file system", what=f"{count} {name}: left out", problem=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastitpn.config import to_yaml
 from fastitpn.console import say
+from fastitpn.data.images.folders import left_out
 from fastitpn.files import write_text
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
@@ -38,6 +39,8 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
     trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
     images = spec.evaluation_images(config, trained)
+    if left := left_out(config.data).line():
+        say(left)
     make_folder(config.out)
     fabric = build_fabric(config.device, precision=config.precision)
     evaluation = spec.evaluate(

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from fastitpn.data.images.folders import left_out
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.keys import FinetuneConfig
@@ -32,6 +33,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     """
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
     split = spec.open_data(config)
+    left = left_out(config.data, config.val).line()
     task: Any = spec.build(config, split)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
@@ -56,7 +58,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     )
     if not run.complete:
         counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
-        for line in (counts, *split.notes):
+        for line in (counts, *split.notes, *([left] if left else [])):
             logger.info(line)
         steps = total_steps(config, num_images)
         loader = training_loader(samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds)

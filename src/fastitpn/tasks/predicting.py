@@ -3,6 +3,9 @@
 import os
 from typing import Any
 
+from fastitpn.console import say
+from fastitpn.data.images.folders import left_out
+from fastitpn.data.images.videos import EXTENSIONS as VIDEOS
 from fastitpn.inference.predicting import run_prediction
 from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.inference.results import Results
@@ -26,6 +29,8 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
     """
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
     trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
+    if left := left_out(config.source).line(but=VIDEOS):
+        say(left)
     return run_prediction(spec.prediction(trained, config), config.source, config.out, workers=config.workers)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastitpn.data.images.folders import list_images, unlabelled
+from fastitpn.data.images.folders import left_out, list_images, unlabelled
 from fastitpn.errors import InputError
 
 
@@ -70,3 +70,16 @@ def test_no_part_to_pretrain_on(tmp_path, write_images):
     write_images(tmp_path, "test/1.jpg")
     with pytest.raises(InputError, match=r"(?s)no part train in this data, but test.*data=\S+/test"):
         unlabelled(tmp_path)
+
+
+def test_what_is_left_out(tmp_path, write_images):
+    write_images(tmp_path, "a/1.jpg", "@eaDir/1.jpg", "a/@eaDir/2.jpg", ".git/3.jpg")
+    for name in ("a/1.CR2", "a/2.cr2", "b.psd", "notes.txt", "._x.cr2", "@eaDir/9.cr2"):
+        (tmp_path / name).touch()
+    line = left_out(tmp_path, tmp_path / "a" / "1.jpg", None).line()
+    assert line == (
+        "2 .cr2 files were not read: raw photographs, to be developed to JPEG, PNG or TIFF; 1 .psd file was not read: "
+        "layered pictures, to be exported as PNG or TIFF; folders of file systems were left out: 2 @eaDir"
+    )
+    assert "psd" not in left_out(tmp_path).line(but=(".psd",))
+    assert left_out(tmp_path / ".git").line() is None

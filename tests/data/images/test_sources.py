@@ -63,6 +63,39 @@ class TestShards:
         write_tar(tmp_path / "more" / "val.tar", {"b.png": png(8)})
         assert len(open_images(tmp_path / "more")) == 1
 
+    @pytest.mark.parametrize(
+        ("members", "names"),
+        [
+            (("0.jpg", "0.seg.png", "0.depth.png", "1.seg.png", "1.jpg"), ["0.jpg", "1.jpg"]),
+            (("0.depth.png", "0.rgb.png", "0.json"), ["0.rgb.png"]),
+            (("a/0.png", "b/0.png"), ["a/0.png", "b/0.png"]),
+            (("2024.01.02.jpg", "2024.05.06.jpg"), ["2024.01.02.jpg", "2024.05.06.jpg"]),
+            (("./._0.jpg", "./0.jpg", "__MACOSX/0.jpg", "@eaDir/0.jpg"), ["./0.jpg"]),
+        ],
+    )
+    def test_pictures_of_shards_of_others(self, tmp_path, capsys, members, names):
+        write_tar(tmp_path / "0.tar", dict.fromkeys(members, png(1)))
+        (tmp_path / "._0.tar").write_bytes(b"\0\5\x16\7")
+        images = open_images(tmp_path)
+        assert [images.name(number) for number in range(len(images))] == [f"0.tar/{name}" for name in names]
+        left = sum(
+            "._" not in name and "@" not in name and "MAC" not in name and "json" not in name for name in members
+        )
+        left -= len(names)
+        assert (f"{left} pictures in the shards are not trained on" in capsys.readouterr().out) == (left > 0)
+
+    def test_a_tar_without_images_beside_images_hides_nothing(self, tmp_path, capsys):
+        write_tar(tmp_path / "archive.tar", {"README": b"x"})
+        (tmp_path / "1.png").write_bytes(png(1))
+        assert isinstance(open_images(tmp_path), FileSource)
+        assert "archive.tar: there are no images in it, so it is left out" in capsys.readouterr().out
+
+    def test_shards_of_parts(self, tmp_path, capsys):
+        for number, name in enumerate(("d-train-00.tar", "d-train-01.tar", "d-val-00.tar", "test.tar")):
+            write_tar(tmp_path / name, {f"{number}.png": png(number)})
+        assert len(open_images(tmp_path)) == 2
+        assert "2 of 4 shards are named after val or test" in capsys.readouterr().out
+
     def test_a_broken_sample_is_reported_once_and_the_next_takes_its_place(self, tmp_path, caplog):
         write_tar(tmp_path / "0.tar", {"a.png": png(1), "b.png": b"broken", "c.png": png(3)})
         images = TarShards([tmp_path / "0.tar"])
@@ -185,6 +218,14 @@ class TestHuggingFace:
         images = open_images(tmp_path / "d")
         assert (len(images), images.name(1)) == (3, "row 1")
         assert [grey(images.read(number)) for number in (2, 0, 1)] == [2, 0, 1]
+
+    def test_the_split_to_train_on(self, datasets, tmp_path):
+        parts = {name: self.make(datasets, [png(9)] * n) for name, n in (("test", 1), ("training", 2))}
+        datasets.DatasetDict(parts).save_to_disk(tmp_path / "d")
+        assert len(open_images(tmp_path / "d")) == 2
+        datasets.DatasetDict({"test": parts["test"]}).save_to_disk(tmp_path / "t")
+        with pytest.raises(InputError, match="there is no split train in this data set, but test"):
+            open_images(tmp_path / "t")
 
     def test_what_is_wrong_is_said(self, datasets, tmp_path):
         self.make(datasets, [png(0), b"broken"]).save_to_disk(tmp_path / "d")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,16 +30,20 @@ class LeftOut:
     suffixes: Counter[str] = field(default_factory=Counter)
     debris: Counter[str] = field(default_factory=Counter)
 
-    def line(self) -> str | None:
-        """What to say of them; None if there is nothing to say: other files, such as labels, go without a word."""
-        lines = list(not_read(self.suffixes))
+    def line(self, *, but: Collection[str] = ()) -> str | None:
+        """What to say of them; None if there is nothing to say: other files, such as labels, go without a word.
+
+        Args:
+            but: Suffixes of files that are read all the same, such as those of videos.
+        """
+        lines = not_read({suffix: count for suffix, count in self.suffixes.items() if suffix not in but})
         if self.debris:
             lines.append("folders of file systems were left out: " + _counted(self.debris))
         return "; ".join(lines) or None
 
 
-def left_out(folders: Iterable[Path | None]) -> LeftOut:
-    """What is left out of the images of some folders; of what is no folder, nothing."""
+def left_out(*folders: Path | None) -> LeftOut:
+    """What is left out of some folders, each of which may be none or a file, and is then passed over."""
     result = LeftOut()
     for folder in dict.fromkeys(folders):
         if folder is not None and folder.is_dir():

@@ -7,19 +7,26 @@ reads.
 
 import logging
 import os
+import re
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from fastitpn.console import say
+from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.decode import EXTENSIONS, decode_image
+from fastitpn.data.images.folders import has_images
 from fastitpn.data.images.image_source import ImageSource, SourceKind
+from fastitpn.data.parts import data_parts, part_of
 from fastitpn.errors import InputError
 
+_PICTURES = ("jpg", "jpeg", "image", "img", "rgb", "input", "webp", "png")
+"""Kinds of members that are the picture of a sample, the first of them first; others may be masks or depths."""
 MOST_BROKEN = 20
 """Broken samples in a row that end the run: then it is the shard, not a sample."""
 
@@ -32,16 +39,35 @@ class _Contents(NamedTuple):
     offsets: list[int]
     sizes: list[int]
     names: list[str]
+    others: int = 0
+    """Pictures of the same samples, such as masks, that are left out."""
 
 
 def find_shards(path: Path) -> list[Path]:
-    """The tar files of a folder (of its `train` if it has one), or the one tar file; empty if there are none."""
+    """The tar files of a folder (of its part train if it has one), or the one tar file; empty if there are none."""
     if path.is_file():
         return [path] if path.suffix == ".tar" else []
-    for folder in (path / "train", path):
-        if folder.is_dir() and (shards := sorted(folder.glob("*.tar"))):
+    train = [folder for part, folder in data_parts(path).items() if part == "train"]
+    for folder in (*train, path):
+        if folder.is_dir() and (shards := _shards_in(folder)):
             return shards
     return []
+
+
+def _shards_in(folder: Path) -> list[Path]:
+    """The shards to train on: those that are not named after val or test, if any others are there."""
+    shards = _all_shards(folder)
+    return [path for path in shards if _part_of(path) not in ("val", "test")] or shards
+
+
+def _all_shards(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.tar") if path.is_file() and not is_left_out(path.name))
+
+
+def _part_of(shard: Path) -> str | None:
+    """The part that a shard is named after, such as val of imagenet-val-000012.tar."""
+    words = re.split(r"[^A-Za-z]+", shard.stem)
+    return next((part for word in words if (part := part_of(word))), None)
 
 
 class TarShards(ImageSource):
@@ -61,6 +87,8 @@ class TarShards(ImageSource):
         with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
             contents = list(pool.map(_read_contents, self._shards))
         counts = [len(content.offsets) for content in contents]
+        if others := sum(content.others for content in contents):
+            say(f"{others} pictures in the shards are not trained on: one of each sample is, such as its .jpg")
         if not sum(counts):
             raise InputError(
                 f"no images in these {len(self._shards)} shards",
@@ -112,29 +140,70 @@ class TarShards(ImageSource):
 
 
 def _read_contents(shard: Path) -> _Contents:
-    """Where the images lie in a shard; only the headers are read."""
-    contents = _Contents([], [], [])
+    """Where the images lie in a shard, one of each sample; only the headers are read."""
+    pictures: dict[str, list[tuple[int, tarfile.TarInfo]]] = {}
     try:
         with tarfile.open(shard, "r:") as archive:
             size = shard.stat().st_size
             for member in archive:
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("unexpected end of data")
-                if member.isfile() and os.path.splitext(member.name)[1].lower() in EXTENSIONS:
-                    contents.offsets.append(member.offset_data)
-                    contents.sizes.append(member.size)
-                    contents.names.append(member.name)
-    except (tarfile.TarError, OSError, EOFError) as error:
+                if not member.isfile() or not _is_image(member.name):
+                    continue
+                key, rank = _sample(member.name)
+                pictures.setdefault(key, []).append((rank, member))
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise InputError(
             f"this shard is damaged: {error}",
             where=shard,
             expected="a whole, uncompressed tar file",
             fix="write or fetch it again, or move it away, then run the same command again",
         ) from error
-    return contents
+    chosen: list[tarfile.TarInfo] = []
+    for of_sample in pictures.values():
+        rank, first = min(of_sample, key=lambda picture: picture[0])
+        # Dots in plain names, such as 2024.01.02.jpg, make no samples: there must be a picture that is known as such.
+        chosen += [member for _, member in of_sample] if rank == len(_PICTURES) else [first]
+    members = sorted(chosen, key=lambda member: member.offset_data)
+    return _Contents(
+        [member.offset_data for member in members],
+        [member.size for member in members],
+        [member.name for member in members],
+        sum(map(len, pictures.values())) - len(members),
+    )
 
 
-KIND = SourceKind(
-    recognise=lambda path: bool(find_shards(path)),
-    open=lambda path: TarShards(find_shards(path)),
-)
+def _is_image(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return os.path.splitext(name)[1].lower() in EXTENSIONS and not any(map(is_left_out, parts))
+
+
+def _sample(name: str) -> tuple[str, int]:
+    """The sample that a member belongs to, `a/12` of a/12.seg.png as WebDataset has it, and the rank of its kind."""
+    folder, _, file = name.rpartition("/")
+    stem, _, kind = file.partition(".")
+    ranks = (rank for rank, known in enumerate(_PICTURES) if f"{kind.lower()}.".startswith(f"{known}."))
+    return f"{folder}/{stem}", next(ranks, len(_PICTURES))
+
+
+def _recognise(path: Path) -> bool:
+    """Whether there are shards, and no images beside them; with some, a shard must have images, too."""
+    shards = find_shards(path)
+    if not shards or path.is_file() or not has_images(shards[0].parent):
+        return bool(shards)
+    names = ", ".join(shard.name for shard in shards[:20])
+    if any(_read_contents(shard).names for shard in shards[:20]):
+        say(f"the images in {names} are trained on; those beside them in {shards[0].parent} are not")
+        return True
+    say(f"{names}: there are no images in it, so it is left out")
+    return False
+
+
+def _open(path: Path) -> TarShards:
+    shards = find_shards(path)
+    if path.is_dir() and (others := len(_all_shards(shards[0].parent)) - len(shards)):
+        say(f"{others} of {others + len(shards)} shards are named after val or test: they are not trained on")
+    return TarShards(shards)
+
+
+KIND = SourceKind(recognise=_recognise, open=_open)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
+from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.sources import FileSource, ImageSource, open_images
 from fastitpn.data.images.transforms import CropPair
@@ -62,6 +63,8 @@ def run_pretrain(config: PretrainConfig) -> Run:
     to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
     loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
     if not run.complete:
+        if left := left_out(config.data).line():
+            logger.info(left)
         logger.info("%s images, teacher %s of width %s", len(images), config.teacher.name, task.teacher.dim)
         watch = None
         if config.pictures:
