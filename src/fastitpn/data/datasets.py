@@ -137,7 +137,7 @@ class EvaluationDataset(Dataset[Sample]):
     Args:
         images: Image files, or where else the images lie.
         transform: From an RGB image to the input [3, px, px], such as `classify_eval`.
-        labels: One per image, or None.
+        labels: One per image, or a row of numbers per image, or None.
         cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
@@ -146,11 +146,11 @@ class EvaluationDataset(Dataset[Sample]):
         images: ImageSource | Sequence[Path],
         transform: ImageTransform,
         *,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[int] | np.ndarray | None = None,
         cache_mib: int = 0,
     ) -> None:
         self.images = DecodedImages(images, min_px=transform.decode_px, cache_mib=cache_mib)
-        self.labels = None if labels is None else np.array(labels, dtype=np.int64)
+        self.labels = None if labels is None else np.asarray(labels)
         self.transform = transform
 
     def __len__(self) -> int:
@@ -158,4 +158,4 @@ class EvaluationDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         sample: Sample = {"image": self.transform(self.images[index]), "index": index}
-        return sample if self.labels is None else sample | {"label": int(self.labels[index])}
+        return sample if self.labels is None else sample | {"label": self.labels[index]}

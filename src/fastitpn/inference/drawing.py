@@ -13,8 +13,8 @@ from fastitpn.reporting.values import printable
 _PAPER, _INK, _BAR = "#ffffff", "#1c2024", "#cfe3f3"
 _MARGIN_PX = 6
 _SHADE, _TRACK, _LIGHT = (16, 18, 22, 176), (255, 255, 255, 38), "#f4f6f8"
-BLUE = (74, 144, 217)
-"""Colour of bars that stand for no class."""
+BLUE, GRAY = (74, 144, 217), (128, 134, 142)
+"""Colours of bars that stand for no class, and of those for what was not chosen."""
 
 
 LEAST_FRAME_PX, MOST_FRAME_PX = 480, 2048

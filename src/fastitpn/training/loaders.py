@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from fastitpn.data.classification.labelled import LabelledImages
+from fastitpn.data.classification.datasets import ClassifiedImages
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.training.config import TrainingConfig
@@ -67,7 +67,7 @@ def training_loader(
 
 
 def evaluation_loader(
-    images: LabelledImages, px: int, mean: Sequence[float], std: Sequence[float], *, batch: int, workers: int
+    images: ClassifiedImages, px: int, mean: Sequence[float], std: Sequence[float], *, batch: int, workers: int
 ) -> DataLoader[Any]:
     """Images and labels in their order, nothing random."""
     dataset = EvaluationDataset(

@@ -88,11 +88,11 @@ def read_table(file: Path, *, labelled: bool = True) -> list[Row]:
         else:
             rows.append((line, values))
     names = [values[columns["image"]] for _, values in rows]
-    files = NamedFiles([_first_folder(file, names[0] if names else "")], names)
+    files = NamedFiles([first_folder(file, names[0] if names else "")], names)
     parts = [""] * len(rows)
     if "part" in columns:
         place = columns["part"]
-        parts = _parts(cells.header[place], [values[place] for _, values in rows])
+        parts = part_column(cells.header[place], [values[place] for _, values in rows])
     result: list[Row] = []
     seen: dict[Path, Row] = {}
     several = False
@@ -147,10 +147,10 @@ def _split(lines: Sequence[str], separator: str) -> Iterator[tuple[int, list[str
 def _fit(file: Path, line: str, separator: str) -> tuple[int, int, int]:
     """How well a separator divides the first line: columns that are known, files, and columns at all."""
     header = next(_split([line], separator), (1, []))[1]
-    return sum(map(bool, _places(header).values())), sum(_is_file(file.parent, name) for name in header), len(header)
+    return sum(map(bool, places_of(header).values())), sum(_is_file(file.parent, name) for name in header), len(header)
 
 
-def _places(header: Sequence[str]) -> dict[str, list[int]]:
+def places_of(header: Sequence[str]) -> dict[str, list[int]]:
     """Where each column may be, by the names that it may have, the most certain first."""
     names = [_normal(name) for name in header]
     return {
@@ -172,7 +172,7 @@ def _columns(file: Path, cells: Cells, labelled: bool) -> dict[str, int]:
             return {"image": image, "label": 1 - image}
         what = f"line 1: it names no columns, and there are {len(first)} of them"
         raise_problems(file, [what], expected=EXPECTED, fix="add a first line that names them")
-    places = _places(cells.header)
+    places = places_of(cells.header)
     first = cells.rows[0][1] if cells.rows else []
     # Of filename and path, the one that has files.
     images = sorted(places["image"], key=lambda place: place >= len(first) or not _is_file(file.parent, first[place]))
@@ -180,7 +180,7 @@ def _columns(file: Path, cells: Cells, labelled: bool) -> dict[str, int]:
     labels = [place for place in places["label"] if place not in images[:1]]
     sure = [place for place in labels if _normal(cells.header[place]) != "name"]
     columns |= {"label": labels[0]} if labels else {}
-    columns |= {"part": places["part"][0]} if _all_parts(cells) else {}
+    columns |= {"part": places["part"][0]} if parts_in(cells) else {}
     names = [_normal(name) for name in cells.header]
     known = f" (the columns are {', '.join(map(repr, cells.header[:20]))})" if any(cells.header) else ""
     wanted = ("image", "label") if labelled else ("image",)
@@ -194,23 +194,23 @@ def _columns(file: Path, cells: Cells, labelled: bool) -> dict[str, int]:
     return columns
 
 
-def _all_parts(cells: Cells) -> set[str]:
+def parts_in(cells: Cells) -> set[str]:
     """All parts that a table names; none if a column of such a name has something else, such as numbers of folds."""
-    places = _places(cells.header)["part"]
+    places = places_of(cells.header)["part"]
     if not places:
         return set()
     values = [values[places[0]] for _, values in cells.rows if places[0] < len(values)]
-    return set(_parts(cells.header[places[0]], values)) - {""}
+    return set(part_column(cells.header[places[0]], values)) - {""}
 
 
-def _parts(column: str, values: Sequence[str]) -> list[str]:
+def part_column(column: str, values: Sequence[str]) -> list[str]:
     """The part that each value of a column names; "" where it names none."""
     if _normal(column) in _FLAG_COLUMNS:
         return [_FLAGS.get(value.casefold(), "") for value in values]
     return [part_of(value) or "" for value in values]
 
 
-def _first_folder(file: Path, name: str) -> Path:
+def first_folder(file: Path, name: str) -> Path:
     """Where the names of a table begin: its folder, or, if the first image is not there but there, one within."""
     folders = (file.parent, *(file.parent / inside for inside in (*_IMAGE_FOLDERS, file.stem)))
     folder = next((folder for folder in folders if _is_file(folder, name)), file.parent)

@@ -18,16 +18,18 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
 
     data: Path
     """Folder with a sub-folder of images for each class, or a CSV file."""
+    multilabel: bool = False
+    """Any number of labels for each image, from a CSV file, instead of one class each."""
     weights_strict: bool = True
     """Refuse weights that leave a part of the model, other than the head, at its initial values."""
     layer_decay: Factor = 0.8
     """Factor on the learning rate from each block to the one before it."""
-    label_smoothing: BelowOne = 0.1
-    """Share of the label spread over all classes."""
-    mixup: NonNegative = 0.8
-    """Alpha of mixup, which blends two images; 0 is off."""
-    cutmix: NonNegative = 1.0
-    """Alpha of cutmix, which pastes a part of one image into another; 0 is off."""
+    label_smoothing: BelowOne | None = None
+    """Share of the label spread over all classes; none is 0.1, with multilabel 0."""
+    mixup: NonNegative | None = None
+    """Alpha of mixup, which blends two images; 0 is off, and none is 0.8, with multilabel 0."""
+    cutmix: NonNegative | None = None
+    """Alpha of cutmix, which pastes a part of one image into another; 0 is off, and none is 1, with multilabel 0."""
     mixup_switch: Ratio = 0.5
     """Chance of cutmix rather than mixup, where both are on."""
     random_erasing: Ratio = 0.25
@@ -48,10 +50,16 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
     clip_grad: Positive | None = None
     crop_scale: Scales = (0.08, 1.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, published in (("label_smoothing", 0.1), ("mixup", 0.8), ("cutmix", 1.0)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, 0.0 if self.multilabel else published)
+
     def problems(self) -> list[str]:
         """Also that images can be paired for mixing."""
         result = super().problems()
-        if self.batch % 2 and (self.mixup > 0 or self.cutmix > 0):
+        if self.batch % 2 and (self.mixup or self.cutmix) and not self.multilabel:
             result.append(f"batch: expected an even number, since mixup and cutmix pair images, got {self.batch}")
         return result
 
@@ -61,7 +69,7 @@ class ClassifyPredictConfig(PredictConfig):
     """Classification: what is named."""
 
     top_k: Count = 5
-    """Classes to name for each image, the likeliest first."""
+    """Classes to name for each image, the likeliest first; of a multilabel model beside all that it gives the image."""
 
 
 KEYS = TaskKeys(

@@ -13,11 +13,13 @@ class ClassifierDescription(ModelDescription):
 
     Attributes:
         classes: Names, in the order of the logits.
+        thresholds: Probabilities (sigmoid) from which on an image has each label; None for one class for each image.
     """
 
     needed: ClassVar[tuple[str, ...]] = (*ModelDescription.needed, "classes")
 
     classes: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -26,9 +28,11 @@ class ClassifierDescription(ModelDescription):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
-        return {**super().to_dict(), "classes": list(self.classes)}
+        more = {} if self.thresholds is None else {"thresholds": list(self.thresholds)}
+        return {**super().to_dict(), "classes": list(self.classes), **more}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read a checkpoint."""
-        return cls(**cls.shared(content), classes=tuple(content["classes"]))
+        thresholds = tuple(content["thresholds"]) if "thresholds" in content else None
+        return cls(**cls.shared(content), classes=tuple(content["classes"]), thresholds=thresholds)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EXAMPLES, MISTAKES = 18, 24
 """Pictures of predictions and of the worst mistakes in a report."""
-_THUMBNAIL_PX = 320
+THUMBNAIL_PX = 320
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class ClassifyEvaluation(Evaluation):
         right = int(predicted) == self.images.labels[i]
         caption = f"{self.classes[int(predicted)]} ({sure:.0%})"
         caption += "" if right else f", is {self.classes[self.images.labels[i]]}"
-        return Item(read_image(self.images.paths[i], min_px=_THUMBNAIL_PX), caption, right)
+        return Item(read_image(self.images.paths[i], min_px=THUMBNAIL_PX), caption, right)
 
 
 def evaluate_classifier(

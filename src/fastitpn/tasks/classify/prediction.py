@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
 from fastitpn.inference.results import SHEET_IMAGES, Results
@@ -13,7 +14,7 @@ _FRAMES_AT_ONCE = 8
 class ClassifyPrediction(Prediction[Classification]):
     """The likeliest classes of images, and of each frame of a video in a corner of it."""
 
-    columns = ("class", "score", "then")
+    columns: ClassVar[tuple[str, ...]] = ("class", "score", "then")
 
     @property
     def frames(self) -> int:

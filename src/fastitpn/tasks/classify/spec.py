@@ -1,6 +1,6 @@
 """Classification: a class for each image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.console import say
-from fastitpn.data.classification.datasets import ClassifyDataset
-from fastitpn.data.classification.labelled import LabelledImages, labelled_part, labelled_split
+from fastitpn.data.classification.datasets import ClassifiedImages, ClassifyDataset
+from fastitpn.data.classification.labelled import labelled_part, labelled_split
+from fastitpn.data.classification.multilabel import MultilabelImages, multilabel_part, multilabel_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
 from fastitpn.diagnosis.config import DoctorConfig
@@ -22,7 +23,12 @@ from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.diagnosis import diagnose
 from fastitpn.tasks.classify.evaluation import ClassifyEvaluation, evaluate_classifier
 from fastitpn.tasks.classify.export import ClassifyExport
-from fastitpn.tasks.classify.metrics import METRICS
+from fastitpn.tasks.classify.metrics import METRICS, MULTILABEL
+from fastitpn.tasks.classify.multilabel_evaluation import NOT_MEASURED, MultilabelEvaluation, evaluate_multilabel
+from fastitpn.tasks.classify.multilabel_export import MultilabelExport
+from fastitpn.tasks.classify.multilabel_predictor import MultilabelPrediction, MultilabelPredictor
+from fastitpn.tasks.classify.multilabel_scores import MIDDLE
+from fastitpn.tasks.classify.multilabel_task import MultilabelTask
 from fastitpn.tasks.classify.prediction import ClassifyPrediction
 from fastitpn.tasks.classify.predictor import Predictor
 from fastitpn.tasks.classify.task import ClassifyTask, MixSettings
@@ -30,6 +36,7 @@ from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
 from fastitpn.tasks.start import PYRAMID_ARGUMENTS, find_start
 from fastitpn.training.loaders import cache_mib, evaluation_loader
+from fastitpn.training.metric import Metric
 from fastitpn.training.setup import start_from
 
 if TYPE_CHECKING:
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
 TrainedClassifier = Trained[FastITPN, ClassifierDescription]
 
 
-class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
+class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]):
     """Image classification."""
 
     name = "classify"
@@ -47,21 +54,31 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
     parts = "create_model with the name and the arguments that are stored beside them"
     takes = frozenset({"top_k"})
     particularity = 0
-    all_metrics = METRICS
+    all_metrics = (*METRICS, *MULTILABEL)
     description = ClassifierDescription
 
-    def open_data(self, config: ClassifyConfig) -> Split[LabelledImages]:
+    def open_data(self, config: ClassifyConfig) -> Split[ClassifiedImages]:
         """Images in folders of classes, or in a table."""
-        train, val = labelled_split(config.data, config.val, val_ratio=config.val_ratio, seed=config.seed)
+        how: dict[str, Any] = {"val_ratio": config.val_ratio, "seed": config.seed}
+        train, val = (multilabel_split if config.multilabel else labelled_split)(config.data, config.val, **how)
         check_readable([*train.paths, *val.paths])
-        return Split(train=train, val=val, num_classes=len(train.classes))
+        notes = [
+            f"to {part}: {line}"
+            for part, images, effect in (("train", train, "that cannot be learnt"), ("validate", val, NOT_MEASURED))
+            if isinstance(images, MultilabelImages)
+            for line in images.describe(effect)
+        ]
+        for line in notes:
+            say(line)
+        return Split(train=train, val=val, num_classes=len(train.classes), notes=notes)
 
-    def build(self, config: ClassifyConfig, split: Split[LabelledImages]) -> ClassifyTask:
+    def build(self, config: ClassifyConfig, split: Split[ClassifiedImages]) -> ClassifyTask | MultilabelTask:
         """The model with its start weights; a head for other classes starts fresh."""
         start, classes = find_start(config, without=PYRAMID_ARGUMENTS), split.train.classes
         about = ClassifierDescription(
             model={"name": start.name, "arguments": {**start.arguments, "num_classes": len(classes)}},
             classes=tuple(classes),
+            thresholds=(MIDDLE,) * len(classes) if config.multilabel else None,
             mean=config.mean,
             std=config.std,
             px=start.px,
@@ -76,15 +93,15 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
                 model.reset_classifier(len(classes))
                 say("the head of those weights is for other classes: it starts fresh")
         mix = MixSettings(
-            mixup=config.mixup,
-            cutmix=config.cutmix,
+            mixup=config.mixup or 0.0,
+            cutmix=config.cutmix or 0.0,
             switch=config.mixup_switch,
-            label_smoothing=config.label_smoothing,
+            label_smoothing=config.label_smoothing or 0.0,
         )
-        return ClassifyTask(model, about, mix)
+        return (MultilabelTask if config.multilabel else ClassifyTask)(model, about, mix)
 
     def training_samples(
-        self, config: ClassifyConfig, split: Split[LabelledImages], about: ClassifierDescription
+        self, config: ClassifyConfig, split: Split[ClassifiedImages], about: ClassifierDescription
     ) -> TrainingSamples:
         """Augmented images."""
         transform = classify_train(
@@ -100,10 +117,18 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
         return TrainingSamples(dataset=ClassifyDataset(split.train, transform, seed=config.seed, cache_mib=cache))
 
     def validation_batches(
-        self, config: ClassifyConfig, split: Split[LabelledImages], about: ClassifierDescription
+        self, config: ClassifyConfig, split: Split[ClassifiedImages], about: ClassifierDescription
     ) -> DataLoader[Any]:
         """Images and labels."""
         return evaluation_loader(split.val, about.px, about.mean, about.std, batch=config.batch, workers=config.workers)
+
+    def metrics(self, about: ClassifierDescription) -> tuple[Metric, ...]:
+        """Of sets of labels, or of classes."""
+        return METRICS if about.thresholds is None else MULTILABEL
+
+    def phrase(self, content: Mapping[str, Any]) -> str:
+        """Whether it gives images several labels."""
+        return "multi-label classifier" if "thresholds" in content else ""
 
     def create(self, about: ClassifierDescription, **extra: Any) -> FastITPN:
         """The model; its head must have a logit for each class."""
@@ -112,38 +137,37 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
             raise TypeError(f"the checkpoint has {len(about.classes)} names for {model.num_classes} classes")
         return model
 
-    def evaluation_images(self, config: EvaluateConfig, trained: TrainedClassifier) -> LabelledImages:
+    def evaluation_images(self, config: EvaluateConfig, trained: TrainedClassifier) -> ClassifiedImages:
         """Images of the model's classes."""
-        images = labelled_part(config.data, config.part, trained.about.classes)
+        read = labelled_part if trained.about.thresholds is None else multilabel_part
+        images: ClassifiedImages = read(config.data, config.part, trained.about.classes)
         check_readable(images.paths)
         return images
 
     def evaluate(
         self,
         trained: TrainedClassifier,
-        images: LabelledImages,
+        images: ClassifiedImages,
         fabric: "Fabric",
         *,
         config: EvaluateConfig | None = None,
         batch: int = 64,
         workers: int = 0,
         progress: bool = False,
-    ) -> ClassifyEvaluation:
-        """Accuracy and confusion."""
+    ) -> ClassifyEvaluation | MultilabelEvaluation:
+        """Accuracy and confusion, or the precision of each label."""
+        if isinstance(images, MultilabelImages):
+            return evaluate_multilabel(trained, images, fabric, batch=batch, workers=workers)
         return evaluate_classifier(trained, images, fabric, batch=batch, workers=workers)
 
     def predictor(self, trained: TrainedClassifier, *, device: str = "auto", precision: str = "auto") -> Predictor:
         """What names the classes of images."""
         about = trained.about
-        return Predictor(
-            trained.model,
-            classes=about.classes,
-            px=about.px,
-            mean=about.mean,
-            std=about.std,
-            device=device,
-            precision=precision,
-        )
+        view = {"classes": about.classes, "px": about.px, "mean": about.mean, "std": about.std}
+        arguments: dict[str, Any] = {**view, "device": device, "precision": precision}
+        if about.thresholds is not None:
+            return MultilabelPredictor(trained.model, thresholds=about.thresholds, **arguments)
+        return Predictor(trained.model, **arguments)
 
     def look(self, about: ClassifierDescription) -> Callable[[Image.Image], Tensor]:
         """The centre of the image, as an evaluation sees it."""
@@ -154,11 +178,14 @@ class Classify(TaskSpec[ClassifyConfig, LabelledImages, ClassifierDescription]):
         """Classes in batches."""
         assert isinstance(config, ClassifyPredictConfig)
         predictor = self.predictor(trained, device=config.device, precision=config.precision)
-        return ClassifyPrediction(predictor, batch=config.batch, top_k=config.top_k)
+        kind = ClassifyPrediction if trained.about.thresholds is None else MultilabelPrediction
+        return kind(predictor, batch=config.batch, top_k=config.top_k)
 
     def exportable(self, trained: TrainedClassifier) -> ClassifyExport:
         """Logits."""
         about = trained.about
+        if about.thresholds is not None:
+            return MultilabelExport(trained.model, about)
         return ClassifyExport(trained.model, mean=about.mean, std=about.std, classes=about.classes)
 
     def diagnose(self, config: DoctorConfig) -> DataSet | None:
