@@ -89,6 +89,10 @@ class Exportable:
         """What `model.json` says beside what all models have; plain types."""
         return {}
 
+    def describe_for_transformers(self) -> dict[str, Any]:
+        """What `config.json` says to transformers beside what all models have; plain types."""
+        return {}
+
     def notes(self, config: ExportConfig, size: tuple[int, int]) -> Sequence[str]:
         """Lines that are printed at the end.
 

@@ -121,6 +121,8 @@ def hub_config(subject: Subject) -> dict[str, Any]:
     }
     if subject.classes is not None:
         content["label_names"] = list(subject.classes)
+    if subject.whole is not None:
+        content |= subject.whole.describe_for_transformers()
     return content
 
 

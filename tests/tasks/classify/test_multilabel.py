@@ -10,10 +10,12 @@ from tiny_runs import TRAINING
 
 import fastitpn
 from fastitpn.config import parse
+from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.classify.description import ClassifierDescription
+from fastitpn.tasks.classify.diagnosis import diagnose
 from fastitpn.tasks.classify.multilabel_export import MultilabelNetwork
 from fastitpn.tasks.classify.multilabel_results import LabelSet
 from fastitpn.tasks.classify.multilabel_scores import average_precision, best_thresholds
@@ -124,6 +126,11 @@ def test_what_is_exported(run, coloured, tmp_path):
     assert about["quality"]["file"] == pytest.approx(run.metrics["best_map"])
 
 
+def test_transformers_is_told_of_the_sigmoid(run):
+    exported = TASKS.spec("classify").exportable(load_trained(run.directory))
+    assert exported.describe_for_transformers() == {"problem_type": "multi_label_classification"}
+
+
 def test_the_gate_counts_labels():
     network = MultilabelNetwork(nano(img_size=32, num_classes=2), [0.5, 0.9])
     expected = torch.tensor([[1.0, 2.0], [-1.0, 3.0]])
@@ -137,6 +144,12 @@ def test_weights_of_it_start_another(run, coloured):
     assert trained.about.thresholds == tuple(load_checkpoint(run.best_checkpoint)["thresholds"])
     again = ClassifierDescription.from_dict({**trained.content, **trained.about.to_dict()})
     assert again == trained.about
+
+
+def test_doctor_counts_labels(coloured):
+    checked = diagnose(DoctorConfig(data=coloured / "val.csv"))
+    assert checked.counts == {name: {"": 4} for name in CLASSES[1:]}
+    assert [entry.label for entry in checked.entries[:4]] == ["no label", "red", "green", "green, red"]
 
 
 def make(**mix) -> MultilabelTask:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastitpn.console import say
 from fastitpn.data.classification.formats.base import listed_names
-from fastitpn.data.classification.formats.label_table import LabelTable, read_label_table
+from fastitpn.data.classification.formats.label_table import LabelTable, has_several_labels, read_label_table
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.images.tables import TABLES
@@ -64,7 +64,7 @@ def multilabel_part(data: Path, part: str | None, classes: Sequence[str]) -> Mul
     Raises:
         InputError: There is no such table or part, something is wrong in it, or it has other classes than these.
     """
-    return _images(choose_part(_parts(data), part, where=data), classes, data)
+    return _images(choose_part(label_parts(data), part, where=data), classes, data)
 
 
 def multilabel_split(
@@ -82,8 +82,8 @@ def multilabel_split(
     Raises:
         InputError: As `multilabel_part`; or no validation image has a label.
     """
-    parts = _parts(Path(data))
-    given = {} if val is None else _parts(Path(val))
+    parts = label_parts(Path(data))
+    given = {} if val is None else label_parts(Path(val))
     chosen = parts.get("train") or parts.get("")
     if chosen is None:
         raise InputError(
@@ -108,7 +108,13 @@ def multilabel_split(
     return train, held_out
 
 
-def _parts(data: Path) -> dict[str, LabelTable]:
+def has_label_sets(data: Path) -> bool:
+    """Whether data is a table, or a folder of tables of parts, whose images plainly have several labels each."""
+    tables = [data] if data.is_file() else _tables(data).values()
+    return any(path.suffix.lower() in TABLES and has_several_labels(path) for path in tables)
+
+
+def label_parts(data: Path) -> dict[str, LabelTable]:
     """The parts of a table or of a folder of tables; "" for a table that names none.
 
     Raises:
@@ -117,8 +123,7 @@ def _parts(data: Path) -> dict[str, LabelTable]:
     if data.is_file():
         table = read_label_table(data)
         return {part: table.part(part) for part in (*PARTS, "") if part in table.parts.values()}
-    tables = sorted(path for path in data.glob("*") if path.suffix.lower() in TABLES and not is_left_out(path.name))
-    named = by_part(tables, where=data)
+    named, tables = _tables(data), sorted(data.glob("*.csv"))
     if "train" not in named:
         raise InputError(
             "this is a folder, and several labels of an image stand in a table" if data.is_dir() else "no such file",
@@ -127,6 +132,12 @@ def _parts(data: Path) -> dict[str, LabelTable]:
             fix=f"data={tables[0]}" if tables else "data=FILE.csv",
         )
     return {part: read_label_table(path) for part, path in named.items()}
+
+
+def _tables(data: Path) -> dict[str, Path]:
+    """The tables in a folder that are named after parts."""
+    files = (path for path in data.glob("*") if path.suffix.lower() in TABLES and not is_left_out(path.name))
+    return by_part(files, where=data)
 
 
 def _images(table: LabelTable, classes: Sequence[str], where: Path) -> MultilabelImages:

@@ -21,11 +21,8 @@ for name in sys.argv[1:]:
     images = ((pixels - np.float32(ABOUT["mean"])) / np.float32(ABOUT["std"])).transpose(2, 0, 1)
     images = np.repeat(images[None], ABOUT["input"]["fewest_images"], axis=0)
     logits = SESSION.run(None, {"images": images})[0][0]
-    if ABOUT.get("multilabel"):
-        scores = 1 / (1 + np.exp(-logits))
-        labels = [label for label in np.argsort(-scores) if scores[label] >= ABOUT["thresholds"][label]]
-    else:
-        scores = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-        labels = list(np.argsort(-scores)[:3])
-    for label in labels:
-        print(name, ABOUT["classes"][label] if ABOUT["classes"] else label, round(float(scores[label]), 4))
+    exponents, several = np.exp(logits - logits.max()), "thresholds" in ABOUT  # several labels, each by itself
+    scores = 1 / (1 + np.exp(-logits)) if several else exponents / exponents.sum()
+    for label in np.argsort(-scores)[: None if several else 3]:
+        if not several or scores[label] >= ABOUT["thresholds"][label]:
+            print(name, ABOUT["classes"][label] if ABOUT["classes"] else label, round(float(scores[label]), 4))

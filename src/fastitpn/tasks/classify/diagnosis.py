@@ -3,11 +3,13 @@
 from collections import Counter
 
 from fastitpn.data.classification.formats.registry import format_of, recognise
+from fastitpn.data.classification.multilabel import has_label_sets
 from fastitpn.data.classification.parts import class_parts
 from fastitpn.data.images.folders import inner_folder
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
 from fastitpn.errors import InputError
+from fastitpn.tasks.classify.multilabel_diagnosis import diagnose_labels
 
 
 def diagnose(config: DoctorConfig) -> DataSet | None:
@@ -16,6 +18,8 @@ def diagnose(config: DoctorConfig) -> DataSet | None:
     Raises:
         InputError: There are no images, or none has a class.
     """
+    if has_label_sets(config.data):
+        return diagnose_labels(config.data, config.val)
     parts = class_parts(config.data)
     if config.val is not None:
         given = class_parts(config.val)

@@ -67,3 +67,7 @@ class MultilabelExport(ClassifyExport):
     def describe(self) -> dict[str, Any]:
         """That each logit is of a label by itself, and from which probability on an image has it."""
         return {"multilabel": True, "activation": "sigmoid", "thresholds": list(self.thresholds)}
+
+    def describe_for_transformers(self) -> dict[str, Any]:
+        """That its pipelines take a sigmoid of each logit, not a softmax over all."""
+        return {"problem_type": "multi_label_classification"}

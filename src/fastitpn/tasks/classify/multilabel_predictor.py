@@ -20,7 +20,7 @@ class MultilabelPredictor(Predictor):
     Args:
         model: As for `Predictor`; each logit is of a label by itself.
         thresholds: Least probability of each class, in [0, 1].
-        **arguments: Those of `Predictor`.
+        **arguments: Classes, px, mean, std, device and precision, as for `Predictor`.
     """
 
     results = LabelSets
