@@ -107,7 +107,8 @@ def test_each_class_has_its_share_in_both_parts(monkeypatch, tmp_path):
     )
     monkeypatch.setattr("fastitpn.data.classification.multilabel._images", lambda *_: images)
     monkeypatch.setattr(
-        "fastitpn.data.classification.multilabel._parts", lambda _: {"": LabelTable(classes=[], labels={}, parts={})}
+        "fastitpn.data.classification.multilabel.label_parts",
+        lambda _: {"": LabelTable(classes=[], labels={}, parts={})},
     )
     train, val = multilabel_split("t.csv", val_ratio=0.2, seed=1)
     assert {*train.paths, *val.paths} == {*images.paths}

@@ -47,9 +47,9 @@ class _Columns:
 
     Attributes:
         image: The place of the images.
-        part: That of the parts; None without such a column.
-        labels: Those of the labels.
-        in_one: Whether the one column of labels has all of them.
+        part: The place of their parts; None without such a column.
+        labels: The places of all other columns.
+        in_one: Whether the only other column has all labels of an image.
     """
 
     image: int
