@@ -4,6 +4,7 @@ import unicodedata
 
 import pytest
 
+import fastitpn
 from fastitpn.data.classification.labelled import labelled, labelled_part, labelled_split
 from fastitpn.errors import InputError
 
@@ -109,3 +110,9 @@ def test_a_folder_too_many(tmp_path, write_images):
     write_images(tmp_path, "Pets/cat/1.jpg", "Pets/dog/2.jpg")
     with pytest.raises(InputError, match=r"(?s)only one class: Pets.*data=\S+/Pets, whose folders look like classes"):
         labelled(tmp_path)
+
+
+def test_doctor_takes_a_list_for_images_without_classes(tmp_path, write_images):
+    write_images(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "list.txt").write_text("1.jpg\n2.jpg\n")
+    assert fastitpn.doctor(tmp_path / "list.txt", similar=None, out=tmp_path / "out").form == "images"

@@ -41,7 +41,7 @@ def class_parts(data: Path) -> dict[str, ClassPart]:
     """
     if data.is_file():
         read = format_of(data).parts
-        contents = {} if read is None else read(data)
+        contents = {} if read is None or recognise(data) is None else read(data)
         return {part: ClassPart(path=data, content=content) for part, content in contents.items()} or {
             "": ClassPart(path=data)
         }
