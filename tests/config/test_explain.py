@@ -29,7 +29,7 @@ def test_a_row_has_key_type_default_and_sentence():
 def test_keys_are_grouped():
     lines = table(ClassifyConfig).splitlines()
     titles = [line.strip() for before, line in itertools.pairwise(lines) if not before.strip()]
-    assert titles == ["Classification", "Crops", "Fine-tuning", "Training", "Run", "Machine"]
+    assert titles == ["Classification", "Crops", "Fine-tuning", "Training", "Images", "Run", "Machine"]
 
 
 @pytest.mark.parametrize("width", [80, 200])

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -272,3 +273,52 @@ def test_a_run_is_left_alone(check, flowers, tmp_path):
     (tmp_path / "run" / "config.yaml").write_text("data: x\n")
     with pytest.raises(InputError, match="out is the directory of a run"):
         check(flowers, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said", "kinds_of_notes"),
+    [
+        ({}, "image.range=12bit: 0 is black, 4095 is white", set()),
+        (
+            {"image": {"range": "full"}},
+            "image.range=full: 0 is black, 65535 is white",
+            {"nearly blank image", "very dark image"},
+        ),
+        ({"image.range": "200-2900"}, "image.range=200-2900: 200 is black, 2900 is white", set()),
+    ],
+)
+def test_the_range_of_12_bits(check, tmp_path, keys, said, kinds_of_notes):
+    rng = np.random.default_rng(0)
+    for name, level in (("cold", 900), ("hot", 2599)):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        values = rng.integers(300, 600, (48, 64)).astype(np.uint16)
+        values[8:40, 16:48] = level + rng.integers(0, 200, (32, 32))
+        values[0, 0], values[20, 20] = 300, level + 200
+        Image.fromarray(values).save(tmp_path / "d" / name / "1.tiff")
+    found = check(tmp_path / "d", similar=None, **keys)
+    said = f"2 images with more than 8 bits per channel: values from 300 to 2799; {said}"
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert found.clean
+    assert {note.kind for note in found.notes} == kinds_of_notes
+
+
+def test_masks_are_needed_by_some_detectors_alone(check, tmp_path):
+    (tmp_path / "images").mkdir()
+    images, annotations = [], []
+    for number in range(4):
+        Image.effect_noise((64, 48), 90).convert("RGB").save(tmp_path / "images" / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 48})
+        outline = [[10, 8, 30, 8, 30, 28, 10, 28]] if number % 2 else []
+        annotation = {"id": number, "image_id": number, "category_id": 1, "bbox": [10, 8, 20, 20]}
+        annotations.append(annotation | {"segmentation": outline})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "x"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    data = tmp_path / "labels.json"
+    found = check(data, images=tmp_path / "images", similar=None)
+    assert (kinds(found.problems), kinds(found.notes)) == ([], ["annotation without mask"] * 2)
+    assert found.counts == {"x": {"": 4}}
+    assert kinds(check(data, images=tmp_path / "images", detector="faster_rcnn", similar=None).notes) == []
+    masks = check(data, images=tmp_path / "images", detector="mask_rcnn")
+    assert kinds(masks.problems) == ["annotation without mask"] * 2
+    with pytest.raises(InputError, match="no detector 'rcnn'"):
+        check(data, images=tmp_path / "images", detector="rcnn")

@@ -104,3 +104,15 @@ def test_copies_of_a_near_duplicate_are_of_its_group(photos):
     exact, near = find_duplicates(looks, 0.99)
     assert [path.name for path in exact.files] == ["a", "b"]
     assert [path.name for path in near.files] == ["a", "b", "c"]
+
+
+def test_a_group_says_how_alike_it_is(photos):
+    picture = photos["coffee"]
+    looks = [look(picture, "a"), look(recompressed(picture), "b"), look(ImageEnhance.Color(picture).enhance(1.4), "c")]
+    [found] = find_duplicates([*looks, look(photos["rocket"], "d")], 0.95)
+    unit = np.array([one.thumbnail.reshape(-1) for one in looks], float)
+    unit -= unit.mean(1, keepdims=True)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    assert found.similarity == pytest.approx((unit @ unit.T).min(), abs=1e-5)
+    assert found.what.startswith(f"3 images of similarity {int(1000 * found.similarity) / 1000:.3f} or more: a, b, c")
+    assert found.to_json()["similarity"] == found.similarity

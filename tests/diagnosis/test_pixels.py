@@ -6,7 +6,7 @@ import skimage.data
 from PIL import Image
 
 from fastitpn.diagnosis.findings import Entry
-from fastitpn.diagnosis.pixels import look_at, sizes_table
+from fastitpn.diagnosis.pixels import look_at, sizes_table, values_table
 
 
 @pytest.fixture
@@ -85,3 +85,33 @@ def test_order_is_kept(tmp_path):
         Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(tmp_path / f"{number:02}.png")
         entries.append(Entry(path=tmp_path / f"{number:02}.png", part=""))
     assert [seen.entry for seen in look_at(entries)[0]] == entries
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "what"),
+    [
+        (np.full((40, 40, 3), (9, 8, 7)), "blank image", "all of it has one colour: 9, 8, 7"),
+        (np.indices((40, 40))[0][..., None] % 2 + [100, 100, 100], "nearly blank image", "between 100 and 101 of 255"),
+        (np.indices((40, 40))[0][..., None] // 2 + [0, 0, 0], "very dark image", "its brightest value is 19 of 255"),
+    ],
+)
+def test_what_is_said_of_plain_pictures_is_true(look, values, kind, what):
+    [seen], [finding] = look(Image.fromarray(values.astype(np.uint8)))
+    assert (finding.kind, finding.problem) == (kind, False)
+    assert what in finding.what
+    assert seen.darkest_and_brightest == (values.min(), values.max())
+
+
+def test_noise_is_not_blank(look):
+    [seen], found = look(Image.fromarray(np.random.default_rng(0).integers(0, 256, (640, 640, 3), np.uint8)))
+    assert seen.is_blank  # as far as its thumbnail shows
+    assert found == []
+
+
+def test_the_table_of_values(look, cat):
+    [seen], _ = look(Image.fromarray(np.asarray(cat) // 2 + 20))
+    rows = {name: values for name, *values in values_table([seen])}
+    assert rows["darkest value"][0] >= 20
+    assert rows["brightest value"][4] <= 147
+    assert 20 < rows["mean value"][2] < 147
+    assert values_table([]) == []

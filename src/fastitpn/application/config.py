@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
+from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName
 
 
@@ -34,3 +35,4 @@ class AppConfig(Config):
     """Where to compute; auto takes the GPU if there is one."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""
+    image: ImageKeys = ImageKeys()

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from fastitpn.application.config import AppConfig
+from fastitpn.data.images.reading import settle_range
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.inference.drawing import Share
 from fastitpn.inference.results import Result
@@ -86,6 +87,7 @@ def open_model(config: AppConfig) -> LiveModel:
     if TASKS.keys_of(spec.name).predict is None:
         return _features(config)
     trained = load_trained(checkpoint, config.acceleration).at(config.px)
+    settle_range(config.image, (), trained.about.pixel_range)
     predictor = spec.predictor(trained, device=config.device, precision=config.precision)
 
     def prepare(image: Image.Image, min_score: float) -> Callable[[], Any]:

@@ -17,6 +17,7 @@ from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
 from fastitpn.console import say
+from fastitpn.data.images.reading import reads_images
 from fastitpn.errors import InputError
 from fastitpn.runs.run import CHECKPOINTS
 
@@ -38,6 +39,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+@reads_images
 def run_app(config: AppConfig) -> None:
     """Serve the page until Ctrl-C.
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, default_collate
 
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.image_source import ImageSource, as_source
+from fastitpn.data.images.reading import current_reading
 from fastitpn.data.images.transforms import CropPair, ImageTransform
 from fastitpn.data.seeding import sample_seed, seeded
 
@@ -39,6 +40,7 @@ class DecodedImages:
     def __init__(self, images: ImageSource | Sequence[Path], *, min_px: int | None = None, cache_mib: int = 0) -> None:
         self.source = as_source(images)
         self._min_px = min_px
+        self._how = current_reading()  # kept for processes that load images and are not forked from this one
         self._free_bytes = cache_mib * 2**20
         self._cache: dict[int, Image.Image] = {}
 
@@ -53,7 +55,7 @@ class DecodedImages:
         """
         if index in self._cache:
             return self._cache[index]
-        image = self.source.read(index, min_px=self._min_px)
+        image = self.source.read(index, min_px=self._min_px, how=self._how)
         size = 4 * image.width * image.height  # Pillow keeps 4 bytes per RGB pixel.
         if size <= self._free_bytes:
             self._free_bytes -= size

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from fastitpn.config.fields import Config
+from fastitpn.data.images.keys import ImageKeys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class DoctorConfig(Config):
     """Data to validate on, of the same form; none takes a part of data, if it has one."""
     task: str | None = None
     """What the data is for; none tells it from the data."""
+    detector: str | None = None
+    """With boxes: the detector to train, which may need masks; none: masks that are missing or wrong are notes."""
     images: Path | None = None
     """With masks: folder of the images inside data. With COCO annotations: folder of the images. None finds it."""
     masks: Path | None = None
@@ -39,3 +42,4 @@ class DoctorConfig(Config):
     """Count notes, such as nearly equal images within a part, as problems too."""
     out: Path = Path("runs/doctor")
     """Folder for the findings and the report."""
+    image: ImageKeys = ImageKeys()

@@ -6,7 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from fastitpn.console import say
+from fastitpn.data.images.pixel_range import find_range
+from fastitpn.data.images.reading import AUTO, range_line, settle_range
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.duplicates import find_duplicates
 from fastitpn.diagnosis.findings import DataSet, Finding
@@ -29,7 +33,7 @@ class ProblemsFound(FastITPNError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What `fastitpn doctor` found.
+    """What `fastitpn doctor` extent.
 
     Attributes:
         form: How the data is labelled: "images", "class folders", "images with masks", "COCO annotations", "COCO
@@ -48,7 +52,7 @@ class Diagnosis:
 
     @property
     def clean(self) -> bool:
-        """No problem was found."""
+        """No problem was extent."""
         return not self.problems
 
 
@@ -63,6 +67,7 @@ def check_dataset(config: DoctorConfig, data: DataSet) -> Diagnosis:
         InputError: The folder `out` cannot be made.
     """
     started = time.perf_counter()
+    deep = _settle_range(config, data)
     looks, odd = look_at(data.entries)
     named = {file for finding in data.findings for file in finding.files}
     odd = [finding for finding in odd if finding.kind != UNREADABLE or named.isdisjoint(finding.files)]
@@ -80,8 +85,8 @@ def check_dataset(config: DoctorConfig, data: DataSet) -> Diagnosis:
     make_folder(config.out)
     lines = [json.dumps(finding.to_json(), ensure_ascii=False) + "\n" for finding in findings]
     write_text(config.out / FINDINGS, "".join(lines))
-    write_page(config.out / REPORT, config, data, looks, findings, time.perf_counter() - started)
-    _print(config, data, looks, findings)
+    write_page(config.out / REPORT, config, data, looks, findings, time.perf_counter() - started, deep)
+    _print(config, data, looks, findings, deep)
     return diagnosis
 
 
@@ -100,13 +105,28 @@ def stop_at_problems(diagnosis: Diagnosis) -> None:
     )
 
 
-def _print(config: DoctorConfig, data: DataSet, looks: Sequence[Look], findings: Sequence[Finding]) -> None:
+def _settle_range(config: DoctorConfig, data: DataSet) -> str | None:
+    """Find the range that a training would find; in words, if there are images with more than 8 bits."""
+    extent = find_range([entry.path for entry in data.entries])
+    text = extent.text if extent is not None and config.image.range == AUTO else config.image.range
+    settle_range(dataclasses.replace(config.image, range=text), ())
+    return None if extent is None else range_line(extent, text)
+
+
+def _print(
+    config: DoctorConfig, data: DataSet, looks: Sequence[Look], findings: Sequence[Finding], deep: str | None
+) -> None:
     readable = Counter(look.entry.part for look in looks)
     rows = [
         (part or "all", sum(entry.part == part for entry in data.entries), readable[part], _classes(data, part))
         for part in data.parts
     ]
     print_table(Table(f"Data: {data.form}", ("part", "images", "readable", "classes"), rows))
+    if looks:
+        low, high = np.median([look.darkest_and_brightest for look in looks], axis=0)
+        say(f"pixel values, of 0 to 255: {low:.0f} to {high:.0f} in the median image")
+    if deep is not None:
+        say(deep)
     for problem, title in ((True, "Problems"), (False, "Notes")):
         chosen = [finding for finding in findings if finding.problem == problem]
         if chosen:

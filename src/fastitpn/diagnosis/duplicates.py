@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,12 @@ def find_duplicates(looks: Sequence[Look], similar: float | None) -> list[Findin
     by_content: dict[bytes, list[Look]] = defaultdict(list)
     for look in looks:
         by_content[look.content].append(look)
-    findings = [_describe(group, exact=True) for group in by_content.values() if len(group) > 1]
+    findings = [_describe(group) for group in by_content.values() if len(group) > 1]
     if similar is not None:
         first = [group[0] for group in by_content.values() if not group[0].is_blank]
-        for places in _nearly_same(np.array([look.thumbnail for look in first]), similar):
+        for places, similarity in _nearly_same(np.array([look.thumbnail for look in first]), similar):
             group = [look for place in places for look in by_content[first[place].content]]
-            findings.append(_describe(group, exact=False))
+            findings.append(_describe(group, similarity))
     return sorted(findings, key=lambda finding: _ORDER.index(finding.kind))
 
 
@@ -47,13 +48,15 @@ _ORDER = (
 )
 
 
-def _describe(group: Sequence[Look], *, exact: bool) -> Finding:
+def _describe(group: Sequence[Look], similarity: float | None = None) -> Finding:
+    exact = similarity is None
     parts = sorted({look.entry.part for look in group})
     labels = sorted({look.entry.label for look in group if look.entry.label is not None})
     where = "in several parts" if len(parts) > 1 else "in several classes" if len(labels) > 1 else "twice"
     names = ", ".join(look.entry.path.name for look in group[:_NAMED])
     more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
-    what = f"{len(group)} {'copies' if exact else 'images'}: {names}{more}"
+    alike = "copies" if similarity is None else f"images of similarity {floor(1000 * similarity) / 1000:.3f} or more"
+    what = f"{len(group)} {alike}: {names}{more}"
     if len(parts) > 1:
         what += f", in {' and '.join(parts)}"
     if len(labels) > 1:
@@ -63,12 +66,15 @@ def _describe(group: Sequence[Look], *, exact: bool) -> Finding:
         what=what,
         files=paths_of(group),
         part=" and ".join(parts),
+        similarity=similarity,
         problem=exact or len(parts) > 1,  # pictures of one scene are no mistake, unless a part is to test the other
     )
 
 
-def _nearly_same(thumbnails: NDArray[np.uint8], similar: float) -> list[list[int]]:
-    """Groups of places of thumbnails whose cosine, less their own mean, is at least `similar`.
+def _nearly_same(thumbnails: NDArray[np.uint8], similar: float) -> list[tuple[list[int], float]]:
+    """Groups of places of thumbnails that are nearly the same, and the smallest cosine that joins each group.
+
+    Each has another one in its group whose cosine, less their own mean, is at least `similar`.
 
     A few low frequencies are part of an orthonormal transform, so two thumbnails are never nearer than in these: a
     search tree over them misses nothing, and what it finds is then compared in full.
@@ -82,9 +88,17 @@ def _nearly_same(thumbnails: NDArray[np.uint8], similar: float) -> list[list[int
     low = dctn(maps, axes=(1, 2), norm="ortho")[:, :_LOW_FREQUENCIES, :_LOW_FREQUENCIES].reshape(len(maps), -1)
     tree, radius = cKDTree(low), float(np.sqrt(2 - 2 * similar)) + 1e-4
     groups = DisjointSet(range(len(values)))
+    links: list[tuple[int, float]] = []
     for start in range(0, len(values), _CHUNK):
         for place, near in enumerate(tree.query_ball_point(low[start : start + _CHUNK], radius), start=start):
             others = np.array([other for other in near if other > place], dtype=np.int64)
-            for other in others[values[others] @ values[place] >= similar].tolist():
-                groups.merge(place, other)
-    return [sorted(group) for group in groups.subsets() if len(group) > 1]
+            cosines = values[others] @ values[place]
+            for other, cosine in zip(others.tolist(), cosines.tolist(), strict=True):
+                if cosine >= similar:
+                    groups.merge(place, other)
+                    links.append((place, cosine))
+    least: dict[int, float] = {}
+    for place, cosine in links:
+        root = groups[place]
+        least[root] = min(cosine, least.get(root, 1.0))
+    return [(sorted(groups.subset(root)), cosine) for root, cosine in least.items()]

@@ -10,7 +10,7 @@ from fastitpn.config import to_yaml
 from fastitpn.data.images.decode import read_image
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Finding
-from fastitpn.diagnosis.pixels import Look, sizes_table
+from fastitpn.diagnosis.pixels import Look, sizes_table, values_table
 from fastitpn.errors import InputError
 from fastitpn.reporting.charts import bars
 from fastitpn.reporting.environment import describe_environment
@@ -32,6 +32,7 @@ def write_page(
     looks: Sequence[Look],
     findings: Sequence[Finding],
     seconds: float,
+    deep: str | None = None,
 ) -> None:
     """Write the page.
 
@@ -42,6 +43,7 @@ def write_page(
         looks: Images that can be read.
         findings: All there are, problems first.
         seconds: How long the check took.
+        deep: What there is to say of images with more than 8 bits.
     """
     problems = sum(finding.problem for finding in findings)
     parts = Counter(entry.part for entry in data.entries)
@@ -62,6 +64,12 @@ def write_page(
             *_finding_sections(findings),
             *_class_sections(data),
             Table("Sizes", ("", "smallest", "5 %", "median", "95 %", "largest"), sizes_table(looks)),
+            Table(
+                "Pixel values, of 0 to 255",
+                ("", "smallest", "5 %", "median", "95 %", "largest"),
+                values_table(looks),
+                caption=deep or "",
+            ),
             *(Facts(f"About {part or 'the data'}", facts) for part, facts in data.facts.items()),
             *_examples(looks),
             Code("Configuration", to_yaml(config)),
@@ -84,7 +92,11 @@ def _finding_sections(findings: Sequence[Finding]) -> list[Section]:
     several = [finding for finding in findings if len(finding.files) > 1 and "image" in finding.kind]
     groups = [finding for finding in several if "same image" in finding.kind]
     if groups:
-        items = [item for finding in groups[:_GROUPS] for item in _thumbnails(finding, _IN_GROUP)]
+        items = [
+            item._replace(caption=f"group {number}: {item.caption}")
+            for number, finding in enumerate(groups[:_GROUPS], 1)
+            for item in _thumbnails(finding, _IN_GROUP)
+        ]
         caption = f"The first {_GROUPS} of {len(groups)} groups." if len(groups) > _GROUPS else ""
         sections.append(Gallery("Images that are there more than once", items, caption))
     single: dict[str, list[Finding]] = {}
@@ -129,7 +141,8 @@ def _thumbnails(finding: Finding, most: int) -> list[Item]:
         except InputError:
             continue
         image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-        caption = f"{'/'.join(file.parts[-3:])}: {finding.kind}"
+        similarity = "" if finding.similarity is None else f", similarity {finding.similarity:.3f}"
+        caption = f"{'/'.join(file.parts[-3:])}: {finding.kind}{similarity}"
         items.append(Item(image, caption, False if finding.problem else None))
     return items
 

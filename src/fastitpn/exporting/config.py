@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
 from fastitpn.config.values import OneOf
+from fastitpn.data.images.keys import ImageKeys
 from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.training.config import AccelerationName
 
@@ -42,6 +43,7 @@ class ExportConfig(Config):
     """Images to compare on at most, spread evenly over data."""
     out: Path = Path("runs/export")
     """Folder for the file, its description and an example; an earlier export there is replaced."""
+    image: ImageKeys = ImageKeys()
 
     def problems(self) -> list[str]:
         """Checks what belongs together."""

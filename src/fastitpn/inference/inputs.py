@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from fastitpn.data.images.readable import check_readable
+from fastitpn.data.images.reading import Reading
 from fastitpn.errors import InputError
 from fastitpn.inference.results import Skipped
 from fastitpn.inference.sources import ImageLike, Source, collect_sources
@@ -44,6 +46,7 @@ def read_inputs(
     images: ImageLike | Iterable[ImageLike],
     transform: Callable[[Any], Any],
     *,
+    how: Reading | None = None,
     batch: int = 1,
     workers: int,
     workers_from: int,
@@ -55,6 +58,7 @@ def read_inputs(
     Args:
         images: One or many, of any form.
         transform: From an RGB image to the model's input.
+        how: Range of values and largest size; None: as the command that runs reads images.
         batch: Images in one batch.
         workers: Processes that load them.
         workers_from: With no more images than this they are loaded in this process.
@@ -68,7 +72,7 @@ def read_inputs(
         InputError: Something given is not an image, or an image cannot be read and `on_error` is "stop".
     """
     check_on_error(on_error)
-    sources = collect_sources(images)
+    sources = [replace(source, how=how) for source in collect_sources(images)]
     if on_error == "stop":
         check_files(sources)
     loader = DataLoader(

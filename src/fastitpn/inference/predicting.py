@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from fastitpn.console import say
+from fastitpn.data.images.keys import ImageKeys
+from fastitpn.data.images.reading import settle_range
 from fastitpn.inference.predict_video import VIDEOS, predict_videos
 from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
 from fastitpn.inference.results import Result, Results, Skipped, none_readable, skipped_lines
@@ -20,7 +22,9 @@ ResultT = TypeVar("ResultT", bound=Result)
 _ROWS = 10
 
 
-def run_prediction(prediction: Prediction[ResultT], source: Path, out: Path, *, workers: int) -> Results[ResultT]:
+def run_prediction(
+    prediction: Prediction[ResultT], source: Path, out: Path, *, image: ImageKeys = ImageKeys(), workers: int
+) -> Results[ResultT]:
     """Predict images and videos, and write what the task writes, `predictions.jsonl` and `contact_sheet.png`.
 
     In a folder, files that cannot be read are skipped and named. Only these files are replaced in `out`.
@@ -29,6 +33,7 @@ def run_prediction(prediction: Prediction[ResultT], source: Path, out: Path, *, 
         prediction: The task's predictor, and what it writes of a result.
         source: An image, a video, a folder of them or a pattern.
         out: Folder for the results.
+        image: How images are read.
         workers: Processes that load images.
 
     Raises:
@@ -38,6 +43,8 @@ def run_prediction(prediction: Prediction[ResultT], source: Path, out: Path, *, 
     make_folder(out)
     results = prediction.predictor.results(())
     if inputs.images:
+        predictor = prediction.predictor
+        predictor.pixel_range = settle_range(image, inputs.images, predictor.pixel_range)
         results = _predict_images(prediction, inputs.images, source, out, workers)
     return replace(results, videos=predict_videos(inputs.videos, source, out, prediction))
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import torch
 
+from fastitpn.data.images.pixel_range import FULL, PixelRange
+from fastitpn.data.images.reading import Reading, current_reading
 from fastitpn.inference.inputs import read_inputs
 from fastitpn.inference.results import Result, Results, Skipped
 from fastitpn.inference.sources import ImageLike, Source, only_source
@@ -27,8 +30,10 @@ class ImagePredictor(Generic[ResultT]):
         classes: Names of the model's classes.
         device: Where it computes.
         transform: From an RGB image to the model's input.
+        pixel_range: Black and white of images with more than 8 bits, as `image.range` spells them; None: all of them.
     """
 
+    pixel_range: str | None = None
     results: ClassVar[type[Results[Any]]]
     classes: tuple[str, ...]
     device: torch.device
@@ -80,6 +85,7 @@ class ImagePredictor(Generic[ResultT]):
         inputs = read_inputs(
             images,
             self.transform,
+            how=self._how,
             batch=batch,
             workers=workers,
             workers_from=workers_from,
@@ -99,12 +105,18 @@ class ImagePredictor(Generic[ResultT]):
         results = tuple(cast(Result, item) for item in streamed if not isinstance(item, Skipped))
         return self.results(results, tuple(item for item in streamed if isinstance(item, Skipped)))
 
+    @property
+    def _how(self) -> Reading:
+        if self.pixel_range is None:
+            return current_reading()
+        return replace(current_reading(), range=PixelRange.parse(self.pixel_range) or FULL)
+
     def prepare_image(self, image: ImageLike, **options: Any) -> Callable[[], ResultT]:
         """Reads one image, and gives back what predicts it: to measure that alone, and as often as one likes.
 
         Raises:
             InputError: It cannot be read.
         """
-        source = only_source(image)
+        source = replace(only_source(image), how=self._how)
         pixels = self.transform(source.read())
         return lambda: self.predict_batch([(0, source, pixels)], **options)[0]

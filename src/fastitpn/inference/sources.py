@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastitpn.data.images.decode import EXTENSIONS, read_image, to_rgb
 from fastitpn.data.images.folders import list_images
+from fastitpn.data.images.reading import Reading, current_reading
 from fastitpn.errors import InputError
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
@@ -31,10 +32,12 @@ class Source:
     Attributes:
         value: A path, a PIL image, an array or a tensor that was checked.
         name: For messages: the path, or the place among the arguments such as `images[2]`.
+        how: Range of values and largest size; None: as the command that runs reads images.
     """
 
     value: Path | Image.Image | np.ndarray | Tensor
     name: str
+    how: Reading | None = None
 
     @property
     def path(self) -> Path | None:
@@ -55,9 +58,9 @@ class Source:
             InputError: It cannot be decoded.
         """
         if isinstance(self.value, Path):
-            return read_image(self.value, min_px=min_px)
+            return read_image(self.value, min_px=min_px, how=self.how)
         try:
-            return to_rgb(_to_picture(self.value))
+            return to_rgb(_to_picture(self.value), (self.how or current_reading()).range)
         except Exception as error:  # a PIL image that was opened but not yet decoded may be damaged in any way
             reason = error.what if isinstance(error, InputError) else str(error) or type(error).__name__
             expected = error.expected if isinstance(error, InputError) else "a complete picture"

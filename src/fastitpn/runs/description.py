@@ -14,6 +14,8 @@ class ModelDescription:
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
         px: Side of the input in pixels; for detection the shorter side.
+        pixel_range: Black and white of its training's images with more than 8 bits, as `image.range` spells them; None
+            if there were none.
     """
 
     needed: ClassVar[tuple[str, ...]] = ("model", "normalisation", "px")
@@ -23,6 +25,7 @@ class ModelDescription:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     px: int
+    pixel_range: str | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -39,6 +42,7 @@ class ModelDescription:
             "model": dict(self.model),
             "normalisation": {"mean": list(self.mean), "std": list(self.std)},
             "px": self.px,
+            **({} if self.pixel_range is None else {"pixel_range": self.pixel_range}),
         }
 
     @classmethod
@@ -54,4 +58,5 @@ class ModelDescription:
             "mean": tuple(content["normalisation"]["mean"]),
             "std": tuple(content["normalisation"]["std"]),
             "px": content["px"],
+            "pixel_range": content.get("pixel_range"),
         }

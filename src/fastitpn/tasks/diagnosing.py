@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.kinds import not_read
+from fastitpn.data.images.reading import reads_images
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.doctor import Diagnosis, check_dataset
 from fastitpn.diagnosis.findings import DataSet, Finding
@@ -13,6 +14,7 @@ from fastitpn.runs.output import check_no_run
 from fastitpn.tasks.registry import TASKS
 
 
+@reads_images
 def run_doctor(config: DoctorConfig) -> Diagnosis:
     """Check a data set, print what is wrong, and write `findings.jsonl` and `report.html` to `out`.
 

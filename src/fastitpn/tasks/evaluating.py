@@ -6,6 +6,7 @@ from typing import Any
 from fastitpn.config import to_yaml
 from fastitpn.console import say
 from fastitpn.data.images.folders import left_out
+from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.files import write_text
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
@@ -25,6 +26,7 @@ from fastitpn.training.processes.devices import build_fabric
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
+@reads_images
 def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Evaluation:
     """Evaluate a checkpoint on its data, print the metrics and write them to `out`.
 
@@ -38,9 +40,11 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
     check_no_run(config.out)
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
     trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
+    settle_range(config.image, (), trained.about.pixel_range)
     images = spec.evaluation_images(config, trained)
     if left := left_out(config.data).line():
         say(left)
+    settle_range(config.image, spec.image_files(images), trained.about.pixel_range)
     make_folder(config.out)
     fabric = build_fabric(config.device, precision=config.precision)
     evaluation = spec.evaluate(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.exportable import Exportable
@@ -18,6 +19,7 @@ from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 
 
+@reads_images
 def run_export(config: ExportConfig) -> Path:
     """Export a model; what differs from it is not kept.
 
@@ -48,6 +50,7 @@ def load_subject(config: ExportConfig) -> Subject:
         subject = weights_subject(config, checkpoint.path, _classifier)
     else:
         trained = load_trained(checkpoint, config.acceleration)
+        settle_range(config.image, (), trained.about.pixel_range)
         subject = trained_subject(config, trained, spec.exportable(trained))
     return replace(subject, measured=spec.metrics(spec.description.from_dict(checkpoint.content)))
 

@@ -1,11 +1,13 @@
 """`fastitpn finetune` for every task: from labelled images to a trained network and a report."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from fastitpn.data.images.folders import left_out
+from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.keys import FinetuneConfig
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @propagate_failures
+@reads_images
 def run_finetune(config: FinetuneConfig) -> Run:
     """Fine-tune for a task, or continue an interrupted run of the same configuration.
 
@@ -34,7 +37,10 @@ def run_finetune(config: FinetuneConfig) -> Run:
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
     split = spec.open_data(config)
     left = left_out(config.data, config.val).line()
+    files = [path for part in (split.train, split.val) for path in spec.image_files(part)]
+    pixel_range = settle_range(config.image, files)
     task: Any = spec.build(config, split)
+    task.about = replace(task.about, pixel_range=pixel_range)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
     run = prepare(config.out, config, rank=fabric.global_rank)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from fastitpn.config.types import Count, Decay, Factor, ImagePx, Positive, Schedule, Share
+from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
 
@@ -64,6 +65,7 @@ class EvaluateConfig(DeviceConfig):
     """Images in one batch."""
     out: Path = Path("runs/evaluate")
     """Folder for the figures."""
+    image: ImageKeys = ImageKeys()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +87,4 @@ class PredictConfig(DeviceConfig):
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
     batch: Count = 64
     """Images in one batch."""
+    image: ImageKeys = ImageKeys()

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastitpn.console import say
 from fastitpn.data.images.folders import left_out
+from fastitpn.data.images.reading import reads_images
 from fastitpn.data.images.videos import EXTENSIONS as VIDEOS
 from fastitpn.inference.predicting import run_prediction
 from fastitpn.inference.predictor import ImagePredictor
@@ -17,6 +18,7 @@ from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 
 
+@reads_images
 def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results[Any]:
     """Predict with a checkpoint, and write what its task writes to `out`.
 
@@ -32,6 +34,9 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
     if left := left_out(config.source).line(but=VIDEOS):
         say(left)
     return run_prediction(spec.prediction(trained, config), config.source, config.out, workers=config.workers)
+    prediction = spec.prediction(trained, config)
+    prediction.predictor.pixel_range = trained.about.pixel_range
+    return run_prediction(prediction, config.source, config.out, image=config.image, workers=config.workers)
 
 
 def load(
@@ -61,4 +66,7 @@ def load(
     opened = open_checkpoint(checkpoint)
     TASKS.keys_for("predict", opened.task, opened.path)  # says so where there is nothing to predict
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(opened.task, opened.path)
-    return spec.predictor(load_trained(opened, acceleration), device=device, precision=precision)
+    trained = load_trained(opened, acceleration)
+    predictor = spec.predictor(trained, device=device, precision=precision)
+    predictor.pixel_range = trained.about.pixel_range
+    return predictor

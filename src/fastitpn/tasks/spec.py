@@ -6,6 +6,7 @@ A task says what its data is, how its network is built and learns, what is measu
 
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from PIL import Image
@@ -100,6 +101,10 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
             InputError: With everything that is wrong with it.
         """
         raise NotImplementedError
+
+    def image_files(self, images: ImagesT) -> Sequence[Path]:
+        """Files of the images, to find the range of their values; none where they are of 8 bits anyway."""
+        return ()
 
     def build(self, config: ConfigT, split: Split[ImagesT]) -> Task:
         """The network with its start weights, as what learns.

@@ -19,6 +19,7 @@ from fastitpn.config.types import (
     Scales,
     Seed,
 )
+from fastitpn.data.images.keys import ImageKeys
 from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from fastitpn.models.acceleration.settings import PresetName as AccelerationName
 from fastitpn.models.architecture import DEFAULT_MODEL
@@ -106,6 +107,7 @@ class TrainingConfig(RunConfig):
     """Mean of the channels, subtracted from values in 0 to 1."""
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     """Standard deviation of the channels, divided by."""
+    image: ImageKeys = ImageKeys()
 
     def __post_init__(self) -> None:
         for steps, epochs in (("steps", "epochs"), ("warmup_steps", "warmup_epochs")):

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastitpn.data.images.reading import reads_images
 from fastitpn.errors import InputError
 from fastitpn.models.attention_trace import AttentionTrace
 from fastitpn.reporting.feature_pictures import heat_panel, image_panel, plain_panel
@@ -28,6 +29,7 @@ tokens that left the trunk get nothing. acceleration=off draws the plain model.
 """
 
 
+@reads_images
 def run_visualize_attention(config: VisualizeAttentionConfig) -> Drawings:
     """Draw the attention of a token in each image, and write the pictures and a page that shows them to `out`.
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
+from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName
 
 Place = Annotated[int, Field(ge=0)]
@@ -40,6 +41,7 @@ class VisualizeConfig(Config):
     """Where to compute; auto takes the GPU if there is one."""
     out: Path = Path("runs/visualize")
     """Folder for the pictures and the report."""
+    image: ImageKeys = ImageKeys()
 
     def problems(self) -> list[str]:
         """Checks that there is a model."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastitpn.data.images.reading import reads_images
 from fastitpn.reporting.feature_pictures import colour_panel, image_panel
 from fastitpn.reporting.panels import Row
 from fastitpn.reporting.pca import FeatureColours
@@ -27,6 +28,7 @@ The levels of the pyramid at strides 32 and 64 are every second and fourth place
 """
 
 
+@reads_images
 def run_visualize_features(config: VisualizeFeaturesConfig) -> Drawings:
     """Draw the feature maps of each image, and write the pictures and a page that shows them to `out`.
 

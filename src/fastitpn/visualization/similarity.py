@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastitpn.data.images.reading import reads_images
 from fastitpn.reporting.feature_pictures import heat_panel, image_panel
 from fastitpn.reporting.panels import Row, Scale
 from fastitpn.runs.output import check_no_run, make_folder
@@ -25,6 +26,7 @@ In maps finer than the tokens, the place in the middle of the token counts.
 """
 
 
+@reads_images
 def run_visualize_similarity(config: VisualizeSimilarityConfig) -> Drawings:
     """Draw the similarity to a token in each image, and write the pictures and a page that shows them to `out`.
 

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from fastitpn.console import say
+from fastitpn.data.images.reading import settle_range
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.backbone import FastITPN
@@ -98,6 +99,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     if asked is None and (trained is None or trained.off):
         asked = instead_of_off
     model.set_acceleration(choose_acceleration(asked, trained))
+    settle_range(config.image, (), file.checkpoint.get("pixel_range") if file is not None else None)
     normalisation = file.checkpoint.get("normalisation", {}) if file is not None else {}
     return Subject(
         model=model.eval(),

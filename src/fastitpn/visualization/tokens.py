@@ -10,6 +10,7 @@ from torch import Tensor
 from fastitpn.config import to_yaml
 from fastitpn.console import say
 from fastitpn.data.images.decode import read_image
+from fastitpn.data.images.reading import reads_images
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
@@ -40,6 +41,7 @@ windowed blocks, as a multiple of the window's mean. A token that left gets none
 """
 
 
+@reads_images
 def run_visualize_tokens(config: VisualizeTokensConfig) -> Drawings:
     """Draw a picture for each image, and write them and a page that shows them to `out`.
 

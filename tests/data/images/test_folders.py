@@ -30,9 +30,9 @@ def test_list_images_of_wrong_folders(tmp_path, write_images):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"(?s)no images in this folder \(it has no files\).*\.jpeg"):
         list_images(tmp_path / "empty")
-    for name in ("a.heic", "b.HEIC", "c"):
+    for name in ("a.psd", "b.PSD", "c"):
         (tmp_path / "empty" / name).touch()
-    with pytest.raises(InputError, match=r"other files: 2 \.heic, 1 without extension"):
+    with pytest.raises(InputError, match=r"other files: 2 \.psd, 1 without extension"):
         list_images(tmp_path / "empty")
 
 

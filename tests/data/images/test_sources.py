@@ -107,7 +107,7 @@ class TestShards:
 
     def test_many_broken_samples_end_the_run(self, tmp_path):
         write_tar(tmp_path / "0.tar", {f"{number}.png": b"" for number in range(MOST_BROKEN + 1)})
-        with pytest.raises(InputError, match=f"{MOST_BROKEN} samples in a row are broken.*it is empty"):
+        with pytest.raises(InputError, match=f"{MOST_BROKEN} samples in a row are broken.*the file is empty"):
             TarShards([tmp_path / "0.tar"]).read(0)
 
     @pytest.mark.parametrize("damage", ["cut", "text", "compressed"])

@@ -2,7 +2,12 @@
 
 import io
 import os
+import warnings
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -10,7 +15,12 @@ from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
 
 from fastitpn.data.images.kinds import EXTENSIONS as EXTENSIONS
+from fastitpn.data.images.pixel_range import FULL, PixelRange, deep_values, is_deep, is_deep_colour
+from fastitpn.data.images.reading import Reading, current_reading
+from fastitpn.data.images.signatures import HEAD_BYTES, identify
 from fastitpn.errors import InputError
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata and the like: what matters is an error here
 
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -24,56 +34,92 @@ _UPRIGHT = {
 _SIDES_SWAPPED = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
 _END_OF_FILE = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _TAIL_BYTES = 64
+_EXPECTED = "a complete image file (JPEG, PNG, WebP, TIFF, BMP, GIF ...)"
 
 
-def read_image(path: str | os.PathLike[str], *, min_px: int | None = None) -> Image.Image:
+def read_image(path: str | os.PathLike[str], *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
     """Decodes one image file.
 
     Args:
         path: The file. Of an animation or a multi-page file the first picture is read.
         min_px: If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (much faster), but never so that its
             shorter side falls below this. Leave it out where exact pixels count.
+        how: Range of values and largest size; None: as the command that runs reads images.
 
     Returns:
         Image in mode RGB, upright, in memory, without metadata.
 
     Raises:
-        InputError: The file is missing, is not an image, is damaged, or is truncated.
+        InputError: The file is missing, is not an image, is damaged, is truncated, is too large, or has values outside
+            of the range.
     """
     try:
-        with Image.open(path) as image:
-            if min_px is not None:
-                image.draft(None, (min_px, min_px))
-            return to_rgb(image)
+        return _decode(os.fspath(path), min_px, how or current_reading())
     except Exception as error:  # On a damaged file, Pillow's readers raise whatever their parser happens to hit.
-        raise _read_error(path, error) from error
+        raise read_error(path, error) from error
 
 
-def decode_image(content: bytes, *, where: str, min_px: int | None = None) -> Image.Image:
+def decode_image(content: bytes, *, where: str, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
     """Decodes one image that was read from somewhere else than a file of its own.
 
     Args:
         content: Bytes of an image file.
         where: It came from, for messages.
         min_px: Least shorter side of a JPEG that is decoded at a reduced size; None decodes it in full.
+        how: Range of values and largest size; None: as the command that runs reads images.
 
     Raises:
-        InputError: It is no image, is damaged, or is truncated.
+        InputError: What `read_image` raises.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if min_px is not None:
-                image.draft(None, (min_px, min_px))
-            return to_rgb(image)
+        return _decode(io.BytesIO(content), min_px, how or current_reading())
     except Exception as error:
-        known = isinstance(error, UnidentifiedImageError)
-        reason = ("not an image in a known format" if content else "it is empty") if known else str(error)
+        raise _content_error(error, content[:HEAD_BYTES], where, "leave it out of the data set") from error
+
+
+def _decode(source: str | IO[bytes], min_px: int | None, how: Reading) -> Image.Image:
+    with _open(source, how.max_mpx) as image:
+        if min_px is not None:
+            image.draft(None, (min_px, min_px))
+        if how.range != FULL and is_deep_colour(image):
+            return to_rgb(_colours(image, source, how.range), orientation=_orientation(image))
+        return to_rgb(image, how.range)
+
+
+def _open(source: str | IO[bytes], max_mpx: float) -> Image.Image:
+    """Opens an image, with the plugins if it needs one."""
+    try:
+        image = Image.open(source)
+    except UnidentifiedImageError:
+        if not _register_plugins():
+            raise
+        image = Image.open(source)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        image = Image.open(source)
+        if image.width * image.height > max_mpx * 1e6:
+            Image.MAX_IMAGE_PIXELS = limit  # else it stays off: a crop of such an image is as large
+    mpx = image.width * image.height / 1e6
+    if mpx > max_mpx:
+        image.close()
         raise InputError(
-            f"cannot read this image: {error.what if isinstance(error, InputError) else reason}",
-            where=where,
-            expected="a complete image file (JPEG, PNG, WebP, TIFF, BMP, GIF ...)",
-            fix="leave it out of the data set",
-        ) from error
+            f"it has {mpx:,.0f} megapixels ({image.width}x{image.height} px), more than image.max_mpx={max_mpx:g}",
+            expected=f"at most {max_mpx:g} megapixels, so that no file fills the memory",
+            fix=f"image.max_mpx={int(mpx) + 1} if it is what it should be",
+        )
+    return image
+
+
+@cache
+def _register_plugins() -> bool:
+    """Makes Pillow know the formats of the plugins that are installed; whether there are any."""
+    if heif := find_spec("pillow_heif") is not None:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    if jxl := find_spec("pillow_jxl") is not None:
+        import pillow_jxl  # noqa: F401  # which registers itself
+    return heif or jxl
 
 
 def verify_image(path: str | os.PathLike[str]) -> None:
@@ -86,13 +132,13 @@ def verify_image(path: str | os.PathLike[str]) -> None:
         InputError: It is no image, is damaged, or is truncated.
     """
     try:
-        with open(path, "rb") as file, Image.open(file) as image:
+        with open(path, "rb") as file, _open(file, current_reading().max_mpx) as image:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             end = _END_OF_FILE.get(image.format or "")
             if end is not None and end in file.read():
                 return
     except Exception as error:
-        raise _read_error(path, error) from error
+        raise read_error(path, error) from error
     read_image(path)
 
 
@@ -103,37 +149,48 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         InputError: It is no image, is damaged, or is truncated.
     """
     try:
-        with Image.open(path) as image:
+        with _open(os.fspath(path), current_reading().max_mpx) as image:
             turned = _UPRIGHT.get(_orientation(image)) in _SIDES_SWAPPED
             return (image.height, image.width) if turned else image.size
     except Exception as error:
-        raise _read_error(path, error) from error
+        raise read_error(path, error) from error
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, range: PixelRange = FULL, *, orientation: int | None = None) -> Image.Image:
     """Turns any Pillow image into upright 8-bit RGB.
 
-    The EXIF rotation is applied; transparency is laid on white; palette, grayscale and CMYK are converted; 16-bit
-    values are scaled from 0..65535 to 0..255; float values are taken as 0..1, or as 0..255 if any is above 1.
+    The EXIF rotation is applied; transparency is laid on white; palette, grayscale and CMYK are converted; values of
+    more than 8 bits are scaled from their range to 0..255.
 
     Args:
         image: Image in any mode; it is not changed.
+        range: Black and white of gray images with more than 8 bits.
+        orientation: EXIF orientation; None takes the image's own.
 
     Raises:
-        InputError: Values outside these ranges, or a mode that has no RGB form.
+        InputError: Values outside of the range, or a mode that has no RGB form.
     """
     image.load()  # Pillow decodes a PNG to find its EXIF block: damage that shows there would be lost with the block.
-    transpose = _UPRIGHT.get(_orientation(image))
+    transpose = _UPRIGHT.get(orientation or _orientation(image))
     if transpose is not None:
         image = image.transpose(transpose)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = Image.fromarray(_to_8_bit(np.asarray(image)))
+    if is_deep(image):
+        image = Image.fromarray(range.to_8_bit(deep_values(image, None)))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     rgb = image.convert("RGB")  # A copy if it is RGB already: the caller's image stays as it is.
     rgb.info = {}  # Its EXIF block still has the rotation that has just been applied.
     return rgb
+
+
+def _colours(image: Image.Image, source: str | IO[bytes], range: PixelRange) -> Image.Image:
+    """8 bits of an image in colours of 16 bits, whose range is not all of them."""
+    values = deep_values(image, source)
+    pixels = range.to_8_bit(values[..., :3])
+    if values.shape[-1] > 3:  # opaque is all of 16 bits in some files, and the sensor's largest value in others
+        pixels = np.dstack([pixels, replace(range, cut=True).to_8_bit(values[..., 3])])
+    return Image.frombytes(image.mode, image.size, pixels.tobytes())
 
 
 def _orientation(image: Image.Image) -> int:
@@ -143,35 +200,34 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Scales 16-bit integers or floats [H, W] to uint8 [H, W]."""
-    low, high = values.min(), values.max()
-    limit = 65535 if values.dtype.kind in "iu" else 255
-    if not (low >= 0 and high <= limit):  # Written so that NaN fails too.
-        raise InputError(
-            f"pixel values run from {low} to {high}",
-            expected=f"values from 0 to {limit}",
-            fix="convert it to 8 bits per channel",
-        )
-    if values.dtype.kind in "iu":
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8)
-
-
-def _read_error(path: str | os.PathLike[str], error: Exception) -> InputError:
+def read_error(path: str | os.PathLike[str], error: Exception) -> InputError:
+    """What is wrong with a file, of what was raised when it was read as an image."""
     path = Path(path)
-    expected = "a complete image file (JPEG, PNG, WebP, TIFF, BMP, GIF ...)"
     fix = "replace or delete this file, then run the same command again"
-    if isinstance(error, InputError):
-        return InputError(f"cannot use this image: {error.what}", where=path, expected=error.expected, fix=error.fix)
     if isinstance(error, FileNotFoundError):
-        return InputError("this image file does not exist", where=path, expected=expected, fix="check the path")
+        what = "this image file does not exist"
+        if path.is_symlink():
+            what = f"this is a link to a file that does not exist: {os.readlink(path)}"
+        return InputError(what, where=path, expected=_EXPECTED, fix="check the path")
     if isinstance(error, IsADirectoryError):
         return InputError(
-            "this is a folder, not an image", where=path, expected=expected, fix="give the path of a file"
+            "this is a folder, not an image", where=path, expected=_EXPECTED, fix="give the path of a file"
+        )
+    head = b""
+    if isinstance(error, UnidentifiedImageError):
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    return _content_error(error, head, path, fix)
+
+
+def _content_error(error: Exception, head: bytes, where: str | Path, fix: str) -> InputError:
+    """What is wrong with an image that is there."""
+    if isinstance(error, InputError):
+        return InputError(
+            f"cannot use this image: {error.what}", where=where, expected=error.expected, fix=error.fix or fix
         )
     if isinstance(error, UnidentifiedImageError):
-        reason = "not an image in a known format" if path.stat().st_size else "the file is empty"
-    else:
-        reason = str(error) or type(error).__name__
-    return InputError(f"cannot read this image: {reason}", where=path, expected=expected, fix=fix)
+        file = identify(head)
+        return InputError(f"cannot read this image: {file}", where=where, expected=_EXPECTED, fix=file.fix or fix)
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"cannot read this image: {reason}", where=where, expected=_EXPECTED, fix=fix)

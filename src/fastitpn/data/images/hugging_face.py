@@ -7,6 +7,7 @@ from PIL import Image
 
 from fastitpn.data.images.decode import decode_image, read_image
 from fastitpn.data.images.image_source import ImageSource, SourceKind
+from fastitpn.data.images.reading import Reading
 from fastitpn.data.parts import part_of
 from fastitpn.errors import InputError
 
@@ -62,15 +63,15 @@ class HuggingFaceImages(ImageSource):
         """The image's row, for messages."""
         return f"row {index}"
 
-    def read(self, index: int, *, min_px: int | None = None) -> Image.Image:
+    def read(self, index: int, *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
         """The image in RGB."""
         content = self._images[int(index)][self._column]
         where = f"{self._folder}, row {index}, column {self._column}"
         if content is None:
             raise InputError("there is no image in this row", where=where, fix="dataset.filter(...) it out")
         if content["bytes"] is None:
-            return read_image(content["path"], min_px=min_px)
-        return decode_image(content["bytes"], where=where, min_px=min_px)
+            return read_image(content["path"], min_px=min_px, how=how)
+        return decode_image(content["bytes"], where=where, min_px=min_px, how=how)
 
 
 def _split_to_train_on(names: list[str], folder: Path) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.folders import image_names
+from fastitpn.data.images.reading import Reading
 
 
 class ImageSource:
@@ -28,8 +29,8 @@ class ImageSource:
         """A name that stays the same when the data is moved."""
         raise NotImplementedError
 
-    def read(self, index: int, *, min_px: int | None = None) -> Image.Image:
-        """The image in RGB; `min_px` as in `read_image`.
+    def read(self, index: int, *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
+        """The image in RGB; `min_px` and `how` as in `read_image`.
 
         Raises:
             InputError: It cannot be read.
@@ -75,9 +76,9 @@ class FileSource(ImageSource):
         path = self.path(index)
         return str(path) if self._data is None else image_names([path], self._data)[0]
 
-    def read(self, index: int, *, min_px: int | None = None) -> Image.Image:
+    def read(self, index: int, *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
         """The image in RGB."""
-        return read_image(self.path(index), min_px=min_px)
+        return read_image(self.path(index), min_px=min_px, how=how)
 
 
 def as_source(images: ImageSource | Sequence[Path]) -> ImageSource:

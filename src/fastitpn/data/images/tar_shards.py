@@ -22,6 +22,7 @@ from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.decode import EXTENSIONS, decode_image
 from fastitpn.data.images.folders import has_images
 from fastitpn.data.images.image_source import ImageSource, SourceKind
+from fastitpn.data.images.reading import Reading
 from fastitpn.data.parts import data_parts, part_of
 from fastitpn.errors import InputError
 
@@ -110,12 +111,12 @@ class TarShards(ImageSource):
         """Shard and member."""
         return f"{self._shards[self._shard_of[index]].name}/{os.fsdecode(self._names[index])}"
 
-    def read(self, index: int, *, min_px: int | None = None) -> Image.Image:
+    def read(self, index: int, *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
         """The image in RGB, or the next one that can be read."""
         for tried in range(MOST_BROKEN):
             number = (index + tried) % len(self)
             try:
-                return self._decode(number, min_px)
+                return self._decode(number, min_px, how)
             except InputError as error:
                 last = error
                 if number not in self._reported:
@@ -128,7 +129,7 @@ class TarShards(ImageSource):
             fix="write or fetch this shard again, or move it away, then run the same command again",
         )
 
-    def _decode(self, index: int, min_px: int | None) -> Image.Image:
+    def _decode(self, index: int, min_px: int | None, how: Reading | None) -> Image.Image:
         shard = self._shards[self._shard_of[index]]
         try:
             with open(shard, "rb") as file:
@@ -136,7 +137,8 @@ class TarShards(ImageSource):
                 content = file.read(int(self._sizes[index]))
         except OSError as error:
             raise InputError(f"the shard cannot be read: {error.strerror}", where=shard) from error
-        return decode_image(content, where=f"{shard}, member {os.fsdecode(self._names[index])}", min_px=min_px)
+        where = f"{shard}, member {os.fsdecode(self._names[index])}"
+        return decode_image(content, where=where, min_px=min_px, how=how)
 
 
 def _read_contents(shard: Path) -> _Contents:

@@ -1,6 +1,7 @@
 """Classification: a class for each image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -71,6 +72,10 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
         for line in notes:
             say(line)
         return Split(train=train, val=val, num_classes=len(train.classes), notes=notes)
+
+    def image_files(self, images: ClassifiedImages) -> Sequence[Path]:
+        """All of them."""
+        return images.paths
 
     def build(self, config: ClassifyConfig, split: Split[ClassifiedImages]) -> ClassifyTask | MultilabelTask:
         """The model with its start weights; a head for other classes starts fresh."""

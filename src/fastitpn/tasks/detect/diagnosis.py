@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from fastitpn.data.detection.annotations import DetectionClasses, DetectionImages
 from fastitpn.data.detection.formats.base import Part
 from fastitpn.data.detection.formats.registry import FORMATS, layouts, open_annotations, recognise
+from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.reading import listed_files, scan
 from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.images.folders import list_files
@@ -16,6 +18,7 @@ from fastitpn.data.splitting import train_and_val
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet, Entry, Finding, check_classes
 from fastitpn.errors import InputError
+from fastitpn.tasks.detect.heads.registry import DETECTORS
 
 _LARGEST_SMALL, _LARGEST_MEDIUM = 32**2, 96**2
 """Areas of COCO's small and medium objects, in pixels."""
@@ -39,20 +42,21 @@ def diagnose(config: DoctorConfig) -> DataSet | None:
     classes: DetectionClasses | None = None
     for part, annotations in parts.items():
         try:
-            images = scan(annotations, classes=classes)
+            images, of_masks = _scan(annotations, config.detector, classes)
         except InputError as error:
             if classes is None:
                 raise
-            images = scan(annotations)  # of other classes
+            images, of_masks = _scan(annotations, config.detector)  # of other classes
             kind = "other classes than in train"
             findings.append(Finding(kind=kind, what=error.what, files=(annotations.path,), part=part))
         classes = classes or images.classes
         entries += [Entry(path=path, part=part) for path in sorted({*images.paths, *images.unusable})]
         findings += [Finding.of(problem, part) for problem in images.problems]
+        findings += [replace(Finding.of(problem, part), problem=False) for problem in of_masks]
         numbers = np.bincount(images.labels.numpy(), minlength=len(images.classes))
         for label, number in zip(images.classes.names, numbers.tolist(), strict=True):
             counts.setdefault(label, Counter())[part] = number
-        facts[part] = _facts(images)
+        facts[part] = _facts(images) | ({"with masks": "some"} if of_masks else {})
     findings += _unlisted([annotations for annotations in parts.values() if annotations.images is not None])
     findings += check_classes(counts, list(parts), "annotations")
     return DataSet(
@@ -74,6 +78,19 @@ def _parts(config: DoctorConfig) -> dict[str, Part]:
             "no COCO annotations in this data", where=config.data, expected=layouts(), fix="data=FILE.json"
         )
     return there
+
+
+def _scan(
+    part: Part, detector: str | None, classes: DetectionClasses | None = None
+) -> tuple[DetectionImages, list[Problem]]:
+    """What a training of a detector uses of a part, and what is wrong for those that need masks alone."""
+    if detector is not None:
+        return scan(part, classes=classes, with_masks=DETECTORS[detector].needs_masks), []
+    images = scan(part, classes=classes)
+    if not images.has_masks or not images.problems:
+        return images, []
+    of_boxes = scan(part, classes=classes, with_masks=False)
+    return of_boxes, [problem for problem in images.problems if problem not in of_boxes.problems]
 
 
 def _facts(images: DetectionImages) -> dict[str, object]:

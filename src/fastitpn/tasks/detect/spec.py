@@ -1,6 +1,6 @@
 """Detection: boxes, and masks, of the objects in an image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         problems, left_out = left_out_of(train, val)
         notes = [f"on_error=skip: {describe_left_out(problems, left_out)}"] if problems else []
         return Split(train=train, val=val, num_classes=len(train.classes), notes=notes)
+
+    def image_files(self, images: DetectionImages) -> Sequence[Path]:
+        """All of them."""
+        return images.paths
 
     def build(self, config: DetectConfig, split: Split[DetectionImages]) -> DetectTask:
         """The detector with its start weights."""

@@ -20,6 +20,7 @@ from fastitpn.data.feature_shards import (
     write_shard,
 )
 from fastitpn.data.images.readable import check_readable
+from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.data.images.sources import FileSource, ImageSource, open_images
 from fastitpn.data.images.transforms import whole_image
 from fastitpn.errors import InputError
@@ -38,6 +39,7 @@ SAMPLED_IMAGES, SAMPLED_FEATURES = 1000, 64
 """The components are found on so many images at most, and about so many features of each."""
 
 
+@reads_images
 def run_cache_features(config: CacheFeaturesConfig) -> Path:
     """Write the features of every image, or go on where an interrupted command stopped.
 
@@ -58,8 +60,9 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
             fix="teacher=timm:vit_base_patch16_clip_224.openai",
         )
     images = open_images(config.data)
-    if isinstance(images, FileSource):
-        check_readable([images.path(number) for number in range(len(images))])
+    files = [images.path(number) for number in range(len(images))] if isinstance(images, FileSource) else []
+    check_readable(files)
+    settle_range(config.image, files)
     teacher: Any = build_alone(config.teacher)
     dims = config.dims
     if dims is not None and dims >= teacher.dim:

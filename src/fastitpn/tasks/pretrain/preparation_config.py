@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, Positive
+from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import DeviceConfig
 
 
@@ -45,6 +46,7 @@ class CacheFeaturesConfig(DeviceConfig):
     """Images in one batch."""
     out: Path = Path("runs/features")
     """Folder for the features; then pretrain with teacher=features:FOLDER."""
+    image: ImageKeys = ImageKeys()
 
 
 @dataclass(frozen=True, kw_only=True)

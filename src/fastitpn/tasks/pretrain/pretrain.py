@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.readable import check_readable
+from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.data.images.sources import FileSource, ImageSource, open_images
 from fastitpn.data.images.transforms import CropPair
 from fastitpn.errors import InputError
@@ -43,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 @propagate_failures
+@reads_images
 def run_pretrain(config: PretrainConfig) -> Run:
     """Pre-train, or continue an interrupted run of the same configuration.
 
@@ -50,9 +53,11 @@ def run_pretrain(config: PretrainConfig) -> Run:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
     images = open_images(config.data)
-    if isinstance(images, FileSource):
-        check_readable([images.path(index) for index in range(len(images))])
+    files = [images.path(index) for index in range(len(images))] if isinstance(images, FileSource) else []
+    check_readable(files)
+    pixel_range = settle_range(config.image, files)
     task = build_task(config)
+    task.about = replace(task.about, pixel_range=pixel_range)
     dataset = build_dataset(config, images, task.teacher)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     probe = build_probe(config, fabric)

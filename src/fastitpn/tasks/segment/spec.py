@@ -1,7 +1,8 @@
 """Segmentation: a class for each pixel, or a segment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -65,6 +66,10 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         folders = replace(_folders(config), panoptic=config.panoptic)
         train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
         return Split(train=train, val=val, num_classes=len(train.classes.names))
+
+    def image_files(self, images: MaskedImages) -> Sequence[Path]:
+        """All of them."""
+        return images.images
 
     def build(self, config: SegmentConfig, split: Split[MaskedImages]) -> SegmentTask:
         """The network with its start weights; from a network with the same head the head too."""
