@@ -106,10 +106,8 @@ def test_each_class_has_its_share_in_both_parts(monkeypatch, tmp_path):
         paths=[tmp_path / str(i) for i in range(200)], labels=labels.astype(np.float32), classes=list("abcd")
     )
     monkeypatch.setattr("fastitpn.data.classification.multilabel._images", lambda *_: images)
-    monkeypatch.setattr(
-        "fastitpn.data.classification.multilabel.label_parts",
-        lambda _: {"": LabelTable(classes=[], labels={}, parts={})},
-    )
+    nothing = LabelTable(classes=[], labels={}, parts={})
+    monkeypatch.setattr("fastitpn.data.classification.multilabel.label_parts", lambda _: {"": nothing})
     train, val = multilabel_split("t.csv", val_ratio=0.2, seed=1)
     assert {*train.paths, *val.paths} == {*images.paths}
     assert len(train) + len(val) == 200
