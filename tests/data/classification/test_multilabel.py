@@ -87,7 +87,7 @@ def test_several_labels_are_seen(table, text, several):
     file = table(text)
     assert has_several_labels(file) == several
     if several:
-        with pytest.raises(InputError, match=r"(?s)several labels each.*fix: +multilabel=true"):
+        with pytest.raises(InputError, match=r"(?s)any number of labels.*fix: +multilabel=true"):
             labelled(file)
 
 

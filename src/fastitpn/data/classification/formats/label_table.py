@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fastitpn.console import say
+from fastitpn.console import printing, say
 from fastitpn.data.images.lists import raise_problems
 from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.images.tables import Cells, first_folder, part_column, parts_in, places_of, read_cells
@@ -132,7 +132,8 @@ def has_several_labels(file: Path) -> bool:
     Names with a comma or a blank in them are common, and a class each, unless they are made of fewer words than there
     are such names; blanks divide words only below a plural.
     """
-    cells = _with_header(read_cells(file))
+    with printing(False):  # whoever reads the table says what is odd about it
+        cells = _with_header(read_cells(file))
     try:
         columns = _columns(file, cells)
     except InputError:

@@ -12,7 +12,7 @@ from fastitpn.errors import InputError
 def _rows(file: Path) -> list[Row]:
     if has_several_labels(file):
         raise InputError(
-            "images of this table have several labels each",
+            "this table gives each image any number of labels",
             where=file,
             expected="the columns image,label with one class for each image, or that several are asked for",
             fix="multilabel=true, with fastitpn finetune classify",
