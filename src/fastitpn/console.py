@@ -17,6 +17,7 @@ def say(text: str, *, error: bool = False) -> None:
         error: Print it on standard error.
     """
     if _printing:
+        text = text.encode("utf-8", "backslashreplace").decode()  # names of files need not be UTF-8
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
     else:
         logger.info(text)

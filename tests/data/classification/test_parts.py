@@ -98,6 +98,12 @@ def test_names_in_another_unicode_form_or_case(tmp_path, write_images, capsys):
     assert labelled(tmp_path / "val", [decomposed, "bus"]).labels == [0, 1]
 
 
+def test_names_that_are_no_utf8_can_be_said(tmp_path, write_images, capsys):
+    write_images(tmp_path, "train/Caf\udce9/1.jpg", "train/Bus/2.jpg", "val/CAF\udce9/3.jpg")
+    assert labelled_split(tmp_path)[1].labels == [1]
+    assert r"the class CAF\udce9 of" in capsys.readouterr().out
+
+
 def test_debris_is_no_class(tmp_path, write_images):
     debris = ["__MACOSX/a/._1.jpg", "@eaDir/1.jpg", "a/@eaDir/1.jpg/THUMB.jpg", "b/.ipynb_checkpoints/1.jpg"]
     debris += ["$RECYCLE.BIN/S-1/1.jpg", "System Volume Information/1.jpg", "lost+found/1.jpg", "a/._2.jpg"]
