@@ -1,5 +1,6 @@
 """What readers of other formats than COCO's make of a data set, and the way from there to COCO's object."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -83,7 +84,7 @@ class SourcePart:
         try:
             width, height = upright_size(path)
         except InputError as error:
-            kind = "image that cannot be read" if path.exists() else "missing image file"
+            kind = "image that cannot be read" if os.path.exists(path) else "missing image file"
             self.note(kind, error.what, path, image=True)
             return None
         return height, width
