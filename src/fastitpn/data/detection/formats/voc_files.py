@@ -71,7 +71,7 @@ class ImageFinder:
     stems: frozenset[str]
     stale: int = 0
     _folders: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
-    _named: dict[Path, NamedFiles] = field(default_factory=dict)
+    _places: dict[Path, NamedFiles] = field(default_factory=dict)
 
     def find(self, file: Path, named: str) -> Path:
         """The image of an XML file, which is not there if neither name leads to one.
@@ -82,18 +82,20 @@ class ImageFinder:
         """
         named = named.replace("\\", "/")
         name = nfc(named.rsplit("/", 1)[-1])
-        folders = self._candidates(file)
-        for folder in folders:
+        if file.parent not in self._places:
+            self._places[file.parent] = NamedFiles(self._candidates(file.parent))
+        places = self._places[file.parent]
+        for folder in places.folders:
             if paths := self._images(folder).get(nfc(file.stem)):
                 path = next((path for path in paths if nfc(path.name) == name), paths[0])
                 self.stale += nfc(path.stem) not in (name, Path(name).stem) and bool(name)
                 return path
-        if named:
-            files = self._named.setdefault(file.parent, NamedFiles(folders))
-            # an image that has an XML file of its own is not that of another
-            if (by_name := files.find(named)) and (by_name.stem == file.stem or by_name.stem not in self.stems):
-                return by_name
-        return (folders[1:] or folders)[0] / (named or f"{file.stem}.jpg")
+        by_name = places.find(named) if named else None
+        if by_name is None:
+            return (places.folders[1:] or places.folders)[0] / (named or f"{file.stem}.jpg")
+        # an image that has an XML file of its own is not that of another
+        others = by_name.stem != file.stem and by_name.stem in self.stems
+        return by_name.with_name(f"{file.stem}{by_name.suffix}") if others else by_name
 
     def images_without_files(self) -> int:
         """How many images are in the folders that were looked in, and have no XML file."""
@@ -103,17 +105,17 @@ class ImageFinder:
             for path in {path for paths in by_name.values() for path in paths}
         )
 
-    def _candidates(self, file: Path) -> list[Path]:
-        """Folders that may have the image: the XML file's own, those called images, with its sub-folders, and above."""
-        bases = [base for base in file.parents if base.is_relative_to(self.data)]
+    def _candidates(self, folder: Path) -> list[Path]:
+        """Where images of a folder's XML files may be: in it, in those called images with its sub-folders, or above."""
+        bases = [base for base in (folder, *folder.parents) if base.is_relative_to(self.data)]
         above = [self.data.parent] if self.data.name.lower() in _ANNOTATIONS else []
         called = [
             place
             for base in (*bases, *above)
             for name in _IMAGES
-            for place in (base.joinpath(name, *file.parent.relative_to(base).parts[1:]), base / name)
+            for place in (base.joinpath(name, *folder.relative_to(base).parts[1:]), base / name)
         ]
-        return list(dict.fromkeys([file.parent, *filter(Path.is_dir, called), *bases]))
+        return list(dict.fromkeys([folder, *filter(Path.is_dir, called), *bases]))
 
     def _images(self, folder: Path) -> dict[str, list[Path]]:
         """The images of a folder by their names, with and without the extension."""

@@ -1,7 +1,7 @@
 """Where the images of a YOLO data set and their text files are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from fastitpn.console import say
@@ -38,6 +38,7 @@ def images_by_part(settings: Settings, source: Source) -> dict[str, list[Path]]:
             images[name] = list_images(path)
         else:
             say(f"{path} has no images: there is no part {name}")
+    _say_unlisted([path for paths in images.values() for path in paths])
     images = {name: paths for name, paths in images.items() if paths or source.part(name).problems}
     return images or {"": list_images(folder / "images" if (folder / "images").is_dir() else folder)}
 
@@ -132,7 +133,7 @@ def _exists(path: Path) -> bool:
 
 
 def _listed(file: Path, folder: Path, part: str, source: Source) -> list[Path]:
-    """The images of a list; those that are missing are noted, and those beside them that no list has are told."""
+    """The images of a list; those that are missing are noted."""
     names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     files = NamedFiles([file.parent, folder], names)
     images = []
@@ -157,3 +158,14 @@ def _listed(file: Path, folder: Path, part: str, source: Source) -> list[Path]:
     if line := files.line():
         say(line)
     return images
+
+
+def _say_unlisted(images: Collection[Path]) -> None:
+    """Tells of images that lie beside those of the lists, and are in none of them."""
+    there = sum(len(_images_of(folder)) for folder in {path.parent for path in images})
+    if beside := there - len(set(images)):
+        say(f"{beside} {'image is' if beside == 1 else 'images are'} beside those of the lists and in none: not used")
+
+
+def _images_of(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
