@@ -130,6 +130,26 @@ def test_lists(tmp_path, capsys):
     assert {name: len(boxes(source, name)) for name in source.names} == {"train": 3, "test": 1}
 
 
+def test_lists_of_sub_folders_and_of_two_years(tmp_path, capsys):
+    """A name with its folder is not that of another folder."""
+    for year in (2007, 2012):
+        data = tmp_path / f"VOC{year}"
+        for name in ("cam1/1", "cam2/1", "cam1/2"):
+            picture(data / "JPEGImages" / f"{name}.jpg")
+            voc_file(data / "Annotations" / f"{name}.xml", DOG)
+        (data / "ImageSets" / "Main").mkdir(parents=True)
+        (data / "ImageSets" / "Main" / "train.txt").write_text("cam2/1\nJPEGImages/cam1/2.jpg\n")
+        (data / "ImageSets" / "Main" / "val.txt").write_text("cam2/2\n")
+    source = read_voc(tmp_path)
+    paths = [image.path.relative_to(tmp_path).as_posix() for image in source.parts["train"].images]
+    names = ("cam2/1", "cam1/2")
+    assert paths == [f"VOC{year}/JPEGImages/{name}.jpg" for year in (2007, 2012) for name in names]
+    assert {problem.file.relative_to(tmp_path).as_posix() for problem in source.parts["val"].problems} == {
+        f"VOC{year}/Annotations/cam2/2.xml" for year in (2007, 2012)
+    }
+    assert "taken together: VOC2007, VOC2012" in capsys.readouterr().out
+
+
 def test_images_without_xml_files_are_told(tmp_path, capsys):
     picture(tmp_path / "images" / "a.jpg")
     picture(tmp_path / "images" / "b.jpg")

@@ -50,17 +50,17 @@ def read_voc(data: Path) -> Source:
     finder = ImageFinder(data=data, stems=frozenset(file.stem for listed in files.values() for file in listed))
     for name, listed in files.items():
         for file in listed:
-            _read(file, data, finder, source.part(name))
+            _read(file, finder, source.part(name))
     images = [image for part in source.parts.values() for image in part.images]
     source.classes = tuple(sorted({labelled.name for image in images for labelled in image.objects}))
-    if finder.stale:
-        say(f"{finder.stale} XML files name another image than the one of their own name, which is taken")
+    for line in finder.lines():
+        say(line)
     if "train" not in files and (without := finder.images_without_files()):
         say(f"{without} {'image has' if without == 1 else 'images have'} no XML file: not used")
     return source
 
 
-def _read(file: Path, data: Path, finder: ImageFinder, part: SourcePart) -> None:
+def _read(file: Path, finder: ImageFinder, part: SourcePart) -> None:
     root = _root(file, part)
     if root is None:
         return
@@ -75,8 +75,8 @@ def _read(file: Path, data: Path, finder: ImageFinder, part: SourcePart) -> None
     before = len(part.problems)
     read = (_object(element, size, f"object {place}", file, part) for place, element in enumerate(root.iter("object")))
     objects = [labelled for labelled in read if labelled is not None]
-    masks = data / "SegmentationObject" / f"{file.stem}.png"
-    if masks.is_file():
+    places = (folder / "SegmentationObject" / f"{file.stem}.png" for folder in (finder.data, file.parent.parent))
+    if masks := next(filter(Path.is_file, places), None):
         packed = read_masks(masks, size, [labelled.box for labelled in objects], part)
         if packed is None:
             return

@@ -1,7 +1,8 @@
 """Where Pascal VOC's XML files and their images are, and which part they are of."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,23 +34,28 @@ def has_voc_files(data: Path) -> bool:
 def files_by_part(data: Path) -> dict[str, list[Path]]:
     """XML files by the part's name: by the lists of ImageSets, else by folders that are named after a part.
 
-    XML files that a list names may be missing; those that no list names are told.
+    XML files that a list names may be missing; those that no list names are told. Data sets that lie side by side, as
+    VOC2007 and VOC2012 do, count as one.
     """
-    files = list(xml_files(data))
-    lists = _lists(data)
+    inside = [] if _lists(data) else [folder.parent for folder in sorted(data.glob("*/ImageSets"))]
+    if inside := [folder for folder in inside if _lists(folder)]:
+        say(f"taken together: {', '.join(folder.name for folder in inside)}")
+        of_folders = [files_by_part(folder) for folder in inside]
+        names = dict.fromkeys(name for parts in of_folders for name in parts)
+        return {name: [file for parts in of_folders for file in parts.get(name, ())] for name in names}
+    files, lists = list(xml_files(data)), _lists(data)
+    parts: dict[str, list[Path]] = {}
     if not lists:
-        parts: dict[str, list[Path]] = {}
         for file in files:
-            of_folders = map(part_of, file.relative_to(data).parts[:-1])
-            parts.setdefault(next(filter(None, of_folders), ""), []).append(file)
+            of_path = map(part_of, file.relative_to(data).parts[:-1])
+            parts.setdefault(next(filter(None, of_path), ""), []).append(file)
         return parts
-    known = {file.stem: file for file in reversed(files)}
-    parts = {}
+    known = _by_name(files, data)
     for part, list_file in lists.items():
-        names = [line.strip() for line in read_text(list_file).splitlines() if line.strip()]
-        listed = [_of_line(name, known, data / "Annotations") for name in names]
-        if part == "test" and not any(file.stem in known for file in listed):
-            say(f"none of the {len(names)} names of {list_file.name} has an XML file: there is no part test")
+        lines = [line.strip() for line in read_text(list_file).splitlines() if line.strip()]
+        listed = [_of_line(line, known, data / "Annotations") for line in lines]
+        if part == "test" and not any(file in known.values() for file in listed):
+            say(f"none of the {len(lines)} names of {list_file.name} has an XML file: there is no part test")
             continue
         parts[part] = listed
     if unlisted := len(set(files) - {file for listed in parts.values() for file in listed}):
@@ -97,6 +103,12 @@ class ImageFinder:
         others = by_name.stem != file.stem and by_name.stem in self.stems
         return by_name.with_name(f"{file.stem}{by_name.suffix}") if others else by_name
 
+    def lines(self) -> Iterator[str]:
+        """What to say of images that were found by other names than are written."""
+        if self.stale:
+            yield f"{self.stale} XML files name another image than the one of their own name, which is taken"
+        yield from filter(None, (places.line() for places in self._places.values()))
+
     def images_without_files(self) -> int:
         """How many images are in the folders that were looked in, and have no XML file."""
         return sum(
@@ -142,11 +154,21 @@ def _lists(data: Path) -> dict[str, Path]:
     return {}
 
 
-def _of_line(line: str, known: dict[str, Path], annotations: Path) -> Path:
+def _by_name(files: Sequence[Path], data: Path) -> dict[str, Path]:
+    """XML files by their paths from Annotations on, without the extension; by name alone where no other has it."""
+    counts = Counter(file.stem for file in files)
+    by_path = {Path(*file.relative_to(data).parts[1:]).with_suffix("").as_posix(): file for file in files}
+    return {file.stem: file for file in files if counts[file.stem] == 1} | by_path
+
+
+def _of_line(line: str, known: Mapping[str, Path], annotations: Path) -> Path:
     """The XML file of a line of a list: a name, perhaps with an extension, or with 1, 0 or -1 behind it."""
-    names = (line, line.rsplit(maxsplit=1)[0], line.rsplit("/", 1)[-1], Path(line).stem)
-    stem = next((name for name in names if name in known), names[1])
-    return known.get(stem, annotations / f"{stem}.xml")
+    line = line.replace("\\", "/")
+    first, _, rest = line.partition("/")
+    line = rest if first in (*_IMAGES, annotations.name) else line
+    names = (line, *line.rsplit(maxsplit=1)[:1], line.rsplit(".", 1)[0])
+    name = next((name for name in names if name in known), names[1])
+    return known.get(name, annotations / f"{name}.xml")
 
 
 def _is_xml(name: str) -> bool:

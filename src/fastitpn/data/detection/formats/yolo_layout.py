@@ -49,9 +49,9 @@ def labels_of(image: Path) -> Path:
     parts = list(image.parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place].lower() == "images":
-            parts[place] = parts[place].replace("images", "labels").replace("Images", "Labels")
-            labels = Path(*parts).with_suffix(".txt")
-            return beside if beside.is_file() and not labels.is_file() else labels
+            above, inside = Path(*parts[:place]), Path(*parts[place + 1 :]).with_suffix(".txt")
+            places = (above / "labels" / inside, above / "Labels" / inside, beside)
+            return next(filter(Path.is_file, places), places[0])
     return beside
 
 
