@@ -45,7 +45,7 @@ def read_source(
     """The images, boxes and outlines of a data set.
 
     Args:
-        data: Folder, in one of the `formats_to_convert`.
+        data: File or folder, in one of the `formats_to_convert`.
         form: Name of the format; None finds it.
         masks: True takes only the images in which every object has a mask, and prints how many others there are; False
             takes boxes alone, None all there is.
@@ -55,8 +55,8 @@ def read_source(
         InputError: The data is of another form, something in it is wrong, or no box or mask is left.
     """
     expected = layouts(formats_to_convert())
-    if not data.is_dir():
-        raise InputError("there is no such folder", where=data, expected=expected, fix="check the path")
+    if not data.exists():
+        raise InputError("there is no such file or folder", where=data, expected=expected, fix="check the path")
     source = FORMATS[form or _form_of(data)].open(data, None)
     assert isinstance(source, Source), f"{form} is no `source_format`"
     stop_or_say(source.problems, on_error)

@@ -1,7 +1,8 @@
 """What readers of other formats than COCO's make of a data set, and the way from there to COCO's object."""
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,25 @@ class SourcePart:
         """Keeps something that is wrong; `image` if all of the image is left out, else one object of it."""
         self.problems.append(Problem(kind=kind, what=what, file=file, leaves_out="image" if image else "annotation"))
 
+    def take(self, image: SourceImage, since: int) -> None:
+        """Keeps an image; one whose objects were all left out is left out too, for it is not empty.
+
+        Args:
+            image: With the objects that can be used.
+            since: How many problems there were before its objects were read.
+        """
+        of_image = self.problems[since:]
+        if image.objects or not any(problem.leaves_out == "annotation" for problem in of_image):
+            self.images.append(image)
+        else:
+            self.problems[since:] = [replace(problem, leaves_out="image") for problem in of_image]
+
     def size_of(self, path: Path) -> tuple[int, int] | None:
         """Height and width of an image; None, and noted, if it cannot be read."""
         try:
             width, height = upright_size(path)
         except InputError as error:
-            kind = "image that cannot be read" if path.exists() else "missing image file"
+            kind = "image that cannot be read" if os.path.exists(path) else "missing image file"
             self.note(kind, error.what, path, image=True)
             return None
         return height, width

@@ -97,6 +97,7 @@ def test_where_images_are_is_said_by_the_data(voc):
 
 
 def test_a_part_that_is_not_there(yolo):
+    (yolo / "data.yaml").write_text("names: [dog, car]")
     for name in ("train", "val"):
         (yolo / "images" / name).rename(yolo / "images" / f"no {name}")
     (yolo / "images" / "test").mkdir()

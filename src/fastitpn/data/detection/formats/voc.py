@@ -1,27 +1,37 @@
 """Reads Pascal VOC: one XML file for each image, with the corners of its boxes, and perhaps a PNG of masks."""
 
 import math
-from collections.abc import Iterator
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from PIL import Image
+
+from fastitpn.console import say
+from fastitpn.data.detection.formats.voc_files import ImageFinder, files_by_part, has_voc_files
 from fastitpn.data.detection.formats.voc_masks import read_masks
 from fastitpn.data.detection.sources import Source, SourceImage, SourceObject, SourcePart, source_format
+from fastitpn.data.images.named_files import nfc
+from fastitpn.data.text_files import decode
 from fastitpn.errors import InputError
 
 LAYOUT = (
-    "FOLDER/Annotations/a.xml, FOLDER/JPEGImages/a.jpg, perhaps FOLDER/SegmentationObject/a.png, and "
-    "FOLDER/ImageSets/Main/train.txt and val.txt; "
+    "FOLDER/Annotations/a.xml, FOLDER/JPEGImages/a.jpg (or annotations and images), perhaps "
+    "FOLDER/SegmentationObject/a.png, and FOLDER/ImageSets/Main/train.txt and val.txt; "
     "or XML files beside their images, in FOLDER or in its folders train and valid"
 )
-_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,80}?\sencoding\s*=\s*["']([\w.:-]+)["']""")
+_AXIS = re.compile(r"([xy])\d*")
+_ENTITY = re.compile(r"<!ENTITY")
+_CROWD = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+_CROWD |= {"unspecified": False}
 
 
 def is_voc(data: Path) -> bool:
-    """Whether a folder has XML files where this format has them."""
-    return any(next(folder.glob("*.xml"), None) for folder in (data, data / "Annotations", *_part_folders(data)))
+    """Whether a folder has XML files of this format."""
+    return data.is_dir() and has_voc_files(data)
 
 
 def read_voc(data: Path) -> Source:
@@ -34,67 +44,77 @@ def read_voc(data: Path) -> Source:
         InputError: There are no XML files.
     """
     source = Source(path=data)
-    for name, file in _files(data):
-        part = source.part(name)
-        image = _image(file, data, part)
-        if image is not None:
-            part.images.append(image)
-    if not source.parts:
+    files = files_by_part(data)
+    if not any(files.values()):
         raise InputError("no XML files of Pascal VOC in this folder", where=data, expected=LAYOUT, fix="data=FOLDER")
+    finder = ImageFinder(data=data, stems=frozenset(file.stem for listed in files.values() for file in listed))
+    for name, listed in files.items():
+        for file in listed:
+            _read(file, finder, source.part(name))
     images = [image for part in source.parts.values() for image in part.images]
     source.classes = tuple(sorted({labelled.name for image in images for labelled in image.objects}))
+    for line in finder.lines():
+        say(line)
+    if "train" not in files and (without := finder.images_without_files()):
+        say(f"{without} {'image has' if without == 1 else 'images have'} no XML file: not used")
     return source
 
 
-def _files(data: Path) -> Iterator[tuple[str, Path]]:
-    """Parts and XML files."""
-    annotations = data / "Annotations"
-    kinds = ("Main", "Segmentation")
-    lists = next((files for kind in kinds if (files := sorted((data / "ImageSets" / kind).glob("*.txt")))), [])
-    by_name = {file.stem: file for file in lists}
-    if "train" not in by_name and "trainval" in by_name:
-        by_name["train"] = by_name["trainval"]
-    chosen = [(part, by_name[name]) for name, part in _PARTS.items() if name in by_name]
-    for part, file in chosen:
-        for line in file.read_text().splitlines():
-            if line.strip():
-                yield part, annotations / f"{line.split()[0]}.xml"
-    if chosen:
+def _read(file: Path, finder: ImageFinder, part: SourcePart) -> None:
+    root = _root(file, part)
+    if root is None:
         return
-    folders = [("", annotations), ("", data)] + [(_PARTS[folder.name], folder) for folder in _part_folders(data)]
-    for part, folder in folders:
-        yield from ((part, file) for file in sorted(folder.glob("*.xml")))
-
-
-def _part_folders(data: Path) -> list[Path]:
-    return [data / name for name in _PARTS if (data / name).is_dir()]
-
-
-def _image(file: Path, data: Path, part: SourcePart) -> SourceImage | None:
-    try:
-        root = ElementTree.parse(file).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"it is not XML: {error}"
-        part.note("XML file that cannot be read", reason, file, image=True)
-        return None
-    path = _path_of(root, file, data)
+    path = finder.find(file, (root.findtext("filename") or "").strip())
     size = part.size_of(path)
     if size is None:
-        return None
+        return
     declared = tuple(_number(root, f"size/{name}") for name in ("height", "width"))
     if all(value > 0 for value in declared) and declared != size:
-        what = f"{path.name} is {size[1]}x{size[0]} px, the boxes are for {declared[1]:g}x{declared[0]:g} px"
-        part.note("image of another size", what, file, image=True)
-        return None
+        part.note("image of another size", _other_size(path, size, declared), file, image=True)
+        return
+    before = len(part.problems)
     read = (_object(element, size, f"object {place}", file, part) for place, element in enumerate(root.iter("object")))
     objects = [labelled for labelled in read if labelled is not None]
-    masks = data / "SegmentationObject" / f"{file.stem}.png"
-    if masks.is_file():
+    places = (folder / "SegmentationObject" / f"{file.stem}.png" for folder in (finder.data, file.parent.parent))
+    if masks := next(filter(Path.is_file, places), None):
         packed = read_masks(masks, size, [labelled.box for labelled in objects], part)
         if packed is None:
-            return None
+            return
         objects = [_masked(labelled, mask) for labelled, mask in zip(objects, packed, strict=True)]
-    return SourceImage(path=path, labels=file, size=size, objects=tuple(objects))
+    part.take(SourceImage(path=path, labels=file, size=size, objects=tuple(objects)), before)
+
+
+def _root(file: Path, part: SourcePart) -> ElementTree.Element | None:
+    """The annotation of an XML file; None, and noted, if it has none."""
+    kind = "XML file that cannot be read"
+    try:
+        content = file.read_bytes()
+        declared = _DECLARED.match(content.removeprefix(b"\xef\xbb\xbf"))
+        text, _ = decode(content, declared[1].decode("ascii") if declared else None)
+        if _ENTITY.search(text):  # which may stand for other files, or for more text than fits in memory
+            part.note(kind, "it declares entities (<!ENTITY), which are not read", file, image=True)
+            return None
+        root = ElementTree.fromstring(text)
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"it is not XML: {error}"
+        part.note(
+            kind, "it is no text of a known encoding" if isinstance(error, ValueError) else reason, file, image=True
+        )
+        return None
+    if root.tag != "annotation":
+        part.note(kind, f"its root is <{root.tag:.40}>, not <annotation>: it is of another tool", file, image=True)
+        return None
+    return root
+
+
+def _other_size(path: Path, size: tuple[int, int], declared: tuple[float, ...]) -> str:
+    what = f"{path.name} is {size[1]}x{size[0]} px, the boxes are for {declared[1]:g}x{declared[0]:g} px"
+    if declared != size[::-1]:
+        return what
+    with Image.open(path) as image:
+        turned = image.size != size[::-1]
+    more = " (it is turned upright, as its EXIF block asks; the boxes seem to be for it as it lies in the file)"
+    return what + (more if turned else " (width and height seem to be swapped)")
 
 
 def _masked(labelled: SourceObject, mask: bytes | None) -> SourceObject:
@@ -107,34 +127,54 @@ def _masked(labelled: SourceObject, mask: bytes | None) -> SourceObject:
 def _object(
     element: ElementTree.Element, size: tuple[int, int], where: str, file: Path, part: SourcePart
 ) -> SourceObject | None:
-    name = (element.findtext("name") or "").strip()
-    left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in _SIDES)
+    name = nfc((element.findtext("name") or "").strip())
+    left, top, right, bottom = _corners(element)
     if not name or not math.isfinite(left + top + right + bottom):
         what = f"{where} has no {'name' if not name else 'bndbox with ' + ', '.join(_SIDES)}"
         part.note("object without name or box", what, file)
         return None
+    if left > right or top > bottom:
+        axis, low, high = ("x", left, right) if left > right else ("y", top, bottom)
+        what = f"{where} ({name}): {axis}min is {low:g} and {axis}max {high:g}: they are swapped"
+        part.note("box of no size", what, file)
+        return None
+    difficult = (element.findtext("difficult") or "").strip().lower()
+    if difficult not in _CROWD:
+        part.note("object that cannot be used", f"{where} ({name}): difficult is {difficult!r:.40}, not 0 or 1", file)
+        return None
     box = part.box([left - 1, top - 1, right - left + 1, bottom - top + 1], size, file, f"{where} ({name})")
-    return SourceObject(name=name, box=box, crowd=_number(element, "difficult") == 1) if box else None
+    return SourceObject(name=name, box=box, crowd=_CROWD[difficult]) if box else None
 
 
-def _path_of(root: ElementTree.Element, file: Path, data: Path) -> Path:
-    """The image, by the name in the XML file or by that of the XML file itself."""
-    named = (root.findtext("filename") or "").strip().replace("\\", "/")
-    folders = (data / "JPEGImages", file.parent, data / "images", data)
-    for folder in folders:
-        if named and (folder / named).is_file():
-            return folder / named
-    for folder in folders:
-        same = sorted(folder.glob(f"{file.stem}.*")) if folder.is_dir() else []
-        if images := [path for path in same if path.suffix.lower() != ".xml"]:
-            return images[0]
-    return folders[0] / (named or f"{file.stem}.jpg")
+def _corners(element: ElementTree.Element) -> tuple[float, float, float, float]:
+    """The sides of an object's box, from its outline or its turned box where it has no other; else not numbers."""
+    if element.find("bndbox") is not None:
+        left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in _SIDES)
+        return left, top, right, bottom
+    if element.find("robndbox") is not None:  # of roLabelImg
+        x, y, width, height, angle = (_number(element, f"robndbox/{key}") for key in ("cx", "cy", "w", "h", "angle"))
+        if not math.isfinite(angle):
+            return math.nan, math.nan, math.nan, math.nan
+        across, down = abs(math.cos(angle)), abs(math.sin(angle))
+        half, tall = (width * across + height * down) / 2, (width * down + height * across) / 2
+        return x - half + 1, y - tall + 1, x + half, y + tall
+    points = [
+        (match[1], point.text) for point in element.iterfind("polygon//*") if (match := _AXIS.fullmatch(point.tag))
+    ]
+    xs, ys = ([_as_number(text) for axis, text in points if axis == wanted] for wanted in "xy")
+    if min(len(xs), len(ys)) < 3 or not all(map(math.isfinite, xs + ys)):
+        return math.nan, math.nan, math.nan, math.nan
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _number(element: ElementTree.Element, path: str) -> float:
+    return _as_number(element.findtext(path))
+
+
+def _as_number(text: str | None) -> float:
     """Not a number where there is none."""
     try:
-        return float(element.findtext(path) or "nan")
+        return float(text or "nan")
     except ValueError:
         return math.nan
 
