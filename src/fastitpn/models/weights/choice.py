@@ -119,28 +119,29 @@ def _matches(place: str, asked: str | None) -> bool:
 
 def _stored(content: Mapping[str, Any]) -> Iterator[_Stored]:
     """Every tensor; each container is looked into once, without recursion, because files can nest them deeply."""
-    waiting: list[tuple[str, str, Mapping[Any, Any]]] = [("", "", content)]
+    waiting: list[tuple[str, Mapping[Any, Any]]] = [("", content)]
     seen = {id(content)}
     while waiting:
-        path, key, mapping = waiting.pop()
+        path, mapping = waiting.pop()
         for entry, value in mapping.items():
-            name = path if entry in _OF_MODULES else f"{path}{entry}."
             if isinstance(value, Tensor):
-                yield _Stored(f"{path}{entry}", key, value)
+                yield _Stored(f"{path}{entry}", path, value)
             elif isinstance(value, Mapping) and id(value) not in seen:
                 seen.add(id(value))
-                waiting.append((name, key if entry in _OF_MODULES or _OF_MODULES[0] in mapping else name, value))
+                name = path if entry in _OF_MODULES else f"{path}{entry}."
+                waiting.append((name, value))
 
 
 def _candidates(stored: list[_Stored]) -> Iterator[Candidate]:
     for anchor in [tensor for tensor in stored if f".{tensor.name}".endswith(f".{_ANCHOR}")]:
         start = anchor.name.removesuffix(_ANCHOR)
-        beside = [tensor for tensor in stored if tensor.name.startswith(anchor.key)]
-        if anchor.key.startswith(start):  # a dictionary for each layer
-            key, prefix = start, ""
+        if anchor.key.startswith(start) and anchor.key != start:  # a dictionary for each layer
+            key = f"{start.split('.')[0]}." if start else ""
+            beside = [tensor for tensor in stored if tensor.name.startswith(key)]
         else:
-            key, prefix = anchor.key, start.removeprefix(anchor.key)
-            beside = [tensor for tensor in beside if tensor.key == key]
+            key = anchor.key
+            beside = [tensor for tensor in stored if tensor.key == key]
+        prefix = start.removeprefix(key)
         inside = {tensor.name.removeprefix(start): tensor.value for tensor in beside if tensor.name.startswith(start)}
         if any(_MERGE.match(name) for name in inside):
             others = {t.name.removeprefix(key): t.value for t in beside if not t.name.startswith(start)}

@@ -1,5 +1,6 @@
 """Loading weights into a model, with a verdict: nothing is skipped silently."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -216,12 +217,18 @@ def _adapt(
         return table, f"{side}x{side} -> {height}x{width} (bicubic)"
     if name == "patch_embed.proj.weight" and tensor.shape[1] == 3 and tensor.shape[0] == shape[0]:
         return adapt_input_conv(shape[1], tensor), f"3 -> {shape[1]} channels"
+    if name == "patch_embed.proj.weight" and (tensor.shape[1], shape[1]) == (6, 3) and file.client is not None:
+        return tensor[:, :3] + tensor[:, 3:], "6 -> 3 channels (a tracker's two images are the same one)"
     return None
 
 
 def _explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
+    experts = [int(part.split(".")[1]) for part in file.parts if re.match(r"blocks\.\d+\.experts\.", part)]
+    if experts:
+        plain = min(experts) - sum(file.depths[:2]) - 2
+        return f"blocks without experts: blocks=1-{plain}, and a model with depths={(*file.depths[:2], plain)}"
     if any(".gamma_" in name for name in wrong):
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
     if any(".gamma_" in name for name in report.unexpected):
