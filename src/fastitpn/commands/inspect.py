@@ -49,11 +49,17 @@ def inspect(file: str | os.PathLike[str], **keys: Any) -> "Inspection":
     Raises:
         InputError: A key or the file is wrong.
     """
-    return run(build(InspectConfig, {"file": file, **keys}))
+    from fastitpn.tasks.inspection import inspect_and_say
+
+    config = build(InspectConfig, {"file": file, **keys})
+    return inspect_and_say(config.file, config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
 
 
 def run(config: InspectConfig) -> "Inspection":
-    """Inspect a file and say what it is."""
-    from fastitpn.tasks.inspection import inspect_and_say
+    """Inspect a file and say what it is; on the command line one that fits no model asked for ends with exit code 1."""
+    from fastitpn.tasks.inspection import stop_at_misfit
 
-    return inspect_and_say(config.file, config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
+    inspection = inspect(config.file, model=config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
+    if config.model is not None:
+        stop_at_misfit(inspection, config.model)
+    return inspection

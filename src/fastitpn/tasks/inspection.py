@@ -13,7 +13,7 @@ from rich.text import Text
 from torch import nn
 
 from fastitpn.console import is_printing, say
-from fastitpn.errors import InputError
+from fastitpn.errors import FastITPNError, InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights.file import WeightsFile, read_weights
@@ -131,7 +131,8 @@ class Inspection:
         prefix = f", prefix {self.prefix!r}" if self.prefix else ""
         rows.append(("tensors", f"{self.num_tensors} ({formats}){nesting}{prefix}"))
         rows.append(("parameters", f"{self.num_parameters:,}"))
-        rows += [("set aside", f"{part} ({count} tensors)") for part, count in self.parts.items()]
+        for part, count in self.parts.items():
+            rows.append(("set aside", f"{count} tensor{'s' if count > 1 else ''}: {part}"))
         rows += [("note", note) for note in self.notes]
         return [*rows, *(("verdict", str(verdict)) for verdict in self.verdicts)]
 
@@ -165,6 +166,16 @@ def inspect_and_say(file: str | os.PathLike[str], model: str | None = None, **ch
     else:  # lines for other programs are not wrapped
         say(str(inspection))
     return inspection
+
+
+def stop_at_misfit(inspection: Inspection, model: str) -> None:
+    """Raise what ends the command with exit code 1, where a file fits no form of the model that was asked for.
+
+    Raises:
+        FastITPNError: It fits none.
+    """
+    if not any(verdict.ok for verdict in inspection.verdicts):
+        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above")
 
 
 def inspect(
