@@ -1,5 +1,6 @@
 """Each kind of bad input ends with one message (what, where, expected, what to type), exit code 2, and no result."""
 
+import collections
 import re
 import shutil
 import subprocess
@@ -194,7 +195,10 @@ class TestWeights:
     def test_that_want_to_run_code(self, train, scenes, tmp_path):
         torch.save({"model": {"a": torch.zeros(1)}, "hook": subprocess.Popen}, tmp_path / "a.pt")
         message = train(*CLASSIFY, data=scenes.train, weights=tmp_path / "a.pt")
-        assert re.match(r"refused to load: the file wants to call '\w+\.Popen'", message["what"])
+        assert message["what"] == "these are not Fast-iTPN weights"
+        torch.save(collections.deque(), tmp_path / "b.pt")
+        message = train(*CLASSIFY, data=scenes.train, weights=tmp_path / "b.pt")
+        assert message["what"].startswith("refused to load: the file wants to call 'collections.deque'")
 
     def test_of_a_teacher_of_another_width(self, train, scenes, pretrained_run, tmp_path):
         torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pt")

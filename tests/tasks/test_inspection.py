@@ -1,4 +1,5 @@
 import io
+from fractions import Fraction
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from safetensors.torch import save_file
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.errors import InputError
+from fastitpn.models.registry import create_model
+from fastitpn.models.weights.official_names import to_official_names
 from fastitpn.runs.checkpoint import save_checkpoint
 from fastitpn.tasks.inspection import inspect
 
@@ -170,6 +173,38 @@ def test_long_lists_of_classes_are_cut(tmp_path, content):
     assert "classes       30: c0, c1, c2, c3, c4, c5, c6, c7, ...\n" in str(inspect(tmp_path / "a.ckpt"))
 
 
+def test_the_command_fails_where_a_file_does_not_fit_the_model_asked_for(pretrained, capsys):
+    assert main(["inspect", str(pretrained), "model=fastitpn_tiny"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("verdict       DOES NOT FIT") == 2
+    assert printed.err == f"{pretrained} does not fit fastitpn_tiny: see its verdict above\n"
+    assert main(["inspect", str(pretrained), "model=fastitpn_nano"]) == 0
+
+
+def test_a_tracker_s_file_with_its_average(tmp_path):
+    """Key, prefix, other parts, objects that are passed over and other networks are said."""
+    torch.manual_seed(0)
+    trunk = to_official_names(create_model("fastitpn_nano", num_classes=0, img_size=64).state_dict())
+    net = {f"encoder.body.{name}": tensor for name, tensor in trunk.items()}
+    net |= {"encoder.body.search_token": torch.zeros(192), "text_encoder.a": torch.zeros(1)}
+    content = {"net": net, "ema": net | {"decoder.a": torch.zeros(1)}, "settings": Fraction(1, 2)}
+    torch.save(content, tmp_path / "a.pth.tar")
+    seen = inspect(tmp_path / "a.pth.tar")
+    assert (seen.nesting, seen.prefix, seen.client) == ("net", "encoder.body.", "SUTrack")
+    assert seen.parts == {"token types of a tracker": 1, "other parts of the network (text_encoder)": 1}
+    lines = str(seen).splitlines()
+    assert lines[1] == "what          trunk without a head in a checkpoint of SUTrack, with the published names"
+    assert "tensors       155 (float32), under 'net', prefix 'encoder.body.'" in lines
+    assert "set aside     1 tensor: other parts of the network (text_encoder)" in lines
+    taken = "took key=net prefix=encoder.body; key=ema prefix=encoder.body takes the average"
+    assert f"note          {taken}" in lines
+    assert "note          passed over, and not run: objects of fractions.Fraction" in lines
+    assert seen.verdicts[0].ok
+    assert "passed over" not in seen.verdicts[0].sentence
+    assert inspect(tmp_path / "a.pth.tar", key="ema").parts["other parts of the network (text_encoder, decoder)"] == 2
+    assert inspect(tmp_path / "a.pth.tar", blocks="1-2", key="net").depths == (1, 1, 2)
+
+
 def test_code_in_a_file_is_refused_and_not_run(malicious, capsys):
     path, trace = malicious
     assert main(["inspect", str(path)]) == 2
@@ -182,6 +217,7 @@ def test_weights_of_something_else(tmp_path):
     with pytest.raises(InputError, match="these are not Fast-iTPN weights"):
         inspect(tmp_path / "a.pt")
     linear = {f"blocks.{n}.reduction.weight": torch.zeros(2, 2) for n in (3, 7)}
+    linear["patch_embed.proj.weight"] = torch.zeros(1, 3, 4, 4)
     torch.save(linear, tmp_path / "b.pt")
     with pytest.raises(InputError, match="iTPN \\(the earlier model\\), not of Fast-iTPN"):
         inspect(tmp_path / "b.pt")

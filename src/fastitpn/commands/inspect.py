@@ -23,6 +23,12 @@ class InspectConfig(Config):
     """File with weights (.pt, .pth, .safetensors, .ckpt) or a run folder."""
     model: str | None = None
     """Name of the model to compare with; none finds it from the file."""
+    key: str | None = None
+    """Key that the tensors are under, such as model_ema, where the file has several networks; none finds it."""
+    prefix: str | None = None
+    """What the names of the tensors begin with, such as backbone, where the file has several networks."""
+    blocks: str | None = None
+    """Blocks of stage 3 to take, such as 1-6, counted from 1; none takes all."""
 
 
 VERB = Verb(
@@ -38,16 +44,22 @@ def inspect(file: str | os.PathLike[str], **keys: Any) -> "Inspection":
 
     Args:
         file: Weights (.pt, .pth, .safetensors, .ckpt), or a run directory.
-        **keys: As on the command line: `model`.
+        **keys: As on the command line: `model`, `key`, `prefix`, `blocks`.
 
     Raises:
         InputError: A key or the file is wrong.
     """
-    return run(build(InspectConfig, {"file": file, **keys}))
+    from fastitpn.tasks.inspection import inspect_and_say
+
+    config = build(InspectConfig, {"file": file, **keys})
+    return inspect_and_say(config.file, config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
 
 
 def run(config: InspectConfig) -> "Inspection":
-    """Inspect a file and say what it is."""
-    from fastitpn.tasks.inspection import inspect_and_say
+    """Inspect a file and say what it is; on the command line one that fits no model asked for ends with exit code 1."""
+    from fastitpn.tasks.inspection import stop_at_misfit
 
-    return inspect_and_say(config.file, config.model)
+    inspection = inspect(config.file, model=config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
+    if config.model is not None:
+        stop_at_misfit(inspection, config.model)
+    return inspection

@@ -1,10 +1,14 @@
 """Fast-iTPN: the trunk, the pyramid on top of it when asked for, a head, and timm's contract for a model."""
 
+import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ModelArguments
@@ -15,6 +19,9 @@ from fastitpn.models.layers.cells import PATCH, cells_to_map
 from fastitpn.models.layers.chunks import chunks_pay, in_chunks
 from fastitpn.models.layers.norm import Norm
 from fastitpn.models.pyramid import STRIDES, Pyramid
+from fastitpn.models.weights.official_names import is_official
+
+logger = logging.getLogger(__name__)
 
 
 class FastITPN(Encoder):
@@ -74,6 +81,43 @@ class FastITPN(Encoder):
             nn.init.trunc_normal_(self.head.weight, std=0.02)
             self.head.weight.mul_(0.01)  # published: the head starts at a hundredth
             nn.init.zeros_(self.head.bias)
+
+    @torch.jit.ignore
+    def load_pretrained(self, checkpoint_path: str | Path, prefix: str = "") -> None:
+        """Load a file in the way of timm, with `pretrained_cfg_overlay={"file": FILE}`.
+
+        Args:
+            checkpoint_path: Published weights, ours, or any that `load_weights` takes.
+            prefix: What the names of the tensors begin with, where the file has several networks.
+
+        Raises:
+            InputError: The file cannot be read or does not fit.
+        """
+        from fastitpn.models.weights.loading import load_weights  # which imports this module
+
+        logger.info("%s: %s", checkpoint_path, load_weights(self, checkpoint_path, prefix=prefix or None))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As of any module; published names and nested dictionaries are taken, too, as timm's checkpoint_path gives.
+
+        Args:
+            state_dict: Names to tensors.
+            strict: Refuse what does not fit.
+            assign: Take the tensors themselves, not their values.
+
+        Returns:
+            Names that are missing, and names that have no place.
+        """
+        nested = any(isinstance(value, Mapping) for value in state_dict.values())
+        if not nested and not is_official(state_dict):
+            return super().load_state_dict(state_dict, strict, assign)
+        if assign:
+            raise InputError("assign=True with published names", fix="fastitpn.load_weights(model, state_dict)")
+        from fastitpn.models.weights.loading import load_weights  # which imports this module
+
+        report = load_weights(self, state_dict, strict=strict)
+        logger.info("%s", report)
+        return _IncompatibleKeys([] if report.ok else report.missing, report.unexpected)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """[B, in_chans, H, W] to the final map [B, H/16, W/16, D]; with a class token, tokens [B, 1 + N, D]."""

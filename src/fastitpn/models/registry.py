@@ -1,6 +1,8 @@
 """The named models, registered with timm on import."""
 
 import difflib
+import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import timm
@@ -14,6 +16,8 @@ from fastitpn.models.architecture import ARCHITECTURES, Architecture
 
 if TYPE_CHECKING:
     from fastitpn.models.backbone import FastITPN
+
+logger = logging.getLogger(__name__)
 
 default_cfgs: dict[str, Any] = {}
 """Where timm looks for the settings of this module's models."""
@@ -59,14 +63,30 @@ def _register_entrypoint(name: str, pyramid: bool) -> None:
     register_model(entrypoint)
 
 
+def load_for_timm(state_dict: Mapping[str, Any], model: "FastITPN") -> dict[str, Any]:
+    """What timm loads from a state dict or from a hub: all of the model, into which the weights went already.
+
+    Raises:
+        InputError: They do not fit.
+    """
+    from fastitpn.models.weights.loading import load_weights  # not before: see `_create`
+
+    logger.info("%s", load_weights(model, state_dict))
+    return model.state_dict()
+
+
 def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -> "FastITPN":
     from fastitpn.models.backbone import FastITPN  # not before: one of its modules may be what imports timm
 
+    overlay = kwargs.get("pretrained_cfg_overlay") or {}
+    if overlay.get("file"):  # timm reads it otherwise, and refuses files with objects
+        kwargs["pretrained_cfg_overlay"] = {"custom_load": True, **overlay}
     levels = 5 if pyramid else 3
     return build_model_with_cfg(
         FastITPN,
         name,
         pretrained,
+        pretrained_filter_fn=load_for_timm,
         feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": "getter"},
         pyramid=pyramid,
         **{**ARCHITECTURES[name].changes(), **kwargs},

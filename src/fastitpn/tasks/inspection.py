@@ -1,23 +1,19 @@
 """`fastitpn inspect`: what a file of weights holds, and what loading it would do. No code in the file is run."""
 
-import argparse
 import inspect as signatures
 import os
-import zipfile
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor, nn
+from torch import nn
 
 from fastitpn.console import is_printing, say
-from fastitpn.errors import InputError
+from fastitpn.errors import FastITPNError, InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights.file import WeightsFile, read_weights
@@ -74,6 +70,10 @@ class Inspection:
         num_tensors: Tensors in the file.
         num_parameters: Their elements.
         nesting: Key under which the file has them; None if they are at the top.
+        prefix: What their names begin with in the file; None if it has their names alone.
+        client: Project that the file is from, where its names tell.
+        parts: What the file has beside this network, to number of tensors.
+        notes: What else there is to say, each a sentence: other networks in the file, objects that were passed over.
         task: In our checkpoints: pretrain, classify or segment.
         step: In our checkpoints: steps of training.
         acceleration: In our checkpoints: what it was trained with, in words.
@@ -99,6 +99,10 @@ class Inspection:
     num_tensors: int
     num_parameters: int
     nesting: str | None
+    prefix: str | None
+    client: str | None
+    parts: dict[str, int]
+    notes: tuple[str, ...]
     task: str | None
     step: int | None
     acceleration: str | None
@@ -124,8 +128,12 @@ class Inspection:
             rows.append(("acceleration", self.acceleration))
         formats = ", ".join(name if len(self.dtypes) == 1 else f"{count} {name}" for name, count in self.dtypes.items())
         nesting = f", under {self.nesting!r}" if self.nesting else ""
-        rows.append(("tensors", f"{self.num_tensors} ({formats}){nesting}"))
+        prefix = f", prefix {self.prefix!r}" if self.prefix else ""
+        rows.append(("tensors", f"{self.num_tensors} ({formats}){nesting}{prefix}"))
         rows.append(("parameters", f"{self.num_parameters:,}"))
+        for part, count in self.parts.items():
+            rows.append(("set aside", f"{count} tensor{'s' if count > 1 else ''}: {part}"))
+        rows += [("note", note) for note in self.notes]
         return [*rows, *(("verdict", str(verdict)) for verdict in self.verdicts)]
 
     def _names(self) -> str:
@@ -145,13 +153,13 @@ class Inspection:
         return table
 
 
-def inspect_and_say(file: str | os.PathLike[str], model: str | None = None) -> Inspection:
-    """Inspect a file and say what it holds.
+def inspect_and_say(file: str | os.PathLike[str], model: str | None = None, **choice: str | None) -> Inspection:
+    """Inspect a file and say what it holds; arguments as of `inspect`.
 
     Raises:
         InputError: It cannot be read or has no Fast-iTPN weights, or there is no model of that name.
     """
-    inspection = inspect(file, model)
+    inspection = inspect(file, model, **choice)
     console = Console()
     if is_printing() and console.is_terminal:
         console.print(inspection)
@@ -160,17 +168,37 @@ def inspect_and_say(file: str | os.PathLike[str], model: str | None = None) -> I
     return inspection
 
 
-def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspection:
+def stop_at_misfit(inspection: Inspection, model: str) -> None:
+    """Raise what ends the command with exit code 1, where a file fits no form of the model that was asked for.
+
+    Raises:
+        FastITPNError: It fits none.
+    """
+    if not any(verdict.ok for verdict in inspection.verdicts):
+        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above")
+
+
+def inspect(
+    file: str | os.PathLike[str],
+    model: str | None = None,
+    *,
+    key: str | None = None,
+    prefix: str | None = None,
+    blocks: str | None = None,
+) -> Inspection:
     """Say what a file of weights holds.
 
     Args:
         file: Weights (.pt, .pth, .bin, .ckpt, .safetensors), or a run directory.
         model: Name of the model to compare with; None finds the one that the weights belong to.
+        key: Key that the tensors are under, where the file has several networks.
+        prefix: What their names begin with, where the file has several networks.
+        blocks: Blocks of stage 3 to take, such as "1-6".
 
     Raises:
         InputError: It cannot be read or has no Fast-iTPN weights, or there is no model of that name.
     """
-    weights = read_weights(Path(file).expanduser())
+    weights = read_weights(Path(file).expanduser(), key=key, prefix=prefix, blocks=blocks)
     checkpoint = weights.checkpoint
     classes = checkpoint.get("classes")
     original = {name: weights.tensors[ours] for ours, names in weights.origin.items() for name in names}
@@ -195,7 +223,11 @@ def inspect(file: str | os.PathLike[str], model: str | None = None) -> Inspectio
         dtypes=dict(dtypes),
         num_tensors=len(original),
         num_parameters=weights.num_parameters,
-        nesting=_nesting(Path(weights.source)),
+        nesting=weights.key or None,
+        prefix=weights.prefix or None,
+        client=weights.client,
+        parts=dict(Counter(weights.parts.values())),
+        notes=weights.notes,
         task=checkpoint.get("task"),
         step=checkpoint.get("step"),
         acceleration=trained_acceleration(checkpoint, weights.source).describe() if checkpoint else None,
@@ -212,22 +244,8 @@ def _what(weights: WeightsFile, published: bool) -> str:
     if weights.checkpoint:
         step = weights.checkpoint.get("step")
         return f"{what}, a checkpoint of fastitpn (task {task}, step {step})"
-    return f"{what}, with {'the published names' if published else 'names of fastitpn'}"
-
-
-def _nesting(path: Path) -> str | None:
-    """The key under which a file, which `read_weights` has accepted, holds its tensors."""
-    if path.suffix == ".safetensors":
-        return None
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        # Mapped into memory: the values are not read again.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    keys = ("weights", "module", "model", "state_dict")
-    return next((key for key in keys if _holds_tensors(content.get(key))), None)
-
-
-def _holds_tensors(value: Any) -> bool:
-    return isinstance(value, Mapping) and any(isinstance(inner, Tensor) for inner in value.values())
+    client = f" in a checkpoint of {weights.client}" if weights.client is not None else ""
+    return f"{what}{client}, with {'the published names' if published else 'names of fastitpn'}"
 
 
 def _verdicts(weights: WeightsFile, name: str | None) -> tuple[Verdict, ...]:
@@ -251,7 +269,7 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[
         report, _, _ = plan_loading(model, weights)
     except InputError as error:  # another architecture
         return Verdict(model=call, ok=False, sentence=error.what)
-    return Verdict(model=call, ok=report.ok, sentence=report.verdict)
+    return Verdict(model=call, ok=report.ok, sentence=replace(report, notes=()).verdict)
 
 
 def _nearest_size(weights: WeightsFile) -> str:

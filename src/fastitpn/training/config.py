@@ -47,6 +47,10 @@ class RunConfig(DeviceConfig):
     """Name of the model: fastitpn_tiny, fastitpn_small, fastitpn_base or fastitpn_large."""
     weights: Path | None = None
     """File or run folder with weights to start from; none starts from random ones."""
+    key: str | None = None
+    """Key that the tensors are under in the file of weights, such as model_ema; none finds it."""
+    prefix: str | None = None
+    """What the names of its tensors begin with, such as backbone; none finds it."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the weights' own."""
     seed: Seed = 0

@@ -37,6 +37,10 @@ class VisualizeConfig(Config):
     """Instead of a checkpoint: name of the model, such as fastitpn_base; none takes that of the weights."""
     weights: Path | None = None
     """Instead of a checkpoint: file with weights; none are random ones, whose pictures mean nothing."""
+    key: str | None = None
+    """Key that the tensors are under in the file of weights, such as model_ema; none finds it."""
+    prefix: str | None = None
+    """What the names of its tensors begin with, such as backbone; none finds it."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the GPU if there is one."""
     out: Path = Path("runs/visualize")

@@ -77,7 +77,9 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
         InputError: The weights cannot be read or do not fit.
     """
     source = config.checkpoint or config.weights
-    file = read_weights(source.expanduser()) if source is not None else None
+    file = None
+    if source is not None:
+        file = read_weights(source.expanduser(), key=config.key, prefix=config.prefix)
     name = config.model or (file.model if file is not None else None)
     if name is None:
         raise InputError(

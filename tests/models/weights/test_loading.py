@@ -356,18 +356,6 @@ MISFITS = [
         id="a wrong shape",
     ),
     pytest.param(
-        lambda: small_model(),
-        lambda: {  # a tracker's: two images in, two position tables in one, tokens of its own
-            **classifier_file(),
-            "pos_embed": torch.zeros(1, 16 + 4, 64),
-            "patch_embed.proj.weight": torch.zeros(16, 6, 4, 4),
-            "search_token": torch.zeros(64),
-            "template_foreground_token": torch.zeros(64),
-        },
-        r"2 UNEXPECTED: search_token, template_foreground_token; 2 WRONG SHAPE: patch_embed\.proj\.weight, pos_embed\n",
-        id="a tracker's file",
-    ),
-    pytest.param(
         lambda: small_model(class_token=True),
         classifier_file,
         r"MISSING: cls_token, pos_embed; 1 WRONG SHAPE: pos_embed\n",

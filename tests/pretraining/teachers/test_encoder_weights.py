@@ -89,6 +89,6 @@ def test_a_file_that_is_missing_damaged_or_wants_to_run_code(tmp_path):
     (tmp_path / "b.pth").write_text("file,class\n")
     with pytest.raises(InputError, match="the file is damaged or no PyTorch file"):
         load_encoder_weights(encoder, tmp_path / "b.pth")
-    torch.save({"weight": random.Random}, tmp_path / "c.pth")
+    torch.save(random.Random(), tmp_path / "c.pth")
     with pytest.raises(InputError, match=r"refused to load: the file wants to call 'random\.Random'"):
         load_encoder_weights(encoder, tmp_path / "c.pth")

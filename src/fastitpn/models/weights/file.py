@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
+from fastitpn.models.weights.choice import Candidate, Choice, choose
+from fastitpn.models.weights.clients import name_client, part_of_client, search_table
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
-from fastitpn.models.weights.reading import read_content
+from fastitpn.models.weights.reading import INDICES, read_content, refusal
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 FORMAT = "fastitpn-1"
 """Value of "format" in our own checkpoints."""
-_NESTING = ("module", "model", "state_dict")
-_WRAPPERS = ("module.", "_orig_mod.", "model.", "encoder.body.")
+_IN_FOLDERS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors", "pytorch_model.bin", *INDICES)
 _OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
 PRETRAINING_ONLY = (
     "mask_token",
@@ -45,6 +46,11 @@ class WeightsFile:
         model: `fastitpn_base`, ...; None for a size that has no name.
         depths: Blocks of the three stages.
         checkpoint: Everything else in one of our own checkpoints (task, classes, ...), else empty.
+        key: Key in the file that the tensors were under; "" for none.
+        prefix: What their names began with there.
+        parts: Tensor of the file that is not of this trunk to what it is: a part of a larger network, or left out.
+        client: Project that the file is from; None for no known one.
+        notes: What else there is to say about the file, each a sentence.
     """
 
     source: str
@@ -54,6 +60,11 @@ class WeightsFile:
     model: str | None
     depths: tuple[int, int, int]
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    prefix: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    client: str | None = None
+    notes: tuple[str, ...] = ()
 
     @functools.cached_property
     def has_backbone(self) -> bool:
@@ -130,7 +141,7 @@ class WeightsFile:
             arguments["sub_norm"] = False
         if not has(f"{block}.mlp.gate.weight"):
             arguments["swiglu"] = False
-        if self.kind == "classifier" and has("norm.weight"):
+        if self.kind != "pre-training" and has("norm.weight"):
             arguments["fc_norm"] = False
         for kind, table in (("own", f"{block}.attn."), ("shared", ""), ("shared_decoupled", "")):
             if has(f"{table}rel_pos_bias.{'table_high' if kind == 'shared_decoupled' else 'table'}"):
@@ -143,44 +154,135 @@ class WeightsFile:
         return arguments
 
 
-def read_weights(source: str | Path | Mapping[str, Any]) -> WeightsFile:
+def read_weights(
+    source: str | Path | Mapping[str, Any],
+    *,
+    key: str | None = None,
+    prefix: str | None = None,
+    blocks: str | None = None,
+) -> WeightsFile:
     """Read weights from a file, one of our run directories or a state dict.
 
     Args:
-        source: .pt, .pth, .bin, .ckpt or .safetensors; a run directory; or a (nested) state dict.
+        source: .pt, .pth, .bin, .ckpt or .safetensors, also in several files with an index; a run directory; or a
+            (nested) state dict.
+        key: Key that the tensors are under, such as "model_ema", where the file has several networks.
+        prefix: What their names begin with, such as "backbone".
+        blocks: Blocks of stage 3 to take, such as "1-6", counted from 1; None takes all.
 
     Returns:
         The weights under our names.
 
     Raises:
-        InputError: No such file, not readable, refused because it wants to run code, or not Fast-iTPN weights.
+        InputError: No such file, not readable, not Fast-iTPN weights, or nothing says which of several networks.
     """
+    passed_over: tuple[str, ...] = ()
     if isinstance(source, (str, Path)):
         path = _locate(Path(source))
         content, name = read_content(path), str(path)
+        contained, passed_over = content.value, content.passed_over
     else:
-        content, name = source, "the given state dict"
+        contained, name = source, "the given state dict"
     checkpoint: dict[str, Any] = {}
-    if content.get("format") == FORMAT:
-        checkpoint = {k: v for k, v in content.items() if k not in ("weights", "training")}
-        content = content.get("weights") or {}
-    state_dict = _state_dict(content, name)
-    if is_official(state_dict):
-        try:
-            tensors, origin = from_official_names(state_dict)
-        except InputError as error:
-            raise InputError(error.what, where=name, expected=error.expected, fix=_OURS) from None
-    else:
-        tensors = {k.removeprefix(BACKBONE): t for k, t in state_dict.items()}
-        origin = {k.removeprefix(BACKBONE): (k,) for k in state_dict}
-    file = _describe(name, tensors, origin, checkpoint)
-    _check_numbers(name, state_dict)
-    return file
+    if contained.get("format") == FORMAT:
+        if passed_over:  # ours have no objects
+            raise refusal(name, passed_over)
+        checkpoint = {k: v for k, v in contained.items() if k not in ("weights", "training")}
+        contained = {"weights": contained.get("weights") or {}}
+    choice = choose(contained, name, key, prefix)
+    taken = choice.taken
+    _check_numbers(name, taken.tensors)
+    tensors, origin, parts = _to_our_names(taken, name)
+    depth = _count(r"stages\.2\.blocks\.(\d+)\.", tensors)
+    if blocks is not None:
+        first, last = _range_of(blocks, depth, name)
+        tensors, origin, left = _cut(tensors, origin, first, last)
+        parts |= dict.fromkeys(left, f"blocks of stage 3 other than {first}-{last}")
+    return _describe(
+        name,
+        tensors,
+        origin,
+        checkpoint=checkpoint,
+        key=taken.key,
+        prefix=taken.prefix,
+        parts=parts,
+        client=name_client([*(f"{taken.prefix}{inner}" for inner in taken.tensors), *taken.others]),
+        notes=(*_beside(choice), *_passed_over(passed_over)),
+    )
+
+
+def _beside(choice: Choice) -> Iterator[str]:
+    """A sentence on the networks that were not taken."""
+    if choice.beside:
+        others = [f"{place} takes {'the average' if average else 'another'}" for place, average in choice.beside]
+        yield f"took {choice.taken.place or 'the network at the top'}; {', '.join(others)}"
+
+
+def _passed_over(classes: Sequence[str]) -> Iterator[str]:
+    """A sentence on objects in the file."""
+    if classes:
+        more = f" and {len(classes) - 3} more" if len(classes) > 3 else ""
+        yield f"passed over, and not run: objects of {', '.join(classes[:3])}{more}"
+
+
+def _to_our_names(taken: Candidate, name: str) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]], dict[str, str]]:
+    """Tensors and their names in the file, by our names; and what the file has beside them."""
+    inside, others, outer = dict(taken.tensors), dict(taken.others), ""
+    if not is_official(inside) and taken.prefix.endswith(BACKBONE):  # parts of our own networks stand beside it
+        outer = taken.prefix.removesuffix(BACKBONE)
+        inside = {f"{BACKBONE}{inner}": tensor for inner, tensor in inside.items()}
+        inside |= {k.removeprefix(outer): others.pop(k) for k in list(others) if k.startswith(outer)}
+    names = dict.fromkeys(k.split(".")[0] for k in others)
+    parts = dict.fromkeys(others, f"other parts of the network ({', '.join(names)})")
+    reasons = {k: reason for k in inside if (reason := part_of_client(k)) is not None}
+    parts |= reasons
+    inside = {k: tensor for k, tensor in inside.items() if k not in reasons}
+    if (table := search_table(inside)) is not None:
+        parts["pos_embed (template)"] = "positions of a tracker's template"
+        inside["pos_embed"] = table
+    if not is_official(inside):
+        ours = {k.removeprefix(BACKBONE): tensor for k, tensor in inside.items()}
+        return ours, {k.removeprefix(BACKBONE): (k,) for k in inside}, parts
+    try:
+        tensors, origin = from_official_names(inside)
+    except InputError as error:
+        raise InputError(error.what, where=name, expected=error.expected, fix=_OURS) from None
+    return tensors, origin, parts
+
+
+def _range_of(blocks: str, depth: int, name: str) -> tuple[int, int]:
+    first, _, last = blocks.partition("-")
+    if first.isdecimal() and (last or first).isdecimal() and 1 <= int(first) <= int(last or first) <= depth:
+        return int(first), int(last or first)
+    raise InputError(
+        f"blocks={blocks} in weights with {depth} blocks of stage 3",
+        where=name,
+        expected=f"blocks=FIRST-LAST, from 1 to {depth}",
+        fix=f"blocks=1-{max(1, depth // 2)}",
+    )
+
+
+def _cut(
+    tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], first: int, last: int
+) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]], list[str]]:
+    """Stage 3 from one block to another, counted from 1; and the names of the others in the file."""
+    start = "stages.2.blocks."
+    names: dict[str, str] = {}
+    left: list[str] = []
+    for name in tensors:
+        number, _, rest = name.removeprefix(start).partition(".")
+        if not name.startswith(start):
+            names[name] = name
+        elif first <= int(number) + 1 <= last:
+            names[name] = f"{start}{int(number) + 1 - first}.{rest}"
+        else:
+            left += origin[name]
+    return {n: tensors[o] for o, n in names.items()}, {n: origin[o] for o, n in names.items()}, left
 
 
 def _locate(path: Path) -> Path:
     if path.is_dir():
-        for inside in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors"):
+        for inside in _IN_FOLDERS:
             if (path / inside).is_file():
                 return path / inside
         raise InputError(
@@ -192,24 +294,6 @@ def _locate(path: Path) -> Path:
     if not path.is_file():
         raise InputError("no such weights file", where=path, expected="a file or a run directory", fix="check the path")
     return path
-
-
-def _state_dict(content: Mapping[str, Any], name: str) -> dict[str, Tensor]:
-    for key in _NESTING:
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        present = f"found {', '.join(repr(key) for key in list(content)[:5])}" if content else "it is empty"
-        raise InputError(
-            "no tensors found",
-            where=name,
-            expected=f"a state dict, or one under {', '.join(map(repr, _NESTING))}; {present}",
-        )
-    while wrapper := next((w for w in _WRAPPERS if all(k.startswith(w) for k in tensors)), None):
-        tensors = {k.removeprefix(wrapper): v for k, v in tensors.items()}
-    return tensors
 
 
 def _check_numbers(name: str, state_dict: Mapping[str, Tensor]) -> None:
@@ -225,7 +309,7 @@ def _check_numbers(name: str, state_dict: Mapping[str, Tensor]) -> None:
 
 
 def _describe(
-    name: str, tensors: dict[str, Tensor], origin: dict[str, tuple[str, ...]], checkpoint: dict[str, Any]
+    name: str, tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], **about: Any
 ) -> WeightsFile:
     wanted = ("patch_embed.proj.weight", "stages.2.merge.reduction.weight", "pos_embed")
     absent = [key for key in wanted if key not in tensors]
@@ -246,9 +330,7 @@ def _describe(
         kind = "pre-training"
     else:
         kind = "classifier" if "head.weight" in tensors else "trunk"
-    return WeightsFile(
-        source=name, tensors=tensors, origin=origin, kind=kind, model=model, depths=depths, checkpoint=checkpoint
-    )
+    return WeightsFile(source=name, tensors=tensors, origin=origin, kind=kind, model=model, depths=depths, **about)
 
 
 def _count(pattern: str, tensors: Mapping[str, Tensor]) -> int:

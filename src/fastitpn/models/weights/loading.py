@@ -1,5 +1,6 @@
 """Loading weights into a model, with a verdict: nothing is skipped silently."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,19 @@ FRESH_LAYERS = ("head.", "fc_norm.")
 
 
 def load_weights(
-    model: nn.Module, source: str | Path | Mapping[str, Any] | WeightsFile, *, strict: bool = True
+    model: nn.Module,
+    source: str | Path | Mapping[str, Any] | WeightsFile,
+    *,
+    strict: bool = True,
+    key: str | None = None,
+    prefix: str | None = None,
+    blocks: str | None = None,
 ) -> LoadReport:
     """Load published or own weights into a model.
 
-    Handles published classifier and pre-training files (nested under `model` or `module`, or bare; fp16 or fp32), our
-    checkpoints and run directories, another input size (the position table is resized as published), other class
+    Handles published classifier and pre-training files (under any key and prefix, in one file or several; fp16 or
+    fp32), the checkpoints of trackers and detectors that have a Fast-iTPN inside, our checkpoints and run
+    directories, another input size (the position table is resized as published), other class
     counts (the head starts fresh), another number of input channels, and a pyramid of other widths (the model's
     pyramid takes the file's).
 
@@ -35,6 +43,9 @@ def load_weights(
         model: A `FastITPN` or a pre-training model.
         source: A file, a run directory, a state dict, or what `read_weights` made of one.
         strict: Raise unless the report is `ok`. Then nothing in the model has changed.
+        key: Key that the tensors are under, such as "model_ema", where a file has several networks.
+        prefix: What their names begin with, such as "backbone".
+        blocks: Blocks of stage 3 to take, such as "1-6", counted from 1; None takes all.
 
     Returns:
         The report; print it.
@@ -42,7 +53,7 @@ def load_weights(
     Raises:
         InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
     """
-    file = source if isinstance(source, WeightsFile) else read_weights(source)
+    file = source if isinstance(source, WeightsFile) else read_weights(source, key=key, prefix=prefix, blocks=blocks)
     report, values, pyramid = plan_loading(model, file)
     if strict and not report.ok:
         raise InputError(
@@ -81,7 +92,7 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
 
     values: dict[str, Tensor] = {}
     unexpected: list[str] = []
-    set_aside: dict[str, str] = {}
+    set_aside = dict(file.parts)
     resized: dict[str, str] = {}
     mismatched: dict[str, str] = {}
     if pyramid is not None and trunk.pyramid is not None:
@@ -124,6 +135,7 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
         num_tensors=sum(len(names) for names in file.origin.values()),
         num_loaded=sum(len(file.origin[n]) for n in used),
         share=sum(file.tensors[n].numel() for n in used) / file.num_parameters,
+        notes=file.notes,
     )
     return report, values, pyramid
 
@@ -180,6 +192,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "head of another task, such as segmentation"
     if file.has_backbone and not file.origin[name][0].startswith(BACKBONE):
         return "part of another network, which this model is built without"
+    if name == "cls_token" and file.client is not None:
+        return "class token, which this model is built without"
     if name.startswith(FRESH_LAYERS):
         return "classifier, which this model is built without"
     return None
@@ -193,18 +207,28 @@ def _adapt(
         side = file.px // 16
         height, width = trunk.grid_size
         prefix = tensor.shape[1] - side * side
+        if prefix and shape[1] == height * width and file.client is not None:  # a tracker's class token has none
+            tensor, prefix = tensor[:, prefix:], 0
+            if side == height == width:
+                return tensor, "without the class token"
         if prefix != shape[1] - height * width:
             return None
         table = resize_position_table(tensor, side, side, height, width, trunk.position_resize)
         return table, f"{side}x{side} -> {height}x{width} (bicubic)"
     if name == "patch_embed.proj.weight" and tensor.shape[1] == 3 and tensor.shape[0] == shape[0]:
         return adapt_input_conv(shape[1], tensor), f"3 -> {shape[1]} channels"
+    if name == "patch_embed.proj.weight" and (tensor.shape[1], shape[1]) == (6, 3) and file.client is not None:
+        return tensor[:, :3] + tensor[:, 3:], "6 -> 3 channels (a tracker's two images are the same one)"
     return None
 
 
 def _explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
+    experts = [int(part.split(".")[1]) for part in file.parts if re.match(r"blocks\.\d+\.experts\.", part)]
+    if experts:
+        plain = min(experts) - sum(file.depths[:2]) - 2
+        return f"blocks without experts: blocks=1-{plain}, and a model with depths={(*file.depths[:2], plain)}"
     if any(".gamma_" in name for name in wrong):
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
     if any(".gamma_" in name for name in report.unexpected):
@@ -214,6 +238,8 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:
         return "a file with a pyramid (pre-training weights); without one use create_model(..., pyramid=False)"
     widths = []
+    if "patch_embed.proj.weight" in report.mismatched:
+        widths.append(f"in_chans={file.in_chans}")
     if any("predictor" in name or "lm_head" in name for name in report.mismatched):
         widths.append(f"teacher_dim={file.teacher_dim}")
     if any("pyramid" in name or "fpn_modules" in name for name in report.mismatched):

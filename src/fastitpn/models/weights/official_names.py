@@ -171,13 +171,16 @@ def from_official_names(state_dict: Mapping[str, Tensor]) -> tuple[StateDict, di
             expected="blocks.N.reduction.weight at the end of stages 1 and 2",
         )
     if state_dict[f"blocks.{merges[0]}.reduction.weight"].ndim != 4:
+        # The stems of HiViT have two blocks for each of iTPN's, and no layer scales.
+        hivit = merges[0] == 4 or state_dict[f"blocks.{merges[0]}.reduction.weight"].shape[0] == 192
+        family = "HiViT" if hivit and not any(".gamma_" in k or "fpn" in k for k in state_dict) else "iTPN"
         raise InputError(
-            "these are weights of iTPN (the earlier model), not of Fast-iTPN",
+            f"these are weights of {family} (the earlier model), not of Fast-iTPN",
             expected="Fast-iTPN weights: merges that are convolutions",
         )
     num_blocks = 1 + max(int(m[1]) for k in state_dict if (m := re.match(r"blocks\.(\d+)\.", k)))
     depth = 1 + max((int(m[1]) for k in state_dict if (m := re.match(r"block_16to8\.(\d+)\.", k))), default=0)
-    swiglu = f"blocks.{num_blocks - 1}.mlp.w1.weight" in state_dict
+    swiglu = any(name.endswith(".mlp.w1.weight") for name in state_dict)
     names = _Names(merges[0], merges[1] - merges[0] - 1, num_blocks, swiglu, depth)
     rest = dict(state_dict)
     ours: StateDict = {}

@@ -1,14 +1,12 @@
 """Reading files of weights from disk without running any code in them."""
 
-import argparse
-import contextlib
-import io
-import pickle
-import pickletools
+import itertools
+import json
 import re
+import tarfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,69 +14,161 @@ import torch
 from safetensors.torch import load_file
 
 from fastitpn.errors import InputError
+from fastitpn.models.weights.archives import FileContent, read_archive
+from fastitpn.models.weights.stored import Refused
 
-_HARMLESS = re.compile(
-    r"torch\.(_utils\._rebuild_\w+|storage\.\w+|\w+Storage|nn\.parameter\.Parameter|Size|device|b?float\d+|u?int\d+)"
-    r"|collections\.OrderedDict|argparse\.Namespace"
-)
-_GLOBAL = re.compile(r"[\w.]+ [\w.]+")
-"""How a pickle names a function or class: module and name."""
+EXPECTED = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
+INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+"""Names of the files that say which tensor is in which of several files."""
+_SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
+_WRITTEN = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors", ".pkl")
+_MAX_NAMES = 1000
+_SAFE = "have whoever made it save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
 
 
-def read_content(path: Path) -> Mapping[str, Any]:
-    """What a file of weights of any model holds; no code in it is run.
+def read_content(path: Path) -> FileContent:
+    """What a file of weights of any model holds, whatever format it has; no code in it is run.
+
+    Args:
+        path: A file, an index of several files, or one of such files: all are read.
 
     Raises:
-        InputError: It is not readable, damaged, or refused because it wants to run code.
+        InputError: It is not readable, damaged, no file of weights, or its other files are not there.
     """
-    expected = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # published training files carry their command line, a plain namespace
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of PyTorch, on what a strange pickle may contain
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        if path.name.endswith(".index.json"):
+            content = _read_shards(path, _files_of_index(path))
+        elif match := _SHARD.fullmatch(path.name):
+            base, _, count, suffix = match.groups()
+            numbers = (str(number).zfill(len(count)) for number in range(1, int(count) + 1))
+            content = _read_shards(path, [f"{base}-{number}-of-{count}{suffix}" for number in numbers])
+        else:
+            content = _read_file(path)
     except PermissionError:
         raise InputError("you may not read this file", where=path, fix=f"chmod u+r {path}") from None
+    if isinstance(content.value, Mapping):
+        return content
+    if content.passed_over:
+        raise refusal(path, content.passed_over)
+    kind = type(content.value).__name__
+    raise InputError(f"the file holds a {kind}, not a state dict", where=path, expected=EXPECTED, fix=_SAFE)
+
+
+def refusal(path: Path | str, names: Sequence[str]) -> InputError:
+    """The error for a file that is nothing without the objects in it."""
+    return InputError(
+        f"refused to load: the file wants to call {', '.join(map(repr, names))}, and weights need no code",
+        where=path,
+        expected="tensors and plain values only",
+        fix=_SAFE,
+    )
+
+
+def _read_file(path: Path) -> FileContent:
+    start = _first_bytes(path)
+    if path.suffix == ".safetensors" or (start[8:9] == b"{" and 0 < int.from_bytes(start[:8], "little") < 1 << 30):
+        try:
+            return FileContent(load_file(path))
+        except Exception as error:  # of Rust: one class for all
+            if start[:2] != b"PK" and start[:1] != b"\x80":  # not PyTorch's under a wrong name
+                raise _damaged(path, str(error), start) from None
+    try:
+        is_zip = _check_archive(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch, on what a strange pickle may contain
+            # Mapped into memory: what is not taken, such as an optimiser's state, is not read.
+            return FileContent(torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip))
+    except InputError:
+        raise
     except Exception as error:  # bytes that are no file of weights can make the readers fail in any way
-        calls = _foreign_calls(path) if isinstance(error, pickle.UnpicklingError) else []
-        if calls:
-            raise InputError(
-                f"refused to load: the file wants to call {', '.join(calls)}, and weights need no code",
-                where=path,
-                expected="tensors and plain values only",
-                fix="get the weights as .safetensors, or from a source you trust",
-            ) from None
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error).strip() else "it ends too early"
+        of_torch = str(error)
+    try:
+        return read_archive(path)
+    except Refused as error:
+        raise InputError(f"the file is not read: {error}", where=path, expected=EXPECTED, fix=_SAFE) from None
+    except Exception as error:
+        reason = of_torch if "PytorchStreamReader" in of_torch else str(error)
+        raise _damaged(path, reason, start) from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512)
+
+
+def _check_archive(path: Path) -> bool:
+    """Whether it is a zip archive; one, or a tar archive, must be whole and of PyTorch."""
+    if is_zip := zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if damaged := archive.testzip():
+                raise ValueError(f"wrong checksum of {damaged}")
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as members:
+            names = list(itertools.islice((member.name for member in members), _MAX_NAMES))
+    else:
+        return False
+    if names and not any(name.endswith("data.pkl") for name in names) and "storages" not in names:
+        inside = next((name for name in names if name.endswith(_WRITTEN)), None)
         raise InputError(
-            f"the file is damaged or no PyTorch file ({reason})",
+            f"this is an archive of other files ({', '.join(names[:3])}), and no file of weights",
             where=path,
-            expected=expected,
+            expected=EXPECTED,
+            fix=f"unpack it, and give {inside}" if inside else "unpack it, and see what is inside",
+        )
+    return is_zip
+
+
+def _damaged(path: Path, reason: str, start: bytes) -> InputError:
+    text = start.lstrip().lower()
+    fix = "get the file again"
+    if not start:
+        reason = "it is empty"
+    elif text.startswith((b"<!doctype", b"<html")):
+        reason, fix = "it is a web page", "open it in a browser to see why, and get the file again"
+    elif text.startswith(b"version https://git-lfs"):
+        reason, fix = "it is a pointer of Git LFS", "git lfs pull"
+    elif start[:2] == b"\x1f\x8b" or start[:6] in (b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\x00"):
+        reason, fix = "it is packed", "unpack it, and give the file that is inside"
+    elif start.isascii() and b"\0" not in start and b"\n" in start and not start.startswith((b"(", b"c", b"]", b"}")):
+        reason = "it is a text file"
+    reason = reason.split(". ")[0].splitlines()[0] if reason.strip() else "it ends too early"
+    return InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=EXPECTED, fix=fix)
+
+
+# ---------------------------------------------------------------------- weights in several files
+
+
+def _files_of_index(path: Path) -> list[str]:
+    try:
+        files = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
+        if not files or not all(isinstance(name, str) and Path(name).name == name for name in files):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            "this is no index of weights",
+            where=path,
+            expected="JSON with a weight_map of tensors to files in the same folder",
             fix="get the file again",
         ) from None
-    if not isinstance(content, Mapping):
-        raise InputError(f"the file holds a {type(content).__name__}, not a state dict", where=path, expected=expected)
-    return content
+    return files
 
 
-def _foreign_calls(path: Path) -> list[str]:
-    """Functions and classes that a pickle names beyond those that hold tensors; it is listed, never run."""
-    strings: list[str] = []
-    names: list[str] = []
-    with contextlib.suppress(Exception):  # what could be read before the damage counts
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                stream = io.BytesIO(next(archive.read(n) for n in archive.namelist() if n.endswith("data.pkl")))
-        else:
-            stream = io.BytesIO(path.read_bytes())
-        while True:  # files of old PyTorch are several pickles; the end is an exception
-            for opcode, argument, _ in pickletools.genops(stream):
-                if opcode.name in ("GLOBAL", "INST"):
-                    if _GLOBAL.fullmatch(str(argument)):  # else it is text that begins like a pickle
-                        names.append(str(argument).replace(" ", "."))
-                elif opcode.name == "STACK_GLOBAL":
-                    names.append(".".join(strings[-2:]))
-                elif isinstance(argument, str):
-                    strings.append(argument)
-    return [repr(name) for name in dict.fromkeys(names) if not _HARMLESS.fullmatch(name)]
+def _read_shards(path: Path, names: list[str]) -> FileContent:
+    absent = [name for name in names if not (path.parent / name).is_file()]
+    if absent:
+        more = f" and {len(absent) - 2} more" if len(absent) > 2 else ""
+        raise InputError(
+            f"{len(absent)} of the {len(names)} files of these weights are not there: {', '.join(absent[:2])}{more}",
+            where=path,
+            expected=f"all {len(names)} files in {path.parent}",
+            fix="get the other files, too",
+        )
+    tensors: dict[str, Any] = {}
+    passed_over: dict[str, None] = {}
+    for name in names:
+        content = _read_file(path.parent / name)
+        if isinstance(content.value, Mapping):
+            tensors.update(content.value)
+        passed_over |= dict.fromkeys(content.passed_over)
+    return FileContent(tensors, tuple(passed_over))

@@ -19,6 +19,7 @@ class LoadReport:
         num_tensors: Tensors in the file.
         num_loaded: How many of these tensors were used.
         share: Share of the file's parameters (elements) that was loaded, in [0, 1].
+        notes: What else there is to say about the file, each a sentence.
     """
 
     loaded: list[str]
@@ -31,6 +32,7 @@ class LoadReport:
     num_tensors: int
     num_loaded: int
     share: float
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -52,7 +54,7 @@ class LoadReport:
         for title, names in (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched)):
             if names:
                 parts.append(f"{len(names)} {title}: {_some(names)}")
-        return "; ".join(parts)
+        return "; ".join([*parts, *self.notes])
 
     def __str__(self) -> str:
         return self.verdict

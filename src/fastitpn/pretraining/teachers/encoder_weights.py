@@ -31,7 +31,7 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
             expected="tensors in a .pth, .pt or .safetensors file",
             fix="teacher.weights=FILE",
         )
-    content = read_content(path)
+    content = read_content(path).value
     for key in ("state_dict", "model"):
         if isinstance(content.get(key), Mapping):
             content = content[key]

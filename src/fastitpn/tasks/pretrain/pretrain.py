@@ -111,7 +111,7 @@ def build_task(config: PretrainConfig) -> PretrainTask:
     student = wrap(backbone, **{"objective": "merged", **keys})
     trained = None
     if config.weights is not None:
-        file = read_weights(config.weights)
+        file = read_weights(config.weights, key=config.key, prefix=config.prefix)
         trained = trained_acceleration(file.checkpoint, file.source)
         start_from(
             student,

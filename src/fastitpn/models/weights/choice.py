@@ -1,0 +1,148 @@
+"""Which of the tensors in a file are the weights that are asked for: wherever they lie, whatever prefix they have."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fastitpn.errors import InputError
+
+_ANCHOR = "patch_embed.proj.weight"
+"""Every network of this family has one such tensor; what stands before it stands before all names of that network."""
+_MERGE = re.compile(r"(blocks\.\d+|stages\.\d\.merge)\.reduction\.weight")
+_OF_MODULES = ("_parameters", "_buffers", "_modules")
+"""Where an object of PyTorch, which was saved whole, keeps its tensors."""
+_AVERAGE = re.compile(r"(^|[._])(ema|swa|avg|averaged?)([._]|$)")
+_LEAD = "give a published file of Fast-iTPN, or one that fastitpn wrote"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network of this family in a file.
+
+    Attributes:
+        key: Under which key of the file it is, such as "model" or "ema.module"; "" at the top.
+        prefix: What its tensors' names begin with, such as "encoder.body.".
+        tensors: Its tensors, without the prefix.
+        others: Tensors under the same key that are not of this network.
+    """
+
+    key: str
+    prefix: str
+    tensors: Mapping[str, Tensor]
+    others: Mapping[str, Tensor]
+
+    @property
+    def is_average(self) -> bool:
+        """Whether its weights are a moving average, as far as the key tells."""
+        return bool(_AVERAGE.search(f"{self.key}.{self.prefix}"))
+
+    @property
+    def place(self) -> str:
+        """What to type to get it."""
+        words = [f"key={self.key}"] if self.key else []
+        return " ".join([*words, *([f"prefix={self.prefix.removesuffix('.')}"] if self.prefix else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The network that is taken from a file, and what the file has beside it.
+
+    Attributes:
+        taken: The network that was asked for, or the only one.
+        beside: Other networks of this family, each as `Candidate.place`, and whether it is a moving average.
+    """
+
+    taken: Candidate
+    beside: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A tensor in a file: its name with all keys before it, the keys of the dictionary it is in, its value."""
+
+    name: str
+    key: str
+    value: Tensor
+
+
+def choose(content: Mapping[str, Any], name: str, key: str | None = None, prefix: str | None = None) -> Choice:
+    """Find the network in a file.
+
+    Args:
+        content: What the file holds: tensors and plain values.
+        name: The file, for messages.
+        key: Key that the tensors are under, "a.b" for one in another; None finds it.
+        prefix: What the names of the tensors begin with; None finds it.
+
+    Raises:
+        InputError: There is none, there are several and nothing says which, or none is where it was asked for.
+    """
+    stored = list(_stored(content))
+    if not stored:
+        present = f"found {', '.join(repr(entry) for entry in list(content)[:5])}" if content else "it is empty"
+        raise InputError("no tensors found", where=name, expected=f"a state dict, at any depth; {present}", fix=_LEAD)
+    candidates = list(_candidates(stored))
+    if not candidates:
+        raise InputError(
+            "these are not Fast-iTPN weights",
+            where=name,
+            expected=f"tensors such as {_ANCHOR} and the two merges of the trunk; "
+            f"found {', '.join(tensor.name for tensor in stored[:3])}, ...",
+            fix=_LEAD,
+        )
+    asked = [c for c in candidates if _matches(c.key, key) and _matches(c.prefix, prefix)]
+    if not asked:
+        words = " ".join(f"{k}={v}" for k, v in (("key", key), ("prefix", prefix)) if v is not None)
+        places = " or ".join(c.place or "neither key nor prefix" for c in candidates)
+        raise InputError(
+            f"the file has no network at {words}", where=name, expected=places, fix=places.split(" or ")[0]
+        )
+    best = [c for c in asked if not c.is_average] or asked
+    best = [c for c in best if not c.prefix and len({other.key for other in best}) == 1] or best
+    if len(best) > 1:
+        raise InputError(
+            f"the file has {len(best)} networks: {', '.join(c.place for c in best)}",
+            where=name,
+            expected="one of them to be asked for",
+            fix=" or ".join(c.place for c in best),
+        )
+    beside = tuple((c.place, c.is_average) for c in candidates if c is not best[0])
+    return Choice(taken=best[0], beside=beside)
+
+
+def _matches(place: str, asked: str | None) -> bool:
+    return asked is None or place.removesuffix(".") == asked.removesuffix(".")
+
+
+def _stored(content: Mapping[str, Any]) -> Iterator[_Stored]:
+    """Every tensor; each container is looked into once, without recursion, because files can nest them deeply."""
+    waiting: list[tuple[str, Mapping[Any, Any]]] = [("", content)]
+    seen = {id(content)}
+    while waiting:
+        path, mapping = waiting.pop()
+        for entry, value in mapping.items():
+            if isinstance(value, Tensor):
+                yield _Stored(f"{path}{entry}", path, value)
+            elif isinstance(value, Mapping) and id(value) not in seen:
+                seen.add(id(value))
+                name = path if entry in _OF_MODULES else f"{path}{entry}."
+                waiting.append((name, value))
+
+
+def _candidates(stored: list[_Stored]) -> Iterator[Candidate]:
+    for anchor in [tensor for tensor in stored if f".{tensor.name}".endswith(f".{_ANCHOR}")]:
+        start = anchor.name.removesuffix(_ANCHOR)
+        if anchor.key.startswith(start) and anchor.key != start:  # a dictionary for each layer
+            key = f"{start.split('.')[0]}." if start else ""
+            beside = [tensor for tensor in stored if tensor.name.startswith(key)]
+        else:
+            key = anchor.key
+            beside = [tensor for tensor in stored if tensor.key == key]
+        prefix = start.removeprefix(key)
+        inside = {tensor.name.removeprefix(start): tensor.value for tensor in beside if tensor.name.startswith(start)}
+        if any(_MERGE.match(name) for name in inside):
+            others = {t.name.removeprefix(key): t.value for t in beside if not t.name.startswith(start)}
+            yield Candidate(key=key.removesuffix("."), prefix=prefix, tensors=inside, others=others)
