@@ -22,6 +22,8 @@ from fastitpn.tasks import exporting
 from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.segment.model import create_segmenter
 
+SHORT = {"depths": (1, 1, 2)}
+"""Every part of a trunk, with few of the operations that exporters take one by one."""
 TINY_WINDOWS = {"migration": Migration(after_blocks=(2,)), "gathering": Gathering(window=2, global_blocks=2)}
 
 
@@ -234,6 +236,7 @@ def test_a_published_file(pretrained_run, tmp_path):
 def test_heads_by_transformers(form, head, arguments, features, size, segmenter_run, tmp_path):
     checkpoint = torch.load(segmenter_run.best_checkpoint, weights_only=True)
     checkpoint["head"] = {"name": head, "arguments": arguments, "features": features}
+    checkpoint["model"]["arguments"] |= SHORT
     model = create_segmenter(checkpoint["model"], checkpoint["head"], len(checkpoint["classes"])).eval()
     torch.save({**checkpoint, "weights": model.state_dict()}, tmp_path / "a.ckpt")
     if size is None:

@@ -25,7 +25,16 @@ from fastitpn.tasks.demonstration import (
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
+def small_batches():
+    """Batches of an eighth of the size."""
+    with pytest.MonkeyPatch.context() as patch:
+        built = module.build
+        patch.setattr(module, "build", lambda keys, given: built(keys, {**given, "batch": given["batch"] // 8}))
+        yield
+
+
+@pytest.fixture(scope="module")
+def out(small_batches, tmp_path_factory):
     """Folder of a demo that has been run."""
     out = tmp_path_factory.mktemp("demo") / "runs"
     run = fastitpn.demo(quick=True, out=out, device="cpu", workers=0)
