@@ -99,7 +99,7 @@ def match_masks(images: Mapping[str, Path], masks: Sequence[tuple[str, Path]], p
     if any(mask for _, mask in pairs):
         return _with_other_case(pairs, by_stem, stems)
     pairs = [(path, by_stem.get(nfc(name))) for name, path in images.items()]
-    if all(mask for _, mask in pairs):
+    if pairs and all(mask for _, mask in pairs):
         return Matches(pairs=pairs, line=f"masks by the whole names of their images: {_example(pairs)}")
     return _by_affix(images, by_stem, stems)
 

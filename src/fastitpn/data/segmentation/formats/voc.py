@@ -1,11 +1,13 @@
 """Pascal VOC's masks: JPEGImages, SegmentationClass, and lists of the parts in ImageSets/Segmentation."""
 
+from collections.abc import Container
 from pathlib import Path
 
 from PIL import Image
 
 from fastitpn.data.images.folders import list_images
 from fastitpn.data.images.mask_names import match_masks
+from fastitpn.data.images.named_files import nfc
 from fastitpn.data.parts import part_of
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.formats.pictures import MaskPictures, picture_format
@@ -46,12 +48,11 @@ def _find(folders: MaskFolders) -> MaskPictures:
     if "train" in lists and "" in lists:
         del lists[""]  # all of them together, with the images of test perhaps
     images, masks = data / (folders.images or _IMAGES), data / (folders.masks or _MASKS)
-    by_stem = {path.stem: path for path in list_images(images)}
+    by_stem = {nfc(path.stem): path for path in list_images(images)}
     of_masks = [(path.name, path) for path in list_images(masks)]
     parts, problems, listed = {}, [], set()
     for part, file in lists.items():
-        names = [line.split()[0] for line in read_text(file).splitlines() if line.strip()]
-        names = [Path(name).stem if Path(name).suffix.lower() in (".jpg", ".png", ".jpeg") else name for name in names]
+        names = [_name(line, by_stem) for line in read_text(file).splitlines() if line.strip()]
         names = list(dict.fromkeys(names))
         problems += [f"{file.name}: there is no image {name}" for name in names if name not in by_stem]
         listed.update(names)
@@ -74,6 +75,16 @@ def _find(folders: MaskFolders) -> MaskPictures:
     first = next((mask for pairs in parts.values() for _, mask in pairs if mask), None)
     classes = _classes() if first is not None and _is_of_voc(data, first) else None
     return MaskPictures(parts=parts, lines=tuple(lines), classes=classes)
+
+
+def _name(line: str, known: Container[str]) -> str:
+    """The name in a line of a list, which may have a path, a suffix, or more words behind it."""
+    text = line.strip().replace("\\", "/")
+    for name in (text, text.split()[0]):
+        for form in (nfc(name), nfc(Path(name).name), nfc(Path(name).stem)):
+            if form in known:
+                return form
+    return text
 
 
 def _is_of_voc(data: Path, mask: Path) -> bool:
