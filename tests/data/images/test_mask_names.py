@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fastitpn.data.images.folders import unlabelled
 from fastitpn.data.images.mask_names import masks_among, match_masks
 
 MASK_NAMES = "a_mask a-mask a.mask a_label a_labels a_gt a_GT a_seg a_labelIds a_labelTrainIds a_gtFine_labelIds a_L"
@@ -59,3 +60,21 @@ def test_a_pattern(pattern, mask):
 def test_masks_beside_their_images():
     files = [Path(name) for name in ("a.jpg", "a_mask.png", "b_mask.png", "c_sat.jpg", "c_mask.png", "x/a_mask.png")]
     assert {str(path) for path in masks_among(files)} == {"a_mask.png", "c_mask.png"}
+
+
+@pytest.mark.parametrize(
+    ("files", "images"),
+    [
+        (["images/a.png", "masks/a.png"], ["images/a.png"]),
+        (["JPEGImages/a.jpg", "SegmentationClass/a.png"], ["JPEGImages/a.jpg"]),
+        (["images/train/a.png", "images/test/b.png", "masks/train/a.png"], ["images/train/a.png"]),
+        (["train/images/a.png", "train/masks/a.png", "val/images/b.png"], ["train/images/a.png"]),
+        (["a.jpg", "a_mask.png", "b_mask.png"], ["a.jpg", "b_mask.png"]),
+        (["x/a.jpg", "masks/b.jpg"], ["masks/b.jpg", "x/a.jpg"]),  # a class of that name
+    ],
+)
+def test_pre_training_takes_no_masks_for_pictures(tmp_path, files, images):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in unlabelled(tmp_path)] == images

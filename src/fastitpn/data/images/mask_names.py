@@ -8,6 +8,13 @@ from pathlib import Path
 
 from fastitpn.data.images.named_files import nfc
 
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "JPEGImages", "leftImg8bit")
+MASK_FOLDERS = (
+    *("masks", "annotations", "labels", "mask", "label", "ann_dir", "ann", "SegmentationClassPNG"),
+    *("SegmentationClass", "segmentation", "segmentations", "gt", "groundtruth", "ground_truth", "gtFine", "gtCoarse"),
+)
+"""Names of folders in any case, the likeliest first; of masks, or of other labels, beside those of images."""
+
 _BEHIND_MASKS = re.compile(
     r"[ _.-](?:masks?|labels?|lab|l|gt|seg|segmentation|ground[ _-]?truth|annotations?|annot?|matte"
     r"|(?:gt(?:fine|coarse)_)?label(?:train)?ids)$",
@@ -96,10 +103,10 @@ def match_masks(images: Mapping[str, Path], masks: Sequence[tuple[str, Path]], p
     if pattern is not None:
         return _by_pattern(images, by_stem, stems, pattern)
     pairs: list[Pair] = [(path, by_stem.get(stems[name])) for name, path in images.items()]
-    if any(mask for _, mask in pairs):
+    if not pairs or any(mask for _, mask in pairs):
         return _with_other_case(pairs, by_stem, stems)
     pairs = [(path, by_stem.get(nfc(name))) for name, path in images.items()]
-    if pairs and all(mask for _, mask in pairs):
+    if all(mask for _, mask in pairs):
         return Matches(pairs=pairs, line=f"masks by the whole names of their images: {_example(pairs)}")
     return _by_affix(images, by_stem, stems)
 

@@ -60,6 +60,7 @@ class MaskFolders:
         reduce_zero_label: Number 0 is no class and 1 the first; None takes the file's, else false.
         on_error: Stop at pairs that cannot be used, or skip them.
         panoptic: Segments are wanted, and not classes of pixels alone.
+        part: To evaluate on: "train", "val" or "test"; None takes val if there is one, else test, else all.
     """
 
     data: Path
@@ -72,6 +73,7 @@ class MaskFolders:
     reduce_zero_label: bool | None = None
     on_error: Literal["stop", "skip"] = "stop"
     panoptic: bool = False
+    part: str | None = None
 
     @classmethod
     def of(cls, config: Any) -> "MaskFolders":
@@ -87,6 +89,7 @@ class MaskFolders:
             ignore_index=config.ignore_index,
             reduce_zero_label=config.reduce_zero_label,
             on_error=getattr(config, "on_error", "stop"),
+            part=getattr(config, "part", None),
         )
 
     @property

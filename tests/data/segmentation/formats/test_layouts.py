@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fastitpn
+from fastitpn.console import printing
 from fastitpn.data.segmentation.formats.registry import format_of
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images, segmentation_split
 from fastitpn.errors import InputError
@@ -49,14 +49,18 @@ def test_parts(tmp_path, image, mask, names):
     assert all(names[0] in path.as_posix() for path in train.images)
     assert all(names[1] in path.as_posix() for path in val.images)
     assert (len(train), len(val), train.labels(0).tolist()) == (2, 2, LABELS.tolist())
-    assert fastitpn.doctor(tmp_path, similar=None, out=tmp_path / "out").images == {"train": 2, "val": 2, "test": 2}
+    folders = MaskFolders(data=tmp_path)
+    form = format_of(folders, "train")
+    parts, _ = form.parts(folders, folders.read_classes(), None)  # as doctor sees it
+    assert form.claims(folders)
+    assert {name: len(part.images) for name, part in parts.items()} == {"train": 2, "val": 2, "test": 2}
 
 
 def test_without_val_the_test_part_is_not_trained_on(tmp_path, capsys):
     for number in range(4):
         pair(tmp_path, f"images/train/{number}.jpg", f"masks/train/{number}.png")
         pair(tmp_path, f"images/test/t{number}.jpg", f"masks/test/t{number}.png")
-    with fastitpn.console.printing():
+    with printing():
         train, val = segmentation_split(MaskFolders(data=tmp_path), val_ratio=0.25)
     assert sorted(stems(train) + stems(val)) == ["0", "1", "2", "3"]
     assert "the part test is kept for evaluate" in capsys.readouterr().out
@@ -73,7 +77,7 @@ def test_masks_of_no_image_are_counted(tmp_path, capsys):
     for name in "ab":
         pair(tmp_path, f"images/{name}.jpg", f"masks/{name}.png")
     Image.fromarray(LABELS).save(tmp_path / "masks" / "c.png")
-    with fastitpn.console.printing():
+    with printing():
         segmentation_images(MaskFolders(data=tmp_path))
     assert "1 masks have no image, such as c" in capsys.readouterr().out
 
@@ -148,6 +152,13 @@ def test_cvat_by_its_labelmap(tmp_path):
     (tmp_path / "labelmap.txt").write_text("background:0,0,0::\ncar:250,50,83::\nroad:51,221,255::\n")
     images = segmentation_images(MaskFolders(data=tmp_path))
     assert (images.classes.names, images.labels(0).tolist()) == (("background", "car", "road"), LABELS.tolist())
+
+
+@pytest.mark.parametrize(("part", "names"), [(None, ["v"]), ("test", ["e"]), ("train", ["t"])])
+def test_the_part_to_evaluate_on(tmp_path, part, names):
+    for folder, name in (("train", "t"), ("val", "v"), ("test", "e")):
+        pair(tmp_path, f"images/{folder}/{name}.jpg", f"masks/{folder}/{name}.png")
+    assert stems(segmentation_images(MaskFolders(data=tmp_path, part=part))) == names
 
 
 def test_a_suffix_that_is_given(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastitpn.data.detection.formats.coco import has_coco_annotations
 from fastitpn.data.images.folders import has_images, list_images
-from fastitpn.data.images.mask_names import Pair, match_masks
+from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, Pair, match_masks
 from fastitpn.data.parts import part_folders, part_of
 from fastitpn.data.segmentation.formats.pictures import MaskPictures, picture_format
 from fastitpn.data.segmentation.masked_images import MaskFolders
@@ -17,11 +17,6 @@ LAYOUT = (
     "train, val and test; images/a.jpg has masks/a.png, or masks/a_mask.png and the like"
 )
 _EXPECTED = f"{LAYOUT}; or masks of things in COCO's format, as for finetune detect"
-_IMAGES = ("images", "image", "imgs", "img", "img_dir", "JPEGImages")
-_MASKS = (
-    *("masks", "annotations", "labels", "mask", "label", "ann_dir", "ann", "SegmentationClassPNG"),
-    *("SegmentationClass", "segmentation", "segmentations", "gt", "groundtruth", "ground_truth"),
-)
 _BESIDE = ("masks", "mask", "labels", "label", "annot", "annotations", "gt")
 """Behind the name of a part, that of a folder with its masks: `train_labels`, `trainannot`."""
 
@@ -89,8 +84,8 @@ def _no_pairs(folders: MaskFolders, images: Mapping[str, Path], masks: Path, hin
 
 def _parts_of_roots(folders: MaskFolders) -> dict[str, _Folders]:
     """`images/train` and `masks/train`; or `images` and `masks` under ""."""
-    images = _root(folders.data, folders.images, _IMAGES)
-    masks = _root(folders.data, folders.masks, _MASKS)
+    images = _root(folders.data, folders.images, IMAGE_FOLDERS)
+    masks = _root(folders.data, folders.masks, MASK_FOLDERS)
     of_images, of_masks = part_folders(images), part_folders(masks)
     for part, folder in of_images.items():
         if part not in of_masks and part != "test":
@@ -133,7 +128,7 @@ def _part_folders(data: Path) -> dict[str, Path]:
 
 
 def _given(folders: MaskFolders) -> tuple[tuple[Path | None, Sequence[str]], tuple[Path | None, Sequence[str]]]:
-    return (folders.images, _IMAGES), (folders.masks, _MASKS)
+    return (folders.images, IMAGE_FOLDERS), (folders.masks, MASK_FOLDERS)
 
 
 def _roots(folders: MaskFolders) -> tuple[Path | None, Path | None]:
@@ -149,7 +144,7 @@ def _root(data: Path, given: Path | None, names: Sequence[str]) -> Path:
     if not data.is_dir():
         list_images(data)  # says what is wrong with it
     inside = sorted(entry.name for entry in os.scandir(data) if entry.is_dir() and not entry.name.startswith("."))
-    wanted = " or ".join(names[: 1 if names is _IMAGES else 3])
+    wanted = " or ".join(names[: 1 if names is IMAGE_FOLDERS else 3])
     raise InputError(
         f"no folder {wanted} in this folder, which has {', '.join(inside[:10]) or 'no folders'}",
         where=data,

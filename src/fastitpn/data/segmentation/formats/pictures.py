@@ -8,7 +8,7 @@ from pathlib import Path
 from fastitpn.console import say
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.images.mask_names import Pair
-from fastitpn.data.parts import say_of_test
+from fastitpn.data.parts import choose_part, say_of_test
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
 from fastitpn.data.segmentation.mask_files import MaskContent
@@ -105,7 +105,7 @@ def _images(find: Find, folders: MaskFolders, classes: SegmentationClasses) -> M
     pictures = find(folders)
     for line in pictures.lines:
         say(line)
-    pairs = _evaluated(pictures)
+    pairs = choose_part(pictures.parts, folders.part, where=folders.data)
     checked, reader, classes = _check(pairs, pictures.named(classes), folders)
     if not any(label != IGNORE for counts in checked.counts for label in counts):
         raise _one_class(folders, classes, set())
