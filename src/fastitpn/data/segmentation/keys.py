@@ -23,8 +23,8 @@ class MaskKeys(Config):
     """What the names of masks have behind those of their images, such as _mask for a.jpg and a_mask.png."""
     pattern: str | None = None
     """The mask of an image by its name, such as mask_{stem} or {name}.png: {stem} is a of a.jpg, {name} is a.jpg."""
-    values: tuple[int, ...] = ()
-    """Number in the masks of each class, in the order of the classes, such as 0,255; none: 0, 1, 2 and so on."""
+    values: tuple[int, ...] | None = None
+    """Number in the masks of each class, in the order of the classes, such as 0,255; none is 0, 1, 2 and so on."""
 
     def problems(self) -> list[str]:
         """Checks that a pattern names the image, and that no two classes have the same number."""
@@ -33,8 +33,9 @@ class MaskKeys(Config):
             result.append("suffix: expected none where masks.pattern is given, got both")
         if self.pattern is not None and _fields(self.pattern) not in ([place] for place in PLACES):
             result.append(f"pattern: expected {{stem}} or {{name}} in it, once, got {self.pattern}")
-        if len(set(self.values)) < len(self.values) or any(not 0 <= value < 2**16 for value in self.values):
-            numbers = ",".join(map(str, self.values))
+        values = self.values or ()
+        if len(set(values)) < len(values) or any(not 0 <= value < 2**16 for value in values):
+            numbers = ",".join(map(str, values))
             result.append(f"values: expected different numbers from 0 to 65535, got {numbers}")
         return result
 

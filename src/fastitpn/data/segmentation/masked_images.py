@@ -84,7 +84,7 @@ class MaskFolders:
             images=config.images,
             masks=keys.folder,
             pattern=keys.pattern if keys.suffix is None else f"{{stem}}{keys.suffix}",
-            values=keys.values,
+            values=keys.values or (),
             classes=config.classes,
             ignore_index=config.ignore_index,
             reduce_zero_label=config.reduce_zero_label,
