@@ -23,7 +23,7 @@ def data(segment_scenes, tmp_path):
 def colour_mask(data):
     path = data / "masks" / "train" / "000001.png"
     with Image.open(path) as image:
-        image.convert("RGB").save(path)
+        Image.fromarray(np.asarray(image.convert("RGB")) // 2 + np.uint8([1, 2, 3])).save(path)
     return path, "it holds colours, not numbers of classes"
 
 

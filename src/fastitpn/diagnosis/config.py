@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.data.images.keys import ImageKeys
+from fastitpn.data.segmentation.keys import MaskKeys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,9 @@ class DoctorConfig(Config):
     """With boxes: the detector to train, which may need masks; none: masks that are missing or wrong are notes."""
     images: Path | None = None
     """With masks: folder of the images inside data. With COCO annotations: folder of the images. None finds it."""
-    masks: Path | None = None
-    """Folder of the masks inside data; none finds masks, annotations or labels."""
+    masks: MaskKeys = MaskKeys()
     classes: Path | None = None
-    """With masks: file with names of the classes; none finds classes.yaml or objectInfo150.txt in data."""
+    """With masks: file with names of the classes; none finds classes.yaml, labelmap.txt and the like."""
     ignore_index: Annotated[int, Field(ge=0, lt=2**16)] | None = None
     """Number in the masks of pixels to leave out; none takes that of the classes' file, else 255."""
     reduce_zero_label: bool | None = None

@@ -1,4 +1,4 @@
-"""Masks: every kind of file that holds numbers is read as they are, every other one is refused by name."""
+"""Masks: files that hold numbers are read as they are, colours by what they stand for, others are refused by name."""
 
 import struct
 import zlib
@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.data.segmentation.masks import MaskReader, check_pairs, read_index_mask
+from fastitpn.data.segmentation.mask_files import read_index_mask
+from fastitpn.data.segmentation.masks import MaskReader
 from fastitpn.errors import InputError
 
 NUMBERS = np.array([[0, 1, 2, 1], [3, 0, 1, 2]], np.uint8)
@@ -65,12 +66,33 @@ def test_a_palette_gives_places_and_not_colours(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_a_colour_mask_is_refused(tmp_path, mode):
+def test_gray_with_more_channels_gives_its_numbers(tmp_path, mode):
     Image.fromarray(NUMBERS).convert(mode).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=f"this mask is a PNG of mode {mode}: it holds colours, not numbers") as caught:
+    assert read_index_mask(tmp_path / "a.png").tolist() == NUMBERS.tolist()
+    assert MaskReader(num_classes=4)(tmp_path / "a.png").tolist() == NUMBERS.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_transparent_mask_is_refused(tmp_path, mode):
+    image = Image.fromarray(NUMBERS).convert(mode)
+    image.putalpha(Image.fromarray(np.where(NUMBERS == 3, 0, 255).astype(np.uint8)))
+    image.save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="1 pixels of this mask are transparent"):
         read_index_mask(tmp_path / "a.png")
-    assert caught.value.where == tmp_path / "a.png"
+
+
+def test_a_colour_mask_is_refused(tmp_path):
+    path = saved(tmp_path / "a.png", np.stack([NUMBERS, NUMBERS * 2, NUMBERS], -1))
+    with pytest.raises(InputError, match="this mask holds colours, not numbers of classes") as caught:
+        read_index_mask(path)
+    assert caught.value.where == path
     assert "to each colour the number of its class" in caught.value.fix
+
+
+def test_numbers_as_floats(tmp_path):
+    assert read_index_mask(saved(tmp_path / "a.tif", NUMBERS.astype(np.float32))).tolist() == NUMBERS.tolist()
+    with pytest.raises(InputError, match="colours or fractions"):
+        read_index_mask(saved(tmp_path / "b.tif", NUMBERS / np.float32(3)))
 
 
 def test_a_jpeg_is_refused(tmp_path):
@@ -121,68 +143,3 @@ class TestReader:
         path = saved(tmp_path / "a.png", np.array([[0, 400]], np.uint16))
         with pytest.raises(InputError, match=r"400 \(1 pixels\)"):
             MaskReader()(path)
-
-
-class TestPairs:
-    @pytest.fixture
-    def pairs(self, tmp_path):
-        """Five pairs: right, of another size, with a wrong number, without a mask, and with a colour mask."""
-        images, masks = [], []
-        for place in range(5):
-            images.append(tmp_path / f"{place}.jpg")
-            Image.new("RGB", (4, 2)).save(images[-1])
-            masks.append(saved(tmp_path / f"{place}.png", NUMBERS))
-        saved(masks[1], NUMBERS.T.copy())
-        saved(masks[2], NUMBERS + np.uint8(7))
-        masks[3] = None
-        Image.fromarray(NUMBERS).convert("RGB").save(masks[4])
-        return images, masks
-
-    def test_all_are_named_at_once(self, pairs):
-        images, masks = pairs
-        with pytest.raises(InputError) as caught:
-            check_pairs(images, masks, MaskReader(num_classes=4))
-        error = caught.value
-        assert error.what == "4 of 5 images and masks cannot be used"
-        for line in (
-            f"{masks[1]}: a mask of 2x4 px for an image of 4x2 px",
-            f"{masks[2]}: numbers outside of the classes: 7 (2 pixels), 8 (3 pixels)",
-            f"{images[3]}: this image has no mask",
-            f"{masks[4]}: this mask is a PNG of mode RGB",
-        ):
-            assert line in error.where
-        assert error.fix.endswith("on_error=skip")
-
-    def test_one_kind_of_trouble_has_its_own_advice(self, pairs):
-        images, masks = pairs
-        with pytest.raises(InputError) as caught:
-            check_pairs([images[0], images[4]], [masks[0], masks[4]], MaskReader(num_classes=4))
-        assert caught.value.what == "1 of 2 images and masks cannot be used"
-        assert caught.value.fix.startswith("save it as an index mask")
-
-    def test_skipping_says_how_many_and_why(self, pairs, capsys):
-        kept, highest = check_pairs(*pairs, MaskReader(num_classes=4), on_error="skip")
-        assert (kept, highest) == ([0], 3)
-        said = capsys.readouterr().out
-        assert said.startswith("4 of 5 images are skipped:\n")
-        assert f"{pairs[0][3]}: this image has no mask" in said
-
-    def test_skipping_all_is_an_error(self, pairs):
-        images, masks = pairs
-        with pytest.raises(InputError, match="1 of 1 images and masks cannot be used"):
-            check_pairs(images[1:2], masks[1:2], MaskReader(), on_error="skip")
-
-    def test_the_highest_label_of_masks_that_are_left_out_altogether(self, tmp_path, pairs):
-        mask = saved(tmp_path / "empty.png", np.full((2, 4), 255, np.uint8))
-        assert check_pairs(pairs[0][:1], [mask], MaskReader()) == ([0], -1)
-
-    def test_a_photo_that_is_turned_upright(self, tmp_path):
-        exif = Image.Exif()
-        exif[0x0112] = 6  # a quarter turn
-        Image.new("RGB", (4, 2)).save(tmp_path / "a.jpg", exif=exif)
-        upright = saved(tmp_path / "a.png", NUMBERS.T.copy())
-        assert check_pairs([tmp_path / "a.jpg"], [upright], MaskReader()) == ([0], 3)
-        lying = saved(tmp_path / "b.png", NUMBERS)
-        with pytest.raises(InputError) as caught:
-            check_pairs([tmp_path / "a.jpg"], [lying], MaskReader())
-        assert "a mask of 4x2 px for an image of 2x4 px (turned upright, as its EXIF block asks)" in caught.value.where

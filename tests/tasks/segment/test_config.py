@@ -1,8 +1,12 @@
 """The keys of segmentation."""
 
+from pathlib import Path
+
 import pytest
 
 from fastitpn.config import parse
+from fastitpn.data.segmentation.masked_images import MaskFolders
+from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.errors import InputError
 from fastitpn.tasks.segment.config import SegmentConfig, SegmentEvaluateConfig, SegmentPredictConfig
 from fastitpn.tasks.segment.heads.linear import LinearKeys
@@ -29,6 +33,9 @@ def test_defaults():
         (["freeze=true"], "freeze: expected false without weights"),
         (["weights=a", "scratch=true"], "scratch: expected false where weights are given"),
         (["masks=/data/masks"], "masks: expected a folder inside of data, relative to it, got /data/masks"),
+        (["masks.suffix=_m", "masks.pattern={stem}_m"], "masks.suffix: expected none where masks.pattern is given"),
+        (["masks.pattern=mask"], r"masks.pattern: expected \{stem\} or \{name\} in it, once, got mask"),
+        (["masks.values=0,0"], "masks.values: expected different numbers from 0 to 65535, got 0,0"),
         (["head=uppernet"], "head: expected .*, got 'uppernet'; did you mean upernet?"),
         (["min_lr=1", "lr=0.1"], "min_lr: expected at most lr"),
     ],
@@ -49,6 +56,17 @@ def test_earlier_spellings(tmp_path):
     recipe = tmp_path / "config.yaml"  # as earlier versions stored them, whatever the head
     recipe.write_text("data: a\nhead: linear\nhead_width: null\nqueries: 100\nauxiliary_weight: 0.4\n")
     assert parse(SegmentConfig, [f"recipe={recipe}"]).head == LinearKeys()
+
+
+def test_which_files_are_masks_and_what_their_numbers_mean(tmp_path):
+    config = parse(SegmentConfig, ["data=a", "masks=truth", "masks.suffix=_m", "masks.values=0,255"])
+    folders = MaskFolders.of(config)
+    assert (folders.masks, folders.pattern, folders.values) == (Path("truth"), "{stem}_m", (0, 255))
+    assert MaskFolders.of(parse(DoctorConfig, ["a", "masks=truth", "masks.suffix=_m"])).pattern == "{stem}_m"
+    recipe = tmp_path / "config.yaml"  # as earlier versions stored them
+    for text, folder in (("masks: null", None), ("masks: truth", Path("truth"))):
+        recipe.write_text(f"data: a\n{text}\n")
+        assert parse(SegmentConfig, [f"recipe={recipe}"]).masks.folder == folder
 
 
 def test_scales_are_any_number_of_values():

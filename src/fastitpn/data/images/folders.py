@@ -10,12 +10,10 @@ from fastitpn.console import say
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.kinds import EXTENSIONS, not_read
 from fastitpn.data.images.lists import read_list
+from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, masks_among
 from fastitpn.data.images.tables import TABLES, read_table
 from fastitpn.data.parts import data_parts, say_of_test
 from fastitpn.errors import InputError
-
-_LABELS = ("labels", "masks", "annotations", "Annotations")
-"""Folders beside `images` that say that only the latter has pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +112,26 @@ def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
         )
     if line := say_of_test(parts):
         say(line)
-    return list_images(parts.get("train") or parts[""])
+    images = list_images(parts.get("train") or parts[""])
+    masks = masks_among(images)
+    if masks:
+        say(f"{len(masks)} masks beside their images are left out, such as {min(masks).name}")
+    return [image for image in images if image not in masks]
 
 
 def image_parts(data: Path) -> dict[str, Path]:
     """The folders of a data set's parts; "" for one without parts. Of images with labels beside them, the images."""
-    within = data / "images"
-    images = within if within.is_dir() and any((data / name).is_dir() for name in _LABELS) else data
-    return data_parts(images) or {"": images}
+    parts = data_parts(_without_labels(data))
+    return {part: _without_labels(folder) for part, folder in parts.items()} or {"": _without_labels(data)}
+
+
+def _without_labels(folder: Path) -> Path:
+    """The folder of images in a folder that has another with labels; else the folder itself."""
+    if not folder.is_dir():
+        return folder
+    inside = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    images = next((inside[name.lower()] for name in IMAGE_FOLDERS if name.lower() in inside), None)
+    return images if images and any(name.lower() in inside for name in MASK_FOLDERS) else folder
 
 
 def read_images(file: Path) -> list[Path]:

@@ -1,17 +1,14 @@
 """What the numbers in masks mean: names and colours of classes, and numbers that are no class."""
 
 import colorsys
-import csv
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from PIL import ImageColor
 
-from fastitpn.errors import InputError
+from fastitpn.data.segmentation.class_files import class_file, read_class_file, wrong
 
 IGNORE = 255
 """Label of pixels that count neither in the loss nor in the figures, whatever number the files have for them."""
@@ -19,9 +16,7 @@ MOST_CLASSES = 255
 
 Color = tuple[int, int, int]
 
-CLASSES_FILE, ADE20K_FILE = "classes.yaml", "objectInfo150.txt"
 _BACKGROUND = ("background", "unlabeled", "unlabelled", "void", "other", "none")
-_EXPECTED = "names: a list, or index: name; then, all optional, colors, ignore_index, reduce_zero_label"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +29,11 @@ class SegmentationClasses:
         ignore_index: Number in the files of pixels to leave out.
         reduce_zero_label: Number 0 in the files is no class (left out), and 1 is the first one.
         things: Names of the classes whose things are told from each other; None for a semantic segmentation.
+        values: Number in the files of each name; empty if they are 0, 1, 2 and so on.
+        left_out: Further numbers in the files of pixels to leave out.
+        palette: Colours that classes have in files of colours, one for each name, None where it is not known.
+        ignore_colors: Colours in the files of pixels to leave out.
+        ignore_is_given: Whether somebody chose `ignore_index`; else 255 may also be a class of masks of 0 and 255.
     """
 
     names: tuple[str, ...] = ()
@@ -41,6 +41,11 @@ class SegmentationClasses:
     ignore_index: int = IGNORE
     reduce_zero_label: bool = False
     things: tuple[str, ...] | None = None
+    values: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    palette: tuple[Color | None, ...] = field(default=(), compare=False)
+    ignore_colors: tuple[Color, ...] = field(default=(), compare=False)
+    ignore_is_given: bool = field(default=False, compare=False)
 
     @property
     def panoptic(self) -> bool:
@@ -57,7 +62,7 @@ class SegmentationClasses:
         if self.names:
             return self
         first = int(self.reduce_zero_label)
-        names = tuple(str(number) for number in range(first, first + count))
+        names = tuple(map(str, self.values or range(first, first + count)))
         return replace(self, names=names, colors=distinct_colors(names))
 
 
@@ -67,31 +72,46 @@ def find_classes(
     *,
     ignore_index: int | None = None,
     reduce_zero_label: bool | None = None,
+    values: tuple[int, ...] = (),
 ) -> SegmentationClasses:
     """The classes of a data set.
 
     Args:
-        folder: May have `classes.yaml`, or `objectInfo150.txt` as ADE20K has it (where 0 is no class).
-        file: Read instead, in either format.
+        folder: May have `classes.yaml`, `objectInfo150.txt` as ADE20K has it (where 0 is no class), or a file of names
+            or colours of another program, see `class_files`.
+        file: Read instead, in any of these formats.
         ignore_index: Wins over the file; 255 if neither says anything.
         reduce_zero_label: Whether 0 in the files is no class; wins over the data's own file.
+        values: Number in the masks of each class.
 
     Raises:
         InputError: The file is not there, or is wrong.
     """
     if file is None:
-        file = next((path for name in (CLASSES_FILE, ADE20K_FILE) if (path := folder / name).is_file()), None)
-    content: dict[str, Any] = {}
-    if file is not None:
-        content = _read_ade20k(file) if file.suffix.lower() == ".txt" else _read_yaml(file)
+        file = class_file(folder)
+    content: dict[str, Any] = {} if file is None else read_class_file(file)
+    ignore_is_given = ignore_index is not None or "ignore_index" in content
     if ignore_index is None:
-        ignore_index = content.get("ignore_index", IGNORE)
+        ignore_index = _ignore_index(content.get("ignore_index", str(IGNORE)), file)
     if reduce_zero_label is None:
-        reduce_zero_label = content.get("reduce_zero_label", False)
+        reduce_zero_label = _yes_or_no(content.get("reduce_zero_label", "false"), file)
     names = _names(content.get("names"), reduce_zero_label, file)
-    colors = _colors(content.get("colors"), names, reduce_zero_label, file)
+    if values and names and len(values) != len(names):
+        raise wrong(f"masks.values has {len(values)} numbers, and there are {len(names)} names of classes", file)
+    palette = _colors(content.get("colors"), names, reduce_zero_label, file)
+    colors = tuple(color or other for color, other in zip(palette, distinct_colors(names), strict=True))
+    ignored = content.get("ignore_colors", [])
+    if not isinstance(ignored, list) or (ignored and all(isinstance(part, str) and part.isdigit() for part in ignored)):
+        ignored = [ignored]
     return SegmentationClasses(
-        names=names, colors=colors, ignore_index=ignore_index, reduce_zero_label=reduce_zero_label
+        names=names,
+        colors=colors,
+        ignore_index=ignore_index,
+        reduce_zero_label=reduce_zero_label,
+        values=values,
+        palette=palette,
+        ignore_colors=tuple(_color(value, file) for value in ignored),
+        ignore_is_given=ignore_is_given,
     )
 
 
@@ -106,91 +126,86 @@ def distinct_colors(names: Sequence[str]) -> tuple[Color, ...]:
     return tuple(colors)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _wrong(f"the classes cannot be read: {' '.join(str(error).split())}", file) from error
-    if isinstance(content, list):
-        content = {"names": content}
-    if not isinstance(content, Mapping) or "names" not in content:
-        raise _wrong("the file names no classes", file)
-    known = {"names", "colors", "ignore_index", "reduce_zero_label"}
-    if unknown := sorted(str(key) for key in content if key not in known):
-        raise _wrong(f"unknown keys: {', '.join(unknown)}", file)
-    ignore, reduce = content.get("ignore_index", IGNORE), content.get("reduce_zero_label", False)
-    if isinstance(ignore, bool) or not isinstance(ignore, int) or not 0 <= ignore < 2**16:
-        raise _wrong(f"ignore_index is {ignore!r}, not a number from 0 to 65535", file)
-    if not isinstance(reduce, bool):
-        raise _wrong(f"reduce_zero_label is {reduce!r}, not true or false", file)
-    return dict(content)
-
-
-def _read_ade20k(file: Path) -> dict[str, Any]:
-    """ADE20K's table: index, ratio, train, val and names, parted by tabs; the first of several names counts."""
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            rows = [row for row in csv.reader(stream, delimiter="\t") if row]
-        names = {int(row[0]): row[-1].split(",")[0].split(";")[0].strip() for row in rows[1:]}
-    except (OSError, ValueError, IndexError) as error:
-        raise _wrong(f"this is no table of classes as ADE20K has it: {error}", file) from error
-    return {"names": names, "reduce_zero_label": True}
-
-
 def _names(given: Any, reduce_zero_label: bool, file: Path | None) -> tuple[str, ...]:
     if given is None:
         return ()
     first = int(reduce_zero_label)
     if isinstance(given, Mapping):
+        given = _by_number(given)
         wanted = list(range(first, first + len(given)))
         if sorted(given, key=str) != sorted(wanted, key=str):
             hint = "; if 0 is no class: reduce_zero_label=true" if 0 not in given and not first else ""
-            raise _wrong(
+            raise wrong(
                 f"the classes are numbered {', '.join(map(str, list(given)[:4]))}, ..., "
                 f"and not {first} to {first + len(given) - 1}{hint}",
                 file,
             )
         given = [given[number] for number in wanted]
-    if not isinstance(given, list) or any(isinstance(name, list | dict) or name is None for name in given):
-        raise _wrong("the names are neither a list nor index: name", file)
-    names = tuple(str(name) for name in given)
+    if not isinstance(given, list) or any(not isinstance(name, str) or not name for name in given):
+        raise wrong("the names are neither a list nor index: name", file)
+    names = tuple(given)
     if double := sorted({name for name in names if names.count(name) > 1}):
-        raise _wrong(f"two classes have the name {double[0]!r}", file)
+        raise wrong(f"two classes have the name {double[0]!r}", file)
     if not 2 <= len(names) <= MOST_CLASSES:
-        raise _wrong(f"{len(names)} classes, expected 2 to {MOST_CLASSES}", file)
+        raise wrong(f"{len(names)} classes, expected 2 to {MOST_CLASSES}", file)
     return names
 
 
-def _colors(given: Any, names: tuple[str, ...], reduce_zero_label: bool, file: Path | None) -> tuple[Color, ...]:
-    """One for each name: as given, by name or number or in order, else one that stands out."""
-    colors = list(distinct_colors(names))
+def _by_number(given: Mapping[str, Any]) -> dict[Any, Any]:
+    """Names by their numbers, also if the numbers were written behind the names."""
+    if given and all(_whole(value) is not None for value in given.values()) and any(_whole(k) is None for k in given):
+        given = {value: name for name, value in given.items()}
+    numbers = [_whole(key) for key in given]
+    return {key if number is None else number: name for (key, name), number in zip(given.items(), numbers, strict=True)}
+
+
+def _whole(word: Any) -> int | None:
+    return int(word) if isinstance(word, str) and word.isdecimal() and len(word) < 10 else None
+
+
+def _ignore_index(word: Any, file: Path | None) -> int:
+    number = _whole(word)
+    if number is None or number >= 2**16:
+        raise wrong(f"ignore_index is {word}, not a number from 0 to 65535", file)
+    return number
+
+
+def _yes_or_no(word: Any, file: Path | None) -> bool:
+    if not isinstance(word, str) or word.lower() not in ("true", "false", "yes", "no"):
+        raise wrong(f"reduce_zero_label is {word}, not true or false", file)
+    return word.lower() in ("true", "yes")
+
+
+def _colors(given: Any, names: tuple[str, ...], reduce_zero_label: bool, file: Path | None) -> tuple[Color | None, ...]:
+    """One for each name, as given, by name or number or in order; None where none is given."""
+    colors: list[Color | None] = [None] * len(names)
     if given is None:
         return tuple(colors)
     if isinstance(given, list):
         if len(given) > len(names):
-            raise _wrong(f"{len(given)} colors for {len(names)} classes", file)
+            raise wrong(f"{len(given)} colors for {len(names)} classes", file)
         given = dict(zip(names, given, strict=False))  # those left over get colors that stand out
     if not isinstance(given, Mapping):
-        raise _wrong("the colors are neither a list nor name: color", file)
+        raise wrong("the colors are neither a list nor name: color", file)
     places = {name: place for place, name in enumerate(names)}
-    places_by_number = {place + int(reduce_zero_label): place for place in range(len(names))}
+    places |= {
+        number: place for place in range(len(names)) if (number := str(place + int(reduce_zero_label))) not in places
+    }
     for key, value in given.items():
-        place = places_by_number.get(key) if isinstance(key, int) else places.get(str(key))
-        if place is None:
-            raise _wrong(f"a color for {key!r}, which is none of the classes", file)
-        colors[place] = _color(value, file)
+        if key not in places:
+            raise wrong(f"a color for {key!r}, which is none of the classes", file)
+        colors[places[key]] = _color(value, file)
     return tuple(colors)
 
 
 def _color(value: Any, file: Path | None) -> Color:
-    if isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value):
-        return (value[0], value[1], value[2])
+    if isinstance(value, list) and len(value) == 3:
+        red, green, blue = (_whole(part) for part in value)
+        if red is not None and green is not None and blue is not None and max(red, green, blue) <= 255:
+            return red, green, blue
     try:
-        red, green, blue = ImageColor.getrgb(str(value))[:3]
+        red, green, blue = ImageColor.getrgb(value if isinstance(value, str) else "")[:3]
     except ValueError:
-        raise _wrong(f"{value!r} is no color; give [red, green, blue] from 0 to 255, or '#rrggbb'", file) from None
-    return (red, green, blue)
-
-
-def _wrong(what: str, file: str | os.PathLike[str] | None) -> InputError:
-    return InputError(what, where=file, expected=_EXPECTED, fix="correct this file, or give another: classes=FILE")
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else repr(value)
+        raise wrong(f"{shown} is no color; give [red, green, blue] from 0 to 255, or '#rrggbb'", file) from None
+    return red, green, blue

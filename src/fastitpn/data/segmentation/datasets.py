@@ -83,4 +83,4 @@ def _labels_of(images: MaskedImages) -> Callable[[int], Labels | Codes]:
     masks = images.masks
     if images.classes.panoptic and isinstance(masks, PanopticLabels):
         return masks.codes
-    return masks if callable(masks) else _MaskFiles(masks, MaskReader.of(images.classes))
+    return masks if callable(masks) else _MaskFiles(masks, images.read)

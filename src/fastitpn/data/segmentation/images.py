@@ -77,4 +77,8 @@ def _as_trained(named: SegmentationClasses, trained: SegmentationClasses, folder
         trained,
         ignore_index=numbering.ignore_index if ignore is None else ignore,
         reduce_zero_label=numbering.reduce_zero_label if reduce is None else reduce,
+        values=named.values or trained.values,
+        palette=named.palette if named.names else trained.colors,
+        ignore_colors=named.ignore_colors,
+        ignore_is_given=True,  # masks of 0 and 255 alone mean what they meant in the training
     )

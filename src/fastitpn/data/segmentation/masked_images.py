@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fastitpn.data.segmentation.classes import SegmentationClasses, find_classes
 from fastitpn.data.segmentation.masks import Labels, MaskReader
@@ -19,18 +19,25 @@ class MaskedImages:
         images: Files of the images.
         masks: Files, one for each image; or annotations that make labels when asked for them.
         classes: With names.
+        reader: Reads the files; None reads them as the classes say.
     """
 
     images: list[Path]
     masks: list[Path] | Callable[[int], Labels]
     classes: SegmentationClasses
+    reader: MaskReader | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def labels(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
-        return self.masks(index) if callable(self.masks) else MaskReader.of(self.classes)(self.masks[index])
+        return self.masks(index) if callable(self.masks) else self.read(self.masks[index])
+
+    @property
+    def read(self) -> MaskReader:
+        """Reads the files of the masks."""
+        return self.reader or MaskReader.of(self.classes)
 
     def codes(self, index: int) -> Codes:
         """Codes of the segments, int32 [H, W], of an image of a panoptic data set."""
@@ -46,21 +53,44 @@ class MaskFolders:
         data: Folder that holds the folders of images and masks, or file, in one of the `FORMATS`.
         images: The folder of images, relative to `data`; None finds it.
         masks: The folder of masks, likewise.
+        pattern: Name of a mask, with {stem} or {name} of its image; None finds it.
+        values: Number in the masks of each class; empty if they are 0, 1, 2 and so on.
         classes: File with their names and colours; None finds it in `data`.
         ignore_index: Number in the masks of pixels to leave out; None takes the file's, else 255.
         reduce_zero_label: Number 0 is no class and 1 the first; None takes the file's, else false.
         on_error: Stop at pairs that cannot be used, or skip them.
         panoptic: Segments are wanted, and not classes of pixels alone.
+        part: To evaluate on: "train", "val" or "test"; None takes val if there is one, else test, else all.
     """
 
     data: Path
     images: Path | None = None
     masks: Path | None = None
+    pattern: str | None = None
+    values: tuple[int, ...] = ()
     classes: Path | None = None
     ignore_index: int | None = None
     reduce_zero_label: bool | None = None
     on_error: Literal["stop", "skip"] = "stop"
     panoptic: bool = False
+    part: str | None = None
+
+    @classmethod
+    def of(cls, config: Any) -> "MaskFolders":
+        """As the keys of a command say: `data`, `images`, `masks`, `classes` and what the numbers mean."""
+        keys = config.masks
+        return cls(
+            data=config.data,
+            images=config.images,
+            masks=keys.folder,
+            pattern=keys.pattern if keys.suffix is None else f"{{stem}}{keys.suffix}",
+            values=keys.values or (),
+            classes=config.classes,
+            ignore_index=config.ignore_index,
+            reduce_zero_label=config.reduce_zero_label,
+            on_error=getattr(config, "on_error", "stop"),
+            part=getattr(config, "part", None),
+        )
 
     @property
     def images_of_coco(self) -> Path | None:
@@ -77,5 +107,9 @@ class MaskFolders:
             InputError: The file is wrong.
         """
         return find_classes(
-            self.data, self.classes, ignore_index=self.ignore_index, reduce_zero_label=self.reduce_zero_label
+            self.data,
+            self.classes,
+            ignore_index=self.ignore_index,
+            reduce_zero_label=self.reduce_zero_label,
+            values=self.values,
         )

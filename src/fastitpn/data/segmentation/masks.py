@@ -1,32 +1,29 @@
-"""Masks as they are on the disk: one number per pixel. They are read, checked against their images, never guessed."""
+"""From masks as they are on the disk to labels."""
 
+import functools
 import os
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from rich.console import Console
-from rich.progress import track
 
-from fastitpn.console import say
-from fastitpn.data.images.decode import upright_size, verify_image
 from fastitpn.data.segmentation.classes import IGNORE, MOST_CLASSES, SegmentationClasses
-from fastitpn.errors import InputError
+from fastitpn.data.segmentation.mask_files import (
+    EXPECTED,
+    MaskContent,
+    MaskError,
+    is_gray,
+    read_mask,
+    unpacked,
+)
 
 Labels = NDArray[np.uint8]
 
-_EXPECTED = "an index mask: a PNG, gray or with a palette, whose pixels are the numbers of their classes"
-_SPREAD = {"L;2": 85, "L;4": 17}
-"""Pillow spreads the numbers of PNGs with 2 and 4 bits over 0..255."""
-_MOST_LISTED = 10
-_SHOW_PROGRESS_FROM = 2000
-_CHUNK = 16
+_NUMBERS = 2**16
+_WRONG = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,38 +34,101 @@ class MaskReader:
         num_classes: None while it is not known: then all numbers are taken.
         ignore_index: Number in the files of pixels to leave out.
         reduce_zero_label: Number 0 in the files is left out, and 1 is label 0.
+        values: Number in the files of each label; empty if they are 0, 1, 2 and so on.
+        left_out: Further numbers in the files of pixels to leave out.
+        colors: Label of each packed colour; empty where no colours are known: then gray ones are numbers.
+        palette_as_colors: The colours of palettes count, and not the places in them.
     """
 
     num_classes: int | None = None
     ignore_index: int = IGNORE
     reduce_zero_label: bool = False
+    values: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    colors: Mapping[int, int] = field(default_factory=dict)
+    palette_as_colors: bool = False
 
     @classmethod
     def of(cls, classes: SegmentationClasses) -> "MaskReader":
-        """The one for a data set."""
+        """The one for a data set whose masks were not looked at."""
         return cls(
             num_classes=len(classes.names) or None,
             ignore_index=classes.ignore_index,
             reduce_zero_label=classes.reduce_zero_label,
+            values=classes.values,
+            left_out=classes.left_out,
         )
 
     def __call__(self, path: str | os.PathLike[str]) -> Labels:
         """Labels [H, W] of a file.
 
         Raises:
-            InputError: It cannot be read, is no index mask, or has numbers that are none of the classes.
+            MaskError: It cannot be read, or has numbers or colours that are none of the classes.
         """
-        numbers = read_index_mask(path)
-        labels = numbers.astype(np.int32) - int(self.reduce_zero_label)
-        left_out = (numbers == self.ignore_index) | (labels < 0)
-        wrong = (labels >= (self.num_classes or MOST_CLASSES)) & ~left_out
+        pixels, colors = read_mask(path, palette_as_colors=self.palette_as_colors)
+        labels = self._of_colors(pixels) if colors else self._of_numbers(pixels)
+        wrong = labels == _WRONG
         if wrong.any():
-            raise self._out_of_range(path, numbers[wrong])
-        labels[left_out] = IGNORE
+            raise self._outside(path, Counter(pixels[wrong].tolist()), colors)
         return labels.astype(np.uint8)
 
-    def _out_of_range(self, path: str | os.PathLike[str], numbers: NDArray[np.integer]) -> InputError:
-        counts = Counter(numbers.tolist())
+    def count(self, content: MaskContent, path: Path) -> dict[int, int]:
+        """Pixels by label of a mask that was looked at.
+
+        Raises:
+            MaskError: It has numbers or colours that are none of the classes.
+        """
+        colors = bool(content.colors) or (self.palette_as_colors and bool(content.palette))
+        given = content.as_colors() if colors else content.numbers
+        values = np.array(list(given), dtype=np.int32)
+        labels = (self._of_colors(values) if colors else self._of_numbers(values)).tolist()
+        wrong = {value: pixels for (value, pixels), label in zip(given.items(), labels, strict=True) if label == _WRONG}
+        if wrong:
+            raise self._outside(path, wrong, colors)
+        result: Counter[int] = Counter()
+        for label, pixels in zip(labels, given.values(), strict=True):
+            result[label] += pixels
+        return dict(result)
+
+    def label_of(self, number: int) -> int | None:
+        """The label of a number, None if it is outside of the classes."""
+        label = int(self._table[number])
+        return None if label == _WRONG else label
+
+    @functools.cached_property
+    def _table(self) -> NDArray[np.int16]:
+        """Label of each number, and of any other at the end."""
+        labels = np.full(_NUMBERS + 1, _WRONG, dtype=np.int16)
+        first = int(self.reduce_zero_label)
+        values = self.values or range(first, first + (self.num_classes or MOST_CLASSES))
+        labels[[*self.left_out, self.ignore_index, *([0] if first else [])]] = IGNORE
+        for label, number in enumerate(values):
+            if self.values or number != self.ignore_index:  # a number that was named is a class
+                labels[number] = label
+        return labels
+
+    def _of_numbers(self, numbers: NDArray[np.int32]) -> NDArray[np.int16]:
+        other = (numbers < 0) | (numbers >= _NUMBERS)
+        return self._table[np.where(other, _NUMBERS, numbers)]
+
+    @functools.cached_property
+    def _known_colors(self) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+        """Colours in ascending order, and their labels."""
+        known = sorted(self.colors.items())
+        return np.array([c for c, _ in known], np.int32), np.array([label for _, label in known], np.int16)
+
+    def _of_colors(self, colors: NDArray[np.int32]) -> NDArray[np.int16]:
+        if not self.colors:
+            gray = colors & 255
+            return np.where(colors == gray * 0x010101, self._of_numbers(gray), np.int16(_WRONG))
+        known, labels = self._known_colors
+        places = np.searchsorted(known, colors).clip(max=len(known) - 1)
+        return np.where(known[places] == colors, labels[places], np.int16(_WRONG))
+
+    def _outside(self, path: str | os.PathLike[str], counts: Mapping[int, int], colors: bool) -> MaskError:
+        if colors and not (all(map(is_gray, counts)) and not self.colors):
+            return self._other_colors(path, counts)
+        counts = {value & 255: pixels for value, pixels in counts.items()} if colors else counts
         first = int(self.reduce_zero_label)
         last = first + (self.num_classes or MOST_CLASSES) - 1
         shown = ", ".join(f"{number} ({count} pixels)" for number, count in sorted(counts.items())[:5])
@@ -76,146 +136,26 @@ class MaskReader:
         fix = "correct the mask, name all classes in classes.yaml, or ignore_index=NUMBER for one that is no class"
         if list(counts) == [last + 1] and not first:
             fix = f"reduce_zero_label=true if 0 is no class and 1 the first, or ignore_index={last + 1} if it is none"
-        return InputError(
+        expected = ", ".join(map(str, self.values[:20])) if self.values else f"{first} to {last}"
+        return MaskError(
+            "numbers outside of the classes",
             f"numbers outside of the classes: {shown}{more}",
             where=Path(path),
-            expected=f"{first} to {last}, or {self.ignore_index} for pixels to leave out"
+            expected=f"{expected}, or {self.ignore_index} for pixels to leave out"
             + (", or 0 for those too" if first else ""),
             fix=fix,
         )
 
-
-def read_index_mask(path: str | os.PathLike[str]) -> NDArray[np.integer]:
-    """Numbers [H, W] of an index mask: gray of 1 to 16 bits, or the places in a palette.
-
-    Raises:
-        InputError: The file is missing, damaged, or holds colours instead of numbers.
-    """
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            kind = f"a {image.format} of mode {image.mode}"
-            lossy = image.format in ("JPEG", "MPO")
-            raw_mode = str(image.tile[0].args) if image.tile else ""
-            numbers: NDArray[np.integer] = np.asarray(image) if not lossy else np.empty(0, np.uint8)
-            mode = image.mode
-    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
-        reason = "not an image in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        if isinstance(error, FileNotFoundError):
-            reason = "there is no such file"
-        raise InputError(
-            f"cannot read this mask: {reason}", where=path, expected=_EXPECTED, fix="replace this file"
-        ) from error
-    if lossy:
-        raise InputError(
-            "this mask is a JPEG, whose numbers are not those that were saved",
-            where=path,
-            expected=_EXPECTED,
-            fix="save the masks as PNG from where they were drawn",
+    def _other_colors(self, path: str | os.PathLike[str], counts: Mapping[int, int]) -> MaskError:
+        most = sorted(counts.items(), key=lambda entry: -entry[1])
+        shown = ", ".join(f"{list(unpacked(color))} ({pixels} pixels)" for color, pixels in most[:5])
+        more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+        what = "colours outside of the classes" if self.colors else "it holds colours, not numbers of classes"
+        return MaskError(
+            "colours outside of the classes" if self.colors else "colour mask",
+            f"{what}: {shown}{more}",
+            where=Path(path),
+            expected="the colours of classes.yaml" if self.colors else EXPECTED,
+            fix="give every class its colour in classes.yaml: colors: {name: [r, g, b]}, and those of no class under "
+            "ignore_colors",
         )
-    if mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
-        raise InputError(
-            f"this mask is {kind}: it holds colours, not numbers of classes",
-            where=path,
-            expected=_EXPECTED,
-            fix="save it as an index mask: to each colour the number of its class, mode L or P",
-        )
-    if mode == "L" and raw_mode in _SPREAD:
-        return numbers // _SPREAD[raw_mode]
-    return numbers.astype(np.uint8) if mode == "1" else numbers
-
-
-def check_pairs(
-    images: Sequence[Path],
-    masks: Sequence[Path | None],
-    reader: MaskReader,
-    *,
-    on_error: Literal["stop", "skip"] = "stop",
-) -> tuple[list[int], int]:
-    """Reads every mask and the header of every image, in threads; a progress bar is shown for long lists.
-
-    Args:
-        images: Image files.
-        masks: Their masks; None where there is none.
-        reader: Reads a mask file.
-        on_error: Stop with one error that names up to ten files, or skip those pairs and print how many and why.
-
-    Returns:
-        Places of the pairs to use, and the highest label in them (-1 if none has any).
-
-    Raises:
-        InputError: Some are wrong and `on_error` is "stop", or all are.
-    """
-    places = list(range(len(images)))
-    chunks = [places[start : start + _CHUNK] for start in range(0, len(places), _CHUNK)]
-    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-        console = Console(stderr=True)
-        quiet = len(places) < _SHOW_PROGRESS_FROM or not console.is_terminal
-        results = track(
-            pool.map(lambda chunk: [_check(images[i], masks[i], reader) for i in chunk], chunks),
-            "checking masks",
-            len(chunks),
-            console=console,
-            transient=True,
-            disable=quiet,
-        )
-        checked = [result for chunk in results for result in chunk]
-    problems = [result for result in checked if isinstance(result, InputError)]
-    kept = [place for place, result in zip(places, checked, strict=True) if isinstance(result, int)]
-    if problems and (on_error == "stop" or not kept):
-        raise _all_problems(problems, len(images))
-    if problems:
-        say(f"{len(problems)} of {len(images)} images are skipped:")
-        for line in _listed(problems):
-            say(f"  {line}")
-    return kept, max((result for result in checked if isinstance(result, int)), default=-1)
-
-
-def read_pair(image: Path, mask: Path | None, reader: MaskReader) -> Labels:
-    """The labels of an image whose header was read.
-
-    Raises:
-        InputError: There is no mask, one of the files cannot be used, or they are of different sizes.
-    """
-    if mask is None:
-        raise InputError("this image has no mask", where=image, expected="a mask of the same name")
-    verify_image(image)
-    labels = reader(mask)
-    size, mask_size = upright_size(image), (labels.shape[1], labels.shape[0])
-    if size != mask_size:
-        turned = mask_size == size[::-1]
-        raise InputError(
-            f"a mask of {mask_size[0]}x{mask_size[1]} px for an image of {size[0]}x{size[1]} px"
-            + (" (turned upright, as its EXIF block asks)" if turned else ""),
-            where=mask,
-        )
-    return labels
-
-
-def _check(image: Path, mask: Path | None, reader: MaskReader) -> int | InputError:
-    """Highest label of the mask (-1 without any), or what is wrong."""
-    try:
-        labels = read_pair(image, mask, reader)
-    except InputError as error:
-        return error
-    return int(np.where(labels == IGNORE, -1, labels.astype(np.int16)).max(initial=-1))
-
-
-def _listed(problems: Sequence[InputError]) -> list[str]:
-    lines = [f"{problem.where}: {problem.what}" for problem in problems[:_MOST_LISTED]]
-    if len(problems) > _MOST_LISTED:
-        lines.append(f"... and {len(problems) - _MOST_LISTED} more")
-    return lines
-
-
-def _all_problems(problems: Sequence[InputError], total: int) -> InputError:
-    """One error for all files; what they have in common is expected and advised."""
-    expected = list(dict.fromkeys(problem.expected for problem in problems if problem.expected))
-    fixes = list(dict.fromkeys(problem.fix for problem in problems if problem.fix))
-    advice = fixes[0] if len(fixes) == 1 else "correct or remove these files"
-    return InputError(
-        f"{len(problems)} of {total} images and masks cannot be used",
-        where="".join(f"\n    {line}" for line in _listed(problems)),
-        expected="; ".join(expected) or "a mask of the size of its image",
-        fix=f"{advice}; or leave them out: on_error=skip",
-    )

@@ -91,6 +91,8 @@ def read_segments(png: Path) -> NDArray[np.int32]:
             "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"
         )
         raise InputError(what, where=png, expected=EXPECTED) from error
+    if mode in ("L", "I", "I;16", "I;16B", "I;16L"):
+        return pixels.astype(np.int32)  # an id each, as programs write them that need no more than one channel
     if mode not in ("RGB", "RGBA"):
         raise InputError(f"these segments are of mode {mode}, not RGB", where=png, expected=EXPECTED)
     return ids_of_colors(pixels[..., :3])

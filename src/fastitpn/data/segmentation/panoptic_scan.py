@@ -53,7 +53,7 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
     used = {whole(segment.get("category_id")) for annotation in listed for segment in _segments(annotation)}
     classes, label_of = read_categories(content["categories"], file, used)
     name_of = {number: classes.names[label] for number, label in label_of.items()}
-    counted = {whole(category["id"]) for category in content["categories"] if category.get("isthing")}
+    counted = {whole(category["id"]) for category in content["categories"] if _is_set(category.get("isthing"))}
     file_names = {
         whole(image.get("id")): image.get("file_name") for image in content["images"] if isinstance(image, dict)
     }
@@ -114,7 +114,15 @@ def _named(annotation: dict[str, Any], name_of: dict[int, str]) -> dict[str, Any
     segments = [(whole(segment.get("id")), segment) for segment in _segments(annotation)]
     known = [(number, segment, whole(segment.get("category_id"))) for number, segment in segments if number is not None]
     names = {number: name_of[category] for number, _, category in known if category in name_of}
-    return {"names": names, "crowds": frozenset(number for number, segment, _ in known if segment.get("iscrowd"))}
+    return {
+        "names": names,
+        "crowds": frozenset(number for number, segment, _ in known if _is_set(segment.get("iscrowd"))),
+    }
+
+
+def _is_set(flag: Any) -> bool:
+    """Whether a flag says yes, as a number, a boolean or a text: "0" says no."""
+    return str(flag).strip().lower() in ("1", "1.0", "true", "yes")
 
 
 def _load(file: Path) -> dict[str, list[Any]]:

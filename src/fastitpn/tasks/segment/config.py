@@ -20,6 +20,7 @@ from fastitpn.config.types import (
     Scales,
     Schedule,
 )
+from fastitpn.data.segmentation.keys import MaskKeys
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.tasks.segment.heads.registry import HEADS, SegmentHeadKeys
@@ -32,10 +33,9 @@ class MasksConfig(Config):
 
     images: Path | None = None
     """Folder of the images, inside of data or anywhere; none finds it."""
-    masks: Path | None = None
-    """Folder of the masks inside data, with the same names; none finds masks, annotations or labels."""
+    masks: MaskKeys = MaskKeys()
     classes: Path | None = None
-    """YAML file with names and colors of the classes; none finds classes.yaml or objectInfo150.txt in data."""
+    """YAML file with names and colors of the classes; none finds classes.yaml, labelmap.txt and the like."""
     ignore_index: Annotated[int, Field(ge=0, lt=2**16)] | None = None
     """Number in the masks of pixels to leave out; none takes that of the classes' file, else 255."""
     reduce_zero_label: bool | None = None
@@ -46,8 +46,8 @@ class MasksConfig(Config):
     def problems(self) -> list[str]:
         """Checks that the masks are inside of data."""
         result = super().problems()
-        if self.masks is not None and self.masks.is_absolute():
-            result.append(f"masks: expected a folder inside of data, relative to it, got {self.masks}")
+        if self.masks.folder is not None and self.masks.folder.is_absolute():
+            result.append(f"masks: expected a folder inside of data, relative to it, got {self.masks.folder}")
         return result
 
 

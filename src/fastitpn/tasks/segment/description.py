@@ -38,6 +38,8 @@ class SegmenterDescription(ModelDescription):
         }
         if classes.things is not None:
             masks["things"] = list(classes.things)
+        if classes.values:
+            masks["values"] = list(classes.values)
         return {
             **super().to_dict(),
             "head": dict(self.head),
@@ -57,6 +59,7 @@ class SegmenterDescription(ModelDescription):
             colors=tuple((red, green, blue) for red, green, blue in content["colors"]),
             ignore_index=masks["ignore_index"],
             reduce_zero_label=masks["reduce_zero_label"],
+            values=tuple(masks.get("values", ())),
             things=None if things is None else tuple(things),
         )
         return cls(**cls.shared(content), head=content["head"], classes=classes, resize=content["resize"])

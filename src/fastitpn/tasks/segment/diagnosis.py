@@ -22,14 +22,7 @@ def diagnose(config: DoctorConfig) -> DataSet | None:
     Raises:
         InputError: There are no masks, or it cannot be told what they mean.
     """
-    folders = MaskFolders(
-        data=config.data,
-        images=config.images,
-        masks=config.masks,
-        classes=config.classes,
-        ignore_index=config.ignore_index,
-        reduce_zero_label=config.reduce_zero_label,
-    )
+    folders = MaskFolders.of(config)
     if config.task is None and not any(FORMATS[name].claims(folders) for name in FORMATS):
         return None
     form = format_of(folders, "train", "val")

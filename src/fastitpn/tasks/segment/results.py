@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastitpn.data.segmentation.classes import SegmentationClasses
-from fastitpn.data.segmentation.masks import read_index_mask
+from fastitpn.data.segmentation.mask_files import read_index_mask
 from fastitpn.inference.drawing import MOST_FRAME_PX, Share, fitted, sized_frame, with_panel
 from fastitpn.inference.results import FRAME_CLASSES, Result, Results
 from fastitpn.reporting.overlays import index_image, overlay, with_legend

@@ -17,7 +17,6 @@ from fastitpn.diagnosis.findings import DataSet
 from fastitpn.errors import InputError
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.segment.config import (
-    MasksConfig,
     SegmentConfig,
     SegmentEvaluateConfig,
     SegmentPredictConfig,
@@ -63,7 +62,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
 
     def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
         """Images with masks, or with annotations."""
-        folders = replace(_folders(config), panoptic=config.panoptic)
+        folders = replace(MaskFolders.of(config), panoptic=config.panoptic)
         train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
         return Split(train=train, val=val, num_classes=len(train.classes.names))
 
@@ -119,7 +118,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         """Images with masks of the network's classes."""
         assert isinstance(config, SegmentEvaluateConfig)
         _views(config, trained)  # says what is wrong with them before anything is written
-        return segmentation_images(_folders(config), trained.about.classes)
+        return segmentation_images(MaskFolders.of(config), trained.about.classes)
 
     def evaluate(
         self,
@@ -221,19 +220,6 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTa
         strict=config.weights_strict,
     )
     return SegmentTask(network, about)
-
-
-def _folders(config: MasksConfig) -> MaskFolders:
-    """Where the keys of a command say that images and masks are."""
-    return MaskFolders(
-        data=config.data,  # type: ignore[attr-defined]  # which all commands with these keys have
-        images=config.images,
-        masks=config.masks,
-        classes=config.classes,
-        ignore_index=config.ignore_index,
-        reduce_zero_label=config.reduce_zero_label,
-        on_error=config.on_error,
-    )
 
 
 def _views(config: TestTimeViewsConfig, trained: TrainedSegmenter) -> TestTimeViews:

@@ -48,6 +48,26 @@ def make(folder: Path, part: str = "train2017", count: int = 1, change: Callable
     return file
 
 
+@pytest.mark.parametrize(("no", "yes"), [("0", "1"), (False, True), ("false", "True"), (0.0, 1.0), (None, 1)])
+def test_flags_are_what_they_plainly_mean(tmp_path, no, yes):
+    def change(content):
+        for segment in content["annotations"][0]["segments_info"]:
+            segment["iscrowd"] = yes if segment["iscrowd"] else no
+        for category in content["categories"]:
+            category["isthing"] = yes if category["isthing"] else no
+
+    make(tmp_path, "val2017", change=change)
+    images = segmentation_images(MaskFolders(data=tmp_path, panoptic=True))
+    assert (images.classes.things, images.labels(0)[1].tolist()) == (("cat",), [IGNORE, 0, 1, 1])
+
+
+def test_segments_of_one_channel(tmp_path):
+    file = make(tmp_path, "val2017", change=lambda content: content["annotations"][0]["segments_info"].pop(1))
+    numbers = np.where(np.array(ROWS) == SKY, 0, ROWS).astype(np.uint16)
+    Image.fromarray(numbers).save(file.with_suffix("") / "0.png")
+    assert segmentation_images(MaskFolders(data=tmp_path)).labels(0)[1].tolist() == [IGNORE, 0, IGNORE, IGNORE]
+
+
 def test_labels_by_hand(tmp_path):
     """What is no segment or a crowd is left out; ids are read from all three channels."""
     make(tmp_path, "val2017")

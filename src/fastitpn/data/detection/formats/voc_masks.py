@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 
 from fastitpn.data.detection.masks import Box, coco_mask
 from fastitpn.data.detection.sources import SourcePart
-from fastitpn.data.segmentation.masks import read_index_mask
+from fastitpn.data.segmentation.mask_files import read_index_mask
 from fastitpn.errors import InputError
 
 _NOTHING, _VOID = 0, 255

@@ -1,167 +1,152 @@
 """Masks as pictures: a folder of images and one of masks with the same names."""
 
 import os
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fastitpn.data.detection.formats.coco import has_coco_annotations
-from fastitpn.data.images.decode import EXTENSIONS
-from fastitpn.data.images.folders import list_files, list_images
-from fastitpn.data.segmentation.classes import SegmentationClasses
-from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
-from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
-from fastitpn.data.segmentation.masks import Labels, MaskReader, check_pairs, read_pair
-from fastitpn.data.splitting import hold_out
+from fastitpn.data.images.folders import has_images, list_images
+from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, Pair, match_masks
+from fastitpn.data.parts import part_folders, part_of
+from fastitpn.data.segmentation.formats.pictures import MaskPictures, picture_format
+from fastitpn.data.segmentation.masked_images import MaskFolders
 from fastitpn.errors import InputError
 
 LAYOUT = (
-    "FOLDER/images and FOLDER/masks (or annotations), both with train and val inside or neither; "
-    "images/a.jpg has masks/a.png"
+    "FOLDER/images and FOLDER/masks (or annotations), both with train, val and test inside or neither, or inside of "
+    "train, val and test; images/a.jpg has masks/a.png, or masks/a_mask.png and the like"
 )
 _EXPECTED = f"{LAYOUT}; or masks of things in COCO's format, as for finetune detect"
-_IMAGES, _MASKS = ("images",), ("masks", "annotations", "labels")
-_PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
-_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm")
-"""Suffixes of masks, the most likely first; a JPEG is found too, to be refused."""
+_BESIDE = ("masks", "mask", "labels", "label", "annot", "annotations", "gt")
+"""Behind the name of a part, that of a folder with its masks: `train_labels`, `trainannot`."""
 
-_Pair = tuple[Path, Path | None]
+_Folders = tuple[Path, Path]
+"""Of images and of masks."""
 
 
 def _recognise(folders: MaskFolders, part: str) -> bool:
     """Whether both folders are there; the same for each part."""
-    given = ((folders.images, _IMAGES), (folders.masks, _MASKS))
-    return all(_existing(folders.data, name, names) for name, names in given)
+    return bool(_inside_parts(folders) or _beside_parts(folders)) or None not in _roots(folders)
 
 
 def _claims(folders: MaskFolders) -> bool:
     """Whether masks are where they are said to be, or are found; boxes beside them in COCO's files count more."""
     if folders.data.is_file() or has_coco_annotations(folders.data):
         return False
-    there = any((folders.data / name).is_dir() for name in _IMAGES)
-    return folders.masks is not None or (there and any(_has_images(folders.data / name) for name in _MASKS))
+    if folders.masks is not None or _inside_parts(folders) or _beside_parts(folders):
+        return True
+    images, masks = _roots(folders)
+    return images is not None and masks is not None and has_images(masks)
 
 
-def _split(
-    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
-) -> tuple[MaskedImages, MaskedImages]:
-    train = _find(folders, folders.data, "train")
-    if val is None and _part(folders, folders.data, "val") is None:
-        fix = "add images, or give validation images: val=FOLDER"
-        places = hold_out(len(train), val_ratio, seed, where=folders.data, fix=fix)
-        train, held_out = ([train[place] for place in of_part] for of_part in places)
-    else:
-        held_out = _find(folders, val or folders.data, "val")
-    pairs = train + held_out
-    kept, classes = _check(pairs, classes, folders)
-    parts = []
-    for name, first, last in (("train", 0, len(train)), ("validate", len(train), len(pairs))):
-        part = [pairs[place] for place in kept if first <= place < last]
-        if not part:
-            raise InputError(f"no images are left to {name} on", where=folders.data, fix="correct the files above")
-        parts.append(_masked(part, classes))
-    return parts[0], parts[1]
+def _find(folders: MaskFolders) -> MaskPictures:
+    """Images by part, or all if there are no parts, each with its mask."""
+    places = _inside_parts(folders) or _beside_parts(folders) or _parts_of_roots(folders)
+    pairs_of: dict[str, list[Pair]] = {}
+    lines: list[str] = []
+    for part, (images, masks) in places.items():
+        of_images = _named(list_images(images), images)
+        if part == "test" and not (masks.is_dir() and has_images(masks)):
+            lines.append(f"the part test has no masks: its {len(of_images)} images are left out")
+            continue
+        matches = match_masks(of_images, list(_named(list_images(masks), masks).items()), folders.pattern)
+        if not any(mask for _, mask in matches.pairs):
+            raise _no_pairs(folders, of_images, masks, matches.hint)
+        pairs_of[part] = matches.pairs
+        lines += [matches.line] if matches.line and matches.line not in lines else []
+        lines += _unused(part, matches.pairs, masks, by_same_name=matches.line is None and folders.pattern is None)
+    return MaskPictures(parts=pairs_of, lines=tuple(lines))
 
 
-def _images(folders: MaskFolders, classes: SegmentationClasses) -> MaskedImages:
-    pairs = _find(folders, folders.data, "val")
-    kept, classes = _check(pairs, classes, folders)
-    return _masked([pairs[place] for place in kept], classes)
+def _named(files: Iterable[Path], folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
-def _parts(
-    folders: MaskFolders, classes: SegmentationClasses, val: Path | None
-) -> tuple[dict[str, UncheckedPart], SegmentationClasses]:
-    pairs_of = {"train": _find(folders, folders.data, "train")}
-    if val is None and _part(folders, folders.data, "val") is None:
-        pairs_of = {"": pairs_of["train"]}
-    else:
-        pairs_of["val"] = _find(folders, val or folders.data, "val")
-    reader = MaskReader.of(classes)
-    parts = {
-        name: UncheckedPart(
-            images=[image for image, _ in pairs],
-            labels=partial(_read, pairs, reader),
-            masks=[mask for _, mask in pairs],
-        )
-        for name, pairs in pairs_of.items()
-    }
-    return parts, classes
+def _unused(part: str, pairs: Sequence[Pair], masks: Path, *, by_same_name: bool) -> list[str]:
+    """What to say of masks that are no image's; of folders with other things beside the masks nothing."""
+    used = {mask.with_suffix("") for _, mask in pairs if mask}
+    others = {path.with_suffix("") for path in list_images(masks)} - used if by_same_name else set()
+    of_part = f" of {part}" if part else ""
+    return [f"{len(others)} masks{of_part} have no image, such as {min(others).name}"] if others else []
 
 
-def _read(pairs: Sequence[_Pair], reader: MaskReader, index: int) -> Labels:
-    return read_pair(*pairs[index], reader)
+def _no_pairs(folders: MaskFolders, images: Mapping[str, Path], masks: Path, hint: str | None) -> InputError:
+    first_image, first_mask = next(iter(images.values())), list_images(masks)[0]
+    by_pattern = f" of the pattern {folders.pattern}" if folders.pattern else ""
+    return InputError(
+        f"none of the {len(images)} images has a mask{by_pattern}: the first is {first_image.name}, "
+        f"the first mask {first_mask.name}" + (f"; {hint}" if hint else ""),
+        where=masks,
+        expected=f"files of the same names; {_EXPECTED}",
+        fix="say how masks are named: masks.suffix=_mask, or masks.pattern=mask_{stem}; or masks=FOLDER",
+    )
 
 
-def _masked(pairs: Sequence[_Pair], classes: SegmentationClasses) -> MaskedImages:
-    masks = [mask for _, mask in pairs if mask is not None]
-    return MaskedImages(images=[image for image, _ in pairs], masks=masks, classes=classes)
+def _parts_of_roots(folders: MaskFolders) -> dict[str, _Folders]:
+    """`images/train` and `masks/train`; or `images` and `masks` under ""."""
+    images = _root(folders.data, folders.images, IMAGE_FOLDERS)
+    masks = _root(folders.data, folders.masks, MASK_FOLDERS)
+    of_images, of_masks = part_folders(images), part_folders(masks)
+    for part, folder in of_images.items():
+        if part not in of_masks and part != "test":
+            raise InputError(
+                f"the images have a folder {folder.name!r}, the masks have none",
+                where=masks,
+                expected=_EXPECTED,
+                fix=f"name the folder of their masks {masks / folder.name}",
+            )
+    places = {part: (folder, of_masks.get(part, masks / folder.name)) for part, folder in of_images.items()}
+    return places or {"": (images, masks)}
 
 
-def _check(
-    pairs: Sequence[_Pair], classes: SegmentationClasses, folders: MaskFolders
-) -> tuple[list[int], SegmentationClasses]:
-    """Places of the pairs to use, and the classes, which get numbers for names if they have none."""
-    images, masks = [image for image, _ in pairs], [mask for _, mask in pairs]
-    kept, highest = check_pairs(images, masks, MaskReader.of(classes), on_error=folders.on_error)
-    if not classes.names and highest < 1:
-        raise InputError(
-            "the masks hold fewer than two classes",
-            where=folders.data,
-            expected="at least two different numbers",
-            fix="name the classes in classes.yaml, or correct ignore_index and reduce_zero_label",
-        )
-    return kept, classes.numbered(highest + 1)
+def _inside_parts(folders: MaskFolders) -> dict[str, _Folders]:
+    """`train/images` and `train/masks`, with pictures in both."""
+    result = {}
+    for part, folder in _part_folders(folders.data).items():
+        images, masks = (_existing(folder, *given) for given in _given(folders))
+        if images and masks and has_images(masks):
+            result[part] = images, masks
+    return result
 
 
-def _find(folders: MaskFolders, data: Path, part: str) -> list[_Pair]:
-    """Images of a part, or all if there are no parts, each with its mask."""
-    of_part = _part(folders, data, part)
-    images, masks = of_part or (_root(data, folders.images, _IMAGES), _root(data, folders.masks, _MASKS))
-    by_name: dict[str, Path] = {}
-    for mask in list_images(masks):
-        key = str(mask.relative_to(masks).with_suffix(""))
-        if key not in by_name or _rank(mask) < _rank(by_name[key]):
-            by_name[key] = mask
-    pairs = [(image, by_name.get(str(image.relative_to(images).with_suffix("")))) for image in list_images(images)]
-    if not any(mask for _, mask in pairs):
-        raise InputError(
-            f"none of the {len(pairs)} images has a mask: the first is {pairs[0][0].name}, "
-            f"the first mask {next(iter(by_name.values())).name}",
-            where=masks,
-            expected=f"files of the same names; {_EXPECTED}",
-            fix="rename the masks as their images, or masks=FOLDER",
-        )
-    return pairs
+def _beside_parts(folders: MaskFolders) -> dict[str, _Folders]:
+    """`train` and `train_labels`, or `trainannot`, as CamVid has been passed on."""
+    if folders.images is not None or folders.masks is not None or not folders.data.is_dir():
+        return {}
+    by_name = {path.name.lower(): path for path in sorted(folders.data.iterdir()) if path.is_dir()}
+    result = {}
+    for part, images in _part_folders(folders.data).items():
+        names = [f"{images.name.lower()}{mark}{word}" for mark in ("_", "-", "") for word in _BESIDE]
+        masks = next((by_name[name] for name in names if name in by_name), None)
+        if masks and has_images(masks):
+            result[part] = images, masks
+    return result
 
 
-def _part(folders: MaskFolders, data: Path, part: str) -> tuple[Path, Path] | None:
-    """The folders of images and masks of a part, if the images have it."""
-    images, masks = _root(data, folders.images, _IMAGES), _root(data, folders.masks, _MASKS)
-    inside = next((images / name for name in _PARTS[part] if (images / name).is_dir()), None)
-    if inside is None:
-        return None
-    of_masks = next((masks / name for name in _PARTS[part] if (masks / name).is_dir()), None)
-    if of_masks is None:
-        raise InputError(
-            f"the images have a folder {inside.name!r}, the masks have none",
-            where=masks,
-            expected=_EXPECTED,
-            fix=f"name the folder of their masks {masks / inside.name}",
-        )
-    return inside, of_masks
+def _part_folders(data: Path) -> dict[str, Path]:
+    return part_folders(data) if data.is_dir() and any(part_of(path.name) for path in data.iterdir()) else {}
+
+
+def _given(folders: MaskFolders) -> tuple[tuple[Path | None, Sequence[str]], tuple[Path | None, Sequence[str]]]:
+    return (folders.images, IMAGE_FOLDERS), (folders.masks, MASK_FOLDERS)
+
+
+def _roots(folders: MaskFolders) -> tuple[Path | None, Path | None]:
+    images, masks = (_existing(folders.data, *given) for given in _given(folders))
+    return images, masks
 
 
 def _root(data: Path, given: Path | None, names: Sequence[str]) -> Path:
     if given is not None:
-        return data / given
+        return data / given if (data / given).is_dir() or not given.is_dir() else given
     if (folder := _existing(data, None, names)) is not None:
         return folder
     if not data.is_dir():
         list_images(data)  # says what is wrong with it
     inside = sorted(entry.name for entry in os.scandir(data) if entry.is_dir() and not entry.name.startswith("."))
+    wanted = " or ".join(names[: 1 if names is IMAGE_FOLDERS else 3])
     raise InputError(
-        f"no folder {' or '.join(names)} in this folder, which has {', '.join(inside[:10]) or 'no folders'}",
+        f"no folder {wanted} in this folder, which has {', '.join(inside[:10]) or 'no folders'}",
         where=data,
         expected=_EXPECTED,
         fix=f"{names[0]}=FOLDER inside of it",
@@ -169,24 +154,14 @@ def _root(data: Path, given: Path | None, names: Sequence[str]) -> Path:
 
 
 def _existing(data: Path, given: Path | None, names: Sequence[str]) -> Path | None:
-    return next((data / name for name in ([given] if given else names) if (data / name).is_dir()), None)
+    """The folder that is given, or the first of these names that is there, those with pictures before others."""
+    if given is not None:
+        return next((folder for folder in (data / given, given) if folder.is_dir()), None)
+    if not data.is_dir():
+        return None
+    by_name = {path.name.lower(): path for path in sorted(data.iterdir(), reverse=True) if path.is_dir()}
+    there = [by_name[name.lower()] for name in names if name.lower() in by_name]
+    return next((folder for folder in there if has_images(folder)), there[0] if there else None)
 
 
-def _has_images(folder: Path) -> bool:
-    return folder.is_dir() and bool(list_files(folder, EXTENSIONS))
-
-
-def _rank(mask: Path) -> int:
-    suffix = mask.suffix.lower()
-    return _SUFFIXES.index(suffix) if suffix in _SUFFIXES else len(_SUFFIXES)
-
-
-FORMAT = MaskFormat(
-    title="images with masks",
-    layout=LAYOUT,
-    recognise=_recognise,
-    claims=_claims,
-    split=_split,
-    images=_images,
-    parts=_parts,
-)
+FORMAT = picture_format(title="images with masks", layout=LAYOUT, recognise=_recognise, claims=_claims, find=_find)

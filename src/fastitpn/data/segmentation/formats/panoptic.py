@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastitpn.data.detection.formats.coco import find_coco
 from fastitpn.data.detection.problems import Problem, stop_or_say
+from fastitpn.data.parts import PARTS, choose_part
 from fastitpn.data.segmentation.classes import SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
 from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
@@ -97,8 +98,8 @@ def _split(
 
 
 def _images(folders: MaskFolders, classes: SegmentationClasses) -> MaskedImages:
-    files = _find(folders, "val") or _find(folders, "")
-    assert files is not None
+    parts = {part: files for part in (*PARTS, "") if (files := _find(folders, part)) is not None}
+    files = choose_part(parts, folders.part, where=folders.data)
     scan = _read(files, folders)
     return _masked(scan.images, _named(classes, scan, folders))
 

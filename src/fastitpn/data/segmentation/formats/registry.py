@@ -9,6 +9,9 @@ FORMATS: Registry[MaskFormat] = Registry(
     {
         "panoptic": "fastitpn.data.segmentation.formats.panoptic:FORMAT",
         "coco": "fastitpn.data.segmentation.formats.coco:FORMAT",
+        "cityscapes": "fastitpn.data.segmentation.formats.cityscapes:FORMAT",
+        "voc": "fastitpn.data.segmentation.formats.voc:FORMAT",
+        "one_folder": "fastitpn.data.segmentation.formats.one_folder:FORMAT",
         "folders": "fastitpn.data.segmentation.formats.folders:FORMAT",
     },
 )

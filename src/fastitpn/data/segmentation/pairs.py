@@ -1,0 +1,166 @@
+"""Images and their masks, all of them checked before a training or an evaluation."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+from fastitpn.console import say
+from fastitpn.data.images.decode import upright_size, verify_image
+from fastitpn.data.images.mask_names import Pair
+from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.mask_files import MaskContent, MaskError, look_at_mask
+from fastitpn.data.segmentation.masks import Labels, MaskReader
+from fastitpn.errors import InputError
+
+_MOST_LISTED = 20
+_SHOW_PROGRESS_FROM = 2000
+_CHUNK = 16
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedPairs:
+    """Pairs with which nothing is wrong.
+
+    Attributes:
+        places: Which of the pairs they are.
+        counts: Pixels by label of each.
+    """
+
+    places: list[int]
+    counts: list[dict[int, int]]
+
+    def labels(self, places: range) -> set[int]:
+        """Labels in the pairs with these places."""
+        pairs = zip(self.places, self.counts, strict=True)
+        return {label for place, counts in pairs if place in places for label in counts if label != IGNORE}
+
+
+def look_at_pairs(pairs: Sequence[Pair]) -> list[MaskContent | InputError]:
+    """Looks at every mask and the header of every image, in threads; a progress bar is shown for long lists."""
+    chunks = [pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK)]
+    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+        console = Console(stderr=True)
+        quiet = len(pairs) < _SHOW_PROGRESS_FROM or not console.is_terminal
+        results = track(
+            pool.map(lambda chunk: [_caught(partial(_look, *pair)) for pair in chunk], chunks),
+            "checking masks",
+            len(chunks),
+            console=console,
+            transient=True,
+            disable=quiet,
+        )
+        return [result for chunk in results for result in chunk]
+
+
+def check_pairs(
+    pairs: Sequence[Pair],
+    contents: Sequence[MaskContent | InputError],
+    reader: MaskReader,
+    *,
+    on_error: Literal["stop", "skip"] = "stop",
+) -> CheckedPairs:
+    """Checks what masks hold.
+
+    Args:
+        pairs: Images and masks.
+        contents: What the masks hold, or what is wrong with them or their images.
+        reader: Reads a mask file.
+        on_error: Stop with one error that names up to 20 files, or skip those pairs and say how many and why.
+
+    Raises:
+        InputError: Some are wrong and `on_error` is "stop", or all are.
+    """
+    checked = [
+        content if isinstance(content, InputError) else _caught(partial(_count, content, mask or image, reader))
+        for (image, mask), content in zip(pairs, contents, strict=True)
+    ]
+    problems = [result for result in checked if isinstance(result, InputError)]
+    places = [place for place, result in enumerate(checked) if not isinstance(result, InputError)]
+    if problems and (on_error == "stop" or not places):
+        raise _all_problems(problems, len(pairs))
+    if problems:
+        say(f"{len(problems)} of {len(pairs)} images are skipped:")
+        for line in _listed(problems):
+            say(f"  {line}")
+    return CheckedPairs(places=places, counts=[result for result in checked if not isinstance(result, InputError)])
+
+
+def read_pair(image: Path, mask: Path | None, reader: MaskReader) -> Labels:
+    """The labels of an image whose header was read.
+
+    Raises:
+        InputError: There is no mask, one of the files cannot be used, or they are of different sizes.
+    """
+    verify_image(image)
+    labels = reader(_there(image, mask))
+    _check_size(mask, (labels.shape[1], labels.shape[0]), upright_size(image))
+    return labels
+
+
+def _look(image: Path, mask: Path | None) -> MaskContent:
+    mask = _there(image, mask)
+    verify_image(image)
+    return replace(look_at_mask(mask), image_size=upright_size(image))
+
+
+def _count(content: MaskContent, mask: Path, reader: MaskReader) -> dict[int, int]:
+    counts = reader.count(content, mask)
+    _check_size(mask, content.size, content.image_size)
+    return counts
+
+
+def _there(image: Path, mask: Path | None) -> Path:
+    if mask is None:
+        kind = "image without a mask"
+        raise MaskError(kind, "this image has no mask", where=image, expected="a mask of the same name")
+    return mask
+
+
+def _check_size(mask: Path | None, mask_size: tuple[int, int], size: tuple[int, int]) -> None:
+    if size != mask_size:
+        turned = mask_size == size[::-1]
+        raise MaskError(
+            "mask of another size",
+            f"a mask of {mask_size[0]}x{mask_size[1]} px for an image of {size[0]}x{size[1]} px"
+            + (" (turned upright, as its EXIF block asks)" if turned else ""),
+            where=mask,
+        )
+
+
+def _caught(run: Callable[[], ResultT]) -> ResultT | InputError:
+    try:
+        return run()
+    except InputError as error:
+        return error
+
+
+def _listed(problems: Sequence[InputError]) -> list[str]:
+    kinds = Counter(getattr(problem, "kind", "image that cannot be read") for problem in problems)
+    lines = [", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())]
+    lines += [f"{problem.where}: {problem.what}" for problem in problems[:_MOST_LISTED]]
+    if len(problems) > _MOST_LISTED:
+        lines.append(f"... and {len(problems) - _MOST_LISTED} more (fastitpn doctor lists all)")
+    return lines
+
+
+def _all_problems(problems: Sequence[InputError], total: int) -> InputError:
+    """One error for all files; what they have in common is expected and advised."""
+    expected = list(dict.fromkeys(problem.expected for problem in problems if problem.expected))
+    fixes = list(dict.fromkeys(problem.fix for problem in problems if problem.fix))
+    advice = fixes[0] if len(fixes) == 1 else "correct or remove these files"
+    return InputError(
+        f"{len(problems)} of {total} images and masks cannot be used",
+        where="".join(f"\n    {line}" for line in _listed(problems)),
+        expected="; ".join(expected) or "a mask of the size of its image",
+        fix=f"{advice}; or leave them out: on_error=skip",
+    )
