@@ -72,6 +72,12 @@ def test_every_prefix(prefix: str, state: State) -> None:
     assert "3 set aside: other parts of the network (decoder, text_encoder)" in report.verdict
 
 
+def test_lists_of_dictionaries(state: State, tmp_path: Path) -> None:
+    for content, key in (((state, {"epoch": 1}), "0"), ([{"model": state}], "0.model"), ({"a": [3, state]}, "a.1")):
+        torch.save(content, tmp_path / "x.pth")
+        assert read_weights(tmp_path / "x.pth").key == key
+
+
 def test_our_names_in_a_larger_network() -> None:
     ours = {name: tensor for name, tensor in nano(num_classes=0).state_dict().items() if not name.startswith("fc_norm")}
     for prefix in ("encoder.body.", "tracker.backbone."):

@@ -1,10 +1,12 @@
 """Reading weights: what they are, and that nothing in them ever runs."""
 
 import argparse
+import gzip
 import io
 import os
 import pickle
 import re
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +163,53 @@ def test_junk(junk: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(junk)
     with pytest.raises(InputError, match=r"the file is damaged or no PyTorch file"):
         read_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"\(it is empty\)\n(.*\n)*  fix: *get the file again"),
+        (b"<html>quota exceeded</html>", r"\(it is a web page\)\n(.*\n)*  fix: *open it in a browser"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            r"\(it is a pointer of Git LFS\)\n(.*\n)*  fix: *git lfs pull",
+        ),
+        (b'{"weights": 1}', r"\(it is a text file\)"),
+        (gzip.compress(b"abc"), r"\(it is packed\)\n(.*\n)*  fix: *unpack it"),
+        (pickle.dumps({"a": 1}), r"\(it does not begin as files of PyTorch do\)"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_named(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_weights(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_archives_of_files(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"weights")
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
+            archive.write(tmp_path / "a.pth", "folder/a.pth")
+    else:
+        with tarfile.open(tmp_path / "x.pth", "w:gz") as packed:
+            packed.add(tmp_path / "a.pth", "folder/a.pth")
+    message = r"this is an archive of other files \(folder/a\.pth\)(.*\n)*  fix: *unpack it, and give folder/a\.pth"
+    with pytest.raises(InputError, match=message):
+        read_weights(tmp_path / "x.pth")
+
+
+def test_formats_are_told_by_their_bytes(state: State, tmp_path: Path) -> None:
+    save_file(state, tmp_path / "x.pth")
+    torch.save(state, tmp_path / "x.safetensors")
+    for name in ("x.pth", "x.safetensors"):
+        assert read_weights(tmp_path / name).tensors.keys() == read_weights(state).tensors.keys()
+
+
+def test_arrays_of_numpy_are_said_to_be_passed_over(state: State, tmp_path: Path) -> None:
+    torch.save({"model": {name: tensor.numpy() for name, tensor in state.items()}}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match=r"no tensors found\n(.*\n)*.*passed over, and not run: objects of numpy"):
+        read_weights(tmp_path / "x.pth")
 
 
 def test_random_damage_never_escapes_as_another_error(state: State, tmp_path: Path) -> None:

@@ -56,13 +56,13 @@ def test_an_order_that_cannot_be_trusted_is_refused(change, weights, tmp_path):
     if change == "another order in a norm":
         first = names.index("bn1.weight")
         names[first : first + 2] = ["bn1.bias", "bn1.weight"]
-    other = {f"net.{name}": stored[name].contiguous() for name in names}
+    other = {f"net.{name.replace('.', '_.', 1)}": stored[name].contiguous() for name in names}  # no mere prefix
     if change == "too many":  # a deeper network begins with the same shapes
         other |= {f"net.more.{place}.weight": torch.zeros(3) for place in range(4)}
     if change == "sorted":  # by name: here in the right order, but only by chance
         other = {f"{place:03}.{name}": value for place, (name, value) in enumerate(other.items())}
     if change == "too few":
-        del other["net.layer4.0.conv1.weight"]
+        del other["net.layer4_.0.conv1.weight"]
     path = tmp_path / ("a.safetensors" if change == "sorted" else "a.pth")
     save_file(other, path) if change == "sorted" else torch.save(other, path)
     with pytest.raises(InputError, match="the teacher's weights do not fit") as caught:
@@ -92,3 +92,15 @@ def test_a_file_that_is_missing_damaged_or_wants_to_run_code(tmp_path):
     torch.save(random.Random(), tmp_path / "c.pth")
     with pytest.raises(InputError, match=r"refused to load: the file wants to call 'random\.Random'"):
         load_encoder_weights(encoder, tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize(("key", "prefix"), [("model_ema", ""), ("net", "module."), ("state_dict", "model.visual.")])
+def test_under_any_key_and_prefix(key, prefix, tmp_path):
+    torch.manual_seed(1)
+    wanted = timm.create_model("test_vit", num_classes=0).state_dict()
+    beside = {"text.weight": torch.zeros(2), "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}}
+    content = {key: {**beside, **{f"{prefix}{name}": tensor for name, tensor in wanted.items()}}, "args": random.Random}
+    torch.save(content, tmp_path / "a.pth")
+    encoder = timm.create_model("test_vit", num_classes=0)
+    load_encoder_weights(encoder, tmp_path / "a.pth")
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in encoder.state_dict().items())

@@ -109,8 +109,9 @@ def _read_zip(path: Path, memory: _Memory) -> _Reader:
         if len(pickles) != 1:
             raise Refused("it is a zip archive, but not of PyTorch")
         folder = pickles[0].removesuffix("data.pkl")
-        sizes = sum(member.file_size for member in members.values())
-        if sizes > len(memory.file) or any(m.compress_type != zipfile.ZIP_STORED for m in members.values()):
+        data = [member for name, member in members.items() if name == pickles[0] or name.startswith(f"{folder}data/")]
+        sizes = sum(member.file_size for member in data)
+        if sizes > len(memory.file) or any(member.compress_type != zipfile.ZIP_STORED for member in data):
             raise Refused("it is a compressed archive, which PyTorch does not write")
         if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
             raise Refused("its numbers are stored in big-endian order")
@@ -126,7 +127,7 @@ def _read_stream(memory: _Memory) -> _Reader:
     """The format until PyTorch 1.5: pickles one after the other, and then the storages."""
     try:
         magic = _Reader(memory.file).result
-    except Refused:
+    except Exception:  # any bytes at all
         magic = None
     if magic != _MAGIC:
         raise ValueError("it does not begin as files of PyTorch do")

@@ -68,6 +68,14 @@ class _Stored:
     value: Tensor
 
 
+def named_tensors(content: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
+    """Every tensor in a file, by the keys that its dictionary is under, such as "model." or "" at the top."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for stored in _stored(content):
+        groups.setdefault(stored.key, {})[stored.name.removeprefix(stored.key)] = stored.value
+    return groups
+
+
 def choose(content: Mapping[str, Any], name: str, key: str | None = None, prefix: str | None = None) -> Choice:
     """Find the network in a file.
 
@@ -119,14 +127,14 @@ def _matches(place: str, asked: str | None) -> bool:
 
 def _stored(content: Mapping[str, Any]) -> Iterator[_Stored]:
     """Every tensor; each container is looked into once, without recursion, because files can nest them deeply."""
-    waiting: list[tuple[str, Mapping[Any, Any]]] = [("", content)]
+    waiting: list[tuple[str, Any]] = [("", content)]
     seen = {id(content)}
     while waiting:
-        path, mapping = waiting.pop()
-        for entry, value in mapping.items():
+        path, container = waiting.pop()
+        for entry, value in container.items() if isinstance(container, Mapping) else enumerate(container):
             if isinstance(value, Tensor):
                 yield _Stored(f"{path}{entry}", path, value)
-            elif isinstance(value, Mapping) and id(value) not in seen:
+            elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
                 seen.add(id(value))
                 name = path if entry in _OF_MODULES else f"{path}{entry}."
                 waiting.append((name, value))

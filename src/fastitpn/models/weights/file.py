@@ -189,7 +189,11 @@ def read_weights(
             raise refusal(name, passed_over)
         checkpoint = {k: v for k, v in contained.items() if k not in ("weights", "training")}
         contained = {"weights": contained.get("weights") or {}}
-    choice = choose(contained, name, key, prefix)
+    try:
+        choice = choose(contained, name, key, prefix)
+    except InputError as error:
+        expected = "; ".join([str(error.expected), *_passed_over(passed_over)])
+        raise InputError(error.what, where=name, expected=expected, fix=error.fix) from None
     taken = choice.taken
     _check_numbers(name, taken.tensors)
     tensors, origin, parts = _to_our_names(taken, name)

@@ -48,6 +48,8 @@ def read_content(path: Path) -> FileContent:
         raise InputError("you may not read this file", where=path, fix=f"chmod u+r {path}") from None
     if isinstance(content.value, Mapping):
         return content
+    if isinstance(content.value, (list, tuple)) and any(isinstance(part, Mapping) for part in content.value):
+        return FileContent({str(place): part for place, part in enumerate(content.value)}, content.passed_over)
     if content.passed_over:
         raise refusal(path, content.passed_over)
     kind = type(content.value).__name__
@@ -130,7 +132,7 @@ def _damaged(path: Path, reason: str, start: bytes) -> InputError:
         reason, fix = "it is a pointer of Git LFS", "git lfs pull"
     elif start[:2] == b"\x1f\x8b" or start[:6] in (b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\x00"):
         reason, fix = "it is packed", "unpack it, and give the file that is inside"
-    elif start.isascii() and b"\0" not in start and b"\n" in start and not start.startswith((b"(", b"c", b"]", b"}")):
+    elif len(start) > 3 and start.isascii() and b"\0" not in start and start[:1] not in b"(c]}":  # as pickles begin
         reason = "it is a text file"
     reason = reason.split(". ")[0].splitlines()[0] if reason.strip() else "it ends too early"
     return InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=EXPECTED, fix=fix)

@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.weights.choice import named_tensors
 from fastitpn.models.weights.reading import read_content
 
 logger = logging.getLogger(__name__)
@@ -31,12 +33,8 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
             expected="tensors in a .pth, .pt or .safetensors file",
             fix="teacher.weights=FILE",
         )
-    content = read_content(path).value
-    for key in ("state_dict", "model"):
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
     ours = encoder.state_dict()
+    tensors = _of_encoder(ours, read_content(path).value)
     if not set(ours) <= set(tensors):
         tensors = _by_order(ours, tensors, path)
     wrong = [name for name in ours if tensors[name].shape != ours[name].shape]
@@ -48,6 +46,17 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
             fix="teacher.weights=FILE with weights of the same model",
         )
     encoder.load_state_dict({name: tensors[name] for name in ours})
+
+
+def _of_encoder(ours: Mapping[str, Tensor], content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors under the key, and after the prefix, where the file has most of the encoder's names."""
+    groups = named_tensors(content) or {"": {}}
+    first = next(iter(ours))
+    choices = list(groups.values())
+    for group in groups.values():
+        for prefix in {name.removesuffix(first) for name in group if name.endswith(f".{first}")}:
+            choices.append({name.removeprefix(prefix): t for name, t in group.items() if name.startswith(prefix)})
+    return max(choices, key=lambda group: (len(group.keys() & ours.keys()), len(group)))
 
 
 def _by_order(ours: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
