@@ -100,12 +100,12 @@ def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -
             f"there is no part {asked} in this data",
             where=where,
             expected=f"one of its parts: {', '.join(names)}" if names else "a folder or list named after the part",
-            fix=f"part={names[-1]}" if names else "leave part out to evaluate on all of it",
+            fix=f"split={names[-1]}" if names else "leave split out to evaluate on all of it",
         )
     chosen = asked or next(name for name in ("val", "test", "", "train") if name in parts)
     if chosen:
         others = [name for name in names if name != chosen]
-        more = f" (part={' or part='.join(others)} for the other{'s' * (len(others) > 1)})" if others else ""
+        more = f" (split={' or split='.join(others)} for the other{'s' * (len(others) > 1)})" if others else ""
         say(f"evaluated on the part {chosen}{more}")
     return parts[chosen]
 

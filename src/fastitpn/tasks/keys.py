@@ -55,7 +55,7 @@ class EvaluateConfig(DeviceConfig):
     """Checkpoint file or run folder (its best checkpoint)."""
     data: Path
     """As for finetune of the checkpoint's task: classes as folders, images with masks, or with COCO annotations."""
-    part: Literal["train", "val", "test"] | None = None
+    split: Literal["train", "val", "test"] | None = None
     """Part of data to evaluate on; none takes val if there is one, else test, else all."""
     px: ImagePx | None = None
     """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""

@@ -58,9 +58,9 @@ def test_no_part_to_train_on(folders):
 @pytest.mark.parametrize(
     ("parts", "asked", "chosen", "said"),
     [
-        (("train", "val", "test"), None, "val", "evaluated on the part val (part=train or part=test for the others)"),
-        (("train", "test"), None, "test", "evaluated on the part test (part=train for the other)"),
-        (("train", "val", "test"), "train", "train", "evaluated on the part train (part=val or part=test"),
+        (("train", "val", "test"), None, "val", "evaluated on the part val (split=train or split=test for the others)"),
+        (("train", "test"), None, "test", "evaluated on the part test (split=train for the other)"),
+        (("train", "val", "test"), "train", "train", "evaluated on the part train (split=val or split=test"),
     ],
 )
 def test_the_part_to_evaluate(folders, capsys, parts, asked, chosen, said):
@@ -70,9 +70,9 @@ def test_the_part_to_evaluate(folders, capsys, parts, asked, chosen, said):
 
 
 def test_a_part_that_is_not_there(folders):
-    with pytest.raises(InputError, match=r"(?s)no part test.*parts: train, val.*part=val"):
+    with pytest.raises(InputError, match=r"(?s)no part test.*parts: train, val.*split=val"):
         labelled_part(folders("train", "val"), "test", ["a", "b"])
-    with pytest.raises(InputError, match=r"(?s)no part test.*leave part out"):
+    with pytest.raises(InputError, match=r"(?s)no part test.*leave split out"):
         labelled_part(folders("train") / "train", "test", ["a", "b"])
 
 

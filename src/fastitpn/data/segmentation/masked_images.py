@@ -89,7 +89,7 @@ class MaskFolders:
             ignore_index=config.ignore_index,
             reduce_zero_label=config.reduce_zero_label,
             on_error=getattr(config, "on_error", "stop"),
-            part=getattr(config, "part", None),
+            part=getattr(config, "split", None),
         )
 
     @property
