@@ -66,6 +66,16 @@ def test_unlabelled_images_are_no_test_images_masks_or_thumbnails(tmp_path, writ
     assert unlabelled(tmp_path) == [tmp_path / chosen]
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".csv"])
+def test_of_lists_that_name_parts_the_one_to_train_on(tmp_path, write_images, capsys, suffix):
+    write_images(tmp_path, "all/1.jpg", "all/2.jpg", "all/3.jpg")
+    (tmp_path / f"train{suffix}").write_text("image\nall/2.jpg\n" if suffix == ".csv" else "all/2.jpg\n")
+    assert len(unlabelled(tmp_path)) == 3  # a list without others may be of anything
+    (tmp_path / f"test{suffix}").write_text("image\nall/1.jpg\n" if suffix == ".csv" else "all/1.jpg\n")
+    assert unlabelled(tmp_path) == [tmp_path / "all/2.jpg"]
+    assert f"train{suffix} lists are trained on, not those of test{suffix}" in capsys.readouterr().out
+
+
 def test_no_part_to_pretrain_on(tmp_path, write_images):
     write_images(tmp_path, "test/1.jpg")
     with pytest.raises(InputError, match=r"(?s)no part train in this data, but test.*data=\S+/test"):

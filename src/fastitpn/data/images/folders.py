@@ -12,7 +12,7 @@ from fastitpn.data.images.kinds import EXTENSIONS, not_read
 from fastitpn.data.images.lists import read_list
 from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, masks_among
 from fastitpn.data.images.tables import TABLES, read_table
-from fastitpn.data.parts import data_parts, say_of_test
+from fastitpn.data.parts import by_part, data_parts, say_of_test
 from fastitpn.errors import InputError
 
 
@@ -93,8 +93,9 @@ def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
     """Lists images for pre-training.
 
     Args:
-        path: A folder (all sub-folders count; but of parts, see `data_parts`, only `train` is used), a text file with
-            one path per line, or a CSV table of images (labels unused; of parts only those to train on).
+        path: A folder (all sub-folders count; but of parts, see `data_parts`, only `train` is used, which may be a list
+            of images beside lists of the others), a text file with one path per line, or a CSV table of images (labels
+            unused; of parts only those to train on).
 
     Raises:
         InputError: Nothing usable is there; the message says what and where.
@@ -103,6 +104,10 @@ def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
     if path.is_file():
         return read_images(path)
     parts = image_parts(path)
+    if "" in parts and path.is_dir() and (lists := _part_lists(path)):
+        others = " and ".join(file.name for part, file in lists.items() if part != "train")
+        say(f"the images that {lists['train'].name} lists are trained on, not those of {others}")
+        return read_images(lists["train"])
     if not parts.keys() & {"", "train"}:
         raise InputError(
             f"there is no part train in this data, but {' and '.join(parts)}",
@@ -123,6 +128,16 @@ def image_parts(data: Path) -> dict[str, Path]:
     """The folders of a data set's parts; "" for one without parts. Of images with labels beside them, the images."""
     parts = data_parts(_without_labels(data))
     return {part: _without_labels(folder) for part, folder in parts.items()} or {"": _without_labels(data)}
+
+
+def _part_lists(data: Path) -> dict[str, Path]:
+    """The lists or tables of images of each part that lie in a folder, if there is one to train on and another."""
+    for suffixes in (TABLES, (".txt",)):
+        files = (path for path in data.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+        lists = by_part(files, where=data)
+        if "train" in lists and len(lists) > 1:
+            return lists
+    return {}
 
 
 def _without_labels(folder: Path) -> Path:
