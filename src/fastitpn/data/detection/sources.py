@@ -132,9 +132,7 @@ class Source:
         return self.parts.setdefault(name, SourcePart())
 
     def find(self, name: str) -> Part | None:
-        """A part to read; of "" the one that is neither train nor val."""
-        if not name:
-            name = next((other for other in self.parts if other not in ("train", "val")), "")
+        """A part to read; of "" what is of no part."""
         part = self.parts.get(name)
         if part is None or not (part.images or part.problems):
             return None

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from fastitpn.data.detection.problems import Problem
 
-Content = dict[str, list[Any]]
-"""Annotations as COCO has them: the lists images, annotations and categories."""
+Content = dict[str, Any]
+"""Annotations as COCO has them: the lists images, annotations and categories; annotations may be a `JsonList`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Parts(Protocol):
         """Names of its parts: "train", "val" and so on; "" for what is of no part."""
 
     def find(self, name: str) -> Part | None:
-        """The part of a name; of "" what is to be looked at where there is neither train nor val.
+        """The part of a name; of "" what is of no part.
 
         Raises:
             InputError: It cannot be told which files are of this part.
