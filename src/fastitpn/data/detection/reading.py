@@ -68,7 +68,7 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
         problems=[*part.problems, *notes.problems],
         unusable=notes.unusable,
         left_out=(before[0] + len(content["images"]) - len(kept), before[1] + len(annotations) - num_kept),
-        notes=notes.lines,
+        notes=[*part.notes, *notes.lines],
     )
 
 

@@ -164,12 +164,13 @@ class TestToyFormat:
         for wrong in ("coco", "line"):
             with pytest.raises(InputError, match=f"form is '{wrong}'") as caught:
                 fastitpn.convert_data(data=toy, out=tmp_path / "out", form=wrong)
-            assert caught.value.expected == "one of voc, yolo, box_table"
+            assert caught.value.expected == "one of labelme, label_studio, cvat, voc, yolo, csv, box_table"
 
     def test_data_of_no_format_is_told_of_it(self, toy, tmp_path):
         picture(tmp_path / "photos" / "a.jpg")
         with pytest.raises(
-            InputError, match="neither Pascal VOC nor YOLO nor Table of boxes is in this folder"
+            InputError,
+            match="nor YOLO nor CSV of boxes nor Table of boxes is in this folder",
         ) as caught:
             fastitpn.convert_data(data=tmp_path / "photos", out=tmp_path / "out")
         assert "Table of boxes: FOLDER/boxes.csv" in caught.value.expected

@@ -22,6 +22,7 @@ class Part:
             whole paths.
         label_files: Files of labels by the id of their image, where each has a file of its own.
         problems: What is wrong so far, all left out of `content`.
+        notes: Lines about what is not wrong and deserves a word.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Part:
     images: Path | None = None
     label_files: Mapping[int, Path] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
+    notes: Sequence[str] = ()
 
 
 class Parts(Protocol):

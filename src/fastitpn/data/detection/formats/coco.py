@@ -94,7 +94,7 @@ def has_coco_annotations(data: Path) -> bool:
         parts = (find_coco(data, name) for name in (*PARTS, None))
         return any(files is not None and _lists_annotations(files[0]) for files in parts)
     except (InputError, OSError):  # several files, or one that cannot be read: the reader will say so
-        return True
+        return any(_lists_annotations(file) for file in _json_files(data)[:_MOST_LISTED]) if data.is_dir() else True
 
 
 def _part_of(file: Path) -> str | None:
@@ -127,11 +127,15 @@ def _of_objects(files: Iterable[Path]) -> list[Path]:
 
 
 def _lists_annotations(file: Path) -> bool:
+    """Whether a file has what only COCO's has: both lists, in any encoding."""
     with file.open("rb") as stream:
         if not file.stat().st_size:
             return False  # which cannot be mapped
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(b'"annotations"') >= 0
+            return any(
+                all(content.find(f'"{name}"'.encode(encoding)) >= 0 for name in ("annotations", "images"))
+                for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+            )
 
 
 def _json_files(data: Path) -> list[Path]:
