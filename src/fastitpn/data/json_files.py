@@ -9,6 +9,7 @@ from typing import Any
 from fastitpn.errors import InputError
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_NEXT = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")
 _END = " \t\n\r\0\x1a"
 """What may follow the content: also what some systems fill or end files with."""
 _FIX = "write or copy the file again"
@@ -121,11 +122,13 @@ def _items(text: str, place: int) -> Iterator[tuple[Any, int]]:
         return
     while True:
         item, place = _value(text, place)
-        place = _after_space(text, place)
         yield item, place
-        if text[place : place + 1] == "]":
+        mark = _NEXT.match(text, place)
+        if mark is None:
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
+        if mark[1] == "]":
             return
-        place = _expect(text, place, ",")
+        place = mark.end()
 
 
 def _after_space(text: str, place: int) -> int:

@@ -96,7 +96,7 @@ def _check(entry: Entry) -> Problem | None:
         width, height = upright_size(entry.path)
         read_image(entry.path, min_px=1)
     except InputError as error:
-        missing = not entry.path.exists()
+        missing = not os.path.exists(entry.path)  # of a name too long for any file, Path's raises
         entry.usable = False
         kind = "missing image file" if missing else "image that cannot be read"
         return Problem(kind=kind, what=error.what, file=entry.path, image_id=entry.key, leaves_out="image")

@@ -14,6 +14,9 @@ from fastitpn.data.detection.values import numbers, whole
 EDGE_PX = 1.0
 """Boxes and polygons may leave their image by this much: files round, and some count pixels from 1."""
 
+_PLAIN = {int, float}
+"""Types of JSON's numbers; its true and false are none."""
+
 Box = tuple[float, float, float, float]
 
 
@@ -39,6 +42,11 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     Raises:
         BoxError: It is no box, is of no size, or has nothing of the image.
     """
+    if type(box) is list and len(box) == 4 and _PLAIN.issuperset(map(type, box)):
+        left, top, box_width, box_height = box
+        right, bottom = left + box_width, top + box_height
+        if left >= 0 and top >= 0 and left < right <= width and top < bottom <= height:  # as nearly all are
+            return (left, top, right, bottom), None
     sides = numbers(box)
     if sides is None or len(sides) != 4:
         raise BoxError("box that is none", f"its bbox is {box!r:.80}, not four numbers [left, top, width, height]")
@@ -46,8 +54,6 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     if box_width <= 0 or box_height <= 0:
         raise BoxError("box of no size", f"its box is {box_width:g} px wide and {box_height:g} px high")
     right, bottom = left + box_width, top + box_height
-    if left >= 0 and top >= 0 and right <= width and bottom <= height and left < right and top < bottom:
-        return (left, top, right, bottom), None
     cut = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
     outside = f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), the image is {width} px wide and {height} px high"
     if cut[0] >= cut[2] or cut[1] >= cut[3]:

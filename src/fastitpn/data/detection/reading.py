@@ -1,5 +1,6 @@
 """Reads COCO's object: every image and annotation is checked, and what is wrong is named by its file and id."""
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,7 +85,7 @@ def listed_files(part: Part) -> list[Path]:
 
 def _check_folder(entries: Collection[Entry], file: Path, images: Path) -> None:
     """Raises if not one image is there: then they are in another folder, and nothing is wrong with each of them."""
-    if entries and not any(entry.path.exists() for entry in entries):
+    if entries and not any(os.path.exists(entry.path) for entry in entries):
         raise InputError(
             f"none of the {len(entries)} images of this file is there, the first would be {next(iter(entries)).path}",
             where=file,

@@ -1,6 +1,7 @@
 """Reads LabelMe's JSON: a file for each image, with shapes in pixels."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def _read(file: Path, data: Path, part: SourcePart) -> None:
             part.note("JSON file that cannot be read", "it has no list of shapes", file, image=True)
         return  # of another tool
     path = _image_of(file, content, data)
-    if not path.exists() and content.get("imageData"):
+    if not os.path.exists(path) and content.get("imageData"):
         what = f"{path.name} is not there; it is only inside of the JSON file, as imageData: save it beside it"
         part.note("missing image file", what, file, image=True)
         return
