@@ -50,6 +50,10 @@ def diagnose(config: DoctorConfig) -> DataSet | None:
             kind = "other classes than in train"
             findings.append(Finding(kind=kind, what=error.what, files=(annotations.path,), part=part))
         classes = classes or images.classes
+        findings += [
+            Finding(kind="how annotations were read", what=note, files=(annotations.path,), part=part, problem=False)
+            for note in images.notes
+        ]
         entries += [Entry(path=path, part=part) for path in sorted({*images.paths, *images.unusable})]
         findings += [Finding.of(problem, part) for problem in images.problems]
         findings += [replace(Finding.of(problem, part), problem=False) for problem in of_masks]
