@@ -86,6 +86,7 @@ class DetectionImages:
         unusable: Images that are there, and are among `problems`.
         left_out: How many images and annotations of `file` are not here because of that.
         notes: Lines about what is not wrong and deserves a word.
+        without_masks: Annotations that have no mask where others have; with masks they are crowds.
 
     Attributes:
         path: The file or folder.
@@ -95,6 +96,7 @@ class DetectionImages:
         unusable: Images that cannot be used.
         left_out: How many images and how many annotations are left out.
         notes: Lines about what is not wrong and deserves a word.
+        without_masks: Annotations that have no mask where others have; with masks they are crowds.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class DetectionImages:
         unusable: Sequence[Path] = (),
         left_out: tuple[int, int] = (0, 0),
         notes: Sequence[str] = (),
+        without_masks: Sequence[Problem] = (),
     ) -> None:
         flat = [annotation for of_image in annotations for annotation in of_image]
         self.path = file
@@ -120,6 +123,7 @@ class DetectionImages:
         self.unusable = tuple(unusable)
         self.left_out = left_out
         self.notes = tuple(notes)
+        self.without_masks = tuple(without_masks)
         self._names = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
         self._image_ids = np.array(image_ids, dtype=np.int64)
         self._sizes = np.array(sizes, dtype=np.int64).reshape(-1, 2)

@@ -122,8 +122,15 @@ def detection_images(
 
 def _say_notes(*parts: DetectionImages) -> None:
     """Says what deserves a line; parts of one file, or of several with the same line, say it once."""
-    for line in dict.fromkeys(f"{part.path.name}: {note}" for part in parts for note in part.notes):
+    for line in dict.fromkeys(f"{part.path.name}: {note}" for part in parts for note in (*part.notes, *_ignored(part))):
         say(line)
+
+
+def _ignored(part: DetectionImages) -> list[str]:
+    count = len(part.without_masks)
+    return (
+        [f"{count} annotations have no mask: at them, nothing is a target and no detection is wrong"] if count else []
+    )
 
 
 def _not_empty(images: DetectionImages) -> DetectionImages:

@@ -22,7 +22,6 @@ from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import Key, flag, key, number, numbered, without_id
 
 _NO_MASK = "it has no mask (boxes alone are enough for detector=faster_rcnn)"
-_IGNORED = "annotations without a mask: enough for detector=faster_rcnn and dino; for masks, regions that do not count"
 _FROM_OUTLINE = "boxes were missing, and are taken from the outlines"
 _TOO_FEW_CORNERS = "parts of masks have fewer than three corners; they are left out, the rest of the masks is kept"
 _EMPTIED = "images are left out, since none of their annotations can be used"
@@ -36,11 +35,16 @@ class Notes:
     problems: list[Problem] = field(default_factory=list)
     unusable: list[Path] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    without_masks: list[Problem] = field(default_factory=list)
 
     def add(self, kind: str, what: str, *, image_id: Key | None, **more: Any) -> None:
         """Keeps something that is wrong."""
+        self.problems.append(self.problem(kind, what, image_id=image_id, **more))
+
+    def problem(self, kind: str, what: str, *, image_id: Key | None, **more: Any) -> Problem:
+        """What is wrong, in the file of labels of its image."""
         file = self.part.label_files.get(image_id, self.part.path) if isinstance(image_id, int) else self.part.path
-        self.problems.append(Problem(kind=kind, what=what, file=file, image_id=image_id, **more))
+        return Problem(kind=kind, what=what, file=file, image_id=image_id, **more)
 
     def count(self, what: str, times: int) -> None:
         """Keeps a line with a count, if there is anything to count."""
@@ -57,7 +61,7 @@ class ObjectReader:
         images: The images by id; those that lose all of their annotations are marked as not usable.
         label_of: Labels of the categories by id.
         with_masks: Masks are read too.
-        needs_masks: An annotation without a mask is a problem.
+        needs_masks: An annotation without a mask is a problem; else it is only kept in `notes.without_masks`.
     """
 
     notes: Notes
@@ -106,8 +110,6 @@ class ObjectReader:
         self._leave_out([entry for entry in emptied if entry.usable])
         self.notes.count(_FROM_OUTLINE, self.num_from_outline)
         self.notes.count(_TOO_FEW_CORNERS, self.num_too_few_corners)
-        if not self.needs_masks:
-            self.notes.count(_IGNORED, self.num_ignored)
         if any(isinstance(annotation_key, str) for annotation_key in known):
             number_of = numbered(known)
             return {
@@ -148,8 +150,8 @@ class ObjectReader:
         if self.with_masks:
             if not segmentation:
                 self.num_ignored += 1
-                if self.needs_masks:
-                    self.notes.add("annotation without mask", _NO_MASK, **ids, leaves_out="target")
+                problem = self.notes.problem("annotation without mask", _NO_MASK, **ids, leaves_out="target")
+                (self.notes.problems if self.needs_masks else self.notes.without_masks).append(problem)
                 left, top, right, bottom = box
                 segmentation, crowd = [[left, top, right, top, right, bottom, left, bottom]], True
             try:

@@ -70,6 +70,7 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
         unusable=notes.unusable,
         left_out=(before[0] + len(content["images"]) - len(kept), before[1] + len(annotations) - num_kept),
         notes=[*part.notes, *notes.lines],
+        without_masks=notes.without_masks,
     )
 
 

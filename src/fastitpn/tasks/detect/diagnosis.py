@@ -91,10 +91,11 @@ def _scan(
     if detector is not None:
         return scan(part, classes=classes, with_masks=DETECTORS[detector].needs_masks), []
     images = scan(part, classes=classes)
-    if not images.has_masks or not images.problems:
+    if not images.has_masks or not (images.problems or images.without_masks):
         return images, []
     of_boxes = scan(part, classes=classes, with_masks=False)
-    return of_boxes, [problem for problem in images.problems if problem not in of_boxes.problems]
+    of_masks = [problem for problem in images.problems if problem not in of_boxes.problems]
+    return of_boxes, [*of_masks, *images.without_masks]
 
 
 def _facts(images: DetectionImages) -> dict[str, object]:

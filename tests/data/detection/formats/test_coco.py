@@ -110,7 +110,7 @@ def test_a_missing_mask_matters_to_masks_alone(tmp_path):
         assert ignored.crowd.tolist() == [True, True]
         assert ignored.boxes[0].tolist() == [4, 3, 20, 9]
         assert unpack_masks(ignored.masks or [], HEIGHT, WIDTH)[0].sum() == 96
-    assert "1 x annotations without a mask: enough for detector=faster_rcnn" in read_coco(file, tmp_path).notes[0]
+    assert [problem.annotation_id for problem in read_coco(file, tmp_path).without_masks] == [7]
 
 
 def test_an_image_that_loses_all_of_its_annotations_is_not_taught_as_empty(tmp_path, capsys):
