@@ -82,7 +82,8 @@ class SourcePart:
         if image.objects or not any(problem.leaves_out == "annotation" for problem in of_image):
             self.images.append(image)
         else:
-            self.problems[since:] = [replace(problem, leaves_out="image") for problem in of_image]
+            name = image.path.name  # by which images are counted, also where many share a file of labels
+            self.problems[since:] = [replace(problem, leaves_out="image", image_id=name) for problem in of_image]
 
     def size_of(self, path: Path) -> tuple[int, int] | None:
         """Height and width of an image; None, and noted, if it cannot be read."""
@@ -107,7 +108,8 @@ class SourcePart:
         if size is None or None in written or 0 in written or written == size:
             return size
         what = f"{path.name} is {size[1]}x{size[0]} px, the labels are for {written[1]}x{written[0]} px"
-        self.note("image of another size", what, file, image=True)
+        problem = Problem(kind="image of another size", what=what, file=file, image_id=path.name, leaves_out="image")
+        self.problems.append(problem)
         return None
 
     def outlined(

@@ -282,6 +282,7 @@ class TestTable:
         assert "line 2 (dog) has no four numbers" in caught.value.where
         images = read(tmp_path, "csv", on_error="skip", with_masks=False)
         assert ([path.name for path in images.paths], boxes(images)) == (["a.jpg"], BOX)
+        assert images.left_out == (2, 2)  # b.jpg and gone.jpg; lines 2 and 4
 
     @pytest.mark.parametrize("text", ["image,label\na.jpg,dog\n", "", "a.jpg,dog\n", "a,b,c,d,e,f\n1,x,y,z,0,0\n"])
     def test_other_tables_are_none(self, tmp_path, text):
