@@ -184,7 +184,7 @@ def test_coco_annotations(check, detect_scenes, tmp_path):
         for category in content["categories"]
     }
     things = content["annotations"]
-    things[0]["bbox"] = [0, 0, 0, 0]
+    things[0]["bbox"] = [0, 0, 0, 5]
     things[1]["category_id"] = 99
     file.write_text(json.dumps(content))
     names = {image["id"]: image["file_name"] for image in content["images"]}

@@ -30,8 +30,8 @@ class Finding:
     part: str = ""
     problem: bool = True
     similarity: float | None = None
-    image_id: int | None = None
-    annotation_id: int | None = None
+    image_id: int | str | None = None
+    annotation_id: int | str | None = None
     segment_id: int | None = None
 
     @classmethod

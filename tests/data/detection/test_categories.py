@@ -26,6 +26,27 @@ def test_id_zero_is_a_category():
     assert read_categories(categories(dog=0, car=1), FILE, {0})[1] == {0: 0, 1: 1}
 
 
+@pytest.mark.parametrize(
+    ("listed", "names", "label_of"),
+    [
+        ([{"id": "18", "name": "dog"}, {"id": 3.0, "name": "car"}], ("car", "dog"), {3: 0, 18: 1}),
+        ([{"id": "d", "name": "dog"}, {"id": "c", "name": "car"}], ("dog", "car"), {"d": 0, "c": 1}),
+        ([{"id": "d", "name": "dog"}, {"id": -1, "name": 7}], ("7", "dog"), {-1: 0, "d": 1}),
+        ([{"id": 1, "name": "Ba\u0308r", "supercategory": ["a"]}], ("B\u00e4r",), {1: 0}),
+    ],
+)
+def test_ids_as_tools_write_them(listed, names, label_of):
+    classes, labels = read_categories(listed, FILE, set())
+    assert (classes.names, labels) == (names, label_of)
+    assert len(set(classes.ids)) == len(names)
+
+
+def test_names_are_compared_in_one_unicode_form():
+    trained = DetectionClasses(names=("dog", "Ba\u0308r"), ids=(1, 2))
+    classes, label_of = read_categories(categories(**{"B\u00e4r": 5}), FILE, set(), trained)
+    assert (classes.names, label_of) == (trained.names, {5: 1})
+
+
 def test_the_labels_of_a_model_go_by_name():
     classes, label_of = read_categories(categories(dog=1, car=2, cat=3), FILE, set(), TRAINED)
     assert classes == DetectionClasses(names=TRAINED.names, ids=(2, 1, 3))
@@ -56,7 +77,12 @@ def test_the_root_of_roboflow_is_no_class():
         ([{"name": "dog"}], "number 0 of the categories has no id"),
         ([{"id": 1}], "number 0 of the categories has no name"),
         (["dog"], "number 0 of the categories has no id"),
-        ([{"id": True, "name": "dog"}], "number 0 of the categories has no id"),
+        (
+            [{"id": True, "name": "dog"}],
+            "number 0 of the categories has the id True, which is neither a whole number nor a text",
+        ),
+        ([{"id": 1, "name": ["dog"]}], "number 0 of the categories has the name ['dog'], which is no text"),
+        ([*categories(dog=1), {"id": "1.0", "name": "car"}], "two categories have the id 1: 'dog' and 'car'"),
     ],
 )
 def test_categories_that_are_wrong(listed, what):

@@ -1,11 +1,12 @@
 """Images with boxes, and masks where there are any, as they are kept in memory."""
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,8 +58,7 @@ class Annotations:
         return len(self.labels)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Annotation:
+class Annotation(NamedTuple):
     """One instance of an image, see `Annotations`."""
 
     id: int
@@ -85,6 +85,8 @@ class DetectionImages:
         problems: What was wrong in `file` and its images, all left out here.
         unusable: Images that are there, and are among `problems`.
         left_out: How many images and annotations of `file` are not here because of that.
+        notes: Lines about what is not wrong and deserves a word.
+        without_masks: Annotations that have no mask where others have; with masks they are crowds.
 
     Attributes:
         path: The file or folder.
@@ -93,6 +95,8 @@ class DetectionImages:
         problems: What is wrong with the data.
         unusable: Images that cannot be used.
         left_out: How many images and how many annotations are left out.
+        notes: Lines about what is not wrong and deserves a word.
+        without_masks: Annotations that have no mask where others have; with masks they are crowds.
     """
 
     def __init__(
@@ -108,6 +112,8 @@ class DetectionImages:
         problems: Sequence[Problem] = (),
         unusable: Sequence[Path] = (),
         left_out: tuple[int, int] = (0, 0),
+        notes: Sequence[str] = (),
+        without_masks: Sequence[Problem] = (),
     ) -> None:
         flat = [annotation for of_image in annotations for annotation in of_image]
         self.path = file
@@ -116,6 +122,8 @@ class DetectionImages:
         self.problems = tuple(problems)
         self.unusable = tuple(unusable)
         self.left_out = left_out
+        self.notes = tuple(notes)
+        self.without_masks = tuple(without_masks)
         self._names = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
         self._image_ids = np.array(image_ids, dtype=np.int64)
         self._sizes = np.array(sizes, dtype=np.int64).reshape(-1, 2)
@@ -182,32 +190,23 @@ class DetectionImages:
 
     def select(self, indices: Sequence[int]) -> "DetectionImages":
         """The images at these positions, with the same classes."""
-        paths, sizes = self.paths, self.sizes
-        return DetectionImages(
-            self.path,
-            self.classes,
-            [paths[index] for index in indices],
-            [self.image_ids(index) for index in indices],
-            [sizes[index] for index in indices],
-            [self._list(index) for index in indices],
-            with_masks=self.has_masks,
-            problems=self.problems,
-            unusable=self.unusable,
-            left_out=self.left_out,
-        )
+        selected = copy.copy(self)
+        places = np.asarray(indices, dtype=np.int64)
+        first, last = self._first[places], self._first[places + 1]
+        rows = _ranges(first, last)
+        mask_sizes = np.diff(self._mask_ends)[rows]
+        selected._names, selected._image_ids = self._names[places], self._image_ids[places]
+        selected._sizes = self._sizes[places]
+        selected._first = np.concatenate([[0], np.cumsum(last - first)])
+        for name in ("_boxes", "_labels", "_crowd", "_area", "_ids"):
+            setattr(selected, name, getattr(self, name)[rows])
+        selected._masks = self._masks[_ranges(self._mask_ends[rows], self._mask_ends[rows + 1])]
+        selected._mask_ends = np.concatenate([[0], np.cumsum(mask_sizes)])
+        return selected
 
-    def _list(self, index: int) -> list[Annotation]:
-        of_image = self.annotations(index)
-        masks = [None] * len(of_image) if of_image.masks is None else [mask["counts"] for mask in of_image.masks]
-        return [
-            Annotation(id=number, label=label, box=tuple(box), area=area, crowd=crowd, mask=mask)
-            for number, label, box, area, crowd, mask in zip(
-                of_image.ids.tolist(),
-                of_image.labels.tolist(),
-                of_image.boxes.tolist(),
-                of_image.area.tolist(),
-                of_image.crowd.tolist(),
-                masks,
-                strict=True,
-            )
-        ]
+
+def _ranges(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """int64: all places from each first to before each last, one range after the other."""
+    lengths = last - first
+    starts = np.cumsum(lengths) - lengths
+    return np.repeat(first - starts, lengths) + np.arange(lengths.sum(), dtype=np.int64)

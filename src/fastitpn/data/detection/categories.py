@@ -1,26 +1,21 @@
 """The categories of COCO's files, whose ids have gaps and differ between files, as labels from 0 on."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastitpn.data.detection.annotations import DetectionClasses
+from fastitpn.data.detection.values import Key, key, numbered, whole, without_id
+from fastitpn.data.images.named_files import nfc
 from fastitpn.errors import InputError
 
-_LARGEST_ID = 2**63
-
-
-def whole(value: Any) -> int | None:
-    """An id as a whole number; None if it is none."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and abs(value) < _LARGEST_ID else None
+__all__ = ["read_categories", "whole"]
 
 
 def read_categories(
-    listed: Sequence[Any], file: Path, used: Collection[int | None], classes: DetectionClasses | None = None
-) -> tuple[DetectionClasses, dict[int, int]]:
+    listed: Sequence[Any], file: Path, used: Container[Any], classes: DetectionClasses | None = None
+) -> tuple[DetectionClasses, dict[Key, int]]:
     """The classes of a file, and the label of each category id.
 
     Args:
@@ -36,52 +31,69 @@ def read_categories(
         InputError: The categories are wrong, or none of them is of the `classes`.
     """
     expected = "categories with an id and a name each, none twice"
-    named: dict[int, str] = {}
+    named: dict[Key, str] = {}
     for place, category in enumerate(listed):
-        number = whole(category.get("id")) if isinstance(category, dict) else None
-        name = category.get("name") if isinstance(category, dict) else None
-        if number is None or not isinstance(name, str) or not name:
-            what = f"number {place} of the categories has no {'id' if number is None else 'name'}"
+        category = category if isinstance(category, dict) else {}
+        id_key, name = key(category.get("id")), category.get("name")
+        name = str(name) if type(name) is int else name
+        if id_key is None or not isinstance(name, str) or not name.strip():
+            what = without_id(place, "categories", category.get("id"))
+            if id_key is not None:
+                what = (
+                    f"number {place} of the categories has no name"
+                    if name is None
+                    else (f"number {place} of the categories has the name {name!r:.40}, which is no text")
+                )
             raise InputError(what, where=file, expected=expected, fix="correct the categories of this file")
-        if number in named:
-            what = f"two categories have the id {number}: {named[number]!r} and {name!r}"
+        if id_key in named:
+            what = f"two categories have the id {id_key}: {named[id_key]!r} and {name!r}"
             raise InputError(what, where=file, expected=expected, fix="give one of them another id")
-        named[number] = name
+        named[id_key] = nfc(name)
     root = _root(listed, used)
     if root is not None:
-        named = {number: name for number, name in named.items() if number != root}
+        named = {id_key: name for id_key, name in named.items() if id_key != root}
     twice = [name for name, count in Counter(named.values()).items() if count > 1]
     if twice or not named:
         what = f"two categories have the name {twice[0]!r}" if twice else "there are no categories"
         raise InputError(what, where=file, expected=expected, fix="correct the categories of this file")
+    number_of = numbered(named)
+    id_of = {named[id_key]: number for id_key, number in number_of.items()}
     if classes is None:
-        ids = tuple(sorted(named))
-        names = tuple(named[number] for number in ids)
-        return DetectionClasses(names=names, ids=ids), {number: label for label, number in enumerate(ids)}
-    id_of = {name: number for number, name in named.items()}
-    if not set(id_of) & set(classes.names):
+        names = tuple(sorted(id_of, key=id_of.__getitem__))
+        file_classes = DetectionClasses(names=names, ids=tuple(id_of[name] for name in names))
+    else:
+        file_classes = _with_ids(classes, id_of, file)
+    label_of = {name: label for label, name in enumerate(map(nfc, file_classes.names))}
+    return file_classes, {id_key: label_of[name] for id_key, name in named.items() if name in label_of}
+
+
+def _with_ids(classes: DetectionClasses, id_of: Mapping[str, int], file: Path) -> DetectionClasses:
+    """The classes with the ids of a file, see `read_categories`."""
+    if not set(id_of) & set(map(nfc, classes.names)):
         raise InputError(
             f"the classes of this file are others: {_some(sorted(id_of))}",
             where=file,
             expected=f"those of the training data or the model: {_some(classes.names)}",
             fix="rename its categories",
         )
+    named = set(id_of.values())
     taken = {*named, *classes.ids}
-    ids = ()
+    ids: list[int] = []
     for name, number in zip(classes.names, classes.ids, strict=True):
-        category = id_of.get(name, number if number not in named else max(taken) + 1)
-        taken.add(category)
-        ids = (*ids, category)
-    file_classes = DetectionClasses(names=classes.names, ids=ids)
-    return file_classes, {number: label for label, number in enumerate(ids) if number in named}
+        ids.append(id_of.get(nfc(name), number if number not in named else max(taken) + 1))
+        taken.add(ids[-1])
+    return DetectionClasses(names=classes.names, ids=tuple(ids))
 
 
-def _root(listed: Sequence[Any], used: Collection[int | None]) -> int | None:
+def _root(listed: Sequence[Any], used: Container[Any]) -> Key | None:
     """The category that Roboflow's exports put above all others, which nothing in them is of."""
+    above = Counter(str(category.get("supercategory")) for category in listed)
     for category in listed:
-        others = [other.get("supercategory") for other in listed if other is not category]
-        if others and set(others) == {category["name"]} and category["id"] not in used:
-            return int(category["id"])
+        name = str(category["name"])
+        below = above[name] - (category.get("supercategory") == name)
+        id_key = key(category["id"])
+        if below == len(listed) - 1 > 0 and id_key not in used:
+            return id_key
     return None
 
 

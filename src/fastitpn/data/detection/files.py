@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fastitpn.data.detection.problems import Problem
+from fastitpn.data.detection.values import Key, whole
 from fastitpn.data.images.decode import read_image, upright_size
 from fastitpn.errors import InputError
 
@@ -25,7 +26,8 @@ class Entry:
     """An image of a file of annotations.
 
     Attributes:
-        id: Id of the image in the file.
+        id: Number of the image: its id in the file, if that is a number.
+        key: Id of the image in the file.
         path: File of the image.
         declared: Height and width as the file has them, if it does.
         size: Height and width: of the image, upright, or while that cannot be read as declared.
@@ -33,6 +35,7 @@ class Entry:
     """
 
     id: int
+    key: Key
     path: Path
     declared: tuple[int, int] | None
     size: tuple[int, int] | None = field(init=False)
@@ -44,8 +47,8 @@ class Entry:
 
 def declared_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width of an entry, if it has both."""
-    height, width = image.get("height"), image.get("width")
-    return (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
+    height, width = whole(image.get("height")), whole(image.get("width"))
+    return (height, width) if height is not None and width is not None and min(height, width) > 0 else None
 
 
 def locate(name: str, images: Path) -> Path:
@@ -93,10 +96,10 @@ def _check(entry: Entry) -> Problem | None:
         width, height = upright_size(entry.path)
         read_image(entry.path, min_px=1)
     except InputError as error:
-        missing = not entry.path.exists()
+        missing = not os.path.exists(entry.path)  # of a name too long for any file, Path's raises
         entry.usable = False
         kind = "missing image file" if missing else "image that cannot be read"
-        return Problem(kind=kind, what=error.what, file=entry.path, image_id=entry.id, leaves_out="image")
+        return Problem(kind=kind, what=error.what, file=entry.path, image_id=entry.key, leaves_out="image")
     if entry.declared in (None, (height, width)):
         entry.size = height, width
         return None
@@ -107,4 +110,4 @@ def _check(entry: Entry) -> Problem | None:
         what += (
             " (it is turned upright, as its EXIF block asks; the annotations seem to be for it as it lies in the file)"
         )
-    return Problem(kind="image of another size", what=what, file=entry.path, image_id=entry.id, leaves_out="image")
+    return Problem(kind="image of another size", what=what, file=entry.path, image_id=entry.key, leaves_out="image")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from fastitpn.console import say
 from fastitpn.data.detection.annotations import Annotations, DetectionClasses, DetectionImages
 from fastitpn.data.detection.formats.registry import nothing_to_use, open_annotations
 from fastitpn.data.detection.problems import OnError, Problem, stop_or_say
 from fastitpn.data.detection.reading import scan
+from fastitpn.data.parts import part_of, say_of_test
 from fastitpn.data.splitting import hold_out
 from fastitpn.errors import InputError
 
@@ -50,6 +52,8 @@ def detection_split(
     """
     parts = open_annotations(data, images)
     train_part = parts.find("train") or parts.find("") or nothing_to_use(data)
+    if line := say_of_test(dict.fromkeys(parts.names)):
+        say(line)
     val_parts = parts if val is None else open_annotations(val, images)
     val_part = val_parts.find("val")
     if val is not None:
@@ -57,11 +61,13 @@ def detection_split(
     train = scan(train_part, with_masks=with_masks)
     if val_part is None:
         stop_or_say(train.problems, on_error, left_out=train.left_out)
+        _say_notes(train)
         indices = hold_out(len(_not_empty(train)), val_ratio, seed, where=train.path, fix=_FIX)
         return _not_empty(train.select(indices[0])), _not_empty(train.select(indices[1]))
     held_out = scan(val_part, with_masks=with_masks, classes=train.classes)
     problems, left_out = left_out_of(train, held_out)
     stop_or_say(problems, on_error, left_out=left_out)
+    _say_notes(train, held_out)
     return _not_empty(train), _not_empty(held_out)
 
 
@@ -79,15 +85,17 @@ def left_out_of(*parts: DetectionImages) -> tuple[list[Problem], tuple[int, int]
 def detection_images(
     data: Path,
     *,
+    part: str | None = None,
     images: Path | None = None,
     classes: DetectionClasses | None = None,
     on_error: OnError = "stop",
     with_masks: bool | None = None,
 ) -> DetectionImages:
-    """Images to evaluate on: the `val` part of the data, or all of it.
+    """Images to evaluate on: the `val` part of the data, else `test`, else all of it.
 
     Args:
         data: A file or folder in one of the `FORMATS`.
+        part: Another part, by any name that means "train", "val" or "test".
         images: Folder that the file names in `data` begin at; None finds it.
         classes: Classes of the model, whose labels are taken by name; None takes those of the data.
         on_error: Stop with one error that lists what is wrong, or leave it out and print how much and what.
@@ -97,10 +105,32 @@ def detection_images(
         InputError: Nothing that fits is there, or what is there is wrong.
     """
     parts = open_annotations(data, images)
-    part = parts.find("val") or parts.find("") or nothing_to_use(data)
-    annotated = scan(part, with_masks=with_masks, classes=classes)
+    names = ("val", "test", "") if part is None else (part_of(part) or part,)
+    chosen = next((of_name for name in names if (of_name := parts.find(name))), None)
+    if part is not None and chosen is None:
+        raise InputError(
+            f"there is no part {part!r} in this data",
+            where=data,
+            expected=f"one of {', '.join(filter(None, parts.names))}" if any(parts.names) else "data with parts",
+            fix="leave part= out",
+        )
+    annotated = scan(chosen or nothing_to_use(data), with_masks=with_masks, classes=classes)
     stop_or_say(annotated.problems, on_error, left_out=annotated.left_out)
+    _say_notes(annotated)
     return _not_empty(annotated)
+
+
+def _say_notes(*parts: DetectionImages) -> None:
+    """Says what deserves a line; parts of one file, or of several with the same line, say it once."""
+    for line in dict.fromkeys(f"{part.path.name}: {note}" for part in parts for note in (*part.notes, *_ignored(part))):
+        say(line)
+
+
+def _ignored(part: DetectionImages) -> list[str]:
+    count = len(part.without_masks)
+    return (
+        [f"{count} annotations have no mask: at them, nothing is a target and no detection is wrong"] if count else []
+    )
 
 
 def _not_empty(images: DetectionImages) -> DetectionImages:

@@ -1,7 +1,7 @@
 """Boxes and masks of instances as COCO's files have them: read and checked; masks packed and unpacked."""
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,12 +9,13 @@ from faster_coco_eval.core import mask as coco_mask
 from torch import Tensor
 
 from fastitpn.data.detection.annotations import Rle
+from fastitpn.data.detection.values import numbers, whole
 
 EDGE_PX = 1.0
 """Boxes and polygons may leave their image by this much: files round, and some count pixels from 1."""
 
-
-_LARGEST = 1e12
+_PLAIN = {int, float}
+"""Types of JSON's numbers; its true and false are none."""
 
 Box = tuple[float, float, float, float]
 
@@ -31,7 +32,7 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     """Left, top, right and bottom of a box, cut off at the edges of its image.
 
     Args:
-        box: Left, top, width and height in pixels.
+        box: Left, top, width and height in pixels, also as texts.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
 
@@ -41,9 +42,15 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     Raises:
         BoxError: It is no box, is of no size, or has nothing of the image.
     """
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
+    if type(box) is list and len(box) == 4 and _PLAIN.issuperset(map(type, box)):
+        left, top, box_width, box_height = box
+        right, bottom = left + box_width, top + box_height
+        if left >= 0 and top >= 0 and left < right <= width and top < bottom <= height:  # as nearly all are
+            return (left, top, right, bottom), None
+    sides = numbers(box)
+    if sides is None or len(sides) != 4:
         raise BoxError("box that is none", f"its bbox is {box!r:.80}, not four numbers [left, top, width, height]")
-    left, top, box_width, box_height = (float(value) for value in box)
+    left, top, box_width, box_height = map(float, sides)
     if box_width <= 0 or box_height <= 0:
         raise BoxError("box of no size", f"its box is {box_width:g} px wide and {box_height:g} px high")
     right, bottom = left + box_width, top + box_height
@@ -55,12 +62,28 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     return cut, f"its box leaves its image: {outside}" if much else None
 
 
+def is_missing(box: Any) -> bool:
+    """Whether a box says nothing, so that it is to be taken from an outline: it is empty, or all of it is 0."""
+    return box is None or box == "" or (isinstance(box, list | dict) and not (any(box) if len(box) == 4 else box))
+
+
+def box_around(segmentation: Any, height: int, width: int) -> list[float]:
+    """Left, top, width and height of a mask; arguments and errors as of `pack_mask`."""
+    if isinstance(segmentation, list):
+        corners = np.concatenate([part.reshape(-1, 2) for part in _polygons(segmentation, height, width)])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        return [*low.tolist(), *(high - low).tolist()]
+    counts = pack_mask(segmentation, height, width)
+    return [float(side) for side in coco_mask.toBbox({"size": [height, width], "counts": counts})]
+
+
 def pack_mask(segmentation: Any, height: int, width: int) -> bytes:
     """The mask of an annotation in COCO's compressed run lengths.
 
     Args:
-        segmentation: A list of polygons [x0, y0, x1, y1, ...] in pixels, whose union it is, or an object with `size`
-            and `counts`: a list of run lengths, column by column and from 0 on, or the same compressed.
+        segmentation: A list of polygons [x0, y0, x1, y1, ...] in pixels, whose union it is (those of one or two corners
+            do not count beside others), or an object with `size` and `counts`: a list of run lengths, column by column
+            and from 0 on, or the same compressed.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
 
@@ -68,24 +91,33 @@ def pack_mask(segmentation: Any, height: int, width: int) -> bytes:
         ValueError: It is none of these, or does not fit the image; the message says what it is.
     """
     if isinstance(segmentation, list):
-        polygons = [_polygon(polygon, height, width) for polygon in segmentation]
-        packed = coco_mask.frPyObjects(polygons, height, width)
+        packed = coco_mask.frPyObjects(
+            [part.tolist() for part in _polygons(segmentation, height, width)], height, width
+        )
         return (packed[0] if len(packed) == 1 else coco_mask.merge(packed))["counts"]
     if not isinstance(segmentation, dict) or "counts" not in segmentation:
         raise ValueError("its mask is neither a list of polygons nor run lengths with size and counts")
     size, counts = segmentation.get("size"), segmentation["counts"]
-    if size != [height, width]:
-        raise ValueError(f"its mask is of size {size}, the image of [{height}, {width}] (height, width)")
+    if not isinstance(size, list) or [whole(side) for side in size] != [height, width]:
+        raise ValueError(f"its mask is of size {size!r:.80}, the image of [{height}, {width}] (height, width)")
     if isinstance(counts, list):
-        if not all(type(run) is int and run >= 0 for run in counts) or sum(counts) != height * width:
+        runs = [whole(run) for run in counts]
+        if any(run is None or run < 0 for run in runs) or sum(run or 0 for run in runs) != height * width:
             raise ValueError(f"the run lengths of its mask do not add up to {height} x {width} pixels")
-        return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
+        return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
     try:
         packed = counts.encode("ascii")
         coco_mask.decode({"size": [height, width], "counts": packed})
     except (AttributeError, ValueError, RuntimeError) as error:
         raise ValueError("the compressed run lengths of its mask are damaged") from error
     return packed
+
+
+def num_points_and_lines(segmentation: Any) -> int:
+    """Number of the polygons that are left out of a mask since they have fewer than three corners."""
+    return (
+        sum(isinstance(part, list) and len(part) < 6 for part in segmentation) if isinstance(segmentation, list) else 0
+    )
 
 
 def mask_area(counts: bytes, height: int, width: int) -> int:
@@ -101,20 +133,28 @@ def unpack_masks(masks: Sequence[Rle], height: int, width: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(columns.transpose(2, 0, 1)))
 
 
-def _polygon(polygon: Any, height: int, width: int) -> list[float]:
-    if not isinstance(polygon, list) or not set(map(type, polygon)) <= {int, float} or not all(map(is_finite, polygon)):
+def _polygons(segmentation: list[Any], height: int, width: int) -> list[np.ndarray]:
+    """The polygons of a mask, float64 [2n] each; those of fewer than three corners only if there are no others."""
+    if not all(isinstance(polygon, list) for polygon in segmentation):
         raise ValueError("its mask is not a list of polygons, each a list of numbers [x0, y0, x1, y1, ...]")
-    if len(polygon) < 6 or len(polygon) % 2:
-        raise ValueError(f"a polygon of its mask has {len(polygon)} numbers, not x and y of three corners or more")
-    corners = np.array(polygon, dtype=np.float64).reshape(-1, 2)
-    low, high = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    for name, side, smallest, largest in zip("xy", (width, height), low, high, strict=True):
-        if smallest < -EDGE_PX or largest > side + EDGE_PX:
+    whole_ones = [polygon for polygon in segmentation if len(polygon) >= 6]
+    return [_polygon(polygon, height, width) for polygon in whole_ones or segmentation]
+
+
+def _polygon(polygon: list[Any], height: int, width: int) -> np.ndarray:
+    plain = set(map(type, polygon)) <= {float, int}
+    values = polygon if plain else numbers(polygon)
+    if values is None:
+        raise ValueError("its mask is not a list of polygons, each a list of numbers [x0, y0, x1, y1, ...]")
+    if len(values) < 6 or len(values) % 2:
+        raise ValueError(f"a polygon of its mask has {len(values)} numbers, not x and y of three corners or more")
+    try:
+        corners = np.array(values, dtype=np.float64)
+    except OverflowError as error:
+        raise ValueError("a polygon of its mask has a number that no image has pixels for") from error
+    for name, side, along in (("x", width, corners[::2]), ("y", height, corners[1::2])):
+        smallest, largest = float(along.min()), float(along.max())
+        if not (smallest >= -EDGE_PX and largest <= side + EDGE_PX):  # written so that NaN fails too
             outside = f"{name} from {smallest:g} to {largest:g}, the image from 0 to {side}"
             raise ValueError(f"a polygon of its mask has {outside}")
-    return corners.ravel().tolist()
-
-
-def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether a value is a number of any use: JSON also has NaN, and integers that no float holds."""
-    return isinstance(value, int | float) and abs(value) < _LARGEST
+    return corners

@@ -26,19 +26,20 @@ class Problem:
         kind: Words that all problems of a kind share, to count by.
         what: Words about this problem, for a message.
         file: The file that has it: of annotations, or an image.
-        image_id: Id of the image, if it is known.
-        annotation_id: Id of the annotation, if it is about one that has an id.
+        image_id: Id of the image as written, if it is known.
+        annotation_id: Id of the annotation as written, if it is about one that has an id.
         segment_id: Id of the segment, in panoptic annotations.
-        leaves_out: What is not used because of it; "nothing" if a box was cut off at the edge of its image.
+        leaves_out: What is not used because of it; "nothing" if a box was cut off at the edge of its image, "target" if
+            an object without a mask becomes a region that counts neither for nor against a detector.
     """
 
     kind: str
     what: str
     file: Path
-    image_id: int | None = None
-    annotation_id: int | None = None
+    image_id: int | str | None = None
+    annotation_id: int | str | None = None
     segment_id: int | None = None
-    leaves_out: Literal["image", "annotation", "nothing"] = "annotation"
+    leaves_out: Literal["image", "annotation", "target", "nothing"] = "annotation"
 
     def __str__(self) -> str:
         ids = (("annotation", self.annotation_id), ("segment", self.segment_id), ("image", self.image_id))
@@ -93,6 +94,8 @@ def describe_left_out(problems: Sequence[Problem], left_out: tuple[int, int] | N
     kinds = zip(counts, ("image", "annotation"), strict=True)
     parts = [f"{count} {kind}{'s' * (count != 1)}" for count, kind in kinds if count]
     done = [f"{' and '.join(parts)} left out"] if parts else []
+    if ignored := sum(problem.leaves_out == "target" for problem in problems):
+        done.append(f"{ignored} without a mask ignored: no targets, and at them no detection is wrong")
     cut = sum(problem.leaves_out == "nothing" for problem in problems)
     if cut:
         done.append(

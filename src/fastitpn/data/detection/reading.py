@@ -1,17 +1,23 @@
 """Reads COCO's object: every image and annotation is checked, and what is wrong is named by its file and id."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastitpn.data.detection.annotations import Annotation, DetectionClasses, DetectionImages
-from fastitpn.data.detection.categories import read_categories, whole
-from fastitpn.data.detection.files import Entry, check_files, declared_size, locate
+from fastitpn.data.detection.annotations import DetectionClasses, DetectionImages
+from fastitpn.data.detection.categories import read_categories
+from fastitpn.data.detection.files import Entry, check_files, declared_size
 from fastitpn.data.detection.formats.base import Part
-from fastitpn.data.detection.masks import BoxError, is_finite, mask_area, pack_mask, read_box
-from fastitpn.data.detection.problems import Problem, count_left_out
+from fastitpn.data.detection.objects import Notes, ObjectReader
+from fastitpn.data.detection.problems import count_left_out
+from fastitpn.data.detection.values import Key, key, numbered, without_id
+from fastitpn.data.images.named_files import NamedFiles
 from fastitpn.errors import InputError
+
+_NUMBERED = "id of an image that is a text: results have a number in its place"
 
 
 def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasses | None = None) -> DetectionImages:
@@ -20,6 +26,7 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
     Args:
         part: What a format found of one part of a data set.
         with_masks: Every annotation must have a mask; False looks at boxes alone; None takes masks if there are any.
+            An annotation without a mask where there are others becomes a crowd, whose mask is its box.
         classes: Classes of the model or of the training data, for labels by their names; None takes the part's own.
 
     Raises:
@@ -27,9 +34,10 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
     """
     content = part.content()
     annotations = content["annotations"]
+    needs_masks = with_masks is True
     if with_masks is not False:
         any_masks = any(isinstance(listed, dict) and listed.get("segmentation") for listed in annotations)
-        if with_masks and annotations and not any_masks:
+        if with_masks and len(annotations) and not any_masks:
             raise InputError(
                 "no annotation of this file has a mask, only boxes",
                 where=part.path,
@@ -37,13 +45,16 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
                 fix="detector=faster_rcnn, which needs boxes alone",
             )
         with_masks = any_masks
-    used = {whole(listed.get("category_id")) for listed in annotations if isinstance(listed, dict)}
-    part_classes, label_of = read_categories(content["categories"], part.path, used, classes)
-    reader = _Reader(part=part, label_of=label_of, with_masks=with_masks)
-    entries = reader.entries(content["images"])
+    part_classes, label_of = read_categories(content["categories"], part.path, _Used(annotations), classes)
+    notes = Notes(part=part)
+    images = _read_images(content["images"], part, notes)
+    entries = images.entries.values()
     if part.images is not None:
         _check_folder(entries, part.path, part.images)
-    by_image = reader.annotations(annotations, {entry.id: entry for entry in entries})
+    reader = ObjectReader(
+        notes=notes, images=images.entries, label_of=label_of, with_masks=with_masks, needs_masks=needs_masks
+    )
+    by_image = reader.read(annotations, images.nameless)
     kept = [entry for entry in entries if entry.usable]
     num_kept = sum(len(by_image.get(entry.id, ())) for entry in kept)
     before = count_left_out(part.problems)
@@ -55,21 +66,12 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
         [entry.size for entry in kept if entry.size],
         [by_image.get(entry.id, []) for entry in kept],
         with_masks=with_masks,
-        problems=[*part.problems, *reader.problems],
-        unusable=reader.unusable,
+        problems=[*part.problems, *notes.problems],
+        unusable=notes.unusable,
         left_out=(before[0] + len(content["images"]) - len(kept), before[1] + len(annotations) - num_kept),
+        notes=[*part.notes, *notes.lines],
+        without_masks=notes.without_masks,
     )
-
-
-def _check_folder(entries: Sequence[Entry], file: Path, images: Path) -> None:
-    """Raises if not one image is there: then they are in another folder, and nothing is wrong with each of them."""
-    if entries and not any(entry.path.exists() for entry in entries):
-        raise InputError(
-            f"none of the {len(entries)} images of this file is there, the first would be {entries[0].path}",
-            where=file,
-            expected=f"its images in {images}",
-            fix="images=FOLDER, the one that the file names in it begin at; or put the images back",
-        )
 
 
 def listed_files(part: Part) -> list[Path]:
@@ -79,114 +81,90 @@ def listed_files(part: Part) -> list[Path]:
         InputError: Its annotations cannot be read.
     """
     names = [image.get("file_name") for image in part.content()["images"] if isinstance(image, dict)]
-    return [locate(name, part.images or Path()) for name in names if isinstance(name, str) and name]
+    return list(_locate([name for name in names if isinstance(name, str) and name], part)[0].values())
+
+
+def _check_folder(entries: Collection[Entry], file: Path, images: Path) -> None:
+    """Raises if not one image is there: then they are in another folder, and nothing is wrong with each of them."""
+    if entries and not any(os.path.exists(entry.path) for entry in entries):
+        raise InputError(
+            f"none of the {len(entries)} images of this file is there, the first would be {next(iter(entries)).path}",
+            where=file,
+            expected=f"its images in {images}",
+            fix="images=FOLDER, the one that the file names in it begin at; or put the images back",
+        )
+
+
+def _locate(names: Iterable[str], part: Part) -> tuple[dict[str, Path], str | None]:
+    """The files of images by their names in a part, and what to say of those that have other names."""
+    names = list(dict.fromkeys(names))
+    if part.images is None:
+        return {name: Path(name) for name in names}, None
+    folders = [part.images, part.images / "images", *part.images.resolve().parents[:2]]
+    # where no folder is called images, the one that names begin with has been given another name
+    prefix = "" if any((folder / "images").is_dir() for folder in folders) else "images/"
+    plain = {name: name.replace("\\", "/").removeprefix(prefix) if prefix else name for name in names}
+    files = NamedFiles(folders, plain.values())
+    places = {name: files.find(text) or part.images / name.replace("\\", "/") for name, text in plain.items()}
+    return places, files.line()
+
+
+class _Used:
+    """Ids of categories that annotations have, which are looked for only when they are asked for."""
+
+    def __init__(self, annotations: Iterable[Any]) -> None:
+        self._annotations = annotations
+
+    @cached_property
+    def _keys(self) -> set[Key | None]:
+        return {key(listed.get("category_id")) for listed in self._annotations if isinstance(listed, dict)}
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._keys
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reader:
-    """Reads the lists of one part, and notes what is wrong."""
+class _Images:
+    """The images of a part: entries by id, and the ids of those without a file name."""
 
-    part: Part
-    label_of: Mapping[int, int]
-    with_masks: bool
-    problems: list[Problem] = field(default_factory=list)
-    unusable: list[Path] = field(default_factory=list)
-    nameless: set[int] = field(default_factory=set)
+    entries: dict[Key, Entry]
+    nameless: set[Key]
 
-    def note(self, kind: str, what: str, *, image_id: int | None, **more: Any) -> None:
-        file = self.part.path if image_id is None else self.part.label_files.get(image_id, self.part.path)
-        self.problems.append(Problem(kind=kind, what=what, file=file, image_id=image_id, **more))
 
-    def entries(self, listed: Sequence[Any]) -> list[Entry]:
-        """The images, each of which was read; those that cannot be used are marked."""
-        by_id: dict[int, Entry] = {}
-        places: dict[Path, int] = {}
-        for place, image in enumerate(listed):
-            number = whole(image.get("id")) if isinstance(image, dict) else None
-            name = image.get("file_name") if isinstance(image, dict) else None
-            if number is None or not isinstance(name, str) or not name:
-                if number is not None:
-                    self.nameless.add(number)
-                what = f"number {place} of the images has no {'id' if number is None else 'file_name'}"
-                self.note("image without id or file name", what, image_id=number, leaves_out="image")
-                continue
-            path = locate(name, self.part.images or Path())
-            if number in by_id:
-                first = by_id[number]
-                what = f"its id is that of {first.path.name} and of {path.name}"
-                self.note("duplicate image id", what, image_id=number, leaves_out="image")
-                first.usable = first.usable and first.path == path  # whose annotations these are, nobody knows
-                continue
-            entry = Entry(id=number, path=path, declared=declared_size(image))
-            by_id[number] = entry
-            if path in places:
-                what = f"{name} is image {places[path]} already"
-                self.note("image listed twice", what, image_id=number, leaves_out="image")
-                entry.usable = False
-            places.setdefault(path, number)
-        entries = list(by_id.values())
-        wrong = check_files(entries)
-        self.unusable.extend(problem.file for problem in wrong if problem.file.is_file())
-        self.problems.extend(wrong)
-        return entries
-
-    def annotations(self, listed: Sequence[Any], entries: Mapping[int, Entry]) -> dict[int, list[Annotation]]:
-        """The annotations that can be used, by the id of their image."""
-        by_image: dict[int, list[Annotation]] = {}
-        known: set[int] = set()
-        for place, annotation in enumerate(listed):
-            number = whole(annotation.get("id")) if isinstance(annotation, dict) else None
-            image = whole(annotation.get("image_id")) if isinstance(annotation, dict) else None
-            entry = None if image is None else entries.get(image)
-            ids = {"annotation_id": number, "image_id": image}
-            if number is None:
-                self.note("annotation without id", f"number {place} of the annotations has no id", **ids)
-            elif number in known:
-                self.note("duplicate annotation id", "another annotation has this id", **ids)
-            elif entry is None:
-                if image not in self.nameless:
-                    what = f"there is no image {annotation.get('image_id')!r}"
-                    self.note("annotation of a missing image", what, **ids)
-            else:
-                read = self._annotation(annotation, number, entry)
-                if read is not None and entry.usable:
-                    by_image.setdefault(entry.id, []).append(read)
-            if number is not None:
-                known.add(number)
-        return by_image
-
-    def _annotation(self, annotation: Mapping[str, Any], number: int, entry: Entry) -> Annotation | None:
-        ids = {"annotation_id": number, "image_id": entry.id}
-        category = whole(annotation.get("category_id"))
-        label = None if category is None else self.label_of.get(category)
-        if label is None:
-            what = f"there is no category {annotation.get('category_id')!r} among the classes"
-            self.note("unknown category", what, **ids)
-            return None
-        if entry.size is None:
-            return None
-        height, width = entry.size
-        try:
-            box, cut = read_box(annotation.get("bbox"), height, width)
-        except BoxError as error:
-            self.note(error.kind, str(error), **ids)
-            return None
-        counts = None
-        if self.with_masks:
-            if not annotation.get("segmentation"):
-                self.note(
-                    "annotation without mask", "it has no mask (boxes alone are enough for detector=faster_rcnn)", **ids
-                )
-                return None
-            try:
-                counts = pack_mask(annotation["segmentation"], height, width)
-            except ValueError as error:
-                self.note("mask that cannot be used", str(error), **ids)
-                return None
-        if cut:
-            self.note("box partly outside of its image", cut, **ids, leaves_out="nothing")
-        area = annotation.get("area")
-        if not is_finite(area) or area <= 0:
-            area = (box[2] - box[0]) * (box[3] - box[1]) if counts is None else mask_area(counts, height, width)
-        crowd = bool(annotation.get("iscrowd", 0))
-        return Annotation(id=number, label=label, box=box, area=float(area), crowd=crowd, mask=counts)
+def _read_images(listed: Sequence[Any], part: Part, notes: Notes) -> _Images:
+    """The images by id, each of which was read; those that cannot be used are marked."""
+    images = [image if isinstance(image, dict) else {} for image in listed]
+    keys = [key(image.get("id")) for image in images]
+    names = [name if isinstance(name := image.get("file_name"), str) else "" for image in images]
+    number_of = numbered(item for item in keys if item is not None)
+    notes.count(_NUMBERED, sum(isinstance(item, str) for item in number_of))
+    located, line = _locate(filter(None, names), part)
+    notes.lines.extend([line] if line else [])
+    result = _Images(entries={}, nameless=set())
+    places: dict[Path, Key] = {}
+    for place, (image, image_key, name) in enumerate(zip(images, keys, names, strict=True)):
+        if image_key is None or not name:
+            what = without_id(place, "images", image.get("id"))
+            if image_key is not None:
+                result.nameless.add(image_key)
+                what = f"number {place} of the images has no file_name"
+            notes.add("image without id or file name", what, image_id=image_key, leaves_out="image")
+            continue
+        path = located[name]
+        if image_key in result.entries:
+            first = result.entries[image_key]
+            what = f"its id is that of {first.path.name} and of {path.name}"
+            notes.add("duplicate image id", what, image_id=image_key, leaves_out="image")
+            first.usable = first.usable and first.path == path  # whose annotations these are, nobody knows
+            continue
+        entry = Entry(id=number_of[image_key], key=image_key, path=path, declared=declared_size(image))
+        result.entries[image_key] = entry
+        if path in places:
+            what = f"{name} is image {places[path]} already"
+            notes.add("image listed twice", what, image_id=image_key, leaves_out="image")
+            entry.usable = False
+        places.setdefault(path, image_key)
+    wrong = check_files(list(result.entries.values()))
+    notes.unusable.extend(problem.file for problem in wrong if problem.file.is_file())
+    notes.problems.extend(wrong)
+    return result

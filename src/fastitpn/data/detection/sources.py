@@ -7,9 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from faster_coco_eval.core import mask as coco_mask
+
 from fastitpn.data.detection.formats.base import Content, LabelFormat, Part
 from fastitpn.data.detection.masks import Box, BoxError, mask_area, pack_mask, read_box
-from fastitpn.data.detection.problems import Problem
+from fastitpn.data.detection.problems import Problem, stop_or_say
+from fastitpn.data.detection.values import whole
 from fastitpn.data.images.decode import upright_size
 from fastitpn.errors import InputError
 
@@ -57,10 +61,11 @@ class SourceImage:
 
 @dataclass(kw_only=True)
 class SourcePart:
-    """Images of a part, and what is wrong, all left out of them."""
+    """Images of a part, what is wrong, all left out of them, and lines about what is not wrong."""
 
     images: list[SourceImage] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def note(self, kind: str, what: str, file: Path, *, image: bool = False) -> None:
         """Keeps something that is wrong; `image` if all of the image is left out, else one object of it."""
@@ -77,7 +82,8 @@ class SourcePart:
         if image.objects or not any(problem.leaves_out == "annotation" for problem in of_image):
             self.images.append(image)
         else:
-            self.problems[since:] = [replace(problem, leaves_out="image") for problem in of_image]
+            name = image.path.name  # by which images are counted, also where many share a file of labels
+            self.problems[since:] = [replace(problem, leaves_out="image", image_id=name) for problem in of_image]
 
     def size_of(self, path: Path) -> tuple[int, int] | None:
         """Height and width of an image; None, and noted, if it cannot be read."""
@@ -88,6 +94,48 @@ class SourcePart:
             self.note(kind, error.what, path, image=True)
             return None
         return height, width
+
+    def sized(self, path: Path, declared: tuple[Any, Any], file: Path) -> tuple[int, int] | None:
+        """Height and width of an image; None, and noted, if it cannot be read or they are not as declared.
+
+        Args:
+            path: File of the image.
+            declared: Height and width in the file of labels; what is no number is not compared.
+            file: The file of labels.
+        """
+        size = self.size_of(path)
+        written = whole(declared[0]), whole(declared[1])
+        if size is None or None in written or 0 in written or written == size:
+            return size
+        what = f"{path.name} is {size[1]}x{size[0]} px, the labels are for {written[1]}x{written[0]} px"
+        problem = Problem(kind="image of another size", what=what, file=file, image_id=path.name, leaves_out="image")
+        self.problems.append(problem)
+        return None
+
+    def outlined(
+        self, name: str, polygons: Sequence[Sequence[float]], size: tuple[int, int], file: Path, where: str
+    ) -> SourceObject | None:
+        """An object by its outline [x0, y0, ...] in pixels, within the image; None, and noted, if it has none."""
+        corners = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons if len(polygon) >= 6]
+        if not corners:
+            self.note("outline of fewer than three corners", f"{where} ({name}) has no three corners", file)
+            return None
+        joined = np.concatenate(corners)
+        low, high = joined.min(axis=0), joined.max(axis=0)
+        box = self.box([*low.tolist(), *(high - low).tolist()], size, file, f"{where} ({name})")
+        if box is None:
+            return None
+        inside = (np.clip(polygon, 0, size[::-1]).ravel().tolist() for polygon in corners)
+        return SourceObject(name=name, box=box, polygons=tuple(map(tuple, inside)))
+
+    def masked(self, name: str, mask: np.ndarray, size: tuple[int, int], file: Path, where: str) -> SourceObject | None:
+        """An object by its mask, bool [height, width]; None, and noted, if there is no pixel in it."""
+        if not mask.any():
+            self.note("mask without a pixel", f"{where} ({name}) has an empty mask", file)
+            return None
+        packed = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+        box = self.box(coco_mask.toBbox(packed).tolist(), size, file, f"{where} ({name})")
+        return SourceObject(name=name, box=box, mask=packed["counts"]) if box else None
 
     def box(self, box: Sequence[float], size: tuple[int, int], file: Path, where: str) -> Box | None:
         """The sides of a box of left, top, width and height, within the image; None, and noted, if it is no box."""
@@ -127,24 +175,34 @@ class Source:
         """What is wrong in any part."""
         return [problem for part in self.parts.values() for problem in part.problems]
 
+    def name_classes(self) -> None:
+        """Takes the names of all objects for the classes, in alphabetical order."""
+        images = (image for part in self.parts.values() for image in part.images)
+        self.classes = tuple(sorted({labelled.name for image in images for labelled in image.objects}))
+
     def part(self, name: str) -> SourcePart:
         """The part of a name, which is new if there is none."""
         return self.parts.setdefault(name, SourcePart())
 
     def find(self, name: str) -> Part | None:
-        """A part to read; of "" the one that is neither train nor val."""
-        if not name:
-            name = next((other for other in self.parts if other not in ("train", "val")), "")
+        """A part to read; of "" what is of no part."""
         part = self.parts.get(name)
         if part is None or not (part.images or part.problems):
             return None
-        paths = [str(image.path) for image in part.images]
         return Part(
             path=self.path,
-            content=partial(as_coco, part.images, self.classes, paths),
+            content=partial(self._content, part),
             label_files={number: image.labels for number, image in enumerate(part.images, start=1)},
             problems=part.problems,
+            notes=part.notes,
         )
+
+    def _content(self, part: SourcePart) -> Content:
+        if not self.classes:  # for which problems are the reason, if there are any
+            stop_or_say(part.problems, "stop")
+            expected, fix = "images with boxes", "annotate images"
+            raise InputError("there is no box in this data", where=self.path, expected=expected, fix=fix)
+        return as_coco(part.images, self.classes, [str(image.path) for image in part.images])
 
 
 def source_format(

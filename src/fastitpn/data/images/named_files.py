@@ -74,9 +74,11 @@ class NamedFiles:
         if decoded != posix:
             yield "percent-decoded, without a query", decoded
         for text in dict.fromkeys((posix, decoded)):
-            parts = [part for part in PurePosixPath(_SCHEME.sub("/", text)).parts if part not in ("/", "..", ".")]
             if not _is_foreign(text):
                 continue
+            scheme = _SCHEME.match(text)
+            rest = text[scheme.end() :] if scheme else text
+            parts = [part for part in PurePosixPath(rest).parts if part not in ("/", "..", ".")]
             for start in range(len(parts)):
                 if start < len(parts) - 1 or self._base_names[_posix(name).rsplit("/", 1)[-1]] <= 1:
                     yield "a path of another machine", "/".join(parts[start:])

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def _segments(annotation: dict[str, Any]) -> list[dict[str, Any]]:
     return [segment for segment in segments if isinstance(segment, dict)] if isinstance(segments, list) else []
 
 
-def _named(annotation: dict[str, Any], name_of: dict[int, str]) -> dict[str, Any]:
+def _named(annotation: dict[str, Any], name_of: Mapping[Any, str]) -> dict[str, Any]:
     """`names` and `crowds` of an image, without segments of no known category."""
     segments = [(whole(segment.get("id")), segment) for segment in _segments(annotation)]
     known = [(number, segment, whole(segment.get("category_id"))) for number, segment in segments if number is not None]

@@ -50,6 +50,10 @@ def diagnose(config: DoctorConfig) -> DataSet | None:
             kind = "other classes than in train"
             findings.append(Finding(kind=kind, what=error.what, files=(annotations.path,), part=part))
         classes = classes or images.classes
+        findings += [
+            Finding(kind="how annotations were read", what=note, files=(annotations.path,), part=part, problem=False)
+            for note in images.notes
+        ]
         entries += [Entry(path=path, part=part) for path in sorted({*images.paths, *images.unusable})]
         findings += [Finding.of(problem, part) for problem in images.problems]
         findings += [replace(Finding.of(problem, part), problem=False) for problem in of_masks]
@@ -87,10 +91,11 @@ def _scan(
     if detector is not None:
         return scan(part, classes=classes, with_masks=DETECTORS[detector].needs_masks), []
     images = scan(part, classes=classes)
-    if not images.has_masks or not images.problems:
+    if not images.has_masks or not (images.problems or images.without_masks):
         return images, []
     of_boxes = scan(part, classes=classes, with_masks=False)
-    return of_boxes, [problem for problem in images.problems if problem not in of_boxes.problems]
+    of_masks = [problem for problem in images.problems if problem not in of_boxes.problems]
+    return of_boxes, [*of_masks, *images.without_masks]
 
 
 def _facts(images: DetectionImages) -> dict[str, object]:

@@ -100,12 +100,102 @@ def test_boxes_alone(tmp_path):
 
 
 def test_a_missing_mask_matters_to_masks_alone(tmp_path):
+    file = write(tmp_path, lambda made: made["annotations"][0].update(segmentation=[]))
+    assert read_coco(file, tmp_path, with_masks=False).annotations(0).crowd.tolist() == [False, True]
+    with pytest.raises(InputError, match=r"1 x annotation without mask") as caught:
+        read_coco(file, tmp_path, with_masks=True)
+    assert "annotation 7, image 5" in caught.value.where
+    for images in (read_coco(file, tmp_path), read_coco(file, tmp_path, "skip", with_masks=True)):
+        ignored = images.annotations(0)  # at its box, nothing counts
+        assert ignored.crowd.tolist() == [True, True]
+        assert ignored.boxes[0].tolist() == [4, 3, 20, 9]
+        assert unpack_masks(ignored.masks or [], HEIGHT, WIDTH)[0].sum() == 96
+    assert [problem.annotation_id for problem in read_coco(file, tmp_path).without_masks] == [7]
+
+
+def test_an_image_that_loses_all_of_its_annotations_is_not_taught_as_empty(tmp_path, capsys):
     file = write(tmp_path, lambda made: made["annotations"][1].update(segmentation=[]))
-    assert read_coco(file, tmp_path, with_masks=False).num_annotations == 3
-    for with_masks in (None, True):
-        with pytest.raises(InputError, match=r"1 x annotation without mask") as caught:
-            read_coco(file, tmp_path, with_masks=with_masks)
-        assert "annotation 8, image 6" in caught.value.where
+    masked = read_coco(file, tmp_path, "skip", with_masks=True)
+    assert [path.name for path in masked.paths] == ["5.png", "9.png"]
+    assert [path.name for path in masked.unusable] == ["6.png"]
+    assert any("1 x images are left out, since none of their annotations" in line for line in masked.notes)
+    assert "1 image and 1 annotation left out" in capsys.readouterr().out
+    assert len(read_coco(file, tmp_path)) == 3  # boxes are there
+
+
+PLAIN = {  # values as tools write them: what is read of annotation 7
+    "texts": {"id": "7", "image_id": "5", "category_id": "18", "area": "96", "iscrowd": "0"},
+    "floats": {"id": 7.0, "image_id": 5.0, "category_id": 18.0, "iscrowd": 0.0, "area": 96.0},
+    "truths": {"iscrowd": False},
+    "words": {"iscrowd": "False", "category_id": " 18 ", "area": None},
+    "nothing": {"iscrowd": None, "area": "none"},
+    "box of texts": {"bbox": ["4", "3", "16.0", "6"]},
+    "box as text": {"bbox": "[4, 3, 16, 6]"},
+    "no box": {"bbox": None},
+    "empty box": {"bbox": []},
+    "box of zeros": {"bbox": [0, 0, 0, 0]},
+    "corners as text": {"segmentation": [[str(value) for value in POLYGON[0]]]},
+    "a line beside": {"segmentation": [[1, 1, 5, 5], *POLYGON, []]},
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_values_that_plainly_mean_something(tmp_path, name):
+    images = read_coco(write(tmp_path, annotation(0, **PLAIN[name])), tmp_path)
+    first = images.annotations(0)
+    assert (first.ids.tolist(), first.labels.tolist()) == ([7, 11], [1, 0])
+    assert first.boxes[0].tolist() == [4, 3, 20, 9]
+    assert (first.crowd.tolist(), first.area.tolist()) == ([False, True], [96, 40])
+    assert unpack_masks(first.masks or [], HEIGHT, WIDTH)[0].sum() == 96
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1", "true", "TRUE", True])
+def test_crowds_as_tools_write_them(tmp_path, value):
+    assert read_coco(write(tmp_path, annotation(1, iscrowd=value)), tmp_path).annotations(1).crowd.tolist() == [True]
+
+
+def test_what_is_made_of_values_is_counted(tmp_path):
+    def change(made):
+        made["annotations"][0].update(bbox=[], segmentation=[[1, 1], *POLYGON])
+
+    lines = read_coco(write(tmp_path, change), tmp_path).notes
+    assert [line[:20] for line in lines] == ["1 x boxes were missi", "1 x parts of masks h"]
+
+
+def test_ids_that_are_texts(tmp_path):
+    def change(made):
+        for image in made["images"]:
+            image["id"] = f"frame_{image['id']}"
+        for thing in made["annotations"]:
+            thing.update(
+                id=f"a-{thing['id']}", image_id=f"frame_{thing['image_id']}", category_id=f"{thing['category_id']}"
+            )
+
+    images = read_coco(write(tmp_path, change), tmp_path)
+    assert [len(images.annotations(index)) for index in range(3)] == [2, 1, 0]
+    assert len({images.image_ids(index) for index in range(3)}) == 3
+    assert sorted(number for index in range(3) for number in images.annotations(index).ids.tolist()) == [1, 2, 3]
+    assert "3 x id of an image that is a text" in images.notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("end", ["", "\n\n", "\0\0", "\x1a"])
+def test_encodings_of_the_file(tmp_path, encoding, end):
+    file = write(tmp_path)
+    file.write_bytes((json.dumps(content(), indent=1) + end).encode(encoding))
+    assert read_coco(file, tmp_path).num_annotations == 3
+
+
+def test_the_order_of_the_lists_does_not_matter(tmp_path):
+    file = write(tmp_path)
+    file.write_text(json.dumps({"info": {"a": []}} | dict(reversed(content().items()))))
+    assert read_coco(file, tmp_path).num_annotations == 3
+
+
+def test_an_image_of_the_same_name_in_another_folder_is_another(tmp_path):
+    file = write(tmp_path / "images", image(0, file_name="cam2/5.png"))
+    with pytest.raises(InputError, match="1 x missing image file"):
+        read_coco(file, tmp_path / "images")
 
 
 def turned(path: Path) -> None:
@@ -175,10 +265,19 @@ WRONG = {  # a change: kind, where, images and annotations that are left
     "negative": (box(4, 3, 5, -2), "box of no size", THING + "its box is 5 px wide and -2 px high", 3, 2),
     "three": (box(4, 3, 5), "box that is none", THING + "its bbox is [4, 3, 5]", 3, 2),
     "nan": (box(4, 3, 5, float("nan")), "box that is none", THING + "its bbox is [4, 3, 5, nan]", 3, 2),
-    "words": (box(4, 3, "5", 5), "box that is none", THING + "its bbox is [4, 3, '5', 5]", 3, 2),
+    "words": (box(4, 3, "five", 5), "box that is none", THING + "its bbox is [4, 3, 'five', 5]", 3, 2),
+    "truth": (box(True, 3, 5, 5), "box that is none", THING + "its bbox is [True, 3, 5, 5]", 3, 2),
+    "crowd": (
+        annotation(0, iscrowd="perhaps"),
+        "iscrowd that is neither 0 nor 1",
+        THING + "its iscrowd is 'perhaps'",
+        3,
+        2,
+    ),
     "no image": (annotation(0, image_id=77), "annotation of a missing image", "there is no image 77", 3, 2),
-    "twice": (annotation(1, id=7), "duplicate annotation id", "annotation 7, image 6: another", 3, 2),
-    "no id": (annotation(1, id=None), "annotation without id", "number 1 of the annotations has no id", 3, 2),
+    "twice": (annotation(1, id=7), "duplicate annotation id", "annotation 7, image 6: another", 2, 2),
+    "no id": (annotation(1, id=None), "annotation without id", "number 1 of the annotations has no id", 2, 2),
+    "no box": (annotation(1, bbox=None, segmentation=[]), "box that is none", OTHER + "its bbox is None", 2, 2),
     "image twice": (image(1, id=5), "duplicate image id", "image 5: its id is that of 5.png and of 6.png", 1, 0),
     "file twice": (image(1, file_name="5.png"), "image listed twice", "image 6: 5.png is image 5 already", 2, 2),
     "no name": (image(1, file_name=None), "image without id or file name", "number 1 of the images has no", 2, 2),
@@ -303,6 +402,16 @@ def test_all_problems_are_counted_and_the_first_are_listed(tmp_path):
         ("", "this file is empty"),
         ('{"images": [], oh}', "this is not JSON"),
         ("[]", "this file has no list images, no list annotations, no list categories"),
+        (f"{json.dumps(content())}\n{json.dumps(content())}", "this is JSON lines, an object in each line"),
+        (json.dumps(content()) + " and so on", "after the end of the JSON there is more"),
+        ('{"images": [], "annotations": [{}, ], "categories": []}', "this is not JSON"),
+        ('{"images": [], "annotations": [{} {}], "categories": []}', "this is not JSON"),
+        ('{"images": ' + "9" * 5000 + "}", "this is not JSON that anyone writes"),
+        ("[" * 100000, "this is not JSON that anyone writes"),
+        ('{"shapes": [], "imagePath": "a.jpg"}', "this is LabelMe's annotation of one image"),
+        ('{"_via_img_metadata": {}}', "this is a project of the VGG Image Annotator"),
+        ('[{"image": "a.jpg", "annotations": []}]', "this is CreateML's"),
+        ('[{"image_id": 1, "bbox": [], "score": 1}]', "this is a list of detections"),
         ('{"images": [], "categories": []}', "this file has no list annotations"),
         ('{"images": [], "annotations": [], "categories": []}', "there are no categories"),
         (b"\xff\xfe\x00", "cannot read this file: it is not a text file"),

@@ -83,11 +83,12 @@ def test_annotations_without_masks_are_named_by_their_files(voc):
     voc_file(voc / "Annotations" / "c.xml", voc_object("dog", 3, 4, 12, 13))
     for name, size in (("a", 1), ("c", 0)):
         mask = np.full((20, 30), size, np.uint8)
+        mask[3:13, 2:12] = 1
         (voc / "SegmentationObject").mkdir(exist_ok=True)
         Image.fromarray(mask).save(voc / "SegmentationObject" / f"{name}.png")
     voc_file(voc / "Annotations" / "b.xml", voc_object("dog", 3, 4, 12, 13))
     with pytest.raises(InputError, match="1 x annotation without mask") as caught:
-        detection_split(voc, voc, with_masks=None)
+        detection_split(voc, voc, with_masks=True)
     assert f"{voc / 'Annotations' / 'b.xml'}: annotation 3, image 2: it has no mask" in caught.value.where
 
 
@@ -163,12 +164,13 @@ class TestToyFormat:
         for wrong in ("coco", "line"):
             with pytest.raises(InputError, match=f"form is '{wrong}'") as caught:
                 fastitpn.convert_data(data=toy, out=tmp_path / "out", form=wrong)
-            assert caught.value.expected == "one of voc, yolo, box_table"
+            assert caught.value.expected == "one of labelme, label_studio, cvat, voc, yolo, csv, box_table"
 
     def test_data_of_no_format_is_told_of_it(self, toy, tmp_path):
         picture(tmp_path / "photos" / "a.jpg")
         with pytest.raises(
-            InputError, match="neither Pascal VOC nor YOLO nor Table of boxes is in this folder"
+            InputError,
+            match="nor YOLO nor CSV of boxes nor Table of boxes is in this folder",
         ) as caught:
             fastitpn.convert_data(data=tmp_path / "photos", out=tmp_path / "out")
         assert "Table of boxes: FOLDER/boxes.csv" in caught.value.expected

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from fastitpn.data.detection.problems import Problem
 
-Content = dict[str, list[Any]]
-"""Annotations as COCO has them: the lists images, annotations and categories."""
+Content = dict[str, Any]
+"""Annotations as COCO has them: the lists images, annotations and categories; annotations may be a `JsonList`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Part:
             whole paths.
         label_files: Files of labels by the id of their image, where each has a file of its own.
         problems: What is wrong so far, all left out of `content`.
+        notes: Lines about what is not wrong and deserves a word.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Part:
     images: Path | None = None
     label_files: Mapping[int, Path] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
+    notes: Sequence[str] = ()
 
 
 class Parts(Protocol):
@@ -39,7 +41,7 @@ class Parts(Protocol):
         """Names of its parts: "train", "val" and so on; "" for what is of no part."""
 
     def find(self, name: str) -> Part | None:
-        """The part of a name; of "" what is to be looked at where there is neither train nor val.
+        """The part of a name; of "" what is of no part.
 
         Raises:
             InputError: It cannot be told which files are of this part.

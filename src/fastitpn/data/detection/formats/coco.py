@@ -1,13 +1,16 @@
 """COCO's JSON: finds the files of annotations and their images in the layouts of common tools."""
 
-import json
 import mmap
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from fastitpn.data.detection.formats.base import Content, LabelFormat, Part
+from fastitpn.data.detection.formats.json_kinds import kind_of_json
+from fastitpn.data.json_files import JsonList, read_json
+from fastitpn.data.parts import PARTS, part_folders, part_of
 from fastitpn.errors import InputError
 
 LAYOUT = (
@@ -16,9 +19,12 @@ LAYOUT = (
     "train/_annotations.coco.json and valid/_annotations.coco.json; images/ and one JSON file"
 )
 _EXPECTED = "COCO's format: an object with the lists images, annotations and categories"
-_PARTS = {"train": r"train(?:ing)?(?:\d{4})?", "val": r"val(?:id(?:ation)?)?(?:\d{4})?"}
-_PREFIX = r"(?:annotations_|instances_)?"
+_WORDS = re.compile(r"(?:^|[ _.-])(?:annotations?|instances|coco|labels?|bbox(?:es)?)(?=[ _.-]|$)", re.IGNORECASE)
+"""What file names say beside the part that they are of."""
+_OTHERS = re.compile(r"(?:captions|person_keypoints|panoptic|stuff|image_info)_")
+"""Files of other kinds of annotations, which are written beside those of objects."""
 _FOLDERS_OF_JSON = (".", "annotations")
+_MOST_LISTED = 20
 
 _Files = tuple[Path, Path]
 """A file of annotations, and the folder of its images."""
@@ -33,8 +39,8 @@ class CocoParts:
 
     @property
     def names(self) -> list[str]:
-        """Names "train" and "val", as far as there are files of them; else "" if there is a file of no part."""
-        return [name for name in _PARTS if self.find(name)] or [""] * bool(self.find(""))
+        """Names of the parts that there are files of; else "" if there is a file of no part."""
+        return [name for name in PARTS if self.find(name)] or [""] * bool(self.find(""))
 
     def find(self, name: str) -> Part | None:
         """A part, see `find_coco`."""
@@ -52,7 +58,7 @@ def find_coco(data: Path, part: str | None, images: Path | None = None) -> tuple
 
     Args:
         data: A file of annotations, which has no parts, or a folder.
-        part: "train" or "val"; None takes a file that is of no part, if there is one.
+        part: One of `PARTS`; None takes a file that is of no part, if there is one.
         images: Folder of the images; None finds it.
 
     Returns:
@@ -72,9 +78,10 @@ def find_coco(data: Path, part: str | None, images: Path | None = None) -> tuple
         return None if part else (data, images or _folder_of(data, folder))
     files = _in_parts(data, part) if part else _loose(data)
     if len(files) > 1:
-        names = ", ".join(str(file.relative_to(data)) for file, _ in files)
+        names = [str(file.relative_to(data)) for file, _ in files]
+        more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
         of_part = f" of {part}" if part else ""
-        what = f"there are several files of annotations{of_part}: {names}"
+        what = f"there are several files of annotations{of_part}: {', '.join(names[:_MOST_LISTED])}{more}"
         raise InputError(what, where=data, expected="one", fix="data=FILE.json val=FILE.json, or remove the others")
     return (files[0][0], images or files[0][1]) if files else None
 
@@ -84,39 +91,51 @@ def has_coco_annotations(data: Path) -> bool:
     if not data.exists():
         return False
     try:
-        parts = (find_coco(data, name) for name in (*_PARTS, None))
+        parts = (find_coco(data, name) for name in (*PARTS, None))
         return any(files is not None and _lists_annotations(files[0]) for files in parts)
     except (InputError, OSError):  # several files, or one that cannot be read: the reader will say so
-        return True
+        return any(_lists_annotations(file) for file in _json_files(data)[:_MOST_LISTED]) if data.is_dir() else True
+
+
+def _part_of(file: Path) -> str | None:
+    return part_of(_WORDS.sub("", file.stem).strip(" _.-"))
 
 
 def _in_parts(data: Path, part: str) -> list[_Files]:
-    files = []
-    for file in _json_files(data):
-        if re.fullmatch(_PREFIX + _PARTS[part], file.stem):
-            files.append((file, _folder_of(file, data)))
-    for folder in sorted(path for path in data.iterdir() if path.is_dir() and re.fullmatch(_PARTS[part], path.name)):
+    files = [(file, _folder_of(file, data)) for file in _json_files(data) if _part_of(file) == part]
+    if folder := part_folders(data).get(part):
         inside = [folder / "_annotations.coco.json"]
-        inside = inside if inside[0].is_file() else sorted(folder.glob("*.json"))
-        files += [(file, folder) for file in inside]
+        inside = inside if inside[0].is_file() else _of_objects(folder.glob("*.json"))
+        files += [(file, _folder_of(file, folder)) for file in inside]
     return files
 
 
 def _loose(data: Path) -> list[_Files]:
     """Files of annotations that are of no part; beside one, JSON files of other tools are none."""
-    of_parts = _PREFIX + f"(?:{'|'.join(_PARTS.values())})"
-    files = [file for file in _json_files(data) if not re.fullmatch(of_parts, file.stem)]
-    if len(files) > 1:
-        files = [file for file in files if _lists_annotations(file)] or files
+    files = _of_objects(file for file in _json_files(data) if _part_of(file) is None)
     return [(file, _folder_of(file, data)) for file in files]
 
 
+def _of_objects(files: Iterable[Path]) -> list[Path]:
+    """Of several files those with annotations of objects, as far as that can be told."""
+    kept = sorted(files)
+    if len(kept) > 1:
+        kept = [file for file in kept if _lists_annotations(file)] or kept
+    if len(kept) > 1:
+        kept = [file for file in kept if not _OTHERS.match(file.name)] or kept
+    return kept
+
+
 def _lists_annotations(file: Path) -> bool:
+    """Whether a file has what only COCO's has: both lists, in any encoding."""
     with file.open("rb") as stream:
         if not file.stat().st_size:
             return False  # which cannot be mapped
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(b'"annotations"') >= 0
+            return any(
+                all(content.find(f'"{name}"'.encode(encoding)) >= 0 for name in ("annotations", "images"))
+                for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+            )
 
 
 def _json_files(data: Path) -> list[Path]:
@@ -125,33 +144,20 @@ def _json_files(data: Path) -> list[Path]:
 
 def _folder_of(file: Path, data: Path) -> Path:
     """The folder of the images of a file of annotations: that of its name, `images`, or all of the data."""
-    name = re.sub(f"^{_PREFIX}", "", file.stem)
-    candidates = [data / name, data / "images" / name, data / "images"]
+    name = _WORDS.sub("", file.stem).strip(" _.-") or file.stem
+    candidates = [data / name, data / "images" / name, data / "images", data / "data"]
     return next((path for path in candidates if path.is_dir()), data)
 
 
 def _load(file: Path) -> Content:
-    fix = "write or copy the file again"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        if not error.doc.strip():
-            raise InputError("this file is empty", where=file, expected=_EXPECTED, fix=fix) from error
-        rest = error.doc[error.pos :].strip()
-        cut = not rest or (error.msg.startswith("Unterminated") and "\n" not in rest)
-        what = "this JSON file ends in the middle: it was cut off" if cut else f"this is not JSON: {error.msg}"
-        where = f"{file}, line {error.lineno}, column {error.colno}"
-        raise InputError(what, where=where, expected=_EXPECTED, fix=fix) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a text file"
-        raise InputError(f"cannot read this file: {reason}", where=file, expected=_EXPECTED, fix="check it") from error
+    content = read_json(file, expected=_EXPECTED, lazy=("annotations",))
+    names = ("images", "annotations", "categories")
     missing = [
-        name
-        for name in ("images", "annotations", "categories")
-        if not isinstance(content, dict) or not isinstance(content.get(name), list)
+        name for name in names if not isinstance(content, dict) or not isinstance(content.get(name), list | JsonList)
     ]
     if missing:
-        what = f"this file has no list {', no list '.join(missing)}"
+        kind = kind_of_json(content)
+        what = f"this is {kind}" if kind else f"this file has no list {', no list '.join(missing)}"
         raise InputError(what, where=file, expected=_EXPECTED, fix="data=FILE.json, or a folder that has one")
     return content
 

@@ -12,8 +12,12 @@ FORMATS: Registry[LabelFormat] = Registry(
     "label format",
     {
         "coco": "fastitpn.data.detection.formats.coco:FORMAT",
+        "labelme": "fastitpn.data.detection.formats.labelme:FORMAT",
+        "label_studio": "fastitpn.data.detection.formats.label_studio:FORMAT",
+        "cvat": "fastitpn.data.detection.formats.cvat:FORMAT",
         "voc": "fastitpn.data.detection.formats.voc:FORMAT",
         "yolo": "fastitpn.data.detection.formats.yolo:FORMAT",
+        "csv": "fastitpn.data.detection.formats.box_table:FORMAT",
     },
 )
 """Asked in this order whether data is theirs; data of none is answered by the first."""
@@ -47,10 +51,11 @@ def layouts(names: Iterable[str] = FORMATS) -> str:
 def nothing_to_use(data: Path) -> NoReturn:
     """Raises for a folder without annotations for what is to be done."""
     title = FORMATS[recognise(data) or next(iter(FORMATS))].title.removesuffix(" annotations")
-    inside = sorted(path.name for path in data.iterdir() if not path.name.startswith("."))
+    inside = sorted(path.name for path in data.iterdir() if not path.name.startswith(".")) if data.is_dir() else []
     shown = f"{', '.join(inside[:10])}{', ...' * (len(inside) > 10)}" or "nothing"
+    place = f"in this folder, which has {shown}" if data.is_dir() else "in this file"
     raise InputError(
-        f"no {title} annotations to use in this folder, which has {shown}",
+        f"no {title} annotations to use {place}",
         where=data,
         expected=layouts(),
         fix="data=FILE.json val=FILE.json images=FOLDER, for COCO's format in another layout",
