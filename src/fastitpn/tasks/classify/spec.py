@@ -19,6 +19,7 @@ from fastitpn.diagnosis.findings import DataSet
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.chosen_defaults import SuitedDefaults
 from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
 from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.diagnosis import diagnose
@@ -57,6 +58,18 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
     particularity = 0
     all_metrics = (*METRICS, *MULTILABEL)
     description = ClassifierDescription
+    suited = SuitedDefaults(
+        few_images={
+            "mixup": 0.0,
+            "cutmix": 0.0,
+            "rand_augment": None,
+            "random_erasing": 0.0,
+            "crop_scale": (0.35, 1.0),
+        },
+        very_few_images={"batch": 16},
+        cpu_px=128,
+        short_on_cpu=True,
+    )
 
     def open_data(self, config: ClassifyConfig) -> Split[ClassifiedImages]:
         """Images in folders of classes, or in a table."""
