@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import yaml
 from torch import Tensor
 
+from fastitpn.data.yaml_words import read_yaml_words
 from fastitpn.errors import InputError
 from fastitpn.nearest import nearest_name
 
 ClassWeights = Literal["balanced"] | Path | None
 IMBALANCED = 10
 """The largest class has more than so many times the images of the smallest: worth a line."""
+_EXPECTED = "a line for each class with its name and a weight above 0, such as cat: 2.5"
 
 
 def class_weights(wanted: ClassWeights, labels: Sequence[int], classes: Sequence[str]) -> Tensor | None:
@@ -51,41 +52,31 @@ def describe_imbalance(wanted: ClassWeights, labels: Sequence[int], classes: Seq
 
 
 def _read(file: Path, classes: Sequence[str]) -> list[float]:
-    try:
-        # All words stay as they are written, `yes` and `no` too.
-        content = yaml.BaseLoader(file.read_text(encoding="utf-8")).get_single_data()
-    except FileNotFoundError:
+    if not file.is_file():
         near = nearest_name(str(file), ("balanced", "none"))
         fix = f"class_weights={near}" if near else "class_weights=balanced, or the path of a file"
-        raise InputError("there is no such file", where=f"class_weights={file}", fix=fix) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _wrong(file, " ".join(str(error).split()), classes) from error
+        raise InputError("there is no such file", where=f"class_weights={file}", fix=fix)
+    content = read_yaml_words(file, expected=_EXPECTED)
     if not isinstance(content, Mapping):
-        raise _wrong(file, "these are no class names with weights", classes)
+        raise _wrong(file, "these are no class names with weights")
     if set(content) != set(classes):
         more, fewer = sorted(set(content) - set(classes)), sorted(set(classes) - set(content))
         parts = [
             f"{words}: {', '.join(names[:20])}" for words, names in (("unknown", more), ("missing", fewer)) if names
         ]
-        raise _wrong(file, f"the classes are others; {'; '.join(parts)}", classes)
-    return [_weight(file, name, content[name], classes) for name in classes]
+        raise _wrong(file, f"the classes are others; {'; '.join(parts)}")
+    return [_weight(file, name, content[name]) for name in classes]
 
 
-def _weight(file: Path, name: str, word: object, classes: Sequence[str]) -> float:
+def _weight(file: Path, name: str, word: object) -> float:
     try:
         weight = float(str(word))
     except ValueError:
         weight = -1.0
     if not 0 < weight < float("inf"):
-        raise _wrong(file, f"{name} has the weight {word!r}", classes)
+        raise _wrong(file, f"{name} has the weight {word!r}")
     return weight
 
 
-def _wrong(file: Path, what: str, classes: Sequence[str]) -> InputError:
-    return InputError(
-        what,
-        where=file,
-        expected="a line for each class with its name and a weight above 0, such as "
-        + ", ".join(f"{name}: {weight}" for name, weight in zip(classes, (1.0, 2.5), strict=False)),
-        fix="class_weights=balanced computes them",
-    )
+def _wrong(file: Path, what: str) -> InputError:
+    return InputError(what, where=file, expected=_EXPECTED, fix="class_weights=balanced computes them")
