@@ -97,8 +97,9 @@ def measure(options: Options, arm: str, seed: int) -> Row:
 def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     """Top-1 accuracy of each arm, and what always answering the largest class gives."""
     rows = list(rows)
-    arms = {arm: mean_and_spread([row["top1"] for row in rows if row["arm"] == arm]) for arm in ARMS}
-    return {**arms, "largest class": 100 * max(VAL.values()) / sum(VAL.values())}
+    arms = {arm: [row["top1"] for row in rows if row["arm"] == arm] for arm in ARMS}
+    measured = {arm: mean_and_spread(values) for arm, values in arms.items() if values}
+    return {**measured, "largest class": 100 * max(VAL.values()) / sum(VAL.values())}
 
 
 def run(options: Options) -> None:
