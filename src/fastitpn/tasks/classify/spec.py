@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from fastitpn.console import say
 from fastitpn.data.classification.datasets import ClassifiedImages, ClassifyDataset
-from fastitpn.data.classification.labelled import labelled_part, labelled_split
+from fastitpn.data.classification.labelled import LabelledImages, labelled_part, labelled_split
 from fastitpn.data.classification.multilabel import MultilabelImages, multilabel_part, multilabel_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
