@@ -62,3 +62,8 @@ def test_more_than_ten_to_one_is_said(smallest, said):
         "class_weights=balanced makes all classes weigh alike"
     )
     assert lines == ([expected] if said else [])
+
+
+def test_several_labels_for_an_image_have_no_class_weights():
+    with pytest.raises(InputError, match="class_weights: expected none with multilabel=true, got balanced"):
+        parse(ClassifyConfig, ["data=labels.csv", "multilabel=true", "class_weights=balanced"])
