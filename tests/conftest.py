@@ -74,13 +74,13 @@ def pretrained_run(scenes: "SceneSet", tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def classifier_run(scenes: "SceneSet", pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning of it; read only."""
-    from tiny_runs import TRAINING
+    from tiny_runs import FINETUNING
 
     import fastitpn
 
     out = tmp_path_factory.mktemp("runs") / "classify"
     weights = pretrained_run.directory
-    return fastitpn.finetune("classify", data=scenes.train, val=scenes.val, weights=weights, out=out, **TRAINING)
+    return fastitpn.finetune("classify", data=scenes.train, val=scenes.val, weights=weights, out=out, **FINETUNING)
 
 
 @pytest.fixture(scope="session")

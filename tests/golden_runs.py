@@ -121,7 +121,7 @@ def run_all(only: str = "") -> dict[str, dict[str, Any]]:
         scored = data.val if task == "classify" else source
 
         def train(task=task, source=source, keys=keys, name=name) -> Any:  # type: ignore[no-untyped-def]
-            keys = {**TRAINING, "lr": 2e-3, "weights": start.directory, **keys}
+            keys = {**TRAINING, "defaults": "fixed", "lr": 2e-3, "weights": start.directory, **keys}
             return fastitpn.finetune(task, data=source, out=name, **keys)
 
         def use(run, name=name, images=images, scored=scored) -> dict[str, Any]:  # type: ignore[no-untyped-def]

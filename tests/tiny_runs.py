@@ -24,6 +24,9 @@ TRAINING: dict[str, Any] = {
 }
 """Keys of all trainings."""
 
+FINETUNING: dict[str, Any] = {**TRAINING, "defaults": "fixed"}
+"""Those of fine-tunings whose settings must not follow the number of their images."""
+
 PANOPTIC: dict[str, Any] = {
     **TRAINING,
     "panoptic": True,

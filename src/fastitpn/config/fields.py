@@ -37,6 +37,8 @@ class Config:
     """For the base of configurations that stand directly in an outer one: what `outer=NAME` chooses from by the part
     of NAME before a colon. A member is a subclass of the base, or has one as its `keys`. The field's default is an
     instance of a member; it has none where a variant must be chosen, and then NAME has none in the base either."""
+    _given: ClassVar[frozenset[str] | None] = None
+    """Of an instance: the dotted keys that a command, a recipe or a caller named; None where nobody noted them."""
 
     def problems(self) -> list[str]:
         """What is wrong between the keys, each a sentence that begins with a key. Single keys are checked before."""
@@ -126,6 +128,16 @@ def _nested_fields(
         kind = Annotated[str, OneOf(config_class._variants or (), with_rest=True)] if chooses else inner.annotation
         result.append(dataclasses.replace(inner, key=key, default=value, annotation=kind))
     return result
+
+
+def given_keys(config: Config) -> frozenset[str]:
+    """The dotted keys that were named when a configuration was made, also those named with their default.
+
+    Of one that its constructor made, they are the keys that differ from their default.
+    """
+    if config._given is not None:
+        return config._given
+    return frozenset(key for key, field in fields_of(config).items() if value_of(config, key) != field.default)
 
 
 def nested_configs(

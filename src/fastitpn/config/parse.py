@@ -122,6 +122,7 @@ def assemble(
             problems.append(f"{clash[0]}: expected only one of {' and '.join(clash)}, got both")
     if not problems:
         config = _construct(config_class, values, selection.variants)
+        object.__setattr__(config, "_given", frozenset(chosen))
         problems = _problems_in(config)
     if problems:
         raise _error(config_class, problems)

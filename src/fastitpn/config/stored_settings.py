@@ -1,12 +1,14 @@
 """Settings as a run stored them, to compare them with those of today."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fastitpn.config.fields import Config
 from fastitpn.config.parse import assemble
 from fastitpn.config.recipe import Given, flatten, to_dict
 from fastitpn.errors import InputError
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def same_settings(config_class: type[Config], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,9 +21,14 @@ def same_settings(config_class: type[Config], stored: Mapping[str, Any]) -> dict
     Returns:
         Dotted keys to plain values; those of `stored` as they are if no configuration can be made of them.
     """
-    flat = flatten(stored)
+    config = stored_config(config_class, stored)
+    return flatten(stored) if config is None else flatten(to_dict(config))
+
+
+def stored_config(config_class: type[ConfigT], stored: Mapping[str, Any]) -> ConfigT | None:
+    """The configuration that settings of a run make today; None if they make none."""
+    given = [Given(key=key, value=value) for key, value in flatten(stored).items()]
     try:
-        config = assemble(config_class, [Given(key=key, value=value) for key, value in flat.items()], silent=True)
+        return assemble(config_class, given, silent=True)
     except InputError:
-        return flat
-    return flatten(to_dict(config))
+        return None

@@ -3,7 +3,7 @@
 import json
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
+from fastitpn.runs.data_files import DATA_KEYS, Listing, list_files, read_listing, write_listing
+from fastitpn.runs.data_files import differences as file_differences
 from fastitpn.runs.metrics_log import append_row, drop_rows_after
 from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, RESULT, Run
 from fastitpn.runs.tensorboard import TensorBoardLog
@@ -116,7 +118,9 @@ class RunDirectory(Run):
             say(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}")
 
 
-def prepare(directory: str | PathLike[str], config: Config, *, rank: int = 0) -> RunDirectory:
+def prepare(
+    directory: str | PathLike[str], config: Config, *, files: Sequence[Path] = (), rank: int = 0
+) -> RunDirectory:
     """Makes a run directory, or opens the one that the same run began before.
 
     From here on the package's log goes to its `log.txt` as well.
@@ -124,16 +128,18 @@ def prepare(directory: str | PathLike[str], config: Config, *, rank: int = 0) ->
     Args:
         directory: The run's `out`.
         config: Every key, resolved; it knows its command.
+        files: All that the data consists of: images, masks, annotations. The same files may lie elsewhere when the run
+            is continued. Without any the keys alone are compared.
         rank: Number of this process. The first one writes and checks for all of them, so all must call this.
 
     Raises:
-        InputError: The folder holds something else, or a run with other settings.
+        InputError: The folder holds something else, or a run with other settings or other data.
     """
     directory = Path(directory)
     problem: InputError | None = None
     if rank == 0:
         try:
-            _make(directory, config)
+            _make(directory, config, list_files(config, files) if files else None)
         except InputError as error:
             problem = error
         except OSError as error:
@@ -160,11 +166,11 @@ def _told_to_all(problem: InputError | None) -> InputError | None:
     return box[0]
 
 
-def _make(directory: Path, config: Config) -> None:
+def _make(directory: Path, config: Config, listing: Listing | None) -> None:
     if directory.exists() and not directory.is_dir():
         raise InputError("out is a file", where=directory, expected="a folder to make", fix=f"out={_free(directory)}")
     if (directory / CONFIG).is_file():
-        _check_same(Run(directory), config)
+        _check_same(Run(directory), config, listing)
     elif directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir()):
         raise InputError(
             "the folder is not empty, and no run directory",
@@ -174,26 +180,43 @@ def _make(directory: Path, config: Config) -> None:
         )
     else:
         directory.mkdir(parents=True, exist_ok=True)
+        if listing is not None:
+            write_listing(directory, listing)
         write_text(directory / CONFIG, to_yaml(config))
     (directory / CHECKPOINTS).mkdir(exist_ok=True)
 
 
-def _check_same(run: Run, config: Config) -> None:
+def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
     here, now = same_settings(type(config), run.config), flatten(to_dict(config))
     keys = [key for key in here | now if not IRRELEVANT.intersection(key.split(".")) and here.get(key) != now.get(key)]
+    before = read_listing(run.directory)
+    places = [key for key in keys if key in DATA_KEYS] if listing is not None and before is not None else []
+    keys = [key for key in keys if key not in places]
     differences = [f"{key}: {here.get(key)!r} there, {now.get(key)!r} now" for key in keys]
     if run.verb and run.verb != config._command:
         differences.insert(0, f"command: {run.verb} there, {config._command} now")
+    other_settings = bool(differences)
+    if listing is not None and before is not None:
+        differences += file_differences(before, listing)
     if differences:
         shown = differences[:MAX_DIFFERENCES]
         if len(differences) > len(shown):
             shown.append(f"and {len(differences) - len(shown)} more")
         raise InputError(
-            "the folder holds a run with other settings\n" + "\n".join(f"    {line}" for line in shown),
+            f"the folder holds a run with other {'settings' if other_settings else 'data'}\n"
+            + "\n".join(f"    {line}" for line in shown),
             where=run.directory,
-            expected="a new folder, or the same settings to continue that run",
-            fix=f"out={_free(run.directory)}, or delete {run.directory}",
+            expected="a new folder, or the same settings and files to continue that run",
+            fix=f"out={_free(run.directory)}{_from_weights(run)}, or delete {run.directory}",
         )
+    if places:
+        words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in places)
+        say(f"the same {len(listing or ())} files lie elsewhere, and the run goes on with them: {words}")
+        write_text(run.directory / CONFIG, to_yaml(config))
+
+
+def _from_weights(run: Run) -> str:
+    return f" (with weights={run.directory} it begins with those of this run)" if run.best_checkpoint else ""
 
 
 def _free(directory: Path) -> Path:

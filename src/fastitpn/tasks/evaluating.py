@@ -10,7 +10,7 @@ from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.files import write_text
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Code, Facts
+from fastitpn.reporting.sections import Code, Facts, Text
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.timing import evaluation_time, timing_section
 from fastitpn.runs.acceleration import acceleration_figure
@@ -52,6 +52,8 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
     )
     for table in evaluation.tables():
         print_table(table)
+    for warning in evaluation.warnings():
+        say(f"warning: {warning}")
     acceleration = trained.backbone.acceleration
     content = {**evaluation.to_json(), "acceleration": acceleration.to_dict()}
     write_text(config.out / EVALUATION, json.dumps(content, indent=1) + "\n")
@@ -67,6 +69,7 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
             acceleration_figure(acceleration),
         ],
         sections=[
+            *(Text("Warning", warning) for warning in evaluation.warnings()),
             *evaluation.sections(),
             *timing_section(evaluation_time(evaluation.seconds, evaluation.num_images)),
             Code("Configuration", to_yaml(config)),

@@ -51,6 +51,10 @@ class Evaluation:
         """The metrics on top of the report of an evaluation."""
         return [(name, value, "percent") for name, value in self.metrics.items()]
 
+    def warnings(self) -> Sequence[str]:
+        """What a person should know before the metrics are believed, a sentence or two each."""
+        return ()
+
     def files(self) -> Mapping[str, Any]:
         """More files to write: name to plain types."""
         return {}

@@ -6,17 +6,19 @@ from typing import Any
 
 from torch import nn
 
+from fastitpn.console import say
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.chosen_defaults import choose_defaults
 from fastitpn.tasks.keys import FinetuneConfig
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.run_report import write_run_report
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.loaders import on_device, training_loader
 from fastitpn.training.loop import fit
-from fastitpn.training.processes.devices import build_fabric
+from fastitpn.training.processes.devices import accelerator_of, build_fabric
 from fastitpn.training.processes.failure_propagation import propagate_failures
 from fastitpn.training.setup import fit_settings, steps_between, total_steps
 
@@ -39,11 +41,16 @@ def run_finetune(config: FinetuneConfig) -> Run:
     left = left_out(config.data, config.val).line()
     files = [path for part in (split.train, split.val) for path in spec.image_files(part)]
     pixel_range = settle_range(config.image, files)
+    on_cpu = accelerator_of(config.device) == "cpu"
+    config, chosen = choose_defaults(config, spec.suited, len(split.train), on_cpu=on_cpu)
+    if chosen:
+        say(chosen)
     task: Any = spec.build(config, split)
     task.about = replace(task.about, pixel_range=pixel_range)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
-    run = prepare(config.out, config, rank=fabric.global_rank)
+    labels = [path for part in (split.train, split.val) for path in spec.label_files(part)]
+    run = prepare(config.out, config, files=[*files, *labels], rank=fabric.global_rank)
     samples = spec.training_samples(config, split, task.about)
     validation = spec.validation_batches(config, split, task.about)
 
@@ -64,7 +71,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     )
     if not run.complete:
         counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
-        for line in (counts, *split.notes, *([left] if left else [])):
+        for line in (counts, *split.notes, *filter(None, (left, chosen))):
             logger.info(line)
         steps = total_steps(config, num_images)
         loader = training_loader(samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds)

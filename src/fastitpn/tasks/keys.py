@@ -35,6 +35,8 @@ class FinetuneConfig(TrainingConfig):
     """Epochs from one validation to the next."""
     model: str | None = None
     """Name of the model, such as fastitpn_base; none takes that of the weights, else fastitpn_tiny."""
+    defaults: Literal["auto", "fixed"] = "auto"
+    """Keys that are not given: auto fits some to few images, short runs and CPUs and says so; fixed is as listed."""
 
     def problems(self) -> list[str]:
         """Also that weights and scratch are not asked for at once."""

@@ -4,10 +4,11 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
 from fastitpn.config import to_yaml
+from fastitpn.console import say
 from fastitpn.reporting.charts import curves
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.report import write_report
-from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section
+from fastitpn.reporting.sections import Code, Facts, Grid, Picture, Section, Text
 from fastitpn.reporting.timing import evaluation_time, timing_section, training_time
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.run import Run
@@ -31,7 +32,10 @@ def write_run_report(
     evaluation = spec.evaluate(trained, val, fabric, batch=config.batch, workers=config.workers)
     logged = {name for row in run.history for name in row}
     shown = [LOSS, *(metric for metric in spec.curves(trained.about) if metric.name in logged), describe_metric("lr")]
+    for warning in evaluation.warnings():
+        say(f"warning: {warning}")
     sections: list[Section] = [
+        *(Text("Warning", warning) for warning in evaluation.warnings()),
         Grid("Training", [Picture(metric.title, curves({"": run.history}, metric)) for metric in shown]),
         *evaluation.sections(),
         *timing_section(

@@ -22,6 +22,7 @@ from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.models.backbone import FastITPN
 from fastitpn.runs.description import ModelDescription
 from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.chosen_defaults import SuitedDefaults
 from fastitpn.tasks.evaluation import Evaluation
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.training.metric import Metric
@@ -80,6 +81,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         particularity: Whose `diagnose` is asked first whether data is its own: the highest.
         pictured: Whether a prediction is drawn into the image, see `Result.picture`.
         description: The typed content of a checkpoint.
+        suited: Defaults of its training for few images and for CPUs.
     """
 
     name: ClassVar[str]
@@ -91,6 +93,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     all_metrics: ClassVar[tuple[Metric, ...]]
     particularity: ClassVar[int] = 3
     description: type[AboutT]
+    suited: ClassVar[SuitedDefaults] = SuitedDefaults()
 
     # Training
 
@@ -103,7 +106,11 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         raise NotImplementedError
 
     def image_files(self, images: ImagesT) -> Sequence[Path]:
-        """Files of the images, to find the range of their values; none where they are of 8 bits anyway."""
+        """Files of the images, to find the range of their values and to know them again; none leaves both out."""
+        return ()
+
+    def label_files(self, images: ImagesT) -> Sequence[Path]:
+        """Files of their labels, beside those that keys name: masks, annotations."""
         return ()
 
     def build(self, config: ConfigT, split: Split[ImagesT]) -> Task:

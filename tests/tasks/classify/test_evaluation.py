@@ -142,3 +142,38 @@ def test_a_file_in_the_way(scenes, classifier_run, tmp_path, inside):
         evaluate(classifier_run, scenes.val, tmp_path / "file" / inside)
     assert caught.value.where == tmp_path / "file"
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        ([[60, 0], [40, 0]], "The model answers cat almost always, for 100 of 100 images. Its accuracy is 60.0 %; "),
+        ([[59, 1], [38, 2]], "The model answers cat almost always, for 97 of 100 images. Its accuracy is 61.0 %; "),
+        ([[40, 20], [20, 20]], "The model is no better than one answer for all. Its accuracy is 60.0 %; "),
+        ([[45, 15], [10, 30]], None),
+        ([[97, 0], [1, 2]], None),  # nearly all images are cats, and the others were told from them
+        ([[97, 0], [3, 0]], "The model is no better than one answer for all. Its accuracy is 97.0 %; "),
+        ([[0, 2], [0, 2]], None),  # of four images nothing is said
+        ([[100, 0], [0, 0]], None),
+    ],
+)
+def test_one_answer_for_all_is_warned_about(matrix, expected):
+    counts = torch.tensor(matrix)
+    number = int(counts.sum())
+    evaluation = ClassifyEvaluation(
+        metrics={"loss": 1.0, "top1": 100 * counts.diagonal().sum().item() / number},
+        classes=["cat", "dog"],
+        num_images=number,
+        matrix=counts,
+        images=LabelledImages(paths=[], labels=[], classes=["cat", "dog"]),
+        probabilities=torch.zeros(0, 2),
+    )
+    share = 100 * max(map(sum, matrix)) / number
+    assert evaluation.largest_class == ("cat", pytest.approx(share))
+    assert evaluation.to_json()["largest_class"] == {"class": "cat", "share": pytest.approx(share)}
+    assert evaluation.headlines()[1] == ("largest class", round(share, 1), "percent of the images are cat")
+    assert (evaluation.tables()[1].rows[-1]) == ("largest class (cat)", pytest.approx(share))
+    told = evaluation.warnings()
+    assert len(told) == (expected is not None)
+    if expected:
+        assert told[0].startswith(f"{expected}answering cat for every image gives {share:.1f} %. Train longer")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from tiny_runs import TRAINING, assert_same, content, figures, files
+from tiny_runs import FINETUNING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
@@ -25,11 +25,11 @@ CLASSES = ["building", "mammal", "produce"]
 
 
 def config(scenes, **keys) -> ClassifyConfig:
-    return build(ClassifyConfig, {"data": scenes.train, **TRAINING, **keys})
+    return build(ClassifyConfig, {"data": scenes.train, **FINETUNING, **keys})
 
 
 def finetune(scenes, out, **keys) -> Run:
-    return fastitpn.finetune("classify", **{"data": scenes.train, "val": scenes.val, "out": out, **TRAINING, **keys})
+    return fastitpn.finetune("classify", **{"data": scenes.train, "val": scenes.val, "out": out, **FINETUNING, **keys})
 
 
 def build_task(config: ClassifyConfig, classes: list[str]) -> ClassifyTask:

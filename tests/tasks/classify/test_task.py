@@ -32,6 +32,25 @@ def test_without_mixing_the_labels_are_smoothed(batch):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("mix", [PLAIN, {"mixup": 0.0, "cutmix": 1.0}])
+def test_classes_weigh_as_they_are_told(batch, mix, monkeypatch):
+    def losses(weights: list[float] | None) -> torch.Tensor:
+        weighed = None if weights is None else torch.tensor(weights)
+        model = nano(img_size=32, num_classes=3)
+        task = ClassifyTask(model, {"classes": CLASSES}, MixSettings(**mix, label_smoothing=0), weighed).eval()
+        monkeypatch.setattr(model, "forward", lambda images: torch.eye(4, 3))
+        np.random.seed(3)
+        return task({**batch, "label": torch.tensor([0, 0, 1, 1])})["loss"]
+
+    plain, equal, first, second = (losses(w) for w in (None, [1.0, 1, 1], [2.0, 0, 0], [0, 2.0, 0]))
+    torch.testing.assert_close(equal, plain)
+    if mix is PLAIN:
+        assert first == pytest.approx(float(-torch.eye(4, 3).log_softmax(1)[:2, 0].mean()))
+    else:
+        torch.testing.assert_close((first + second) / 2, plain)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_images_and_labels_are_mixed_alike(batch, kind, monkeypatch):
     task = make(**{**PLAIN, kind: 1.0}, label_smoothing=0.1)

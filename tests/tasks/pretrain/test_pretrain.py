@@ -58,6 +58,7 @@ def test_a_run_leaves_all_that_is_promised(scenes, pretrained_run):
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
         "config.yaml",
+        "data.json.gz",
         "log.txt",
         "metrics.jsonl",
         "pictures/step-00000001.png",

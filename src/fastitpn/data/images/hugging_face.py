@@ -59,6 +59,11 @@ class HuggingFaceImages(ImageSource):
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def files(self) -> list[Path]:
+        """The tables of the data set."""
+        return sorted(self._folder.rglob("*.arrow"))
+
     def name(self, index: int) -> str:
         """The image's row, for messages."""
         return f"row {index}"

@@ -25,6 +25,11 @@ class ImageSource:
     def __len__(self) -> int:
         raise NotImplementedError
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files that they lie in; empty if they lie in none."""
+        return ()
+
     def name(self, index: int) -> str:
         """A name that stays the same when the data is moved."""
         raise NotImplementedError
@@ -66,6 +71,11 @@ class FileSource(ImageSource):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    @property
+    def files(self) -> list[Path]:
+        """One for each image."""
+        return [self.path(index) for index in range(len(self))]
 
     def path(self, index: int) -> Path:
         """The file of the image."""

@@ -107,6 +107,11 @@ class TarShards(ImageSource):
     def __len__(self) -> int:
         return len(self._offsets)
 
+    @property
+    def files(self) -> list[Path]:
+        """The shards."""
+        return self._shards
+
     def name(self, index: int) -> str:
         """Shard and member."""
         return f"{self._shards[self._shard_of[index]].name}/{os.fsdecode(self._names[index])}"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fastitpn.config.types import BelowOne, Count, Decay, Factor, NonNegative, Positive, Ratio, Scales
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
@@ -26,6 +26,8 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
     """Factor on the learning rate from each block to the one before it."""
     label_smoothing: BelowOne | None = None
     """Share of the label spread over all classes; none is 0.1, with multilabel 0."""
+    class_weights: Literal["balanced"] | Path | None = None
+    """What classes weigh in the loss: balanced, all alike; a YAML file of names and weights; none, by their images."""
     mixup: NonNegative | None = None
     """Alpha of mixup, which blends two images; 0 is off, and none is 0.8, with multilabel 0."""
     cutmix: NonNegative | None = None
@@ -61,6 +63,8 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
         result = super().problems()
         if self.batch % 2 and (self.mixup or self.cutmix) and not self.multilabel:
             result.append(f"batch: expected an even number, since mixup and cutmix pair images, got {self.batch}")
+        if self.multilabel and self.class_weights is not None:
+            result.append(f"class_weights: expected none with multilabel=true, got {self.class_weights}")
         return result
 
 

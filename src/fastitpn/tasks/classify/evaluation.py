@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 EXAMPLES, MISTAKES = 18, 24
 """Pictures of predictions and of the worst mistakes in a report."""
 THUMBNAIL_PX = 320
+ALMOST_ALWAYS = 0.95
+"""Share of the images from which on one answer is worth a warning, unless most are right."""
+_ENOUGH_IMAGES = 10
+"""Of fewer nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +57,50 @@ class ClassifyEvaluation(Evaluation):
         """Accuracy and precision of each class, plain types."""
         return rows_of(self.table)
 
+    @property
+    def largest_class(self) -> tuple[str, float]:
+        """The class with most images and its share of them in percent: what answering it always would score."""
+        images = self.matrix.sum(1)
+        return self.classes[int(images.argmax())], 100 * images.max().item() / self.num_images
+
     def tables(self) -> list[Table]:
         """The classes, and the metrics."""
-        return [self.table, metrics_table(self.metrics)]
+        name, share = self.largest_class
+        return [self.table, metrics_table({**self.metrics, f"largest class ({name})": share})]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        return {**super().to_json(), "confusion_matrix": self.matrix.tolist()}
+        name, share = self.largest_class
+        largest = {"class": name, "share": share}
+        return {**super().to_json(), "largest_class": largest, "confusion_matrix": self.matrix.tolist()}
 
     def headlines(self, note: str = "percent") -> list[Headline]:
-        """Top-1 accuracy."""
-        return [("top-1 accuracy", round(self.metrics["top1"], 1), note)]
+        """Top-1 accuracy, and what the largest class alone would give."""
+        return [("top-1 accuracy", round(self.metrics["top1"], 1), note), self._largest()]
 
     def summary(self) -> list[Headline]:
         """All metrics."""
-        return [(name, value, "percent" if name.startswith("top") else "") for name, value in self.metrics.items()]
+        metrics: list[Headline] = [
+            (name, value, "percent" if name.startswith("top") else "") for name, value in self.metrics.items()
+        ]
+        return [*metrics, self._largest()]
+
+    def _largest(self) -> Headline:
+        name, share = self.largest_class
+        return "largest class", round(share, 1), f"percent of the images are {name}"
+
+    def warnings(self) -> list[str]:
+        """That the model answers the same class almost always, or is no better than if it did."""
+        answers, (name, share), top1 = self.matrix.sum(0), self.largest_class, self.metrics["top1"]
+        if self.num_images < _ENOUGH_IMAGES:
+            return []
+        usual = int(answers.argmax())
+        beside = f"Its accuracy is {top1:.1f} %; answering {name} for every image gives {share:.1f} %."
+        fix = "Train longer (epochs), with another lr or, where some classes are small, class_weights=balanced."
+        if answers[usual] >= ALMOST_ALWAYS * self.num_images and top1 < 100 * ALMOST_ALWAYS:
+            count = f"{int(answers[usual])} of {self.num_images}"
+            return [f"The model answers {self.classes[usual]} almost always, for {count} images. {beside} {fix}"]
+        return [f"The model is no better than one answer for all. {beside} {fix}"] if top1 <= share < 100 else []
 
     def sections(self) -> list[Section]:
         """Predictions, confusion matrix, metrics by class and the worst mistakes, for a report."""

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from fastitpn.console import say
 from fastitpn.data.classification.datasets import ClassifiedImages, ClassifyDataset
-from fastitpn.data.classification.labelled import labelled_part, labelled_split
+from fastitpn.data.classification.labelled import LabelledImages, labelled_part, labelled_split
 from fastitpn.data.classification.multilabel import MultilabelImages, multilabel_part, multilabel_split
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
@@ -19,6 +19,8 @@ from fastitpn.diagnosis.findings import DataSet
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.chosen_defaults import SuitedDefaults
+from fastitpn.tasks.classify.class_weights import class_weights, describe_imbalance
 from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
 from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.diagnosis import diagnose
@@ -57,6 +59,18 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
     particularity = 0
     all_metrics = (*METRICS, *MULTILABEL)
     description = ClassifierDescription
+    suited = SuitedDefaults(
+        few_images={
+            "mixup": 0.0,
+            "cutmix": 0.0,
+            "rand_augment": None,
+            "random_erasing": 0.0,
+            "crop_scale": (0.35, 1.0),
+        },
+        very_few_images={"batch": 16},
+        cpu_px=128,
+        short_on_cpu=True,
+    )
 
     def open_data(self, config: ClassifyConfig) -> Split[ClassifiedImages]:
         """Images in folders of classes, or in a table."""
@@ -69,6 +83,8 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
             if isinstance(images, MultilabelImages)
             for line in images.describe(effect)
         ]
+        if isinstance(train, LabelledImages):
+            notes += describe_imbalance(config.class_weights, train.labels, train.classes)
         for line in notes:
             say(line)
         return Split(train=train, val=val, num_classes=len(train.classes), notes=notes)
@@ -103,7 +119,9 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
             switch=config.mixup_switch,
             label_smoothing=config.label_smoothing or 0.0,
         )
-        return (MultilabelTask if config.multilabel else ClassifyTask)(model, about, mix)
+        if isinstance(split.train, MultilabelImages):
+            return MultilabelTask(model, about, mix)
+        return ClassifyTask(model, about, mix, class_weights(config.class_weights, split.train.labels, classes))
 
     def training_samples(
         self, config: ClassifyConfig, split: Split[ClassifiedImages], about: ClassifierDescription

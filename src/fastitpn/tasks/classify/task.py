@@ -33,13 +33,18 @@ class ClassifyTask(BackboneTask[ClassifierDescription]):
         model: With a head of as many classes as the description has.
         about: What a checkpoint says of it.
         mix: Mixing and smoothing.
+        class_weights: [classes], of each class in the loss; None for no weights.
     """
 
     trained_model: FastITPN
+    class_weights: Tensor | None
 
-    def __init__(self, model: FastITPN, about: ClassifierDescription, mix: MixSettings):
+    def __init__(
+        self, model: FastITPN, about: ClassifierDescription, mix: MixSettings, class_weights: Tensor | None = None
+    ):
         super().__init__("classify", model, about, METRICS)
         self.label_smoothing = mix.label_smoothing
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self.criterion = SoftTargetCrossEntropy()
         self.mixer = None
         if mix.mixup > 0 or mix.cutmix > 0:
@@ -55,9 +60,11 @@ class ClassifyTask(BackboneTask[ClassifierDescription]):
         """The loss of a micro-batch."""
         images, labels = batch["image"], batch["label"]
         if self.mixer is None:
-            loss = F.cross_entropy(self.trained_model(images), labels, label_smoothing=self.label_smoothing)
-            return {"loss": loss}
+            logits, weights = self.trained_model(images), self.class_weights
+            return {"loss": F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)}
         images, targets = self.mixer(images.clone(), labels)  # mixes in place
+        if self.class_weights is not None:
+            return {"loss": F.cross_entropy(self.trained_model(images), targets, self.class_weights)}
         return {"loss": self.criterion(self.trained_model(images), targets)}
 
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:

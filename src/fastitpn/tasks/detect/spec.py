@@ -83,6 +83,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         """All of them."""
         return images.paths
 
+    def label_files(self, images: DetectionImages) -> Sequence[Path]:
+        """The file of their annotations, if they are in one."""
+        return [images.path] if images.path.is_file() else []
+
     def build(self, config: DetectConfig, split: Split[DetectionImages]) -> DetectTask:
         """The detector with its start weights."""
         start, classes = find_start(config, without=("pyramid", "fc_norm")), split.train.classes

@@ -29,7 +29,7 @@ from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
-from fastitpn.tasks.pretrain.probe import KNN, build_probe
+from fastitpn.tasks.pretrain.probe import KNN, build_probe, probe_files
 from fastitpn.tasks.pretrain.report import shown_batch, write_pretrain_report
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS, take_snapshots
 from fastitpn.tasks.pretrain.task import PretrainTask
@@ -53,7 +53,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
     images = open_images(config.data)
-    files = [images.path(index) for index in range(len(images))] if isinstance(images, FileSource) else []
+    files = images.files if isinstance(images, FileSource) else []
     check_readable(files)
     pixel_range = settle_range(config.image, files)
     task = build_task(config)
@@ -61,7 +61,8 @@ def run_pretrain(config: PretrainConfig) -> Run:
     dataset = build_dataset(config, images, task.teacher)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     probe = build_probe(config, fabric)
-    run = prepare(config.out, config, rank=fabric.global_rank)
+    known = files or images.files
+    run = prepare(config.out, config, files=[*known, *probe_files(config)] if known else (), rank=fabric.global_rank)
     every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
     settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None, metrics=(KNN,))
     ahead = runs_ahead(task.teacher, config, fabric)

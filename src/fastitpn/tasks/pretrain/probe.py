@@ -1,6 +1,7 @@
 """The probe that a pre-training runs now and then on a few labelled images."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -45,6 +46,14 @@ def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module
         return {KNN.name: 100 * accuracy}
 
     return run
+
+
+def probe_files(config: PretrainConfig) -> list[Path]:
+    """The labelled images; none if none are given."""
+    if config.probe.data is None:
+        return []
+    train, val = labelled_split(config.probe.data, val_ratio=config.probe.val_ratio)
+    return [*train.paths, *val.paths]
 
 
 def _backbone(model: nn.Module) -> FastITPN:

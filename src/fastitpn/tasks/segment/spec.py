@@ -70,6 +70,10 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         """All of them."""
         return images.images
 
+    def label_files(self, images: MaskedImages) -> Sequence[Path]:
+        """The masks, if they are files."""
+        return images.masks if isinstance(images.masks, list) else []
+
     def build(self, config: SegmentConfig, split: Split[MaskedImages]) -> SegmentTask:
         """The network with its start weights; from a network with the same head the head too."""
         return build_task(config, split.train.classes)

@@ -57,6 +57,15 @@ def _available() -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def accelerator_of(device: str) -> str:
+    """What a device is: `cpu`, `cuda` or `mps`.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    return _accelerator(device)[0]
+
+
 def _accelerator(device: str) -> tuple[str, int | None]:
     available = _available()
     if device == "auto":

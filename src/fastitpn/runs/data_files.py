@@ -1,0 +1,99 @@
+"""The files that a run learns from, known by name and size wherever they lie."""
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from fastitpn.config.fields import Config, fields_of, value_of
+from fastitpn.files import replacing
+from fastitpn.runs.checkpoint import BEST
+
+DATA = "data.json.gz"
+"""Name of the list in a run directory."""
+DATA_KEYS = ("data", "val", "images", "classes", "probe.data", "weights", "class_weights")
+"""Keys that say where files lie: they may change while the files are the same."""
+_MOST_NAMED = 5
+
+Listing = Mapping[str, int]
+"""Name, relative to the folder that a key says, to size in bytes."""
+
+
+def list_files(config: Config, files: Iterable[Path]) -> Listing:
+    """The files of a run.
+
+    Args:
+        config: Its keys; those of `DATA_KEYS` that are a file belong to the list.
+        files: What its data consists of: images, masks, annotations.
+    """
+    places = {key: Path(os.path.abspath(path)) for key, path in _paths(config).items()}
+    weights = places.get("weights")
+    if weights is not None and weights.is_dir():
+        places["weights"] = weights / "checkpoints" / BEST
+    roots = {path if path.is_dir() else path.parent: key for key, path in reversed(places.items())}
+    single = [path for path in places.values() if path.is_file()]
+    prefixes: dict[str, str] = {}
+    listing = {}
+    for file in map(os.path.abspath, (*files, *single)):
+        folder, name = os.path.split(file)
+        if folder not in prefixes:
+            prefixes[folder] = _prefix(Path(folder), roots)
+        listing[prefixes[folder] + name] = _size(file)
+    return listing
+
+
+def write_listing(folder: Path, listing: Listing) -> None:
+    """Writes the list into a run directory."""
+    with replacing(folder / DATA) as file:
+        file.write(gzip.compress(json.dumps(listing).encode(), mtime=0))
+
+
+def read_listing(folder: Path) -> Listing | None:
+    """The list of a run; None if it has none, or one that cannot be read."""
+    try:
+        listing: Listing = json.loads(gzip.decompress((folder / DATA).read_bytes()))
+    except (OSError, EOFError, ValueError):
+        return None
+    return listing
+
+
+def differences(before: Listing, now: Listing) -> list[str]:
+    """What differs, a phrase each: files more, files fewer, files of another size."""
+    groups = {
+        "more": [name for name in now if name not in before],
+        "fewer": [name for name in before if name not in now],
+        "of another size": [name for name, size in now.items() if before.get(name, size) != size],
+    }
+    return [f"data: {_count(names)} {kind}: {_named(names)}" for kind, names in groups.items() if names]
+
+
+def _paths(config: Config) -> dict[str, Path]:
+    keys = fields_of(config)
+    values = {key: value_of(config, key) for key in DATA_KEYS if key in keys}
+    return {key: path for key, path in values.items() if isinstance(path, Path)}
+
+
+def _prefix(folder: Path, roots: Mapping[Path, str]) -> str:
+    """How the names of files in a folder begin: relative to the nearest folder that a key says, else whole."""
+    for parent in (folder, *folder.parents):
+        if parent in roots:
+            inner = folder.relative_to(parent).as_posix()
+            return ("" if roots[parent] == "data" else f"{roots[parent]}: ") + ("" if inner == "." else f"{inner}/")
+    return f"{folder.as_posix()}/"
+
+
+def _size(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:  # it is reported where it is read
+        return -1
+
+
+def _count(names: list[str]) -> str:
+    return f"{len(names)} file{'s' * (len(names) > 1)}"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} others" if len(names) > _MOST_NAMED else ""
+    return ", ".join(sorted(names)[:_MOST_NAMED]) + more
