@@ -172,7 +172,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         assert isinstance(config, DetectEvaluateConfig)
         return detection_images(
             config.data,
-            part=config.part,
+            part=config.split,
             images=folder_of_images(config.images, config.data),
             classes=trained.about.classes,
             on_error=config.on_error,
