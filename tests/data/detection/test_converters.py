@@ -122,7 +122,7 @@ class TestVocMasks:
         ("spoil", "kind"),
         [
             (lambda path: path.write_text("text"), "masks that cannot be read"),
-            (lambda path: Image.new("RGB", (30, 20)).save(path), "masks that cannot be read"),
+            (lambda path: Image.new("RGB", (30, 20), "red").save(path), "masks that cannot be read"),
             (lambda path: Image.new("L", (20, 30)).save(path), "masks of another size"),
             (lambda path: Image.new("L", (30, 20), 3).save(path), "mask of no object"),
         ],
