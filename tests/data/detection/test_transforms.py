@@ -149,6 +149,17 @@ def test_crowds_are_no_targets(scene):
     assert len(sample["masks"]) == 2
 
 
+@pytest.mark.parametrize("view", ["larger", "smaller", "fitted"])
+def test_where_a_crowd_is_goes_with_its_image(scene, view):
+    image, things = scene
+    sample = VIEWS[view](image, of(BOXES, things.masks, crowd=[False, True, False]))
+    green = (sample["image"].argmax(0) == 1) & (sample["image"][1] > 0.5)
+    torch.testing.assert_close(
+        sample["ignored"], masks_to_boxes(green[None]) + torch.tensor([0, 0, 1, 1]), atol=1, rtol=0
+    )
+    assert VIEWS[view](*scene)["ignored"].shape == (0, 4)
+
+
 def test_an_image_without_anything():
     image = Image.new("RGB", (WIDTH, HEIGHT))
     for view in VIEWS.values():

@@ -175,7 +175,7 @@ def test_junk(junk: bytes, name: str, tmp_path: Path) -> None:
             r"\(it is a pointer of Git LFS\)\n(.*\n)*  fix: *git lfs pull",
         ),
         (b'{"weights": 1}', r"\(it is a text file\)"),
-        (gzip.compress(b"abc"), r"\(it is packed\)\n(.*\n)*  fix: *unpack it"),
+        (gzip.compress(b"abc", mtime=0), r"\(it is packed\)\n(.*\n)*  fix: *unpack it"),
         (pickle.dumps({"a": 1}), r"\(it does not begin as files of PyTorch do\)"),
     ],
 )

@@ -13,7 +13,7 @@ from fastitpn.data.detection.transforms import DetectEval, DetectTrain
 
 
 class DetectDataset(SeededDataset):
-    """Samples {image, boxes, labels, masks, index} by key (epoch, index), as `DetectTrain` makes them.
+    """Samples {image, boxes, labels, ignored, masks, index} by key (epoch, index), as `DetectTrain` makes them.
 
     Args:
         images: Images and annotations; with masks, samples have them too.
@@ -28,7 +28,7 @@ class DetectDataset(SeededDataset):
         self.transform = transform
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
-        """Makes {image, boxes, labels, masks}."""
+        """Makes {image, boxes, labels, ignored, masks}."""
         return self.transform(image, self.annotated.annotations(index))
 
 

@@ -70,19 +70,18 @@ class DetectTrain:
 
         Returns:
             `image` float32 [3, h, w], normalised; `boxes` float32 [n, 4] and `labels` int64 [n] of what is left of
-            the instances that are no crowd; with masks also `masks` uint8 [n, h, w].
+            the instances that are no crowd; `ignored` float32 [k, 4], the boxes of crowds; with masks also `masks`
+            uint8 [n, h, w].
         """
         geometry = self._draw(image.height, image.width)
         pixels = _resize(F.crop(F.pil_to_tensor(image), *geometry.part), geometry, antialias=True)
         pixels = distort_colors(pixels) if self.photometric else pixels
         pixels = _normalised(pixels, self.mean, self.std)
         canvas = (image.height, image.width)
+        ignored, _ = _moved(annotations.boxes[annotations.crowd], canvas, geometry)
         chosen = (~annotations.crowd).nonzero()[:, 0]
-        boxes: Tensor = tv_tensors.BoundingBoxes(annotations.boxes[chosen], format="XYXY", canvas_size=canvas)
-        boxes = F.resize(F.crop(boxes, *geometry.part), list(geometry.size))
-        boxes = F.horizontal_flip(boxes) if geometry.flip else boxes
-        boxes, kept = F.sanitize_bounding_boxes(boxes, min_size=_SMALLEST_PX)
-        boxes, chosen = boxes.as_subclass(Tensor), chosen[kept]
+        boxes, kept = _moved(annotations.boxes[chosen], canvas, geometry)
+        chosen = chosen[kept]
         masks = None
         if annotations.masks is not None:
             packed = [annotations.masks[place] for place in chosen.tolist()]
@@ -92,7 +91,12 @@ class DetectTrain:
         if self.square_px is not None:
             padding = [0, 0, self.square_px - geometry.size[1], self.square_px - geometry.size[0]]  # right, bottom
             pixels, masks = F.pad(pixels, padding), None if masks is None else F.pad(masks, padding)
-        sample = {"image": pixels.contiguous(), "boxes": boxes, "labels": annotations.labels[chosen]}
+        sample = {
+            "image": pixels.contiguous(),
+            "boxes": boxes,
+            "labels": annotations.labels[chosen],
+            "ignored": ignored,
+        }
         return sample if masks is None else sample | {"masks": masks.contiguous()}
 
     def _draw(self, height: int, width: int) -> _Geometry:
@@ -145,6 +149,15 @@ def _resize(pixels: Tensor, geometry: _Geometry, antialias: bool = False) -> Ten
         return pixels.new_zeros(0, *geometry.size)
     pixels = F.resize(pixels, list(geometry.size), interpolation=mode, antialias=antialias)
     return F.horizontal_flip(pixels) if geometry.flip else pixels
+
+
+def _moved(boxes: Tensor, canvas: tuple[int, int], geometry: _Geometry) -> tuple[Tensor, Tensor]:
+    """Boxes [n, 4] of a canvas that are still seen, and which of them are."""
+    moved: Tensor = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=canvas)
+    moved = F.resize(F.crop(moved, *geometry.part), list(geometry.size))
+    moved = F.horizontal_flip(moved) if geometry.flip else moved
+    moved, kept = F.sanitize_bounding_boxes(moved, min_size=_SMALLEST_PX)
+    return moved.as_subclass(Tensor), kept
 
 
 def _tightened(boxes: Tensor, masks: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:

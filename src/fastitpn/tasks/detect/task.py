@@ -31,8 +31,8 @@ class DetectTask(BackboneTask[DetectorDescription]):
         super().__init__("detect", model, about, metrics_of(masks=model.has_masks))
 
     def forward(self, batch: DetectBatch) -> dict[str, Tensor]:
-        """The losses of a micro-batch {image, boxes, labels, masks}, lists with an item for each image."""
-        keys = [key for key in ("boxes", "labels", "masks") if key in batch]
+        """The losses of a micro-batch {image, boxes, labels, ignored, masks}, lists with an item for each image."""
+        keys = [key for key in ("boxes", "labels", "ignored", "masks") if key in batch]
         targets = [dict(zip(keys, values, strict=True)) for values in zip(*(batch[key] for key in keys), strict=True)]
         return self.trained_model.losses(batch["image"], targets)
 

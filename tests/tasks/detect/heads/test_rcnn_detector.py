@@ -50,6 +50,41 @@ def test_large_things_are_looked_for_on_coarse_levels():
     assert pool.level_of([boxes]).tolist() == [0, 0, 1, 2, 3]
 
 
+def target_with(ignored: list[list[float]]) -> dict[str, Tensor]:
+    boxes = torch.tensor([[0.0, 0.0, 16.0, 16.0]])
+    return {"boxes": boxes, "labels": torch.tensor([1]), "ignored": torch.tensor(ignored).reshape(-1, 4)}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "label"), [([], 0), ([[30.0, 30.0, 64.0, 64.0]], -1), ([[52.0, 52.0, 64.0, 64.0]], 0)]
+)
+def test_an_anchor_where_a_crowd_is_is_no_background(create, ignored, label):
+    anchors = torch.tensor([[0.0, 0.0, 16.0, 16.0], [40.0, 40.0, 56.0, 56.0]])
+    labels, _ = create("faster_rcnn").rpn.assign_targets_to_anchors([anchors], [target_with(ignored)])
+    assert labels[0].tolist() == [1, label]
+
+
+def test_a_region_where_a_crowd_is_is_no_background(create):
+    regions = torch.tensor([[0.0, 0.0, 16.0, 15.0], [40.0, 40.0, 56.0, 56.0], [0.0, 40.0, 16.0, 56.0]])
+    heads = create("faster_rcnn").roi_heads
+    everywhere = target_with([[0.0, 0.0, 64.0, 30.0], [30.0, 30.0, 64.0, 64.0]])
+    assert heads._outside(regions, everywhere).tolist() == regions[[0, 2]].tolist()  # the first is a target's
+    assert heads._outside(regions, target_with([])).tolist() == regions.tolist()
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn", "cascade_mask_rcnn"])
+def test_an_image_that_is_a_crowd_teaches_nothing(create, name):
+    torch.manual_seed(0)
+    model = create(name).train()
+    target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "masks": torch.zeros(0, 64, 80)}
+    losses = [
+        model.losses([torch.ones(3, 64, 80)], [{**target, "ignored": torch.tensor(boxes).reshape(-1, 4)}])
+        for boxes in ([], [[-200.0, -200.0, 300.0, 300.0]])
+    ]
+    assert losses[0]["loss"] > 0.1
+    assert all(torch.nan_to_num(loss) == 0 for name, loss in losses[1].items())
+
+
 @pytest.mark.parametrize("name", ["mask_rcnn", "faster_rcnn", "cascade_mask_rcnn"])
 def test_no_region_is_good_enough(create, name):
     """Then there are no boxes to draw masks in."""

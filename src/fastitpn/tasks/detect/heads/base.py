@@ -17,7 +17,8 @@ Detections = dict[str, Tensor]
 """Detections of one image, best first: boxes float32 [n, 4] (left, top, right, bottom), scores float32 [n], labels
 int64 [n] from 0, and from a detector with masks: masks bool [n, H, W]."""
 Target = Mapping[str, Tensor]
-"""Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w]."""
+"""Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w].
+Perhaps also ignored [k, 4]: where something is that is no target, such as a crowd, but no background either."""
 
 _MASK_PROBABILITY = 0.5
 _LEAST_SIDE = 1e-6

@@ -15,7 +15,7 @@ from torchvision.ops.poolers import LevelMapper
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.detect.heads.region_heads import CASCADE, ONE_STAGE, RegionHeads
+from fastitpn.tasks.detect.heads.region_heads import CASCADE, ONE_STAGE, RegionHeads, within
 
 _ROI_STRIDES = STRIDES[:4]
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -68,7 +68,7 @@ class RCNN(Detector):
         )
         dim = backbone.pyramid.dim
         anchors = LevelAnchors(anchor_scale)
-        self.rpn = RegionProposalNetwork(
+        self.rpn = Proposals(
             anchors,
             RPNHead(dim, anchors.num_anchors_per_location()[0]),
             fg_iou_thresh=0.7,
@@ -113,7 +113,8 @@ class RCNN(Detector):
 
     def _target(self, target: Target) -> dict[str, Tensor]:
         """Labels from 1, since 0 is the background."""
-        shifted = {"boxes": target["boxes"].float(), "labels": target["labels"] + 1}
+        boxes = target["boxes"].float()
+        shifted = {"boxes": boxes, "labels": target["labels"] + 1, "ignored": target.get("ignored", boxes[:0]).float()}
         return {**shifted, "masks": target["masks"]} if self.has_masks else shifted
 
     def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
@@ -139,6 +140,19 @@ class RCNN(Detector):
         shares = detections["boxes"] / detections["boxes"].new_tensor([width, height, width, height])
         rest = [detections[name][None] for name in ("scores", "labels", "masks") if name in detections]
         return shares[None], *rest
+
+
+class Proposals(RegionProposalNetwork):
+    """Proposes regions; an anchor in an ignored region is not taught to be background."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Labels of anchors, 1, 0 or -1 for those that count as nothing, and the boxes that they should become."""
+        labels, boxes = super().assign_targets_to_anchors(anchors, targets)
+        for of_image, label, target in zip(anchors, labels, targets, strict=True):
+            label[(label == 0) & within(of_image, target["ignored"])] = -1
+        return labels, boxes
 
 
 class LevelAnchors(AnchorGenerator):

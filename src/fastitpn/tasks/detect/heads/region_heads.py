@@ -10,9 +10,11 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss, maskrcnn_inference
 from torchvision.ops import roi_align
-from torchvision.ops.boxes import clip_boxes_to_image
+from torchvision.ops.boxes import box_area, box_iou, clip_boxes_to_image
 
 _LEAST_PROBABILITY = 1e-12
+_WITHIN = 0.5
+"""Share of a box in an ignored region from which on it counts as lying in it."""
 
 Losses = dict[str, Tensor]
 Shapes = list[tuple[int, int]]
@@ -83,6 +85,7 @@ class RegionHeads(RoIHeads):
     def _losses(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Shapes, targets: Targets) -> Losses:
         losses: Losses = {}
         self._use_stage(0)
+        proposals = [self._outside(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
         proposals, matched, labels, goals = self.select_training_samples(proposals, targets)
         first = (proposals, matched, labels)
         for number, stage in enumerate(self.stages):
@@ -95,10 +98,18 @@ class RegionHeads(RoIHeads):
             losses[f"loss_classifier{suffix}"] = stage.loss_weight * class_loss
             losses[f"loss_box_reg{suffix}"] = stage.loss_weight * box_loss
             if number < len(self.stages) - 1:
-                proposals = self._refined(deltas.detach(), proposals, shapes)
+                refined = self._refined(deltas.detach(), proposals, shapes)
+                proposals = [boxes.reshape(-1, 4) for boxes in refined]  # of no regions, too
         if self.has_mask():
             losses["loss_mask"] = self._mask_loss(features, *first, shapes, targets)
         return losses
+
+    def _outside(self, proposals: Tensor, target: dict[str, Tensor]) -> Tensor:
+        """Regions without those that lie in an ignored region and would be taught to be background."""
+        if not len(target["ignored"]):
+            return proposals
+        hit = box_iou(proposals, target["boxes"]).amax(1) >= self.stages[0].overlap if len(target["boxes"]) else False
+        return proposals[hit | ~within(proposals, target["ignored"])]
 
     def _use_stage(self, number: int) -> None:
         """What the methods of `RoIHeads` match, encode and decode with."""
@@ -181,6 +192,16 @@ class RegionHeads(RoIHeads):
             for result, probability in zip(results, drawn, strict=True):
                 result["masks"] = probability[:, 0]
         return results
+
+
+def within(boxes: Tensor, ignored: Tensor) -> Tensor:
+    """Which of boxes [n, 4] lie with more than half of their area in one of the ignored ones [k, 4]: bool [n]."""
+    if not len(ignored):
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    low = torch.maximum(boxes[:, None, :2], ignored[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], ignored[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    return (shared.amax(1) / box_area(boxes).clamp(min=1e-6)) > _WITHIN
 
 
 def cut_masks(masks: Tensor, boxes: Tensor, numbers: Tensor, side: int) -> Tensor:
