@@ -223,7 +223,7 @@ def _beside(choice: Choice) -> Iterator[str]:
     """A sentence on the networks that were not taken."""
     if choice.beside:
         others = [f"{place} takes {'the average' if average else 'another'}" for place, average in choice.beside]
-        yield f"took {choice.taken.place or 'the network at the top'}; {', '.join(others)}"
+        yield f"took {choice.place or 'the network at the top'}; {', '.join(others)}"
 
 
 def _passed_over(classes: Sequence[str]) -> Iterator[str]:
