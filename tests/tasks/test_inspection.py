@@ -196,7 +196,7 @@ def test_a_tracker_s_file_with_its_average(tmp_path):
     assert lines[1] == "what          trunk without a head in a checkpoint of SUTrack, with the published names"
     assert "tensors       155 (float32), under 'net', prefix 'encoder.body.'" in lines
     assert "set aside     1 tensor: other parts of the network (text_encoder)" in lines
-    taken = "took key=net prefix=encoder.body; key=ema prefix=encoder.body takes the average"
+    taken = "took key=net; key=ema takes the average"
     assert f"note          {taken}" in lines
     assert "note          passed over, and not run: objects of fractions.Fraction" in lines
     assert seen.verdicts[0].ok

@@ -206,6 +206,22 @@ def test_formats_are_told_by_their_bytes(state: State, tmp_path: Path) -> None:
         assert read_weights(tmp_path / name).tensors.keys() == read_weights(state).tensors.keys()
 
 
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(1).expand(1 << 40),
+        torch.zeros(2, 2).to_sparse(),
+        torch.zeros(2, device="meta"),
+    ],
+    ids=["expanded", "sparse", "meta"],
+)
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, on kinds of tensors that it gives up
+def test_tensors_that_are_not_stored_number_by_number(tensor: Tensor, state: State, tmp_path: Path) -> None:
+    torch.save({**state, "blocks.4.gamma_1": tensor}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match=r"blocks\.4\.gamma_1 is not stored number by number"):
+        read_weights(tmp_path / "x.pth")
+
+
 def test_arrays_of_numpy_are_said_to_be_passed_over(state: State, tmp_path: Path) -> None:
     torch.save({"model": {name: tensor.numpy() for name, tensor in state.items()}}, tmp_path / "x.pth")
     with pytest.raises(InputError, match=r"no tensors found\n(.*\n)*.*passed over, and not run: objects of numpy"):
@@ -251,6 +267,22 @@ def test_numbers_that_are_none(value: float, state: State) -> None:
     broken["blocks.4.attn.k_proj.weight"][3, 5] = value
     with pytest.raises(InputError, match=r"NaN or infinite .* in blocks\.4\.attn\.k_proj\.weight\n(.*\n)*.*earlier"):
         read_weights(broken)
+
+
+def test_hivit_in_a_tracker_is_told_apart() -> None:
+    """Two blocks for each of iTPN's in the stem, merges that are matrices, and the tracker's own tables."""
+    shapes = {
+        "absolute_pos_embed": (1, 16, 64),
+        "patch_embed.proj.weight": (16, 3, 4, 4),
+        "blocks.4.reduction.weight": (32, 64),
+        "blocks.9.reduction.weight": (64, 128),
+        "pos_embed_x": (1, 16, 64),
+        "norm_.weight": (64,),
+    }
+    net = {f"backbone.{name}": torch.zeros(shape) for name, shape in shapes.items()}
+    message = r"weights of HiViT \(the earlier model\), not of Fast-iTPN, in a checkpoint of AQATrack\n"
+    with pytest.raises(InputError, match=message):
+        read_weights({"net": net, "epoch": 3})
 
 
 def test_the_earlier_model_itpn_is_told_apart() -> None:

@@ -1,7 +1,7 @@
 """Which of the tensors in a file are the weights that are asked for: wherever they lie, whatever prefix they have."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,6 @@ class Candidate:
         """Whether its weights are a moving average, as far as the key tells."""
         return bool(_AVERAGE.search(f"{self.key}.{self.prefix}"))
 
-    @property
-    def place(self) -> str:
-        """What to type to get it."""
-        words = [f"key={self.key}"] if self.key else []
-        return " ".join([*words, *([f"prefix={self.prefix.removesuffix('.')}"] if self.prefix else [])])
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -52,10 +46,12 @@ class Choice:
 
     Attributes:
         taken: The network that was asked for, or the only one.
-        beside: Other networks of this family, each as `Candidate.place`, and whether it is a moving average.
+        place: What to type to get it, such as "key=model"; "" where nothing has to be.
+        beside: Other networks of this family: what to type to get each, and whether it is a moving average.
     """
 
     taken: Candidate
+    place: str
     beside: tuple[tuple[str, bool], ...]
 
 
@@ -104,7 +100,7 @@ def choose(content: Mapping[str, Any], name: str, key: str | None = None, prefix
     asked = [c for c in candidates if _matches(c.key, key) and _matches(c.prefix, prefix)]
     if not asked:
         words = " ".join(f"{k}={v}" for k, v in (("key", key), ("prefix", prefix)) if v is not None)
-        places = " or ".join(c.place or "neither key nor prefix" for c in candidates)
+        places = " or ".join(_place(c, candidates) or "neither key nor prefix" for c in candidates)
         raise InputError(
             f"the file has no network at {words}", where=name, expected=places, fix=places.split(" or ")[0]
         )
@@ -112,13 +108,22 @@ def choose(content: Mapping[str, Any], name: str, key: str | None = None, prefix
     best = [c for c in best if not c.prefix and len({other.key for other in best}) == 1] or best
     if len(best) > 1:
         raise InputError(
-            f"the file has {len(best)} networks: {', '.join(c.place for c in best)}",
+            f"the file has {len(best)} networks: {', '.join(_place(c, candidates) for c in best)}",
             where=name,
             expected="one of them to be asked for",
-            fix=" or ".join(c.place for c in best),
+            fix=" or ".join(_place(c, candidates) for c in best),
         )
-    beside = tuple((c.place, c.is_average) for c in candidates if c is not best[0])
-    return Choice(taken=best[0], beside=beside)
+    beside = tuple((_place(c, candidates), c.is_average) for c in candidates if c is not best[0])
+    return Choice(taken=best[0], place=_place(best[0], candidates), beside=beside)
+
+
+def _place(candidate: Candidate, candidates: Sequence[Candidate]) -> str:
+    """What tells a network from the others in the file: its key, its prefix, or both."""
+    keys, prefix = {other.key for other in candidates}, candidate.prefix.removesuffix(".")
+    words = [f"key={candidate.key}"] if candidate.key and (len(keys) > 1 or not prefix) else []
+    if prefix and (len(keys) < len(candidates) or not words):
+        words.append(f"prefix={prefix}")
+    return " ".join(words)
 
 
 def _matches(place: str, asked: str | None) -> bool:

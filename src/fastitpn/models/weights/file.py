@@ -11,8 +11,10 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
+from fastitpn.models.weights.blocks import cut, range_of
 from fastitpn.models.weights.choice import Candidate, Choice, choose
 from fastitpn.models.weights.clients import name_client, part_of_client, search_table
+from fastitpn.models.weights.numbers import check_numbers, check_storage
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
 from fastitpn.models.weights.reading import INDICES, read_content, refusal
 
@@ -195,12 +197,14 @@ def read_weights(
         expected = "; ".join([str(error.expected), *_passed_over(passed_over)])
         raise InputError(error.what, where=name, expected=expected, fix=error.fix) from None
     taken = choice.taken
-    _check_numbers(name, taken.tensors)
+    if isinstance(source, (str, Path)):
+        check_storage(name, taken.tensors)
+    check_numbers(name, taken.tensors)
     tensors, origin, parts = _to_our_names(taken, name)
     depth = _count(r"stages\.2\.blocks\.(\d+)\.", tensors)
     if blocks is not None:
-        first, last = _range_of(blocks, depth, name)
-        tensors, origin, left = _cut(tensors, origin, first, last)
+        first, last = range_of(blocks, depth, name)
+        tensors, origin, left = cut(tensors, origin, first, last)
         parts |= dict.fromkeys(left, f"blocks of stage 3 other than {first}-{last}")
     return _describe(
         name,
@@ -219,7 +223,7 @@ def _beside(choice: Choice) -> Iterator[str]:
     """A sentence on the networks that were not taken."""
     if choice.beside:
         others = [f"{place} takes {'the average' if average else 'another'}" for place, average in choice.beside]
-        yield f"took {choice.taken.place or 'the network at the top'}; {', '.join(others)}"
+        yield f"took {choice.place or 'the network at the top'}; {', '.join(others)}"
 
 
 def _passed_over(classes: Sequence[str]) -> Iterator[str]:
@@ -250,38 +254,10 @@ def _to_our_names(taken: Candidate, name: str) -> tuple[dict[str, Tensor], dict[
     try:
         tensors, origin = from_official_names(inside)
     except InputError as error:
-        raise InputError(error.what, where=name, expected=error.expected, fix=_OURS) from None
+        client = name_client([*inside, *parts])
+        what = error.what if client is None else f"{error.what}, in a checkpoint of {client}"
+        raise InputError(what, where=name, expected=error.expected, fix=_OURS) from None
     return tensors, origin, parts
-
-
-def _range_of(blocks: str, depth: int, name: str) -> tuple[int, int]:
-    first, _, last = blocks.partition("-")
-    if first.isdecimal() and (last or first).isdecimal() and 1 <= int(first) <= int(last or first) <= depth:
-        return int(first), int(last or first)
-    raise InputError(
-        f"blocks={blocks} in weights with {depth} blocks of stage 3",
-        where=name,
-        expected=f"blocks=FIRST-LAST, from 1 to {depth}",
-        fix=f"blocks=1-{max(1, depth // 2)}",
-    )
-
-
-def _cut(
-    tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], first: int, last: int
-) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]], list[str]]:
-    """Stage 3 from one block to another, counted from 1; and the names of the others in the file."""
-    start = "stages.2.blocks."
-    names: dict[str, str] = {}
-    left: list[str] = []
-    for name in tensors:
-        number, _, rest = name.removeprefix(start).partition(".")
-        if not name.startswith(start):
-            names[name] = name
-        elif first <= int(number) + 1 <= last:
-            names[name] = f"{start}{int(number) + 1 - first}.{rest}"
-        else:
-            left += origin[name]
-    return {n: tensors[o] for o, n in names.items()}, {n: origin[o] for o, n in names.items()}, left
 
 
 def _locate(path: Path) -> Path:
@@ -298,18 +274,6 @@ def _locate(path: Path) -> Path:
     if not path.is_file():
         raise InputError("no such weights file", where=path, expected="a file or a run directory", fix="check the path")
     return path
-
-
-def _check_numbers(name: str, state_dict: Mapping[str, Tensor]) -> None:
-    broken = [key for key, tensor in state_dict.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if broken:
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        raise InputError(
-            f"NaN or infinite numbers in {', '.join(broken[:3])}{more}",
-            where=name,
-            expected="finite weights",
-            fix="take an earlier checkpoint: this training had diverged, or the file is damaged",
-        )
 
 
 def _describe(

@@ -1,0 +1,42 @@
+"""The numbers of weights: all of them are in the file, and they are finite."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from fastitpn.errors import InputError
+
+
+def check_storage(name: str, tensors: Mapping[str, Tensor]) -> None:
+    """That a file has every number of its tensors: one of a few bytes can claim to be larger than any memory.
+
+    Raises:
+        InputError: It does not.
+    """
+    for key, tensor in tensors.items():
+        plain = tensor.layout == torch.strided and not (tensor.is_quantized or tensor.is_meta)
+        if not plain or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise InputError(
+                f"{key} is not stored number by number (sparse, quantised, expanded or without values)",
+                where=name,
+                expected="plain tensors",
+                fix="save them as tensor.dequantize().to_dense().contiguous()",
+            )
+
+
+def check_numbers(name: str, state_dict: Mapping[str, Tensor]) -> None:
+    """That every number is finite.
+
+    Raises:
+        InputError: One is not.
+    """
+    broken = [key for key, tensor in state_dict.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise InputError(
+            f"NaN or infinite numbers in {', '.join(broken[:3])}{more}",
+            where=name,
+            expected="finite weights",
+            fix="take an earlier checkpoint: this training had diverged, or the file is damaged",
+        )
