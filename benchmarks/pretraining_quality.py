@@ -245,6 +245,7 @@ def finetune(
             "data": data["train"],
             "val": data["val"],
             "out": out,
+            "defaults": "fixed",
             "model": "fastitpn_nano",
             "px": PX,
             "batch": BATCHES[task],

@@ -45,6 +45,7 @@ def arm_keys(
         weights = without_pyramid(weights, folder / "trunk.pt")
     return {
         "out": folder / arm,
+        "defaults": "fixed",
         "model": "fastitpn_nano",
         "px": options.px,
         "epochs": epochs,

@@ -130,6 +130,7 @@ def classify_configs(config: DemoConfig, scenes: SceneSet, weights: Path) -> dic
     shared = {
         "data": scenes.train,
         "val": scenes.val,
+        "defaults": "fixed",
         "model": "fastitpn_nano",
         "px": 64,
         "batch": 32,
