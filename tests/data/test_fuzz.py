@@ -1,35 +1,82 @@
-"""Damaged files of labels never end in a traceback: `pytest tests/data/test_fuzz.py --fuzz=5000` for many of them."""
+"""Damaged data never ends in a traceback: `pytest tests/data/test_fuzz.py --fuzz=5000` reads 5,000 data sets."""
 
-import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from fuzzing import Labels, check_reading
-from PIL import Image
+from labels_examples import BOXES, CLASS_FILES, LABEL_SETS, LISTS, MASKS, TABLES
 
+from fastitpn.data.classification.labelled import labelled_split
+from fastitpn.data.classification.multilabel import multilabel_split
+from fastitpn.data.detection.annotations import DetectionImages
+from fastitpn.data.detection.images import detection_images, detection_split
+from fastitpn.data.detection.masks import unpack_masks
 from fastitpn.data.images.folders import unlabelled
-from fastitpn.data.images.lists import read_list
-from fastitpn.data.images.tables import read_table
+from fastitpn.data.segmentation.images import MaskFolders, segmentation_images, segmentation_split
+from fastitpn.data.segmentation.masked_images import MaskedImages
+from fastitpn.diagnosis.config import DoctorConfig
+from fastitpn.tasks.diagnosing import open_dataset
+
+Readers = Sequence[Callable[[Path], object]]
 
 
-def picture(px: tuple[int, int] = (8, 6), form: str = "PNG", mode: str = "RGB") -> bytes:
-    """An image file of one colour."""
-    file = io.BytesIO()
-    Image.new(mode, px, 1).save(file, form)
-    return file.getvalue()
+def doctor(task: str, name: str = "") -> Readers:
+    """As `fastitpn doctor` does, told what the data is for and not."""
+
+    def read(folder: Path, task: str | None) -> None:
+        open_dataset(DoctorConfig(data=folder / name, task=task))
+
+    return [lambda folder: read(folder, None), lambda folder: read(folder, task)]
 
 
-PICTURES = {f"{name}/{number}.png": picture() for name in ("cat", "dög") for number in range(3)}
-LIST = "".join(f"{name}\n" for name in PICTURES).encode()
-TABLE = ("image,label\n" + "".join(f"{name},{name.split('/')[0]}\n" for name in PICTURES)).encode()
+def look_at_boxes(*parts: DetectionImages) -> None:
+    for images in parts:
+        for index in range(len(images)):
+            unpack_masks(images.annotations(index).masks or [], *images.size(index))
 
-LABELS = {
-    "table": Labels(files={**PICTURES, "labels.csv": TABLE}, read=lambda folder: read_table(folder / "labels.csv")),
-    "list": Labels(files={**PICTURES, "train.txt": LIST}, read=lambda folder: read_list(folder / "train.txt")),
-    "table as a list": Labels(files={**PICTURES, "a.csv": TABLE}, read=lambda folder: unlabelled(folder / "a.csv")),
+
+def look_at_masks(*parts: MaskedImages) -> None:
+    for images in parts:
+        for index in range(len(images)):
+            images.labels(index)
+
+
+DETECTION: Readers = [
+    lambda folder: look_at_boxes(*detection_split(folder)),
+    lambda folder: look_at_boxes(*detection_split(folder, on_error="skip")),
+    lambda folder: look_at_boxes(detection_images(folder, on_error="skip", with_masks=False)),
+    *doctor("detect"),
+]
+SEGMENTATION: Readers = [
+    lambda folder: look_at_masks(*segmentation_split(MaskFolders(data=folder))),
+    lambda folder: look_at_masks(*segmentation_split(MaskFolders(data=folder, on_error="skip"))),
+    lambda folder: look_at_masks(segmentation_images(MaskFolders(data=folder, on_error="skip"))),
+    *doctor("segment"),
+]
+CLASSES: Readers = [lambda folder: labelled_split(folder / "labels.csv"), *doctor("classify", "labels.csv")]
+SETS: Readers = [lambda folder: multilabel_split(folder / "labels.csv"), *doctor("classify", "labels.csv")]
+UNLABELLED: Readers = [lambda folder: unlabelled(folder / "train.txt"), *doctor("pretrain", "train.txt")]
+
+FORMATS = {
+    **{name: Labels(files=files, readers=DETECTION) for name, files in BOXES.items()},
+    **{
+        name: Labels(files=files, readers=SEGMENTATION, damaged=(Path(name).suffix,))
+        for name, files in CLASS_FILES.items()
+    },
+    **{
+        name: Labels(files=files, readers=SEGMENTATION, damaged=(".png", ".json", ".txt"))
+        for name, files in MASKS.items()
+    },
+    **{name: Labels(files=files, readers=CLASSES) for name, files in TABLES.items()},
+    **{name: Labels(files=files, readers=SETS) for name, files in LABEL_SETS.items()},
+    **{name: Labels(files=files, readers=UNLABELLED) for name, files in LISTS.items()},
 }
 
 
-@pytest.mark.parametrize("name", LABELS)
-def test_damaged_labels_raise_the_own_error_or_none(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    check_reading(LABELS[name], tmp_path, request.config.getoption("--fuzz") // len(LABELS))
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_data_raises_the_projects_own_error_or_none(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    rounds = -(-request.config.getoption("--fuzz") // len(FORMATS))
+    check_reading(FORMATS[name], tmp_path / "data", rounds)

@@ -50,6 +50,7 @@ def test_this_projects_own_file_comes_first(tmp_path):
         ("objectInfo150.txt", "Idx\tName\nx\twall\n", "no table of classes"),
         ("label_colors.txt", "1 2 3\n", "no table of classes"),
         ("obj_class_to_machine_color.json", "[1", "no table of classes"),
+        ("obj_class_to_machine_color.json", '"a"', "no object of names and their colours"),
         ("classes.yaml", "names: [a, b]\nnames: [c, d]", "stands twice"),
     ],
 )

@@ -125,6 +125,8 @@ def _read_table_or_list(file: Path) -> Content:
 def _read_supervisely(file: Path) -> Content:
     """Supervisely's `obj_class_to_machine_color.json`: name to colour."""
     colors = json.loads(read_text(file))
+    if not isinstance(colors, dict):
+        raise wrong("this is no object of names and their colours", file)
     return {"names": list(colors), "colors": {name: [str(part) for part in color] for name, color in colors.items()}}
 
 

@@ -144,10 +144,10 @@ def _names(given: Any, reduce_zero_label: bool, file: Path | None) -> tuple[str,
     if not isinstance(given, list) or any(not isinstance(name, str) or not name for name in given):
         raise wrong("the names are neither a list nor index: name", file)
     names = tuple(given)
-    if double := sorted({name for name in names if names.count(name) > 1}):
-        raise wrong(f"two classes have the name {double[0]!r}", file)
     if not 2 <= len(names) <= MOST_CLASSES:
         raise wrong(f"{len(names)} classes, expected 2 to {MOST_CLASSES}", file)
+    if double := sorted({name for name in names if names.count(name) > 1}):
+        raise wrong(f"two classes have the name {double[0]!r}", file)
     return names
 
 

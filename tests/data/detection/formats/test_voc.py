@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 from boxes_example import picture, voc_file, voc_object
-from fuzzing import Labels, check_reading
 from PIL import Image
 
-from fastitpn.data.detection.formats.registry import open_annotations, recognise
+from fastitpn.data.detection.formats.registry import recognise
 from fastitpn.data.detection.formats.voc import read_voc
 from fastitpn.data.detection.images import detection_split
-from fastitpn.data.detection.reading import scan
 from fastitpn.data.detection.sources import Source
 
 DOG = voc_object("dog", 2, 3, 12, 13)
@@ -241,18 +239,3 @@ def test_boxes_for_an_image_that_lies_on_its_side(tmp_path, exif, reason):
     assert problem.kind == "image of another size"
     assert "a.jpg is 20x30 px, the boxes are for 30x20 px" in problem.what
     assert reason in problem.what
-
-
-def read(folder: Path) -> None:
-    """As doctor and training do."""
-    recognise(folder)
-    source = open_annotations(folder)
-    for name in source.names:
-        if part := source.find(name):
-            scan(part)
-
-
-def test_damaged_files(voc, tmp_path, request):
-    files = {path.relative_to(voc).as_posix(): path.read_bytes() for path in voc.rglob("*.*")}
-    check_reading(Labels(files=files, read=read_voc), tmp_path / "damaged", request.config.getoption("--fuzz") // 10)
-    check_reading(Labels(files=files, read=read), tmp_path / "scanned", 10)

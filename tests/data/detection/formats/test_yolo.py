@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 from boxes_example import picture
-from fuzzing import Labels, check_reading
 
-from fastitpn.data.detection.formats.registry import open_annotations, recognise
+from fastitpn.data.detection.formats.registry import recognise
 from fastitpn.data.detection.formats.yolo import read_yolo
 from fastitpn.data.detection.images import detection_images, detection_split
-from fastitpn.data.detection.reading import scan
 from fastitpn.data.detection.sources import Source
 from fastitpn.errors import InputError
 
@@ -248,19 +246,3 @@ def test_notes_of_label_studio(tmp_path):
     )
     assert recognise(data) == "yolo"
     assert len(detection_images(data)) == 2
-
-
-def read(folder: Path) -> None:
-    """As doctor and training do."""
-    recognise(folder)
-    source = open_annotations(folder)
-    for name in source.names:
-        if part := source.find(name):
-            scan(part)
-
-
-def test_damaged_files(yolo, tmp_path, request):
-    files = {path.relative_to(yolo).as_posix(): path.read_bytes() for path in yolo.rglob("*.*")}
-    files |= {"train.txt": b"data/images/train/a.jpg\n", "obj.names": b"dog\ncar\n"}
-    check_reading(Labels(files=files, read=read_yolo), tmp_path / "damaged", request.config.getoption("--fuzz") // 10)
-    check_reading(Labels(files=files, read=read), tmp_path / "scanned", 10)
