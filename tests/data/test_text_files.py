@@ -50,6 +50,9 @@ def test_yaml_words(tmp_path):
     assert read_yaml_words(file, expected="names") is None
 
 
+TENFOLD = "".join(f"- &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True))
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -61,6 +64,7 @@ def test_yaml_words(tmp_path):
         ("? [a, b]\n: 1", "unhashable"),
         ("a: \x01", "special characters"),
         ("a: 1\n---\na: 1", "another document"),
+        ("- &a [x,x,x,x,x,x,x,x,x,x]\n" + TENFOLD, "with its references it has 1,111,111 values"),
     ],
 )
 def test_yaml_that_is_wrong(tmp_path, text, what):

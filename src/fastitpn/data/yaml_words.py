@@ -1,6 +1,7 @@
 """YAML files whose words stay what was written: no, on, 1e3 and 2024-01-01 are names, as people mean them."""
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,27 @@ import yaml
 from fastitpn.data.text_files import read_text
 from fastitpn.errors import InputError
 
+_MOST_VALUES = 10**6
+
 
 class _Words(yaml.BaseLoader):
-    """Gives every scalar as text, and refuses a key that stands twice."""
+    """Gives every scalar as text, and refuses a key that stands twice, and references that blow a small file up."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._values: dict[int, int] = {}  # of each node, with those that it refers to
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        node = super().compose_node(parent, index)
+        if node is not None and id(node) not in self._values:
+            inside = [] if isinstance(node, yaml.ScalarNode) else node.value
+            inside = chain.from_iterable(inside) if isinstance(node, yaml.MappingNode) else inside
+            values = self._values[id(node)] = 1 + sum(self._values.get(id(child), 1) for child in inside)
+            if values > _MOST_VALUES:
+                raise yaml.composer.ComposerError(
+                    None, None, f"with its references it has {values:,} values", node.start_mark
+                )
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))

@@ -49,9 +49,11 @@ def test_this_projects_own_file_comes_first(tmp_path):
         ("class_dict.csv", "name,r,g,b\na,1\n", "no table of classes"),
         ("objectInfo150.txt", "Idx\tName\nx\twall\n", "no table of classes"),
         ("label_colors.txt", "1 2 3\n", "no table of classes"),
-        ("obj_class_to_machine_color.json", "[1", "no table of classes"),
+        ("obj_class_to_machine_color.json", "[1", "it was cut off"),
+        ("obj_class_to_machine_color.json", "[" * 5000, "not JSON that anyone writes"),
         ("obj_class_to_machine_color.json", '"a"', "no object of names and their colours"),
         ("classes.yaml", "names: [a, b]\nnames: [c, d]", "stands twice"),
+        ("class_names.txt", "\n".join(map(str, range(50_000))), "50000 classes, expected 2 to 255"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, name, text, what):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def read_categories(
     root = _root(listed, used)
     if root is not None:
         named = {id_key: name for id_key, name in named.items() if id_key != root}
-    twice = [name for name, count in Counter(named.values()).items() if count > 1]
+    twice = [name for name, times in Counter(named.values()).items() if times > 1]
     if twice or not named:
         what = f"two categories have the name {twice[0]!r}" if twice else "there are no categories"
         raise InputError(what, where=file, expected=expected, fix="correct the categories of this file")
@@ -77,11 +78,11 @@ def _with_ids(classes: DetectionClasses, id_of: Mapping[str, int], file: Path) -
             fix="rename its categories",
         )
     named = set(id_of.values())
-    taken = {*named, *classes.ids}
+    free = count(max(*named, *classes.ids) + 1)
     ids: list[int] = []
     for name, number in zip(classes.names, classes.ids, strict=True):
-        ids.append(id_of.get(nfc(name), number if number not in named else max(taken) + 1))
-        taken.add(ids[-1])
+        of_file = id_of.get(nfc(name))
+        ids.append(of_file if of_file is not None else number if number not in named else next(free))
     return DetectionClasses(names=classes.names, ids=tuple(ids))
 
 

@@ -1,12 +1,12 @@
 """Files that name the classes of masks: this project's own, and those that other programs write beside masks."""
 
 import csv
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fastitpn.data.json_files import read_json
 from fastitpn.data.text_files import read_text
 from fastitpn.data.yaml_words import read_yaml_words
 from fastitpn.errors import InputError
@@ -56,10 +56,7 @@ def wrong(what: str, file: Path | None) -> InputError:
 
 
 def _read_yaml(file: Path) -> Content:
-    try:
-        content = read_yaml_words(file, expected=EXPECTED)
-    except InputError as error:
-        raise wrong(f"the classes cannot be read: {error.what}", file) from error
+    content = _readable(read_yaml_words, file)
     if isinstance(content, list):
         content = {"names": content}
     if not isinstance(content, Mapping) or "names" not in content:
@@ -124,10 +121,17 @@ def _read_table_or_list(file: Path) -> Content:
 
 def _read_supervisely(file: Path) -> Content:
     """Supervisely's `obj_class_to_machine_color.json`: name to colour."""
-    colors = json.loads(read_text(file))
+    colors = _readable(read_json, file)
     if not isinstance(colors, dict):
         raise wrong("this is no object of names and their colours", file)
     return {"names": list(colors), "colors": {name: [str(part) for part in color] for name, color in colors.items()}}
+
+
+def _readable(read: Callable[..., Any], file: Path) -> Any:
+    try:
+        return read(file, expected=EXPECTED)
+    except InputError as error:
+        raise wrong(f"the classes cannot be read: {error.what}", file) from error
 
 
 def _lines(file: Path) -> list[str]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from fastitpn.data.detection.categories import read_categories, whole
 from fastitpn.data.detection.files import locate
 from fastitpn.data.detection.problems import Problem
+from fastitpn.data.detection.values import key
 from fastitpn.data.images.decode import upright_size
 from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, read_segments
 from fastitpn.errors import InputError
@@ -51,17 +53,18 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
     """
     content = _load(file)
     listed = [annotation for annotation in content["annotations"] if isinstance(annotation, dict)]
-    used = {whole(segment.get("category_id")) for annotation in listed for segment in _segments(annotation)}
+    used = {key(segment.get("category_id")) for annotation in listed for segment in _segments(annotation)}
     classes, label_of = read_categories(content["categories"], file, used)
-    name_of = {number: classes.names[label] for number, label in label_of.items()}
-    counted = {whole(category["id"]) for category in content["categories"] if _is_set(category.get("isthing"))}
+    name_of = {category: classes.names[label] for category, label in sorted(label_of.items(), key=itemgetter(1))}
+    counted = {key(category["id"]) for category in content["categories"] if _is_set(category.get("isthing"))}
     file_names = {
-        whole(image.get("id")): image.get("file_name") for image in content["images"] if isinstance(image, dict)
+        key(image.get("id")): image.get("file_name") for image in content["images"] if isinstance(image, dict)
     }
+    file_names.pop(None, None)  # no id is not the same id
     folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
 
     def check(annotation: dict[str, Any]) -> PanopticImage | list[Problem]:
-        number = whole(annotation.get("image_id"))
+        number = key(annotation.get("image_id"))
         name, png = file_names.get(number), annotation.get("file_name")
         about: dict[str, Any] = {"file": file, "image_id": number, "leaves_out": "image"}
         if not isinstance(name, str) or not isinstance(png, str):
@@ -90,7 +93,7 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
     with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
         results = list(pool.map(check, listed))
     named = (
-        file_names.get(whole(annotation.get("image_id")))
+        file_names.get(key(annotation.get("image_id")))
         for annotation, result in zip(listed, results, strict=True)
         if isinstance(result, list)
     )
@@ -98,10 +101,10 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
     return PanopticScan(
         images=[result for result in results if isinstance(result, PanopticImage)],
         names=classes.names,
-        things=tuple(name for number, name in sorted(name_of.items()) if number in counted),
+        things=tuple(name for category, name in name_of.items() if category in counted),
         problems=[problem for result in results if isinstance(result, list) for problem in result],
         left_out=sorted(filter(Path.is_file, left_out)),
-        without_segments=len(set(file_names) - {whole(annotation.get("image_id")) for annotation in listed}),
+        without_segments=len(set(file_names) - {key(annotation.get("image_id")) for annotation in listed}),
     )
 
 
@@ -113,7 +116,7 @@ def _segments(annotation: dict[str, Any]) -> list[dict[str, Any]]:
 def _named(annotation: dict[str, Any], name_of: Mapping[Any, str]) -> dict[str, Any]:
     """`names` and `crowds` of an image, without segments of no known category."""
     segments = [(whole(segment.get("id")), segment) for segment in _segments(annotation)]
-    known = [(number, segment, whole(segment.get("category_id"))) for number, segment in segments if number is not None]
+    known = [(number, segment, key(segment.get("category_id"))) for number, segment in segments if number is not None]
     names = {number: name_of[category] for number, _, category in known if category in name_of}
     return {
         "names": names,

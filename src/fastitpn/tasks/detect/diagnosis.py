@@ -94,7 +94,8 @@ def _scan(
     if not images.has_masks or not (images.problems or images.without_masks):
         return images, []
     of_boxes = scan(part, classes=classes, with_masks=False)
-    of_masks = [problem for problem in images.problems if problem not in of_boxes.problems]
+    of_both = set(of_boxes.problems)
+    of_masks = [problem for problem in images.problems if problem not in of_both]
     return of_boxes, [*of_masks, *images.without_masks]
 
 

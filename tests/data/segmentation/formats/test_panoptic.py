@@ -61,6 +61,21 @@ def test_flags_are_what_they_plainly_mean(tmp_path, no, yes):
     assert (images.classes.things, images.labels(0)[1].tolist()) == (("cat",), [IGNORE, 0, 1, 1])
 
 
+def test_ids_that_are_texts(tmp_path):
+    def change(content):
+        for number, name in enumerate(("aachen_1", "aachen_0")):
+            content["images"][number]["id"] = content["annotations"][number]["image_id"] = name
+        content["images"].append({"file_name": "2.jpg"})
+        content["annotations"][0]["segments_info"][1]["category_id"] = "s"
+        content["categories"][0]["id"] = "s"
+
+    make(tmp_path, "val2017", count=2, change=change)
+    images = segmentation_images(MaskFolders(data=tmp_path, panoptic=True))
+    assert [path.name for path in images.images] == ["0.jpg", "1.jpg"]
+    assert (images.classes.names, images.classes.things) == (("cat", "sky"), ("cat",))
+    assert images.labels(0)[1].tolist() == [IGNORE, 0, 1, 1]
+
+
 def test_segments_of_one_channel(tmp_path):
     file = make(tmp_path, "val2017", change=lambda content: content["annotations"][0]["segments_info"].pop(1))
     numbers = np.where(np.array(ROWS) == SKY, 0, ROWS).astype(np.uint16)
