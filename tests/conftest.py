@@ -21,7 +21,7 @@ pytest_plugins = ("data_fixtures", "inference_fixtures")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-sizes", action="store_true", help="timm's tests on all models, not on the small ones alone")
-    parser.addoption("--fuzz", type=int, default=300, help="number of damaged files of labels that are read")
+    parser.addoption("--fuzz", type=int, help="number of damaged data sets that all commands read; else a few by each")
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -53,6 +54,13 @@ def damage(content: bytes, suffix: str, rng: random.Random) -> bytes:
         except Exception:  # too damaged by now to be understood
             content = _damage_bytes(content, rng)
     return content
+
+
+def resize_header(png: Path, width: int, height: int) -> None:
+    """Makes a PNG say that it has another size; its pixels stay."""
+    content = png.read_bytes()
+    header = content[12:16] + struct.pack(">II", width, height) + content[24:29]
+    png.write_bytes(content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
 
 
 def _damage_bytes(content: bytes, rng: random.Random) -> bytes:
@@ -187,7 +195,7 @@ def _damage_png(content: bytes, rng: random.Random) -> bytes:
     body = bytearray(content[start + 4 : start + 8 + length])
     place = rng.choice([4, 5, 6, 7, 8, 9, 10, 11, 12, 13, rng.randrange(4, 5 + length)])  # mostly sizes and kinds
     if place < len(body):
-        body[place] = rng.choice([0, 1, 2, 3, 4, 8, 16, 64, 255, rng.randrange(256)])
+        body[place] = rng.choice([0, 1, 2, 3, 4, 8, 16, 35, 64, 255, rng.randrange(256)])
     checksum = struct.pack(">I", zlib.crc32(body))
     return content[: start + 4] + bytes(body) + checksum + content[start + 12 + length :]
 

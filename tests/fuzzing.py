@@ -37,8 +37,8 @@ class TooSlow(BaseException):
     """Processor time is used up; nothing that is read catches it."""
 
 
-def check_reading(labels: Labels, folder: Path, rounds: int, seed: int = 0) -> None:
-    """Damages a file, reads the folder and puts the file back, `rounds` times.
+def check_reading(labels: Labels, folder: Path, rounds: int, *, in_turn: bool, seed: int = 0) -> None:
+    """Damages a file, reads the folder and puts the file back, `rounds` times; by all readers, or by each in turn.
 
     Raises:
         AssertionError: Another error than InputError came out, or it took too long or too much memory; it says which
@@ -57,7 +57,8 @@ def check_reading(labels: Labels, folder: Path, rounds: int, seed: int = 0) -> N
         (folder / name).write_bytes(damaged)
         place = f"round {number} of seed {seed}, {folder / name}: {damaged[:500]!r}"
         before = _peak_mib(anew=True)
-        for read in labels.readers:
+        readers = [labels.readers[number % len(labels.readers)]] if in_turn else labels.readers
+        for read in readers:
             try:
                 with _time_limit():
                     read(folder)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from damaging import resize_header
 from PIL import Image
 
 from fastitpn.data.segmentation.classes import IGNORE
@@ -82,6 +83,15 @@ def test_skipping_all_is_an_error(pairs):
 def test_the_highest_label_of_masks_that_are_left_out_altogether(tmp_path, pairs):
     mask = saved(tmp_path / "empty.png", np.full((2, 4), 255, np.uint8))
     assert checked(pairs[0][:1], [mask], MaskReader()) == ([0], -1)
+
+
+def test_a_mask_of_another_size_is_not_decoded(tmp_path):
+    Image.new("RGB", (4, 2)).save(tmp_path / "a.jpg")
+    mask = saved(tmp_path / "a.png", NUMBERS)
+    resize_header(mask, 9000, 9000)
+    [error] = look_at_pairs([(tmp_path / "a.jpg", mask)])
+    assert isinstance(error, InputError)
+    assert error.what == "a mask of 9000x9000 px for an image of 4x2 px"
 
 
 def test_a_photo_that_is_turned_upright(tmp_path):

@@ -2,13 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from fastitpn.errors import InputError
 
@@ -48,14 +49,12 @@ class MaskContent:
         numbers: Pixels by number; empty where there are colours.
         colors: Pixels by packed colour; empty where there are numbers.
         palette: Of a mask with a palette, the packed colour of each number that it holds.
-        image_size: Width and height of its image.
     """
 
     size: tuple[int, int]
     numbers: Mapping[int, int] = field(default_factory=dict)
     colors: Mapping[int, int] = field(default_factory=dict)
     palette: Mapping[int, int] = field(default_factory=dict)
-    image_size: tuple[int, int] = (0, 0)
 
     def as_colors(self) -> dict[int, int]:
         """Pixels by packed colour, of a mask with colours or a palette."""
@@ -78,6 +77,16 @@ def unpacked(color: int) -> Color:
 def is_gray(color: int) -> bool:
     """Whether a packed colour has three equal parts."""
     return color == (color & 255) * 0x010101
+
+
+def mask_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of a mask, from the header alone: a small file may hold more pixels than the memory.
+
+    Raises:
+        MaskError: The file is missing, damaged, or no image.
+    """
+    with _opened(Path(path)) as image:
+        return image.size
 
 
 def read_mask(path: str | os.PathLike[str], *, palette_as_colors: bool = False) -> tuple[NDArray[np.int32], bool]:
@@ -148,34 +157,20 @@ def _counts(pixels: NDArray[np.int32], colors: bool) -> dict[int, int]:
 
 def _read(path: Path, palette_as_colors: bool) -> tuple[NDArray[np.int32], bool, dict[int, int]]:
     """Numbers or packed colours, whether they are colours, and the palette by number, if there is one."""
-    try:
-        with Image.open(path) as image:
-            mode, kind = image.mode, f"a {image.format} of mode {image.mode}"
-            if image.format in ("JPEG", "MPO"):
-                raise MaskError(
-                    "JPEG mask",
-                    "this mask is a JPEG, whose numbers are not those that were saved",
-                    where=path,
-                    expected=EXPECTED,
-                    fix="save the masks as PNG from where they were drawn",
-                )
-            raw_mode = str(image.tile[0].args) if image.tile else ""
-            palette = _palette(image)
-            as_colors = palette_as_colors and mode == "P"
-            pixels = np.asarray(image.convert("RGB") if as_colors else image)
-    except InputError:
-        raise
-    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
-        reason = "not an image in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        if isinstance(error, FileNotFoundError):
-            reason = "there is no such file"
-        raise MaskError(
-            "mask that cannot be read",
-            f"cannot read this mask: {reason}",
-            where=path,
-            expected=EXPECTED,
-            fix="replace this file",
-        ) from error
+    with _opened(path) as image:
+        mode, kind = image.mode, f"a {image.format} of mode {image.mode}"
+        if image.format in ("JPEG", "MPO"):
+            raise MaskError(
+                "JPEG mask",
+                "this mask is a JPEG, whose numbers are not those that were saved",
+                where=path,
+                expected=EXPECTED,
+                fix="save the masks as PNG from where they were drawn",
+            )
+        raw_mode = str(image.tile[0].args) if image.tile else ""
+        palette = _palette(image)
+        as_colors = palette_as_colors and mode == "P"
+        pixels = np.asarray(image.convert("RGB") if as_colors else image)
     if as_colors or mode in _COLORS:
         return _colors(pixels, "RGB" if as_colors else mode, path), True, {}
     if mode not in _NUMBERS or (mode == "F" and not (np.rint(pixels) == pixels).all()):
@@ -190,6 +185,26 @@ def _read(path: Path, palette_as_colors: bool) -> tuple[NDArray[np.int32], bool,
         pixels = pixels.clip(-(2.0**24), 2.0**24)  # more is no class anyway
     numbers = pixels.astype(np.int32)
     return (numbers // _SPREAD[raw_mode] if mode == "L" and raw_mode in _SPREAD else numbers), False, palette
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except InputError:
+        raise
+    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
+        reason = "not an image in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such file"
+        raise MaskError(
+            "mask that cannot be read",
+            f"cannot read this mask: {reason}",
+            where=path,
+            expected=EXPECTED,
+            fix="replace this file",
+        ) from error
 
 
 def _palette(image: Image.Image) -> dict[int, int]:

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,7 +16,7 @@ from fastitpn.console import say
 from fastitpn.data.images.decode import upright_size, verify_image
 from fastitpn.data.images.mask_names import Pair
 from fastitpn.data.segmentation.classes import IGNORE
-from fastitpn.data.segmentation.mask_files import MaskContent, MaskError, look_at_mask
+from fastitpn.data.segmentation.mask_files import MaskContent, MaskError, look_at_mask, mask_size
 from fastitpn.data.segmentation.masks import Labels, MaskReader
 from fastitpn.errors import InputError
 
@@ -81,7 +81,7 @@ def check_pairs(
         InputError: Some are wrong and `on_error` is "stop", or all are.
     """
     checked = [
-        content if isinstance(content, InputError) else _caught(partial(_count, content, mask or image, reader))
+        content if isinstance(content, InputError) else _caught(partial(reader.count, content, mask or image))
         for (image, mask), content in zip(pairs, contents, strict=True)
     ]
     problems = [result for result in checked if isinstance(result, InputError)]
@@ -102,39 +102,30 @@ def read_pair(image: Path, mask: Path | None, reader: MaskReader) -> Labels:
         InputError: There is no mask, one of the files cannot be used, or they are of different sizes.
     """
     verify_image(image)
-    labels = reader(_there(image, mask))
-    _check_size(mask, (labels.shape[1], labels.shape[0]), upright_size(image))
-    return labels
+    return reader(_there(image, mask))
 
 
 def _look(image: Path, mask: Path | None) -> MaskContent:
-    mask = _there(image, mask)
     verify_image(image)
-    return replace(look_at_mask(mask), image_size=upright_size(image))
-
-
-def _count(content: MaskContent, mask: Path, reader: MaskReader) -> dict[int, int]:
-    counts = reader.count(content, mask)
-    _check_size(mask, content.size, content.image_size)
-    return counts
+    return look_at_mask(_there(image, mask))
 
 
 def _there(image: Path, mask: Path | None) -> Path:
+    """The mask, which is there and has the size of its image, as their headers say."""
     if mask is None:
         kind = "image without a mask"
         raise MaskError(kind, "this image has no mask", where=image, expected="a mask of the same name")
-    return mask
-
-
-def _check_size(mask: Path | None, mask_size: tuple[int, int], size: tuple[int, int]) -> None:
-    if size != mask_size:
-        turned = mask_size == size[::-1]
+    width, height = mask_size(mask)
+    size = upright_size(image)
+    if size != (width, height):
+        turned = (height, width) == size
         raise MaskError(
             "mask of another size",
-            f"a mask of {mask_size[0]}x{mask_size[1]} px for an image of {size[0]}x{size[1]} px"
+            f"a mask of {width}x{height} px for an image of {size[0]}x{size[1]} px"
             + (" (turned upright, as its EXIF block asks)" if turned else ""),
             where=mask,
         )
+    return mask
 
 
 def _caught(run: Callable[[], ResultT]) -> ResultT | InputError:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,20 +78,36 @@ def _codes(image: PanopticImage, label_of: dict[str, int], things: Collection[st
             yield thing_code(label, place) if name in things else label
 
 
+def size_of_segments(png: Path) -> tuple[int, int]:
+    """Width and height, from the header alone: a small file may hold more pixels than the memory.
+
+    Raises:
+        InputError: The file is missing, damaged, or no image.
+    """
+    with _opened(png) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(png: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(png) as image:
+            yield image
+    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
+        what = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"
+        )
+        raise InputError(what, where=png, expected=EXPECTED) from error
+
+
 def read_segments(png: Path) -> NDArray[np.int32]:
     """The id of the segment of each pixel, [H, W].
 
     Raises:
         InputError: The file is missing, damaged, or no picture in RGB.
     """
-    try:
-        with Image.open(png) as image:
-            mode, pixels = image.mode, np.asarray(image)
-    except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
-        what = (
-            "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"
-        )
-        raise InputError(what, where=png, expected=EXPECTED) from error
+    with _opened(png) as image:
+        mode, pixels = image.mode, np.asarray(image)
     if mode in ("L", "I", "I;16", "I;16B", "I;16L"):
         return pixels.astype(np.int32)  # an id each, as programs write them that need no more than one channel
     if mode not in ("RGB", "RGBA"):

@@ -16,7 +16,7 @@ from fastitpn.data.detection.files import locate
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import key
 from fastitpn.data.images.decode import upright_size
-from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, read_segments
+from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, read_segments, size_of_segments
 from fastitpn.errors import InputError
 
 
@@ -71,12 +71,13 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
             return [Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)]
         image = PanopticImage(path=locate(name, images), png=folder / png, **_named(annotation, name_of))
         try:
-            size, segments = upright_size(image.path), read_segments(image.png)
+            size, size_of_png = upright_size(image.path), size_of_segments(image.png)
+            segments = read_segments(image.png) if size == size_of_png else None
         except InputError as error:
             return [Problem(kind="file that cannot be read", what=f"{error.where}: {error.what}", **about)]
         about["file"] = image.png
-        if segments.shape != size[::-1]:
-            what = f"{png} is {segments.shape[1]}x{segments.shape[0]} px, {name} {size[0]}x{size[1]} px"
+        if segments is None:
+            what = f"{png} is {size_of_png[0]}x{size_of_png[1]} px, {name} {size[0]}x{size[1]} px"
             return [Problem(kind="segments of another size", what=what, **about)]
         listed_ids = {whole(segment.get("id")): segment for segment in _segments(annotation)}
         problems = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damaging import resize_header
 from PIL import Image
 
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses, distinct_colors
@@ -74,6 +75,13 @@ def test_ids_that_are_texts(tmp_path):
     assert [path.name for path in images.images] == ["0.jpg", "1.jpg"]
     assert (images.classes.names, images.classes.things) == (("cat", "sky"), ("cat",))
     assert images.labels(0)[1].tolist() == [IGNORE, 0, 1, 1]
+
+
+def test_segments_of_another_size_are_not_decoded(tmp_path):
+    file = make(tmp_path, "val2017")
+    resize_header(file.with_suffix("") / "0.png", 9000, 9000)
+    with pytest.raises(InputError, match=r"0\.png is 9000x9000 px, 0\.jpg 4x3 px"):
+        segmentation_images(MaskFolders(data=tmp_path))
 
 
 def test_segments_of_one_channel(tmp_path):

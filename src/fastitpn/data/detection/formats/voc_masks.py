@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 
 from fastitpn.data.detection.masks import Box, coco_mask
 from fastitpn.data.detection.sources import SourcePart
-from fastitpn.data.segmentation.mask_files import read_index_mask
+from fastitpn.data.segmentation.mask_files import mask_size, read_index_mask
 from fastitpn.errors import InputError
 
 _NOTHING, _VOID = 0, 255
@@ -33,12 +33,13 @@ def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], part: So
         part: Where to note what is wrong.
     """
     try:
-        numbers = read_index_mask(file)
+        width, height = mask_size(file)
+        numbers = read_index_mask(file) if (height, width) == size else None
     except InputError as error:
         part.note("masks that cannot be read", error.what, file, image=True)
         return None
-    if numbers.shape != size:
-        what = f"it is {numbers.shape[1]}x{numbers.shape[0]} px, its image {size[1]}x{size[0]} px"
+    if numbers is None:
+        what = f"it is {width}x{height} px, its image {size[1]}x{size[0]} px"
         part.note("masks of another size", what, file, image=True)
         return None
     by_number = {int(number): numbers == number for number in np.unique(numbers) if number not in (_NOTHING, _VOID)}
