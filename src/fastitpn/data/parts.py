@@ -1,7 +1,7 @@
 """The parts of a data set, train, val and test, by the names that people give them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -108,6 +108,12 @@ def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -
         more = f" (split={' or split='.join(others)} for the other{'s' * (len(others) > 1)})" if others else ""
         say(f"evaluated on the part {chosen}{more}")
     return parts[chosen]
+
+
+def say_of_held_out(parts: Container[str], ratio: float) -> None:
+    """A line for data with a part train and none to validate on, of which a share is held out."""
+    if "train" in parts:
+        say(f"there is no part val: {ratio:.0%} of train are held out to validate on")
 
 
 def say_of_test(parts: Mapping[str, object]) -> str | None:

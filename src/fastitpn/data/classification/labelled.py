@@ -14,7 +14,7 @@ from fastitpn.data.classification.formats.base import listed_names
 from fastitpn.data.classification.formats.registry import recognise
 from fastitpn.data.classification.parts import ClassPart, class_parts
 from fastitpn.data.images.named_files import nfc
-from fastitpn.data.parts import choose_part, say_of_test
+from fastitpn.data.parts import choose_part, say_of_held_out, say_of_test
 from fastitpn.errors import InputError
 
 
@@ -157,8 +157,8 @@ def labelled_split(
     validation = next((given[name] for name in ("val", "", "test", "train") if name in given), parts.get("val"))
     if validation is not None:
         return train, _labelled(validation, train.classes)
-    if "train" in parts and val_ratio:
-        say(f"there is no part val: {val_ratio:.0%} of train are held out to validate on")
+    if val_ratio:
+        say_of_held_out(parts, val_ratio)
     if not 0 <= val_ratio < 1:
         raise InputError(f"val_ratio is {val_ratio}", expected="0 <= val_ratio < 1", fix="val_ratio=0.1")
     held_out = _hold_out(train, val_ratio, seed) if val_ratio else set()

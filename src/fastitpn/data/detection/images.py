@@ -7,7 +7,7 @@ from fastitpn.data.detection.annotations import Annotations, DetectionClasses, D
 from fastitpn.data.detection.formats.registry import nothing_to_use, open_annotations
 from fastitpn.data.detection.problems import OnError, Problem, stop_or_say
 from fastitpn.data.detection.reading import scan
-from fastitpn.data.parts import part_of, say_of_test
+from fastitpn.data.parts import part_of, say_of_held_out, say_of_test
 from fastitpn.data.splitting import hold_out
 from fastitpn.errors import InputError
 
@@ -62,6 +62,7 @@ def detection_split(
     if val_part is None:
         stop_or_say(train.problems, on_error, left_out=train.left_out)
         _say_notes(train)
+        say_of_held_out(parts.names, val_ratio)
         indices = hold_out(len(_not_empty(train)), val_ratio, seed, where=train.path, fix=_FIX)
         return _not_empty(train.select(indices[0])), _not_empty(train.select(indices[1]))
     held_out = scan(val_part, with_masks=with_masks, classes=train.classes)
