@@ -52,7 +52,7 @@ def test_a_damaged_jxl_is_called_damaged(tmp_path, photo):
     path = tmp_path / "a.jxl"
     save(photo.resize((48, 32)), path)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="^cannot read this image: a JPEG XL image that is damaged"):
+    with pytest.raises(InputError, match=r"^cannot read this image: a JPEG XL image that is damaged"):
         read_image(path)
 
 
