@@ -83,6 +83,23 @@ def data_parts(data: Path) -> dict[str, Path]:
     return by_part(named, where=data) if plainly or len(named) == len(folders) else {}
 
 
+def longer_parts(names: Iterable[str]) -> dict[str, str]:
+    """Names that differ by a part alone, such as seg_train and seg_test; empty if no train and another one do.
+
+    Returns:
+        The name of each part, in the order of `PARTS`.
+    """
+    by_rest: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in sorted(names):
+        words = re.split(r"[ _.-]+", name.casefold())
+        parts = [part for word in words if (part := part_of(word))]
+        if len(parts) == 1 < len(words):
+            rest = tuple(word for word in words if not part_of(word))
+            by_rest.setdefault(rest, {}).setdefault(parts[0], name)
+    chosen = next((parts for parts in by_rest.values() if {"train"} < parts.keys()), {})
+    return {part: chosen[part] for part in PARTS if part in chosen}
+
+
 def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -> PartT:
     """The part to evaluate: the one asked for, else val, else test, else what there is; says which it is.
 

@@ -13,6 +13,7 @@ from fastitpn.console import say
 from fastitpn.data.classification.formats.base import listed_names
 from fastitpn.data.classification.formats.registry import recognise
 from fastitpn.data.classification.parts import ClassPart, class_parts
+from fastitpn.data.images.folders import inner_folder
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.parts import choose_part, say_of_held_out, say_of_test
 from fastitpn.errors import InputError
@@ -80,7 +81,7 @@ def _labelled(part: ClassPart, classes: Sequence[str] | None) -> LabelledImages:
                 fix="remove or fill these folders",
             )
         if len(classes) < 2:
-            inner = path / classes[0]
+            inner = inner_folder(path) or path / classes[0]
             raise InputError(
                 f"there is only one class: {classes[0]}",
                 where=path,
