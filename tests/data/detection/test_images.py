@@ -91,6 +91,13 @@ def test_a_part_train_alone_is_said_to_be_split(tmp_path, detect_scenes, capsys,
     assert said == (images == "train")
 
 
+def test_a_part_train_alone_is_evaluated_and_said(yolo, capsys):
+    (yolo / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    shutil.rmtree(yolo / "images" / "val")
+    assert {path.parent.name for path in detection_images(yolo).paths} == {"train"}
+    assert "evaluated on the part train: there is no other" in capsys.readouterr().out
+
+
 def test_files_by_name(tmp_path):
     make(tmp_path, "one/first.json", "photos")
     make(tmp_path, "two/second.json", "two/pictures")

@@ -92,7 +92,7 @@ def detection_images(
     on_error: OnError = "stop",
     with_masks: bool | None = None,
 ) -> DetectionImages:
-    """Images to evaluate on: the `val` part of the data, else `test`, else all of it.
+    """Images to evaluate on: the `val` part of the data, else `test`, else all of it, else `train`, which is said.
 
     Args:
         data: A file or folder in one of the `FORMATS`.
@@ -115,6 +115,8 @@ def detection_images(
             expected=f"one of {', '.join(filter(None, parts.names))}" if any(parts.names) else "data with parts",
             fix="leave part= out",
         )
+    if chosen is None and (chosen := parts.find("train")) is not None:
+        say("evaluated on the part train: there is no other")
     annotated = scan(chosen or nothing_to_use(data), with_masks=with_masks, classes=classes)
     stop_or_say(annotated.problems, on_error, left_out=annotated.left_out)
     _say_notes(annotated)
