@@ -71,6 +71,18 @@ def test_problems_end_with_1_and_are_listed(flowers, tmp_path, capsys):
     assert "cannot read this image" in (out / "report.html").read_text()
 
 
+def test_many_of_a_kind_do_not_hide_the_others(check, flowers, capsys):
+    for number in range(12):
+        (flowers / "train" / f"empty{number:02}").mkdir()
+    _, images = first_class(flowers / "train")
+    images[0].write_bytes(images[0].read_bytes()[:600])
+    check(flowers)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert ["empty" in line for line in lines] == [True] * 9 + [False] * 2
+    assert f"{images[0]}: unreadable image" in lines[-2]
+    assert lines[-1] == "  and 3 more"
+
+
 def test_leaks_and_duplicates(check, flowers):
     folder, images = first_class(flowers / "train")
     other = sorted((flowers / "train").iterdir())[1]

@@ -1,7 +1,7 @@
 """The parts of a data set, train, val and test, by the names that people give them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,6 +83,23 @@ def data_parts(data: Path) -> dict[str, Path]:
     return by_part(named, where=data) if plainly or len(named) == len(folders) else {}
 
 
+def longer_parts(names: Iterable[str]) -> dict[str, str]:
+    """Names that differ by a part alone, such as seg_train and seg_test; empty if no train and another one do.
+
+    Returns:
+        The name of each part, in the order of `PARTS`.
+    """
+    by_rest: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in sorted(names):
+        words = re.split(r"[ _.-]+", name.casefold())
+        parts = [part for word in words if (part := part_of(word))]
+        if len(parts) == 1 < len(words):
+            rest = tuple(word for word in words if not part_of(word))
+            by_rest.setdefault(rest, {}).setdefault(parts[0], name)
+    chosen = next((parts for parts in by_rest.values() if {"train"} < parts.keys()), {})
+    return {part: chosen[part] for part in PARTS if part in chosen}
+
+
 def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -> PartT:
     """The part to evaluate: the one asked for, else val, else test, else what there is; says which it is.
 
@@ -108,6 +125,12 @@ def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -
         more = f" (split={' or split='.join(others)} for the other{'s' * (len(others) > 1)})" if others else ""
         say(f"evaluated on the part {chosen}{more}")
     return parts[chosen]
+
+
+def say_of_held_out(parts: Container[str], ratio: float) -> None:
+    """A line for data with a part train and none to validate on, of which a share is held out."""
+    if "train" in parts:
+        say(f"there is no part val: {ratio:.0%} of train are held out to validate on")
 
 
 def say_of_test(parts: Mapping[str, object]) -> str | None:

@@ -13,7 +13,7 @@ from fastitpn.data.images.pixel_range import find_range
 from fastitpn.data.images.reading import AUTO, range_line, settle_range
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.duplicates import find_duplicates
-from fastitpn.diagnosis.findings import DataSet, Finding
+from fastitpn.diagnosis.findings import DataSet, Finding, first_of_each_kind
 from fastitpn.diagnosis.page import write_page
 from fastitpn.diagnosis.pixels import UNREADABLE, Look, look_at
 from fastitpn.errors import FastITPNError
@@ -132,7 +132,7 @@ def _print(
         if chosen:
             counts = Counter(finding.kind for finding in chosen).most_common()
             print_table(Table(title, ("kind", "number"), counts))
-            for finding in chosen[:_NAMED]:
+            for finding in first_of_each_kind(chosen, _NAMED):
                 say(printable(f"  {finding}"))
             if len(chosen) > _NAMED:
                 say(f"  and {len(chosen) - _NAMED} more")

@@ -1,6 +1,7 @@
 """What is found in a data set: its images, what they are labelled with, and what is wrong with them."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -96,6 +97,17 @@ class DataSet:
     def parts(self) -> list[str]:
         """Names of its parts, in their order."""
         return list(dict.fromkeys(entry.part for entry in self.entries))
+
+
+def first_of_each_kind(findings: Sequence[Finding], count: int) -> list[Finding]:
+    """At most `count` of them, in their order, so that many of a kind do not hide the others."""
+    counts: Counter[str] = Counter()
+    places = []
+    for finding in findings:
+        places.append(counts[finding.kind])
+        counts[finding.kind] += 1
+    first = sorted(range(len(findings)), key=places.__getitem__)[:count]
+    return [findings[index] for index in sorted(first)]
 
 
 def check_classes(counts: Mapping[str, Mapping[str, int]], parts: Sequence[str], unit: str) -> list[Finding]:

@@ -24,7 +24,7 @@ def assert_same(one, other):
 
 def test_the_same_key_gives_the_same_sample(parts):
     one, two = (DetectDataset(parts[0], VIEW, seed=3, cache_mib=cache) for cache in (0, 8))
-    assert set(one[(0, 1)]) == {"image", "boxes", "labels", "masks", "index"}
+    assert set(one[(0, 1)]) == {"image", "boxes", "labels", "masks", "ignored", "index"}
     for key in ((0, 1), (0, 2), (5, 1)):
         assert_same(one[key], two[key])
     assert not torch.equal(one[(0, 1)]["image"], one[(1, 1)]["image"])

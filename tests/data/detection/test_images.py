@@ -81,6 +81,23 @@ def test_one_file_is_split_by_the_seed(tmp_path, detect_scenes, file, images):
     assert names[0] == names[1] != names[2]
 
 
+@pytest.mark.parametrize(("file", "images"), [("annotations_train.json", "train"), ("labels.json", "images")])
+def test_a_part_train_alone_is_said_to_be_split(tmp_path, detect_scenes, capsys, file, images):
+    shutil.copytree(detect_scenes / "train", tmp_path / images)
+    shutil.copy(detect_scenes / "annotations_train.json", tmp_path / file)
+    train, val = detection_split(tmp_path, val_ratio=0.2)
+    assert (len(train), len(val)) == (8, 2)
+    said = "there is no part val: 20% of train are held out to validate on" in capsys.readouterr().out
+    assert said == (images == "train")
+
+
+def test_a_part_train_alone_is_evaluated_and_said(yolo, capsys):
+    (yolo / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    shutil.rmtree(yolo / "images" / "val")
+    assert {path.parent.name for path in detection_images(yolo).paths} == {"train"}
+    assert "evaluated on the part train: there is no other" in capsys.readouterr().out
+
+
 def test_files_by_name(tmp_path):
     make(tmp_path, "one/first.json", "photos")
     make(tmp_path, "two/second.json", "two/pictures")

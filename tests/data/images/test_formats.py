@@ -48,6 +48,14 @@ def test_they_are_turned_upright_once(tmp_path, photo, suffix):
     assert np.abs(np.asarray(read_image(path)).astype(int) - np.asarray(picture)).mean() < 12
 
 
+def test_a_damaged_jxl_is_called_damaged(tmp_path, photo):
+    path = tmp_path / "a.jxl"
+    save(photo.resize((48, 32)), path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"^cannot read this image: a JPEG XL image that is damaged"):
+        read_image(path)
+
+
 def test_a_heic_that_is_called_jpg_is_read(tmp_path, photo):
     save(photo.resize((48, 32)), tmp_path / "a.heic")
     (tmp_path / "a.heic").rename(tmp_path / "a.jpg")

@@ -87,6 +87,22 @@ def test_those_in_a_folder(tmp_path):
     assert list_videos(tmp_path) == [tmp_path / "a/c.webm", tmp_path / "b.MP4"]
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<html><body>404</body></html>", "a web page"),
+        (b"\0\0\0\x18ftypmp42damaged", "Invalid data found when processing input"),
+    ],
+)
+def test_what_a_file_is_that_is_no_video(tmp_path, content, reason):
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(InputError) as caught, open_video(tmp_path / "a.mp4"):
+        pass
+    assert caught.value.what == f"cannot read this video: {reason}"
+
+
 @pytest.mark.parametrize("content", [b"", b"text", None])
 def test_what_is_no_video(tmp_path, content):
     if content is not None:

@@ -63,6 +63,13 @@ def test_without_parts_some_are_held_out_by_the_seed(tmp_path):
     assert names(segmentation_split(MaskFolders(data=tmp_path), val_ratio=0.25, seed=4)[1]) != names(val)
 
 
+def test_a_part_train_alone_is_said_to_be_split(tmp_path, capsys):
+    make(tmp_path, "train/a", "train/b", "train/c", "train/d")
+    train, val = segmentation_split(MaskFolders(data=tmp_path), val_ratio=0.25)
+    assert (len(train), len(val)) == (3, 1)
+    assert "there is no part val: 25% of train are held out to validate on" in capsys.readouterr().out
+
+
 def test_another_folder_to_validate_on(tmp_path):
     make(tmp_path / "one", "a", "b")
     make(tmp_path / "two", "train/c", "val/d")

@@ -13,8 +13,9 @@ from fastitpn.console import say
 from fastitpn.data.classification.formats.base import listed_names
 from fastitpn.data.classification.formats.registry import recognise
 from fastitpn.data.classification.parts import ClassPart, class_parts
+from fastitpn.data.images.folders import inner_folder
 from fastitpn.data.images.named_files import nfc
-from fastitpn.data.parts import choose_part, say_of_test
+from fastitpn.data.parts import choose_part, say_of_held_out, say_of_test
 from fastitpn.errors import InputError
 
 
@@ -80,7 +81,7 @@ def _labelled(part: ClassPart, classes: Sequence[str] | None) -> LabelledImages:
                 fix="remove or fill these folders",
             )
         if len(classes) < 2:
-            inner = path / classes[0]
+            inner = inner_folder(path) or path / classes[0]
             raise InputError(
                 f"there is only one class: {classes[0]}",
                 where=path,
@@ -157,8 +158,8 @@ def labelled_split(
     validation = next((given[name] for name in ("val", "", "test", "train") if name in given), parts.get("val"))
     if validation is not None:
         return train, _labelled(validation, train.classes)
-    if "train" in parts and val_ratio:
-        say(f"there is no part val: {val_ratio:.0%} of train are held out to validate on")
+    if val_ratio:
+        say_of_held_out(parts, val_ratio)
     if not 0 <= val_ratio < 1:
         raise InputError(f"val_ratio is {val_ratio}", expected="0 <= val_ratio < 1", fix="val_ratio=0.1")
     held_out = _hold_out(train, val_ratio, seed) if val_ratio else set()

@@ -14,7 +14,7 @@ from fastitpn.data.classification.formats.label_table import LabelTable, has_sev
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.images.tables import TABLES
-from fastitpn.data.parts import PARTS, by_part, choose_part, say_of_test
+from fastitpn.data.parts import PARTS, by_part, choose_part, say_of_held_out, say_of_test
 from fastitpn.errors import InputError
 
 
@@ -96,6 +96,7 @@ def multilabel_split(
     if validation is not None:
         held_out = _images(validation, train.classes, Path(val or data))
     else:
+        say_of_held_out(parts, val_ratio)
         places = _hold_out(train, val_ratio, seed)
         train, held_out = (train.select(np.flatnonzero(part).tolist()) for part in (~places, places))
     if not held_out.labels.any():

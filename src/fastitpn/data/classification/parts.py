@@ -6,8 +6,10 @@ from pathlib import Path
 from fastitpn.data.classification.formats.base import ImagesByClass, Oddity
 from fastitpn.data.classification.formats.registry import format_of, recognise
 from fastitpn.data.debris import is_left_out
+from fastitpn.data.images.folders import inner_folder
 from fastitpn.data.images.tables import TABLES
-from fastitpn.data.parts import by_part, data_parts
+from fastitpn.data.parts import by_part, data_parts, longer_parts
+from fastitpn.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ def class_parts(data: Path) -> dict[str, ClassPart]:
     """The parts that data names, in the order train, val, test; "" for data that names none.
 
     Raises:
-        InputError: Two folders or tables are named after the same part.
+        InputError: Two folders or tables are named after the same part, or folders name parts by longer names.
     """
     if data.is_file():
         read = format_of(data).parts
@@ -50,7 +52,21 @@ def class_parts(data: Path) -> dict[str, ClassPart]:
         tables = by_part(_tables(data), where=data)
         if "train" in tables:
             folders = tables
+    if not folders and recognise(data) is not None:
+        _no_longer_parts(data)
     return {part: ClassPart(path=path) for part, path in folders.items()} or {"": ClassPart(path=data)}
+
+
+def _no_longer_parts(data: Path) -> None:
+    names = longer_parts(path.name for path in data.iterdir() if path.is_dir())
+    if names and any(path.is_dir() for path in (data / names["train"]).iterdir()):  # else there are no classes in it
+        train, other = (data / names[part] for part in ("train", "val" if "val" in names else "test"))
+        raise InputError(
+            f"the folders {', '.join(names.values())} look like parts of the data, not like classes",
+            where=data,
+            expected=f"folders named {', '.join(names)}, with a folder for each class in them; or folders of classes",
+            fix=f"data={inner_folder(train) or train} val={inner_folder(other) or other}",
+        )
 
 
 def _tables(data: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from fastitpn.data.detection.annotations import Annotations, DetectionClasses, D
 from fastitpn.data.detection.formats.registry import nothing_to_use, open_annotations
 from fastitpn.data.detection.problems import OnError, Problem, stop_or_say
 from fastitpn.data.detection.reading import scan
-from fastitpn.data.parts import part_of, say_of_test
+from fastitpn.data.parts import part_of, say_of_held_out, say_of_test
 from fastitpn.data.splitting import hold_out
 from fastitpn.errors import InputError
 
@@ -62,6 +62,7 @@ def detection_split(
     if val_part is None:
         stop_or_say(train.problems, on_error, left_out=train.left_out)
         _say_notes(train)
+        say_of_held_out(parts.names, val_ratio)
         indices = hold_out(len(_not_empty(train)), val_ratio, seed, where=train.path, fix=_FIX)
         return _not_empty(train.select(indices[0])), _not_empty(train.select(indices[1]))
     held_out = scan(val_part, with_masks=with_masks, classes=train.classes)
@@ -91,7 +92,7 @@ def detection_images(
     on_error: OnError = "stop",
     with_masks: bool | None = None,
 ) -> DetectionImages:
-    """Images to evaluate on: the `val` part of the data, else `test`, else all of it.
+    """Images to evaluate on: the `val` part of the data, else `test`, else all of it, else `train`, which is said.
 
     Args:
         data: A file or folder in one of the `FORMATS`.
@@ -114,6 +115,8 @@ def detection_images(
             expected=f"one of {', '.join(filter(None, parts.names))}" if any(parts.names) else "data with parts",
             fix="leave part= out",
         )
+    if chosen is None and (chosen := parts.find("train")) is not None:
+        say("evaluated on the part train: there is no other")
     annotated = scan(chosen or nothing_to_use(data), with_masks=with_masks, classes=classes)
     stop_or_say(annotated.problems, on_error, left_out=annotated.left_out)
     _say_notes(annotated)

@@ -35,6 +35,8 @@ _SIDES_SWAPPED = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERS
 _END_OF_FILE = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _TAIL_BYTES = 64
 _EXPECTED = "a complete image file (JPEG, PNG, WebP, TIFF, BMP, GIF ...)"
+_BY_CONTENT = (UnidentifiedImageError, RuntimeError)
+"""Errors that say nothing of the file: of Pillow, and of the plugin for JPEG XL."""
 
 
 def read_image(path: str | os.PathLike[str], *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
@@ -214,7 +216,7 @@ def read_error(path: str | os.PathLike[str], error: Exception) -> InputError:
             "this is a folder, not an image", where=path, expected=_EXPECTED, fix="give the path of a file"
         )
     head = b""
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, _BY_CONTENT):
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     return _content_error(error, head, path, fix)
@@ -226,7 +228,7 @@ def _content_error(error: Exception, head: bytes, where: str | Path, fix: str) -
         return InputError(
             f"cannot use this image: {error.what}", where=where, expected=error.expected, fix=error.fix or fix
         )
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, _BY_CONTENT):
         file = identify(head)
         return InputError(f"cannot read this image: {file}", where=where, expected=_EXPECTED, fix=file.fix or fix)
     reason = " ".join(str(error).split()) or type(error).__name__

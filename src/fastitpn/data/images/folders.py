@@ -162,12 +162,17 @@ def read_images(file: Path) -> list[Path]:
 
 
 def inner_folder(folder: Path) -> Path | None:
-    """The only folder in a folder without images beside it, as archives unpack to; None if it is another."""
+    """The only folder in a folder without images beside it, as archives unpack to; None if it is another.
+
+    Of a folder in such a folder, which archives in archives unpack to, the innermost.
+    """
     if not folder.is_dir():
         return None
     names = [path for path in folder.iterdir() if not is_left_out(path.name)]
     inner = [path for path in names if path.is_dir()]
-    return inner[0] if len(inner) == 1 and not any(_suffix(path.name) in EXTENSIONS for path in names) else None
+    if len(inner) != 1 or any(_suffix(path.name) in EXTENSIONS for path in names):
+        return None
+    return inner_folder(inner[0]) or inner[0]
 
 
 def image_names(images: Sequence[Path], data: str | os.PathLike[str]) -> list[str]:

@@ -24,6 +24,7 @@ _BUILT_IN = {
     b"\xff\x4f\xff\x51": "JPEG 2000",
 }
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_FRAMES = "save frames of it; predict takes it if its name ends as a video's does, such as .mp4"
 _OTHERS = (
     (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the image itself", "git lfs pull"),
     (re.compile(rb"\s*(\xef\xbb\xbf)?(<!doctype html|<html|<head|<body)", re.I), "a web page, not an image", None),
@@ -37,7 +38,7 @@ _OTHERS = (
     (re.compile(rb"\x93NUMPY"), "a NumPy array, not an image", "save it as PNG or TIFF"),
     (re.compile(rb"\x89HDF"), "an HDF5 file, not an image", "save its images as PNG or TIFF"),
     (re.compile(rb"....ftypcrx|FUJIFILMCCD-RAW", re.DOTALL), "a raw photograph", "develop it to JPEG, PNG or TIFF"),
-    (re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL), "a video, not an image", "save frames of it"),
+    (re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL), "a video, not an image", _FRAMES),
     (re.compile(rb"PK\x03\x04|Rar!|\x1f\x8b|7z\xbc\xaf"), "an archive, not an image", "unpack it"),
     (re.compile(rb"<\?xml|\s*[{\[]\s*[\"{\[]"), "a text file (XML or JSON), not an image", None),
     (re.compile(rb"\x00{64}"), "not an image: it begins with zeros, as after an interrupted copy", None),

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from fastitpn.data.images.folders import list_files
+from fastitpn.data.images.signatures import HEAD_BYTES, identify
 from fastitpn.errors import InputError
 
 EXTENSIONS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
@@ -125,14 +126,24 @@ def open_video(path: Path) -> Iterator[Video]:
     try:
         container = av.open(str(path))
     except (OSError, ValueError) as error:
-        reason = "there is no such file" if not path.exists() else getattr(error, "strerror", None) or str(error)
-        raise _not_read(path, reason) from error
+        raise _not_read(path, _reason(path, error)) from error
     with container:
         if not container.streams.video:
             raise _not_read(path, "it has no pictures")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         yield Video(path, container, stream)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file was not opened: what it is, if that is known; else the error's words."""
+    if not path.exists():
+        return "there is no such file"
+    with path.open("rb") as file:
+        kind = identify(file.read(HEAD_BYTES)).what.partition(", not")[0]
+    if kind == "a video" or kind.startswith("not an image"):
+        return getattr(error, "strerror", None) or str(error)
+    return kind
 
 
 def _not_read(path: Path, reason: str) -> InputError:

@@ -155,7 +155,7 @@ class MaskReader:
             "colours outside of the classes" if self.colors else "colour mask",
             f"{what}: {shown}{more}",
             where=Path(path),
-            expected="the colours of classes.yaml" if self.colors else EXPECTED,
+            expected="the colours of the classes" if self.colors else EXPECTED,
             fix="give every class its colour in classes.yaml: colors: {name: [r, g, b]}, and those of no class under "
             "ignore_colors",
         )

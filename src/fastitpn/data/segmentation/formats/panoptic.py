@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastitpn.data.detection.formats.coco import find_coco
 from fastitpn.data.detection.problems import Problem, stop_or_say
-from fastitpn.data.parts import PARTS, choose_part
+from fastitpn.data.parts import PARTS, choose_part, say_of_held_out
 from fastitpn.data.segmentation.classes import SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
 from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
@@ -89,6 +89,7 @@ def _split(
     if val_files is not None:
         held_out = _read(val_files, folders).images
     elif val is None:
+        say_of_held_out(["train"] if _find(folders, "train") else [], val_ratio)
         fix = "add images, or give validation images: val=FOLDER"
         places = hold_out(len(train), val_ratio, seed, where=folders.data, fix=fix)
         train, held_out = ([scan.images[place] for place in of_part] for of_part in places)

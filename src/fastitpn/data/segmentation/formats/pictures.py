@@ -8,7 +8,7 @@ from pathlib import Path
 from fastitpn.console import say
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.images.mask_names import Pair
-from fastitpn.data.parts import choose_part, say_of_test
+from fastitpn.data.parts import choose_part, say_of_held_out, say_of_test
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
 from fastitpn.data.segmentation.mask_files import MaskContent
@@ -81,6 +81,7 @@ def _split(
     elif "val" in pictures.parts:
         held_out = pictures.parts["val"]
     else:
+        say_of_held_out(pictures.parts, val_ratio)
         fix = "add images, or give validation images: val=FOLDER"
         both = hold_out(len(train), val_ratio, seed, where=folders.data, fix=fix)
         train, held_out = ([train[place] for place in places] for places in both)
