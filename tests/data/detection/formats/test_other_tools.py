@@ -11,9 +11,10 @@ from boxes_example import picture
 import fastitpn
 from fastitpn.data.detection.annotations import DetectionImages
 from fastitpn.data.detection.formats.label_studio_brush import decode_brush
-from fastitpn.data.detection.formats.registry import recognise
+from fastitpn.data.detection.formats.registry import open_annotations, recognise
 from fastitpn.data.detection.images import detection_images, detection_split
 from fastitpn.data.detection.masks import unpack_masks
+from fastitpn.data.images.named_files import NamedFiles
 from fastitpn.errors import InputError
 
 WIDTH, HEIGHT = 30, 20  # of the pictures
@@ -288,3 +289,11 @@ class TestTable:
     def test_other_tables_are_none(self, tmp_path, text):
         (tmp_path / "labels.csv").write_text(text)
         assert recognise(tmp_path / "labels.csv") is None
+
+
+def test_a_name_that_is_nowhere_is_looked_for_as_it_is(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(NamedFiles, "find", lambda files, name: asked.append(name))
+    (tmp_path / "a.csv").write_text("image,xmin,ymin,xmax,ymax,label\na.jpg,1,2,3,4,dog\n")
+    open_annotations(tmp_path)
+    assert asked == ["a.jpg"]

@@ -189,7 +189,9 @@ def _read_part(table: _Table, rows: Sequence[_Row], data: Path, part: SourcePart
 
 
 def _with_suffix(name: str, files: NamedFiles) -> Path | None:
-    """The image of a name without its suffix."""
+    """The image of a name without its suffix; a name that has one is looked for as it is."""
+    if Path(name).suffix.lower() in EXTENSIONS:
+        return None
     return next((path for suffix in sorted(EXTENSIONS) if (path := files.find(name + suffix))), None)
 
 
