@@ -87,11 +87,11 @@ def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_s
 
 
 def write_published(file: Path, size: str) -> None:
-    """A file of pre-trained weights with the published names and shapes; all are zero, which is written only once."""
+    """A file of pre-trained weights with the published names and shapes, all zero."""
     model = fastitpn.create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, device="meta")
     tensors = fastitpn.to_official_names(model.state_dict())
-    zero = torch.zeros((), dtype=torch.float16)
-    torch.save({"module": {name: zero.expand(tensor.shape) for name, tensor in tensors.items()}}, file)
+    zeros = {name: torch.zeros(tensor.shape, dtype=torch.float16) for name, tensor in tensors.items()}
+    torch.save({"module": zeros}, file)
 
 
 def write_voc(folder: Path, pictures: list[Path]) -> None:

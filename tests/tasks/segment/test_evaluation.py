@@ -81,10 +81,12 @@ def test_masks_that_are_wrong_are_named_or_skipped(segment_scenes, segmenter_run
     data = shutil.copytree(segment_scenes, tmp_path / "data")
     path = data / "masks" / "val" / "000002.png"
     with Image.open(path) as image:
-        image.convert("RGB").save(path)
+        colored = image.convert("RGB")
+    colored.putpixel((0, 0), (1, 2, 3))
+    colored.save(path)
     with pytest.raises(InputError, match="1 of 5 images and masks cannot be used") as caught:
         evaluate(segmenter_run, data, tmp_path / "out")
-    assert f"{path}: this mask is a PNG of mode RGB" in caught.value.where
+    assert f"{path}: it holds colours, not numbers of classes: [1, 2, 3] (1 pixels)" in caught.value.where
     assert not (tmp_path / "out").exists()
     assert evaluate(segmenter_run, data, tmp_path / "out", on_error="skip").num_images == 4
     assert "1 of 5 images are skipped" in capsys.readouterr().out
