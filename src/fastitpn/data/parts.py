@@ -1,7 +1,7 @@
 """The parts of a data set, train, val and test, by the names that people give them."""
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -125,6 +125,30 @@ def choose_part(parts: Mapping[str, PartT], asked: str | None, *, where: Path) -
         more = f" (split={' or split='.join(others)} for the other{'s' * (len(others) > 1)})" if others else ""
         say(f"evaluated on the part {chosen}{more}")
     return parts[chosen]
+
+
+def part_to_train_on(parts: Mapping[str, PartT], *, where: Path, path: Callable[[PartT], Path] | None = None) -> PartT:
+    """The part train, or the data without parts; a line says that a part test is left alone.
+
+    Args:
+        parts: By name; "" for data without parts.
+        where: The data.
+        path: Gives where a part lies, for the error; None if parts do not lie apart.
+
+    Raises:
+        InputError: There is neither.
+    """
+    name = next((name for name in ("train", "") if name in parts), None)
+    if name is None:
+        raise InputError(
+            f"there is no part train in this data, but {' and '.join(parts)}",
+            where=where,
+            expected="images to train on",
+            fix=f"data={path(next(iter(parts.values())))} to train on these" if path else None,
+        )
+    if line := say_of_test(parts):
+        say(line)
+    return parts[name]
 
 
 def say_of_held_out(parts: Container[str], ratio: float) -> None:

@@ -15,7 +15,7 @@ from fastitpn.data.classification.formats.registry import recognise
 from fastitpn.data.classification.parts import ClassPart, class_parts
 from fastitpn.data.images.folders import inner_folder
 from fastitpn.data.images.named_files import nfc
-from fastitpn.data.parts import choose_part, say_of_held_out, say_of_test
+from fastitpn.data.parts import choose_part, part_to_train_on, say_of_held_out
 from fastitpn.errors import InputError
 
 
@@ -144,16 +144,7 @@ def labelled_split(
     """
     data = Path(data)
     parts = class_parts(data)
-    if not parts.keys() & {"", "train"}:
-        raise InputError(
-            f"there is no part train in this data, but {' and '.join(parts)}",
-            where=data,
-            expected="images to train on",
-            fix=f"data={next(iter(parts.values())).path} to train on these",
-        )
-    train = _labelled(parts.get("train") or parts[""], None)
-    if line := say_of_test(parts):
-        say(line)
+    train = _labelled(part_to_train_on(parts, where=data, path=lambda part: part.path), None)
     given = {} if val is None else class_parts(Path(val))
     validation = next((given[name] for name in ("val", "", "test", "train") if name in given), parts.get("val"))
     if validation is not None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastitpn.console import say
 from fastitpn.data.classification.formats.base import listed_names
 from fastitpn.data.classification.formats.label_table import LabelTable, has_several_labels, read_label_table
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.images.tables import TABLES
-from fastitpn.data.parts import PARTS, by_part, choose_part, say_of_held_out, say_of_test
+from fastitpn.data.parts import PARTS, by_part, choose_part, part_to_train_on, say_of_held_out
 from fastitpn.errors import InputError
 
 
@@ -84,13 +83,7 @@ def multilabel_split(
     """
     parts = label_parts(Path(data))
     given = {} if val is None else label_parts(Path(val))
-    chosen = parts.get("train") or parts.get("")
-    if chosen is None:
-        raise InputError(
-            f"there is no part train in this data, but {' and '.join(parts)}", where=data, expected="images to train on"
-        )
-    if line := say_of_test(parts):
-        say(line)
+    chosen = part_to_train_on(parts, where=Path(data))
     train = _images(chosen, chosen.classes, Path(data))
     validation = next((given[name] for name in ("val", "", "test", "train") if name in given), parts.get("val"))
     if validation is not None:

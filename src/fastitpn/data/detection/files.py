@@ -1,7 +1,7 @@
 """The image files that a file of annotations names: where they are, whether they decode, and their sizes."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.progress import track
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import Key, whole
 from fastitpn.data.images.decode import read_image, upright_size
+from fastitpn.data.images.named_files import NamedFiles
 from fastitpn.errors import InputError
 
 _SHOW_PROGRESS_FROM = 2000
@@ -51,21 +52,23 @@ def declared_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     return (height, width) if height is not None and width is not None and min(height, width) > 0 else None
 
 
-def locate(name: str, images: Path) -> Path:
-    """The file of an image, tolerant of what tools write.
+def locate(names: Iterable[str], images: Path) -> tuple[dict[str, Path], str | None]:
+    """The files of images, and what to say of those that are found under other names than written.
 
     Args:
-        name: In the file of annotations; may begin with the name of the folder of images, or of one above.
+        names: In the file of annotations; may begin with the name of the folder of images, or of one above.
         images: Folder of the images.
 
     Returns:
-        `images / name` if it is nowhere.
+        `images / name` for one that is nowhere.
     """
-    name = name.replace("\\", "/")
-    above = images.resolve().parents[:2]
-    candidates = [images / name, images / "images" / name, *(folder / name for folder in above)]
-    candidates.append(images / name.rsplit("/", 1)[-1])
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    folders = [images, images / "images", *images.resolve().parents[:2]]
+    # where no folder is called images, the one that names begin with has been given another name
+    prefix = "" if any((folder / "images").is_dir() for folder in folders) else "images/"
+    plain = {name: name.replace("\\", "/").removeprefix(prefix) if prefix else name for name in dict.fromkeys(names)}
+    files = NamedFiles(folders, plain.values())
+    places = {name: files.find(text) or images / name.replace("\\", "/") for name, text in plain.items()}
+    return places, files.line()
 
 
 def check_files(entries: Sequence[Entry]) -> list[Problem]:

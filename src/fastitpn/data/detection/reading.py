@@ -9,12 +9,11 @@ from typing import Any
 
 from fastitpn.data.detection.annotations import DetectionClasses, DetectionImages
 from fastitpn.data.detection.categories import read_categories
-from fastitpn.data.detection.files import Entry, check_files, declared_size
+from fastitpn.data.detection.files import Entry, check_files, declared_size, locate
 from fastitpn.data.detection.formats.base import Part
 from fastitpn.data.detection.objects import Notes, ObjectReader
 from fastitpn.data.detection.problems import count_left_out
 from fastitpn.data.detection.values import Key, key, numbered, without_id
-from fastitpn.data.images.named_files import NamedFiles
 from fastitpn.errors import InputError
 
 _NUMBERED = "id of an image that is a text: results have a number in its place"
@@ -97,16 +96,9 @@ def _check_folder(entries: Collection[Entry], file: Path, images: Path) -> None:
 
 def _locate(names: Iterable[str], part: Part) -> tuple[dict[str, Path], str | None]:
     """The files of images by their names in a part, and what to say of those that have other names."""
-    names = list(dict.fromkeys(names))
     if part.images is None:
         return {name: Path(name) for name in names}, None
-    folders = [part.images, part.images / "images", *part.images.resolve().parents[:2]]
-    # where no folder is called images, the one that names begin with has been given another name
-    prefix = "" if any((folder / "images").is_dir() for folder in folders) else "images/"
-    plain = {name: name.replace("\\", "/").removeprefix(prefix) if prefix else name for name in names}
-    files = NamedFiles(folders, plain.values())
-    places = {name: files.find(text) or part.images / name.replace("\\", "/") for name, text in plain.items()}
-    return places, files.line()
+    return locate(names, part.images)
 
 
 class _Used:

@@ -12,7 +12,7 @@ from fastitpn.data.images.kinds import EXTENSIONS, not_read
 from fastitpn.data.images.lists import read_list
 from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, masks_among
 from fastitpn.data.images.tables import TABLES, read_table
-from fastitpn.data.parts import by_part, data_parts, say_of_test
+from fastitpn.data.parts import by_part, data_parts, part_to_train_on
 from fastitpn.errors import InputError
 
 
@@ -108,16 +108,7 @@ def unlabelled(path: str | os.PathLike[str]) -> list[Path]:
         others = " and ".join(file.name for part, file in lists.items() if part != "train")
         say(f"the images that {lists['train'].name} lists are trained on, not those of {others}")
         return read_images(lists["train"])
-    if not parts.keys() & {"", "train"}:
-        raise InputError(
-            f"there is no part train in this data, but {' and '.join(parts)}",
-            where=path,
-            expected="images to train on",
-            fix=f"data={next(iter(parts.values()))} to train on these",
-        )
-    if line := say_of_test(parts):
-        say(line)
-    images = list_images(parts.get("train") or parts[""])
+    images = list_images(part_to_train_on(parts, where=path, path=lambda folder: folder))
     masks = masks_among(images)
     if masks:
         say(f"{len(masks)} masks beside their images are left out, such as {min(masks).name}")

@@ -1,6 +1,5 @@
 """Reads COCO's panoptic annotations: JSON with the class of each segment, and a PNG of their ids for each image."""
 
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from fastitpn.console import say
 from fastitpn.data.detection.categories import read_categories, whole
 from fastitpn.data.detection.files import locate
 from fastitpn.data.detection.problems import Problem
-from fastitpn.data.detection.values import key
+from fastitpn.data.detection.values import flag, key
 from fastitpn.data.images.decode import upright_size
+from fastitpn.data.json_files import read_json
 from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, read_segments, size_of_segments
 from fastitpn.errors import InputError
 
@@ -56,11 +57,14 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
     used = {key(segment.get("category_id")) for annotation in listed for segment in _segments(annotation)}
     classes, label_of = read_categories(content["categories"], file, used)
     name_of = {category: classes.names[label] for category, label in sorted(label_of.items(), key=itemgetter(1))}
-    counted = {key(category["id"]) for category in content["categories"] if _is_set(category.get("isthing"))}
+    counted = {key(category["id"]) for category in content["categories"] if _is_thing(category, file)}
     file_names = {
         key(image.get("id")): image.get("file_name") for image in content["images"] if isinstance(image, dict)
     }
     file_names.pop(None, None)  # no id is not the same id
+    places, line = locate((name for name in file_names.values() if isinstance(name, str)), images)
+    if line:
+        say(f"{file.name}: {line}")
     folder = file.with_suffix("") if file.with_suffix("").is_dir() else file.parent
 
     def check(annotation: dict[str, Any]) -> PanopticImage | list[Problem]:
@@ -69,7 +73,12 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
         about: dict[str, Any] = {"file": file, "image_id": number, "leaves_out": "image"}
         if not isinstance(name, str) or not isinstance(png, str):
             return [Problem(kind="segments of a missing image", what="no image of this id, or no file_name", **about)]
-        image = PanopticImage(path=locate(name, images), png=folder / png, **_named(annotation, name_of))
+        if unreadable := [segment for segment in _segments(annotation) if flag(segment.get("iscrowd")) is None]:
+            what = (
+                f"the iscrowd of segment {unreadable[0].get('id')} is {unreadable[0]['iscrowd']!r:.80}, neither 0 nor 1"
+            )
+            return [Problem(kind="iscrowd that is neither 0 nor 1", what=what, **about)]
+        image = PanopticImage(path=places[name], png=folder / png, **_named(annotation, name_of))
         try:
             size, size_of_png = upright_size(image.path), size_of_segments(image.png)
             segments = read_segments(image.png) if size == size_of_png else None
@@ -98,7 +107,7 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
         for annotation, result in zip(listed, results, strict=True)
         if isinstance(result, list)
     )
-    left_out = {locate(name, images) for name in named if isinstance(name, str)}
+    left_out = {places[name] for name in named if isinstance(name, str)}
     return PanopticScan(
         images=[result for result in results if isinstance(result, PanopticImage)],
         names=classes.names,
@@ -121,20 +130,20 @@ def _named(annotation: dict[str, Any], name_of: Mapping[Any, str]) -> dict[str, 
     names = {number: name_of[category] for number, _, category in known if category in name_of}
     return {
         "names": names,
-        "crowds": frozenset(number for number, segment, _ in known if _is_set(segment.get("iscrowd"))),
+        "crowds": frozenset(number for number, segment, _ in known if flag(segment.get("iscrowd"))),
     }
 
 
-def _is_set(flag: Any) -> bool:
-    """Whether a flag says yes, as a number, a boolean or a text: "0" says no."""
-    return str(flag).strip().lower() in ("1", "1.0", "true", "yes")
+def _is_thing(category: dict[str, Any], file: Path) -> bool:
+    thing = flag(category.get("isthing"))
+    if thing is None:
+        what = f"the isthing of the category {category.get('name')!r:.80} is {category['isthing']!r:.80}"
+        raise InputError(what, where=file, expected="0 or 1", fix="correct it")
+    return thing
 
 
 def _load(file: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read this file: {error}", where=file, expected=EXPECTED, fix="check it") from error
+    content = read_json(file, expected=EXPECTED)
     lists = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
         raise InputError("this file lacks images, annotations or categories", where=file, expected=EXPECTED)

@@ -285,6 +285,14 @@ class TestTable:
         assert ([path.name for path in images.paths], boxes(images)) == (["a.jpg"], BOX)
         assert images.left_out == (2, 2)  # b.jpg and gone.jpg; lines 2 and 4
 
+    def test_a_row_with_more_cells_than_columns_is_named(self, tmp_path):
+        picture(tmp_path / "a.jpg")
+        rows = "image,xmin,ymin,xmax,ymax,label\na.jpg,4,3,20,9,dog\na.jpg,4,3,20,9,dog,old\na.jpg,4,3,20,9,dog,\n"
+        (tmp_path / "boxes.csv").write_text(rows)
+        with pytest.raises(InputError, match="1 problem") as caught:
+            read(tmp_path, "csv")
+        assert "line 3 has more cells than there are columns" in caught.value.where
+
     @pytest.mark.parametrize("text", ["image,label\na.jpg,dog\n", "", "a.jpg,dog\n", "a,b,c,d,e,f\n1,x,y,z,0,0\n"])
     def test_other_tables_are_none(self, tmp_path, text):
         (tmp_path / "labels.csv").write_text(text)

@@ -224,3 +224,28 @@ def test_several_problems_of_an_image_leave_out_one(tmp_path, capsys):
     file = make(tmp_path, count=3, change=change)
     assert len(segmentation_images(MaskFolders(data=file, on_error="skip"))) == 2
     assert "1 image left out (3 x unknown segment)" in capsys.readouterr().out
+
+
+def test_an_image_of_the_same_name_in_another_folder_is_never_taken(tmp_path):
+    make(tmp_path, count=2, change=lambda content: content["images"][1].update(file_name="cam2/0.jpg"))
+    with pytest.raises(InputError, match=r"(?s)file that cannot be read.*cam2/0\.jpg"):
+        segmentation_split(MaskFolders(data=tmp_path), val_ratio=0.5)
+
+
+def test_flags_that_say_nothing_are_named(tmp_path):
+    make(
+        tmp_path / "a",
+        "val2017",
+        change=lambda content: content["annotations"][0]["segments_info"][0].update(iscrowd="maybe"),
+    )
+    with pytest.raises(InputError, match="the iscrowd of segment 7 is 'maybe', neither 0 nor 1"):
+        segmentation_images(MaskFolders(data=tmp_path / "a"))
+    make(tmp_path / "b", "val2017", change=lambda content: content["categories"][1].update(isthing=2))
+    with pytest.raises(InputError, match="the isthing of the category 'cat' is 2"):
+        segmentation_images(MaskFolders(data=tmp_path / "b"))
+
+
+def test_a_file_in_utf_16(tmp_path):
+    file = make(tmp_path, "val2017")
+    file.write_text(file.read_text(), encoding="utf-16")
+    assert set(segmentation_images(MaskFolders(data=tmp_path)).classes.names) == {"cat", "sky"}

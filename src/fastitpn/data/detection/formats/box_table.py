@@ -46,6 +46,8 @@ _PEEKED_BYTES = 2**16
 class _Row:
     line: int
     cells: Mapping[str, str]
+    surplus: bool
+    """Whether it has more cells than there are columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,11 @@ def _read_table(file: Path) -> _Table:
             continue
         names = columns or _WITHOUT_HEADER
         read.append(
-            _Row(line=line, cells={name: cell.strip() for name, cell in zip(names, cells, strict=False) if name})
+            _Row(
+                line=line,
+                cells={name: cell.strip() for name, cell in zip(names, cells, strict=False) if name},
+                surplus=any(cell.strip() for cell in cells[len(names) :]),
+            )
         )
     if not read:
         raise InputError("this table has no rows", where=file, expected=expected, fix="add a row for each box")
@@ -215,6 +221,9 @@ def _are_shares(table: _Table) -> bool:
 def _object(row: _Row, table: _Table, size: tuple[int, int], shares: bool, part: SourcePart) -> SourceObject | None:
     where, values = f"line {row.line}", _box_of(row, table)
     name = nfc(row.cells.get("label", ""))
+    if row.surplus:
+        part.note("row of another length", f"{where} has more cells than there are columns", table.file)
+        return None
     if not name or values is None:
         what = (
             f"{where} has no label" if not name else f"{where} ({name}) has no four numbers in {', '.join(table.sides)}"
