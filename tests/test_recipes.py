@@ -88,18 +88,25 @@ class TestRecipe:
 
 
 @pytest.mark.parametrize(
-    ("size", "epochs", "warmup", "lr", "layer_decay", "drop_path", "images"),
+    ("name", "px", "top1", "epochs", "warmup", "lr", "layer_decay", "drop_path", "images"),
     [
-        ("tiny", 100, 5, 1e-4, 0.80, 0.1, 1024),
-        ("small", 100, 5, 1e-4, 0.90, 0.1, 1024),
-        ("base", 20, 3, 1e-4, 0.90, 0.1, 1024),
-        ("large", 20, 3, 5e-5, 0.95, 0.2, 512),
+        ("tiny", 224, 85.1, 100, 5, 1e-4, 0.80, 0.1, 1024),
+        ("tiny_384", 384, 86.2, 100, 5, 1e-4, 0.80, 0.1, 1024),
+        ("tiny_512", 512, 86.5, 100, 5, 1e-4, 0.80, 0.1, 1024),
+        ("small", 224, 86.4, 100, 5, 1e-4, 0.90, 0.1, 1024),
+        ("small_384", 384, 86.95, 100, 5, 1e-4, 0.90, 0.1, 1024),
+        ("small_512", 512, 87.8, 100, 5, 1e-4, 0.90, 0.1, 1024),
+        ("base", 224, 87.4, 20, 3, 1e-4, 0.90, 0.1, 1024),
+        ("base_512", 512, 88.5, 20, 3, 1e-4, 0.90, 0.1, 1024),
+        ("base_512_after_21k", 512, 88.75, 20, 3, 1e-4, 0.90, 0.1, 1024),
+        ("large", 640, 89.5, 20, 3, 5e-5, 0.95, 0.2, 512),
     ],
 )
-def test_published_fine_tuning(size, epochs, warmup, lr, layer_decay, drop_path, images):
-    recipe = ROOT / "recipes" / f"classify_imagenet_{size}.yaml"
+def test_published_fine_tuning(name, px, top1, epochs, warmup, lr, layer_decay, drop_path, images):
+    recipe = ROOT / "recipes" / f"classify_imagenet_{name}.yaml"
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
-    assert config.model == f"fastitpn_{size}"
+    assert (config.model, config.px) == (f"fastitpn_{name.split('_')[0]}", px)
+    assert header(recipe)["figure"].startswith(f"published: {top1} % top-1 at {px} px")
     assert (config.epochs, config.warmup_epochs, config.lr) == (epochs, warmup, lr)
     assert (config.layer_decay, config.drop_path) == (layer_decay, drop_path)
     assert config.devices * config.nodes * config.batch * config.accumulate == images
@@ -133,6 +140,7 @@ def test_published_pre_training(size, side, hidden, drop_path, epochs):
         ("large_mask_rcnn_1x", "mask_rcnn", 12, 2e-4, 0.95, 0.2),
         ("base_mask_rcnn_1x", "mask_rcnn", 12, 2e-4, 0.90, 0.05),
         ("base_mask_rcnn_3x", "mask_rcnn", 36, 1.5e-4, 0.90, 0.3),
+        ("base_cascade_1x", "cascade_mask_rcnn", 12, 1e-4, 0.90, 0.2),
         ("base_cascade_3x", "cascade_mask_rcnn", 36, 1e-4, 0.90, 0.2),
         ("base_dino_1x", "dino", 12, 1e-4, 0.90, 0.2),
     ],
@@ -144,12 +152,15 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
     assert (config.px, config.max_px, config.multi_scale) == (800, 1333, tuple(range(480, 801, 32)))
     assert (config.epochs, config.schedule, config.warmup_steps) == (epochs, "step", 500)
     assert (config.lr, config.layer_decay, config.drop_path) == (lr, layer_decay, drop_path)
-    assert (config.hflip, config.jitter, config.photometric) == (0.5, None, False)
+    assert (config.hflip, config.crop, config.jitter, config.photometric) == (0.5, 0.5, None, False)
     if detector == "dino":  # its own publication's, where iTPN's is not public
         assert (config.weight_decay, config.clip_grad) == (1e-4, 0.1)
         assert (config.detector.queries, config.detector.layers) == (900, 6)
     else:
         assert (config.weight_decay, config.betas) == (0.05, (0.9, 0.999))
+        form = config.detector
+        assert (form.box_head, form.box_loss, form.region_loss, form.sampling) == ("conv", "giou", "l1", 0)
+        assert detector == "mask_rcnn" or form.own_regions
     assert config.devices * config.nodes * config.batch * config.accumulate == (16 if detector == "dino" else 64)
     assert "not known: we have not run it" in header(recipe)["time"]
     assert "not known" in header(recipe)["figure"]
@@ -159,7 +170,10 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
 def test_published_segmentation(size, decay):
     recipe = ROOT / "recipes" / f"segment_ade20k_{size}.yaml"
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
-    assert (config.model, config.head) == (f"fastitpn_{size}", UPerNetKeys(width=768, auxiliary_weight=0.4))
+    assert (config.model, config.head) == (
+        f"fastitpn_{size}",
+        UPerNetKeys(width=768, auxiliary_weight=0.4, dropout=0.1),
+    )
     assert (config.px, config.scale_range, config.max_class_ratio, config.photometric) == (512, (0.5, 2.0), 0.75, True)
     assert (config.steps, config.warmup_steps, config.schedule) == (160_000, 1500, "poly")
     assert (config.lr, config.min_lr, config.betas, config.weight_decay) == (3e-5, 0, (0.9, 0.999), 0.05)

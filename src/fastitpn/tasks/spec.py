@@ -130,7 +130,9 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         raise NotImplementedError
 
     def adapt(self, task: Task, fabric: "Fabric") -> None:
-        """Change the network for the devices it will run on, such as for statistics over processes."""
+        """Changes the network for the devices it will run on: batch norm sees the images of all GPUs."""
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(task)
 
     def facts(self, config: ConfigT) -> Mapping[str, str]:
         """What a report says of the settings, such as the head's name."""

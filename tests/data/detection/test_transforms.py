@@ -45,6 +45,7 @@ VIEWS = {
     "larger": DetectTrain(px=(120,), max_px=400, **NORMAL),
     "smaller": DetectTrain(px=(31,), max_px=400, **NORMAL),
     "several": DetectTrain(px=(40, 50, 64), max_px=90, **NORMAL),
+    "part": DetectTrain(px=(60, 90), max_px=120, crop=1.0, crop_px=90, **NORMAL),
     "jitter": DetectTrain(square_px=64, **NORMAL),
     "large": DetectTrain(square_px=64, scale_range=(1.5, 3.0), **NORMAL),
     "fitted": DetectTrain(square_px=64, scale_range=(1.0, 1.0), **NORMAL),
@@ -102,6 +103,27 @@ def test_each_image_gets_one_of_several_sizes(scene):
         torch.manual_seed(seed)
         sizes.add(min(VIEWS["several"](*scene)["image"].shape[1:]))
     assert sizes == {40, 50, 60}  # 64 would make the longer side 96
+
+
+def test_a_part_has_the_sides_of_detr():
+    """At 800 px: of an image of 400, 500 or 600 px a shorter side, 384 px to 600 px each way, and anywhere."""
+    view, heights, places = DetectTrain(crop=0.5, **NORMAL), [], set()
+    for seed in range(300):
+        torch.manual_seed(seed)
+        drawn = view._draw(1200, 2400)
+        top, left, height, width = drawn.part
+        assert 0 <= top <= 1200 - height
+        assert 0 <= left <= 2400 - width
+        if (height, width) != (1200, 2400):
+            assert 384 * 2 <= height <= 1200  # scales of 1/3, 5/12 and 1/2
+            assert 384 * 2 <= width <= 1800
+            assert max(drawn.size) <= 1333
+            heights.append(height)
+            places.add((top > 0, left > 0))
+    assert len(heights) == pytest.approx(150, abs=30)
+    assert min(heights) < 800
+    assert max(heights) > 1150
+    assert (True, True) in places
 
 
 def test_the_square_is_filled_up_at_the_right_and_bottom(scene):

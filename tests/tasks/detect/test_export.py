@@ -21,6 +21,8 @@ SMALL = {"queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2
 SHORT = {"depths": (1, 1, 2)}
 """Every part of a trunk, with few of the operations that exporters take one by one."""
 FEW = {"proposals": 100, "detections": 20}
+PUBLISHED = {"box_head": "conv", "box_loss": "giou", "sampling": 0, "own_regions": True}
+"""What the published cascade has beyond what the first one's export covers."""
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,7 @@ def test_a_detector_of_torchvision_image_by_image(detector, acceleration, detect
     if detector != "mask_rcnn":
         torch.manual_seed(0)
         checkpoint["model"]["arguments"] |= SHORT
+        checkpoint["detector"]["arguments"] |= PUBLISHED
         model = create_detector(checkpoint["model"], checkpoint["detector"], 3)
         for predictor in model.roi_heads.box_predictors:
             torch.nn.init.normal_(predictor.cls_score.weight, std=0.5)

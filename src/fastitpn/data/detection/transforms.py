@@ -18,6 +18,10 @@ from fastitpn.data.images.photometric import distort_colors
 
 _SMALLEST_PX = 1.0
 """Boxes whose sides are shorter than this when all is done are no targets."""
+_PUBLISHED_PX = 800
+_CROP_SHORTER, _CROP_LEAST, _CROP_MOST = (400, 500, 600), 384, 600
+"""DETR's crop at 800 px: shorter sides of which one is drawn, and the least and greatest side of the part; else in
+proportion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,11 @@ def shorter_side_size(height: int, width: int, px: int, max_px: int) -> tuple[in
 
 @dataclass(frozen=True, kw_only=True)
 class DetectTrain:
-    """The training view: the whole image in one of several sizes, or large-scale jitter; then a flip, and colours.
+    """The training view: the image, whole or a part, in one of several sizes, or large-scale jitter; flip, colours.
+
+    The part is DETR's (Carion et al., 2020): the image is thought to be brought to a shorter side of 400, 500 or 600
+    px, of which a rectangle of 384 to 600 px a side is cut at a random place. It is scaled once, from the original
+    pixels.
 
     Large-scale jitter scales an image that would just fit into a square by a random factor, takes a random part of it
     where it became larger than the square, and fills the square up at the right and bottom. Only the part is scaled,
@@ -50,6 +58,8 @@ class DetectTrain:
         std: Per channel, divided by.
         px: Lengths for the shorter side, of which each image gets one.
         max_px: Greatest length of the longer side.
+        crop: Probability of a part, for images that are no squares.
+        crop_px: Shorter side to which the lengths of the part are in proportion; published: 800.
         square_px: Side of the square for large-scale jitter; None leaves images whole, by `px` and `max_px`.
         scale_range: Smallest and largest factor of the jitter; (1, 1) fits images into the square.
         hflip: Probability of a left-right flip.
@@ -60,6 +70,8 @@ class DetectTrain:
     std: Sequence[float]
     px: tuple[int, ...] = (800,)
     max_px: int = 1333
+    crop: float = 0.0
+    crop_px: int = _PUBLISHED_PX
     square_px: int | None = None
     scale_range: tuple[float, float] = (0.1, 2.0)
     hflip: float = 0.5
@@ -101,8 +113,11 @@ class DetectTrain:
 
     def _draw(self, height: int, width: int) -> _Geometry:
         if self.square_px is None:
+            part = (0, 0, height, width)
+            if self.crop > 0 and torch.rand(()) < self.crop:
+                part = self._part(height, width)
             px = self.px[int(torch.randint(len(self.px), ()))]
-            part, size = (0, 0, height, width), shorter_side_size(height, width, px, self.max_px)
+            size = shorter_side_size(*part[2:], px, self.max_px)
         else:
             low, high = self.scale_range
             scale = self.square_px / max(height, width) * (low + (high - low) * float(torch.rand(())))
@@ -112,6 +127,19 @@ class DetectTrain:
             part = (top, left, part_height, part_width)
             size = self._scaled(height, part_height, scale), self._scaled(width, part_width, scale)
         return _Geometry(part=part, size=size, flip=bool(torch.rand(()) < self.hflip))
+
+    def _part(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """A random part of an image: top, left, height and width in its pixels."""
+        shorter = _CROP_SHORTER[int(torch.randint(len(_CROP_SHORTER), ()))] * self.crop_px / _PUBLISHED_PX
+        scale = shorter / min(height, width)
+        least, most = (side * self.crop_px / _PUBLISHED_PX for side in (_CROP_LEAST, _CROP_MOST))
+        sides = []
+        for side in (height, width):
+            longest = min(side * scale, most)
+            drawn = (least + (longest - least) * float(torch.rand(()))) / scale
+            sides.append(min(side, max(1, round(drawn))))
+        top, left = (int(torch.randint(s - p + 1, ())) for s, p in zip((height, width), sides, strict=True))
+        return top, left, sides[0], sides[1]
 
     def _scaled(self, side: int, part: int, scale: float) -> int:
         """The side of a part after scaling: that of the square, or less where the whole image is smaller."""

@@ -57,6 +57,8 @@ class DetectConfig(FinetuneConfig):
     """Longest side of the images at most; none takes 5/3 of px (COCO's usual: 1333 for 800)."""
     multi_scale: tuple[Count, ...] | None = None
     """Shorter sides to draw from while training, such as 480,640,800; none takes px alone."""
+    crop: Ratio = 0.0
+    """Share of images of which a random part is taken first, as DETR does for COCO (published: 0.5)."""
     jitter: Scales | None = None
     """Large-scale jitter instead: smallest and largest random scale, then a square of px is cut out or padded."""
     photometric: bool = False
@@ -84,6 +86,8 @@ class DetectConfig(FinetuneConfig):
             result.append("multi_scale: expected only one of multi_scale and jitter, got both")
         if self.jitter is not None and self.jitter[0] > self.jitter[1]:
             result.append(f"jitter: expected smallest,largest, got {self.jitter[0]},{self.jitter[1]}")
+        if self.crop > 0 and self.jitter is not None:
+            result.append("crop: expected 0 with jitter, which takes a part itself")
         if self.max_px is not None and self.jitter is not None:
             result.append("max_px: expected none with jitter, which looks at squares of px")
         return result + self.detector.problems_with(self)

@@ -121,6 +121,8 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         transform = DetectTrain(
             px=config.multi_scale or (about.px,),
             max_px=about.max_px,
+            crop=config.crop,
+            crop_px=about.px,
             mean=config.mean,
             std=config.std,
             square_px=about.px if config.jitter else None,

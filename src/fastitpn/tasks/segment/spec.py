@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
 from torch.utils.data import DataLoader
 
 from fastitpn.data.segmentation.classes import SegmentationClasses
@@ -100,11 +99,6 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     ) -> DataLoader[Any]:
         """Images with masks, each in its own size."""
         return masked_loader(split.val, about, workers=config.workers)
-
-    def adapt(self, task: nn.Module, fabric: "Fabric") -> None:
-        """Normalise over the images of all GPUs."""
-        if fabric.world_size > 1 and fabric.device.type == "cuda":
-            nn.SyncBatchNorm.convert_sync_batchnorm(task)
 
     def facts(self, config: SegmentConfig) -> Mapping[str, str]:
         """The head's name, for reports."""

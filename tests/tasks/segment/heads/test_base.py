@@ -105,6 +105,26 @@ def test_the_linear_head_is_one_linear_layer_over_all_levels():
     torch.testing.assert_close(head(maps())["logits"], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_upernet_leaves_out_channels_before_its_classifiers_in_training_alone():
+    """With all the weight on one channel, leaving out half of them leaves 0 or twice the logit, of whole maps."""
+    torch.manual_seed(0)
+    maps = [torch.randn(8, channels, 16 >> level, 16 >> level) for level, channels in enumerate(CHANNELS)]
+    head = HEADS["upernet"].build(CHANNELS, 5, width=12, auxiliary_width=6, dropout=0.5)
+    for part in (head.decode, head.auxiliary):
+        torch.nn.init.zeros_(part.classifier.weight)
+        torch.nn.init.ones_(part.classifier.weight[:, 0])
+        torch.nn.init.ones_(part.classifier.bias)
+        inputs = torch.ones(64, part.classifier.in_channels, 2, 2)
+        assert part.classifier.eval()(inputs).unique().tolist() == [2.0]
+        learnt = part.classifier.train()(inputs)
+        assert sorted(learnt.unique().tolist()) == [1.0, 3.0]
+        assert (learnt == learnt[:, :, :1, :1]).all()
+    names = HEADS["upernet"].build(CHANNELS, 5, width=12, auxiliary_width=6).state_dict().keys()
+    assert head.state_dict().keys() == names
+    assert "decode.classifier.weight" in names
+    assert head(maps)["logits"].shape[:2] == (8, 5)
+
+
 def test_upernet_has_its_auxiliary_head_in_training_alone():
     head = build("upernet")
     assert set(head.train()(maps())) == {"logits", "auxiliary"}

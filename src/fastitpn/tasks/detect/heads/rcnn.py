@@ -1,7 +1,9 @@
 """Faster, Mask and Cascade R-CNN: their keys, and what they are made with."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
@@ -20,16 +22,38 @@ class RCNNKeys(DetectorKeys):
     """Side of the anchors in strides of their level; none takes px / 100, from 4 to 8 (published: 8 at 800)."""
     regions: Count | None = None
     """Regions of an image to learn from; none takes 0.64 px, from 64 to 512 (published: 512 at 800)."""
+    box_head: Literal["mlp", "conv"] = "mlp"
+    """Before classes and boxes: two layers, or four convolutions with batch norm and a layer (published for iTPN)."""
+    box_loss: Literal["smooth_l1", "giou"] = "smooth_l1"
+    """Loss of the boxes: of the numbers that move them, or of their overlap, ten times (published for iTPN)."""
+    region_loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    """Loss of the proposed regions (published for iTPN: l1)."""
+    sampling: Annotated[int, Field(ge=0)] = 2
+    """Points along each side of a cell of a region; 0 takes one for each pixel of its level (published for iTPN)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CascadeKeys(RCNNKeys):
+    """Detector: cascade."""
+
+    own_regions: bool = False
+    """Regions, boxes for each class and a mask head for each stage (published); else the stages share the first's."""
 
 
 def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
     def arguments(keys: RCNNKeys, dim: int, px: int) -> dict[str, Any]:
-        sizes = {
+        sizes: dict[str, Any] = {
             "anchor_scale": keys.anchor_scale or _in_proportion(px, *_ANCHOR_SCALES),
             "regions": keys.regions or round(_in_proportion(px, *_REGIONS)),
             "proposals": round(_in_proportion(px, *_PROPOSALS)),
             "box_width": 4 * dim,  # as published for 256 channels
+            "box_head": keys.box_head,
+            "box_loss": keys.box_loss,
+            "region_loss": keys.region_loss,
+            "sampling": keys.sampling,
         }
+        if isinstance(keys, CascadeKeys):
+            sizes["own_regions"] = keys.own_regions
         return {**sizes, "mask_width": dim} if masks else sizes
 
     def build(*inputs: Any, **settings: Any) -> Any:
@@ -37,7 +61,8 @@ def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
 
         return RCNN(*inputs, masks=masks, cascade=cascade, **settings)
 
-    return HeadSpec(keys=RCNNKeys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False)
+    keys = CascadeKeys if cascade else RCNNKeys
+    return HeadSpec(keys=keys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False)
 
 
 def _in_proportion(px: int, least: float, most: float) -> float:

@@ -15,7 +15,8 @@ from torchvision.ops.poolers import LevelMapper
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.detect.heads.region_heads import CASCADE, ONE_STAGE, RegionHeads, within
+from fastitpn.tasks.detect.heads.region_heads import CASCADE, ONE_STAGE, RegionHeads
+from fastitpn.tasks.detect.heads.region_losses import proposal_losses, within
 
 _ROI_STRIDES = STRIDES[:4]
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -39,6 +40,12 @@ class RCNN(Detector):
         mask_width: Channels of the layers that draw masks; published: 256.
         regions: How many regions of an image training looks at; published: 512.
         proposals: Regions of an image at most; twice as many in training. Published: 1000.
+        box_head: "mlp", or "conv" as published for iTPN; see `RegionHeads`.
+        box_loss: "smooth_l1", or "giou" as published for iTPN.
+        region_loss: "smooth_l1", or "l1" as published for iTPN, for the boxes of the proposals.
+        sampling: Points that a cell of a region is averaged from, along each side; 0 for one for each pixel of its
+            level, as published for iTPN.
+        own_regions: Of a cascade: each stage has regions, boxes for each class and a mask head of its own.
         detections: Objects of an image at most.
         min_score: Detections of lower score are left out.
     """
@@ -55,16 +62,23 @@ class RCNN(Detector):
         mask_width: int = 256,
         regions: int = 512,
         proposals: int = 1000,
+        box_head: str = "mlp",
+        box_loss: str = "smooth_l1",
+        region_loss: str = "smooth_l1",
+        sampling: int = 2,
+        own_regions: bool = False,
         detections: int = 100,
         min_score: float = 0.05,
     ):
         super().__init__(backbone)
         assert backbone.pyramid is not None
         self.has_masks = masks
-        last = "cls_score." if cascade else ""  # the boxes of a cascade are those of all classes
+        stages = CASCADE if cascade else ONE_STAGE
+        last = "cls_score." if cascade and not own_regions else ""  # one box for all classes
+        drawing = [f"{number}." for number in range(len(stages))] if own_regions else [""]
         self.class_layers = (
-            *(f"roi_heads.box_predictors.{number}.{last}" for number in range(len(CASCADE))),
-            "roi_heads.mask_predictor.mask_fcn_logits.",
+            *(f"roi_heads.box_predictors.{number}.{last}" for number in range(len(stages))),
+            *(f"roi_heads.mask_predictor.{number}mask_fcn_logits." for number in drawing),
         )
         dim = backbone.pyramid.dim
         anchors = LevelAnchors(anchor_scale)
@@ -79,18 +93,24 @@ class RCNN(Detector):
             post_nms_top_n={"training": 2 * proposals, "testing": proposals},
             nms_thresh=0.7,
         )
+        self.rpn.box_loss = region_loss
         self.rpn.head.register_forward_hook(_in_float32)
         settings: dict[str, Any] = {}
         if masks:
-            settings["mask_roi_pool"] = LevelPool(_MASK_SIDE, anchor_scale)
-            settings["mask_head"] = MaskRCNNHeads(dim, (mask_width,) * 4, dilation=1)
-            settings["mask_predictor"] = MaskRCNNPredictor(mask_width, mask_width, num_classes + 1)
+            heads = [MaskRCNNHeads(dim, (mask_width,) * 4, dilation=1) for _ in drawing]
+            predictors = [MaskRCNNPredictor(mask_width, mask_width, num_classes + 1) for _ in drawing]
+            settings["mask_roi_pool"] = LevelPool(_MASK_SIDE, anchor_scale, sampling)
+            settings["mask_head"] = nn.ModuleList(heads) if own_regions else heads[0]
+            settings["mask_predictor"] = nn.ModuleList(predictors) if own_regions else predictors[0]
         self.roi_heads = RegionHeads(
-            LevelPool(_BOX_SIDE, anchor_scale),
-            dim * _BOX_SIDE**2,
+            LevelPool(_BOX_SIDE, anchor_scale, sampling),
+            dim,
             box_width,
             num_classes + 1,
-            CASCADE if cascade else ONE_STAGE,
+            stages,
+            box_head=box_head,
+            box_loss=box_loss,
+            own_regions=own_regions,
             batch_size_per_image=regions,
             positive_fraction=0.25,
             score_thresh=min_score,
@@ -143,7 +163,23 @@ class RCNN(Detector):
 
 
 class Proposals(RegionProposalNetwork):
-    """Proposes regions; an anchor in an ignored region is not taught to be background."""
+    """Proposes regions; an anchor in an ignored region is not taught to be background.
+
+    Attributes:
+        box_loss: "smooth_l1" or "l1".
+    """
+
+    box_loss: str = "smooth_l1"
+
+    def compute_loss(
+        self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of objectness and boxes, means over the sampled anchors."""
+        if self.box_loss == "smooth_l1":
+            return super().compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
+        positive, negative = (torch.where(torch.cat(of_images))[0] for of_images in self.fg_bg_sampler(labels))
+        goals = torch.cat(regression_targets)
+        return proposal_losses(objectness.flatten(), pred_bbox_deltas, torch.cat(labels), goals, positive, negative)
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
@@ -182,11 +218,12 @@ class LevelPool(nn.Module):
     Args:
         side: Side of what is cut out, in cells.
         anchor_scale: Side of anchors in strides. Published: 224 px belong to stride 16, where anchors have 8.
+        sampling: Points that a cell is averaged from, along each side; 0 for one for each pixel of the level.
     """
 
-    def __init__(self, side: int, anchor_scale: float) -> None:
+    def __init__(self, side: int, anchor_scale: float, sampling: int = 2) -> None:
         super().__init__()
-        self.side = side
+        self.side, self.sampling = side, sampling
         self.level_of = LevelMapper(2, 5, canonical_scale=round(28 * anchor_scale))
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[Size]) -> Tensor:
@@ -198,7 +235,7 @@ class LevelPool(nn.Module):
         result = maps[0].new_zeros(rois.shape[0], maps[0].shape[1], self.side, self.side)
         for number, (level, stride) in enumerate(zip(maps, _ROI_STRIDES, strict=True)):
             place = torch.where(levels == number)[0]
-            regions = roi_align(level, rois[place], self.side, 1 / stride, sampling_ratio=2, aligned=True)
+            regions = roi_align(level, rois[place], self.side, 1 / stride, self.sampling, aligned=True)
             result = result.index_copy(0, place, regions.to(result.dtype))
         return result
 

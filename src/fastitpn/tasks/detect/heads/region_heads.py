@@ -7,14 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder, Matcher
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss, maskrcnn_inference
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
 from torchvision.ops import roi_align
-from torchvision.ops.boxes import box_area, box_iou, clip_boxes_to_image
+from torchvision.ops.boxes import box_iou, clip_boxes_to_image
+
+from fastitpn.tasks.detect.heads.region_losses import region_losses, within
 
 _LEAST_PROBABILITY = 1e-12
-_WITHIN = 0.5
-"""Share of a box in an ignored region from which on it counts as lying in it."""
+_SIDE = 7
+_CONVOLUTIONS = 4
 
 Losses = dict[str, Tensor]
 Shapes = list[tuple[int, int]]
@@ -48,24 +50,43 @@ class RegionHeads(RoIHeads):
     their centres in their middle, in the regions and in the masks: else masks are a pixel too wide.
 
     Args:
-        pool: Cuts regions out of the pyramid's levels.
-        inputs: Numbers that describe a region after the cut: channels times cells.
+        pool: Cuts regions of 7x7 cells out of the pyramid's levels.
+        dim: Channels of the levels.
         width: Channels of the layers that classify.
         num_classes: Classes and the background.
-        stages: One, with boxes for each class, or more, with one box for all classes.
-        **settings: Arguments of `RoIHeads`, that of the stages excepted.
+        stages: One, or those of a cascade.
+        box_head: Before the classes and boxes: "mlp", two layers, or "conv", four convolutions with batch norm and one
+            layer.
+        box_loss: "smooth_l1" of the numbers that move a box, or "giou" of the boxes, ten times.
+        own_regions: Of a cascade: each stage samples regions of its own and has boxes for each class and a head for
+            masks, whose probabilities are averaged. Else the stages share the first one's regions and mask head, and
+            have one box for all classes.
+        **settings: Arguments of `RoIHeads`, that of the stages excepted; `mask_head` and `mask_predictor` are lists
+            with `own_regions`.
     """
 
     def __init__(
-        self, pool: nn.Module, inputs: int, width: int, num_classes: int, stages: Sequence[Stage], **settings: Any
+        self,
+        pool: nn.Module,
+        dim: int,
+        width: int,
+        num_classes: int,
+        stages: Sequence[Stage],
+        *,
+        box_head: str = "mlp",
+        box_loss: str = "smooth_l1",
+        own_regions: bool = False,
+        **settings: Any,
     ) -> None:
         overlap, weights, _ = stages[0]
         super().__init__(pool, None, None, overlap, overlap, bbox_reg_weights=weights, **settings)
         self.num_classes = num_classes
         self.stages = tuple(stages)
-        self.box_heads = nn.ModuleList(TwoMLPHead(inputs, width) for _ in stages)
+        self.box_loss, self.own_regions = box_loss, own_regions
+        self.box_for_each_class = len(stages) == 1 or own_regions
+        self.box_heads = nn.ModuleList(_box_head(box_head, dim, width) for _ in stages)
         self.box_predictors = nn.ModuleList(FastRCNNPredictor(width, num_classes) for _ in stages)
-        if len(stages) > 1:
+        if not self.box_for_each_class:
             for predictor in self.box_predictors:
                 predictor.bbox_pred = nn.Linear(width, 4)
 
@@ -84,31 +105,45 @@ class RegionHeads(RoIHeads):
 
     def _losses(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Shapes, targets: Targets) -> Losses:
         losses: Losses = {}
-        self._use_stage(0)
-        proposals = [self._outside(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
-        proposals, matched, labels, goals = self.select_training_samples(proposals, targets)
-        first = (proposals, matched, labels)
+        drawn = []  # the regions in which masks are learnt
         for number, stage in enumerate(self.stages):
-            if number > 0:
-                self._use_stage(number)
+            self._use_stage(number)
+            if number == 0 or self.own_regions:
+                boxes = [self._outside(*image) for image in zip(proposals, targets, strict=True)]
+                proposals, matched, labels, goals = self.select_training_samples(boxes, targets)
+                drawn.append((proposals, matched, labels))
+            else:
                 labels, goals = self._match(proposals, targets)
             logits, deltas = self._look(number, features, proposals, shapes)
-            class_loss, box_loss = fastrcnn_loss(logits, self._for_each_class(deltas), labels, goals)
-            suffix = f"_{number + 1}" if len(self.stages) > 1 else ""
-            losses[f"loss_classifier{suffix}"] = stage.loss_weight * class_loss
-            losses[f"loss_box_reg{suffix}"] = stage.loss_weight * box_loss
+            class_loss, box_loss = region_losses(
+                logits, self._for_each_class(deltas), labels, goals, proposals, self.box_coder, self.box_loss
+            )
+            losses[f"loss_classifier{self._suffix(number)}"] = stage.loss_weight * class_loss
+            losses[f"loss_box_reg{self._suffix(number)}"] = stage.loss_weight * box_loss
             if number < len(self.stages) - 1:
-                refined = self._refined(deltas.detach(), proposals, shapes)
+                classes = torch.cat(labels)
+                classes = torch.where(classes > 0, classes, _best_class(logits))
+                refined = self._refined(deltas.detach(), classes, proposals, shapes)
+                if self.own_regions:  # the next stage adds the true boxes itself
+                    moved = [_moved(*image) for image in zip(proposals, matched, targets, strict=True)]
+                    refined = [boxes[place] for boxes, place in zip(refined, moved, strict=True)]
                 proposals = [boxes.reshape(-1, 4) for boxes in refined]  # of no regions, too
         if self.has_mask():
-            losses["loss_mask"] = self._mask_loss(features, *first, shapes, targets)
+            for number, regions in enumerate(drawn):
+                loss = self._mask_loss(number, features, *regions, shapes, targets)
+                suffix = self._suffix(number) if self.own_regions else ""
+                losses[f"loss_mask{suffix}"] = self.stages[number].loss_weight * loss
         return losses
+
+    def _suffix(self, number: int) -> str:
+        return f"_{number + 1}" if len(self.stages) > 1 else ""
 
     def _outside(self, proposals: Tensor, target: dict[str, Tensor]) -> Tensor:
         """Regions without those that lie in an ignored region and would be taught to be background."""
         if not len(target["ignored"]):
             return proposals
-        hit = box_iou(proposals, target["boxes"]).amax(1) >= self.stages[0].overlap if len(target["boxes"]) else False
+        least = self.proposal_matcher.high_threshold
+        hit = box_iou(proposals, target["boxes"]).amax(1) >= least if len(target["boxes"]) else False
         return proposals[hit | ~within(proposals, target["ignored"])]
 
     def _use_stage(self, number: int) -> None:
@@ -134,19 +169,27 @@ class RegionHeads(RoIHeads):
         return logits.float(), deltas.float()
 
     def _for_each_class(self, deltas: Tensor) -> Tensor:
-        return deltas.repeat(1, self.num_classes) if len(self.stages) > 1 else deltas
+        return deltas if self.box_for_each_class else deltas.repeat(1, self.num_classes)
 
-    def _refined(self, deltas: Tensor, proposals: list[Tensor], shapes: Shapes) -> list[Tensor]:
+    def _refined(self, deltas: Tensor, classes: Tensor, proposals: list[Tensor], shapes: Shapes) -> list[Tensor]:
+        """Regions moved to where the box of their class is, [n, 4] of each image."""
         counts = [regions.shape[0] for regions in proposals]  # `len` would be a constant of a traced graph
-        boxes = self.box_coder.decode(deltas, proposals)[:, 0]
+        boxes = self.box_coder.decode(deltas, proposals)
+        if self.box_for_each_class:
+            boxes = boxes.gather(1, classes[:, None, None].expand(-1, 1, 4))
+        boxes = boxes[:, 0]
         return [clip_boxes_to_image(corners, shape) for corners, shape in zip(boxes.split(counts), shapes, strict=True)]
 
-    def _draw(self, features: dict[str, Tensor], boxes: list[Tensor], shapes: Shapes) -> Tensor:
+    def _draw(self, number: int, features: dict[str, Tensor], boxes: list[Tensor], shapes: Shapes) -> Tensor:
         """Float32 logits of masks [n, classes, m, m]."""
-        return self.mask_predictor(self.mask_head(self.mask_roi_pool(features, boxes, shapes))).float()
+        head, predictor = self.mask_head, self.mask_predictor
+        if self.own_regions:
+            head, predictor = head[number], predictor[number]
+        return predictor(head(self.mask_roi_pool(features, boxes, shapes))).float()
 
     def _mask_loss(
         self,
+        number: int,
         features: dict[str, Tensor],
         proposals: list[Tensor],
         matched: list[Tensor],
@@ -157,14 +200,14 @@ class RegionHeads(RoIHeads):
         """In the regions in which something is, whatever the later stages made of them."""
         there = [of_image > 0 for of_image in labels]
         regions = [boxes[place] for boxes, place in zip(proposals, there, strict=True)]
-        logits = self._draw(features, regions, shapes)
+        logits = self._draw(number, features, regions, shapes)
         classes = torch.cat([of_image[place] for of_image, place in zip(labels, there, strict=True)])
         if len(classes) == 0:
             return 0 * logits.sum()
         goals = torch.cat(
             [
-                cut_masks(target["masks"], boxes, number[place], logits.shape[-1])
-                for target, boxes, number, place in zip(targets, regions, matched, there, strict=True)
+                cut_masks(target["masks"], boxes, objects[place], logits.shape[-1])
+                for target, boxes, objects, place in zip(targets, regions, matched, there, strict=True)
             ]
         )
         own_class = logits[torch.arange(len(classes), device=logits.device), classes]
@@ -178,7 +221,7 @@ class RegionHeads(RoIHeads):
             logits, deltas = self._look(number, features, proposals, shapes)
             probabilities.append(logits.softmax(-1))
             if number < len(self.stages) - 1:
-                proposals = self._refined(deltas, proposals, shapes)
+                proposals = self._refined(deltas, _best_class(logits), proposals, shapes)
         mean = torch.stack(probabilities).mean(0).clamp(min=_LEAST_PROBABILITY)
         boxes, scores, labels = self.postprocess_detections(
             mean.log(),  # of which the softmax is taken
@@ -188,20 +231,31 @@ class RegionHeads(RoIHeads):
         )
         results = [{"boxes": b, "scores": s, "labels": c} for b, s, c in zip(boxes, scores, labels, strict=True)]
         if self.has_mask():
-            drawn = maskrcnn_inference(self._draw(features, boxes, shapes), labels)
-            for result, probability in zip(results, drawn, strict=True):
+            heads = range(len(self.stages) if self.own_regions else 1)
+            drawn = [maskrcnn_inference(self._draw(number, features, boxes, shapes), labels) for number in heads]
+            means = drawn[0] if len(drawn) == 1 else [sum(parts) / len(parts) for parts in zip(*drawn, strict=True)]
+            for result, probability in zip(results, means, strict=True):
                 result["masks"] = probability[:, 0]
         return results
 
 
-def within(boxes: Tensor, ignored: Tensor) -> Tensor:
-    """Which of boxes [n, 4] lie with more than half of their area in one of the ignored ones [k, 4]: bool [n]."""
-    if not len(ignored):
-        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
-    low = torch.maximum(boxes[:, None, :2], ignored[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], ignored[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    return (shared.amax(1) / box_area(boxes).clamp(min=1e-6)) > _WITHIN
+def _box_head(kind: str, dim: int, width: int) -> nn.Module:
+    """From regions [n, dim, 7, 7] to [n, width]."""
+    if kind == "conv":
+        return FastRCNNConvFCHead((dim, _SIDE, _SIDE), [dim] * _CONVOLUTIONS, [width], norm_layer=nn.BatchNorm2d)
+    return TwoMLPHead(dim * _SIDE**2, width)
+
+
+def _best_class(logits: Tensor) -> Tensor:
+    """The likeliest class of each region, the background left out: int64 [n]."""
+    return logits[:, 1:].argmax(1) + 1
+
+
+def _moved(regions: Tensor, matched: Tensor, target: dict[str, Tensor]) -> Tensor:
+    """Which regions of an image are not a true box itself: bool [n]."""
+    if not len(target["boxes"]):
+        return regions.new_ones(len(regions), dtype=torch.bool)
+    return (regions != target["boxes"][matched]).any(1)
 
 
 def cut_masks(masks: Tensor, boxes: Tensor, numbers: Tensor, side: int) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastitpn.config.types import Count, NonNegative
+from fastitpn.config.types import BelowOne, Count, NonNegative
 from fastitpn.tasks.heads import HeadSpec
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
 
@@ -21,6 +21,8 @@ class UPerNetKeys(SegmentHeadKeys):
     """Channels inside; none takes twice the pyramid's; published: 768."""
     auxiliary_weight: NonNegative = 0.4
     """Weight of the loss of the auxiliary head; 0 leaves it out."""
+    dropout: BelowOne = 0.1
+    """Share of channels that are left out before the classifiers while training."""
 
     def problems_with(self, config: Any) -> list[str]:
         """Checks the batch."""
@@ -31,7 +33,8 @@ class UPerNetKeys(SegmentHeadKeys):
 
 def _arguments(keys: UPerNetKeys, dim: int, px: int) -> Mapping[str, Any]:
     width = keys.width or _WIDTH_OF_PYRAMID * dim
-    return {"width": width, "auxiliary_width": dim, "auxiliary_weight": keys.auxiliary_weight}
+    auxiliary = {"auxiliary_width": dim, "auxiliary_weight": keys.auxiliary_weight}
+    return {"width": width, **auxiliary, "dropout": keys.dropout}
 
 
 def _build(*args: Any, **arguments: Any) -> Any:

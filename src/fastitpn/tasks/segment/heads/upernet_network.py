@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from transformers import UperNetConfig
 from transformers.models.upernet.modeling_upernet import UperNetFCNHead
 from transformers.models.upernet.modeling_upernet import UperNetHead as Decode
@@ -24,6 +25,7 @@ class UPerNetHead(LogitsHead):
         width: Channels inside; the published runs have 768.
         auxiliary_width: Channels of the auxiliary head on stride 16, which only training has; published 256.
         auxiliary_weight: Weight of the auxiliary head's loss.
+        dropout: Share of channels left out before each classifier in training; published: 0.1.
     """
 
     class_layers = ("decode.classifier.", "auxiliary.classifier.")
@@ -36,6 +38,7 @@ class UPerNetHead(LogitsHead):
         width: int = 512,
         auxiliary_width: int = 256,
         auxiliary_weight: float = 0.4,
+        dropout: float = 0.0,
     ):
         super().__init__(auxiliary_weight)
         settings: dict[str, Any] = {"hidden_size": width, "pool_scales": list(_POOL_SIDES), "num_labels": num_classes}
@@ -43,7 +46,10 @@ class UPerNetHead(LogitsHead):
         used = list(channels[:_LEVELS])
         self.decode = Decode(config, used)
         self.auxiliary = UperNetFCNHead(config, used, in_index=_AUXILIARY_LEVEL) if auxiliary_weight > 0 else None
-        start_classifiers(head.classifier for head in (self.decode, self.auxiliary) if head is not None)
+        heads = [head for head in (self.decode, self.auxiliary) if head is not None]
+        for head in heads:
+            head.classifier = DroppedClassifier(head.classifier, dropout)
+        start_classifiers(head.classifier for head in heads)
 
     def forward(self, maps: Sequence[Tensor]) -> Outputs:
         """Logits, in training also those of the auxiliary head."""
@@ -52,3 +58,22 @@ class UPerNetHead(LogitsHead):
         if self.training and self.auxiliary is not None:
             outputs["auxiliary"] = self.auxiliary(used)
         return outputs
+
+
+class DroppedClassifier(nn.Conv2d):
+    """A 1x1 convolution before which whole channels are left out in training, under the names of the bare one.
+
+    Args:
+        classifier: The bare one.
+        dropout: Share of channels.
+    """
+
+    def __init__(self, classifier: nn.Conv2d, dropout: float) -> None:
+        super().__init__(classifier.in_channels, classifier.out_channels, kernel_size=1, device="meta")
+        self.weight, self.bias, self.dropout = classifier.weight, classifier.bias, dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to logits [B, classes, h, w]."""
+        if self.training and self.dropout > 0:
+            x = F.dropout2d(x, self.dropout)
+        return super().forward(x)
