@@ -157,3 +157,11 @@ def test_stored_settings_in_todays_spellings(lines):
 def test_stored_settings_that_cannot_be_built_are_left_as_they_are():
     old = {"data": "photos", "gone": 3, "finder": {"name": "queries"}}
     assert same_settings(FindConfig, old) == {"data": "photos", "gone": 3, "finder.name": "queries"}
+
+
+def test_a_key_younger_than_a_run_is_what_it_was_in_it(monkeypatch):
+    member = type(build(FindConfig, {"finder": "queries"}).finder)
+    monkeypatch.setattr(member, "_before", {"queries": 3})
+    assert same_settings(FindConfig, {"finder": {"name": "queries"}})["finder.queries"] == 3
+    assert same_settings(FindConfig, {"finder": {"name": "queries", "queries": 5}})["finder.queries"] == 5
+    assert build(FindConfig, {"finder": "queries"}).finder.queries != 3

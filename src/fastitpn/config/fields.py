@@ -37,6 +37,8 @@ class Config:
     """For the base of configurations that stand directly in an outer one: what `outer=NAME` chooses from by the part
     of NAME before a colon. A member is a subclass of the base, or has one as its `keys`. The field's default is an
     instance of a member; it has none where a variant must be chosen, and then NAME has none in the base either."""
+    _before: ClassVar[Mapping[str, Any]] = {}
+    """For a nested configuration: what a key younger than a run was in it, where that is not its default."""
     _given: ClassVar[frozenset[str] | None] = None
     """Of an instance: the dotted keys that a command, a recipe or a caller named; None where nobody noted them."""
 

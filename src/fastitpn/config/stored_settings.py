@@ -27,8 +27,18 @@ def same_settings(config_class: type[Config], stored: Mapping[str, Any]) -> dict
 
 def stored_config(config_class: type[ConfigT], stored: Mapping[str, Any]) -> ConfigT | None:
     """The configuration that settings of a run make today; None if they make none."""
-    given = [Given(key=key, value=value) for key, value in flatten(stored).items()]
+    settings = flatten(stored)
+    given = [Given(key=key, value=value) for key, value in settings.items()]
     try:
-        return assemble(config_class, given, silent=True)
+        config = assemble(config_class, given, silent=True)
+        parts = {name: part for name, part in vars(config).items() if isinstance(part, Config)}
+        before = {
+            f"{name}.{key}": value
+            for name, part in parts.items()
+            for key, value in part._before.items()
+            if f"{name}.{key}" not in settings
+        }
+        given += [Given(key=key, value=value) for key, value in before.items()]
+        return assemble(config_class, given, silent=True) if before else config
     except InputError:
         return None

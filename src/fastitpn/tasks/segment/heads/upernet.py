@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastitpn.config.types import BelowOne, Count, NonNegative
 from fastitpn.tasks.heads import HeadSpec
@@ -15,6 +15,8 @@ _WIDTH_OF_PYRAMID = 2
 @dataclass(frozen=True, kw_only=True)
 class UPerNetKeys(SegmentHeadKeys):
     """Head: upernet."""
+
+    _before: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
 
     name: str = "upernet"
     width: Count | None = None
