@@ -23,6 +23,7 @@ FORMAT = "fastitpn-1"
 """Value of "format" in our own checkpoints."""
 _IN_FOLDERS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors", "pytorch_model.bin", *INDICES)
 _OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
+_EXPERTS = re.compile(r"stages\.2\.blocks\.(\d+)\.mlp\.slots\.weight")
 PRETRAINING_ONLY = (
     "mask_token",
     "merge16.",
@@ -123,6 +124,12 @@ class WeightsFile:
     def pyramid_depth(self) -> int:
         """Refining blocks of each of its levels."""
         return _count(r"pyramid\.refine8\.(\d+)\.", self.tensors)
+
+    @property
+    def experts(self) -> dict[int, int]:
+        """Block of stage 3, 1 being the first, to its number of experts (`experts.SoftExperts`)."""
+        matches = ((_EXPERTS.fullmatch(name), tensor) for name, tensor in self.tensors.items())
+        return {int(match[1]) + 1: slots.shape[0] // slots.shape[1] for match, slots in matches if match}
 
     @property
     def num_parameters(self) -> int:

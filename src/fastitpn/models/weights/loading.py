@@ -222,14 +222,11 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
 def _explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
-    slots = {
-        int(m[1]): n for n in file.tensors if (m := re.fullmatch(r"stages\.2\.blocks\.(\d+)\.mlp\.slots\.weight", n))
-    }
-    lacking = [number for number, name in sorted(slots.items()) if file.origin[name][0] in report.unexpected]
+    origins = {block: file.origin[f"stages.2.blocks.{block - 1}.mlp.slots.weight"][0] for block in file.experts}
+    lacking = sorted(block for block, name in origins.items() if name in report.unexpected)
     if lacking:
-        plain = f"blocks=1-{lacking[0]}, and a model with depths={(*file.depths[:2], lacking[0])}"
-        counts = {number: file.tensors[name].shape for number, name in slots.items()}
-        given = (f"add_experts(model, {n + 1}, {counts[n][0] // counts[n][1]})" for n in lacking)
+        plain = f"blocks=1-{lacking[0] - 1}, and a model with depths={(*file.depths[:2], lacking[0] - 1)}"
+        given = (f"add_experts(model, {block}, {file.experts[block]})" for block in lacking)
         return f"blocks without experts: {plain}; or {', '.join(given)} before loading"
     if any(re.match(EXPERTS, name.removeprefix(BACKBONE)) for name in wrong):
         return "blocks with experts; of other weights they are made by add_experts(model, ...) after loading"
@@ -237,6 +234,8 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
     if any(".gamma_" in name for name in report.unexpected):
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
+    if "cls_token" in wrong:
+        return "a file with a class token; for another, load_weights(..., class_token='fresh' or 'mean')"
     if "mask_token" in wrong:
         return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:
