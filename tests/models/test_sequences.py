@@ -106,6 +106,21 @@ def test_the_attention_matrix_is_the_one_that_the_block_applies() -> None:
 
 
 @torch.no_grad()
+def test_masks_and_added_logits() -> None:
+    """Tokens that nobody may attend to are as if they were not there; a large diagonal shuts all others out."""
+    model, tokens = nano(), randn(1, 7, 192)
+    mask = torch.ones(7, 7, dtype=torch.bool)
+    mask[:, 5:] = False
+    masked = model.attend_tokens(tokens, mask=mask)
+    torch.testing.assert_close(masked[:, :5], model.attend_tokens(tokens[:, :5]))
+    assert (model.attention_matrix(tokens, 2, mask=mask)[..., 5:] == 0).all()
+    alone = 100 * torch.eye(7)
+    expected = torch.cat([model.attend_tokens(tokens[:, i : i + 1]) for i in range(7)], 1)
+    torch.testing.assert_close(model.attend_tokens(tokens, mask=alone), expected)
+    torch.testing.assert_close(model.attention_matrix(tokens, 2, mask=alone)[0, 0], torch.eye(7))
+
+
+@torch.no_grad()
 def test_the_final_norm() -> None:
     tokens = randn(1, 5, 64)
     after, before = small_model(), small_model(fc_norm=False)

@@ -7,7 +7,7 @@ are in `experts`.
 """
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from timm.models import checkpoint
@@ -26,8 +26,9 @@ from fastitpn.models.trunk import check_image_size
 class SequenceEncoder(Encoder):
     """An `Encoder` whose parts can be called one by one. Blocks are those of stage 3, 1 being the first."""
 
-    norm: nn.Module
-    fc_norm: nn.Module
+    if TYPE_CHECKING:  # TorchScript takes no annotations of modules
+        norm: nn.Module
+        fc_norm: nn.Module
 
     @torch.jit.ignore
     def embed_tokens(self, images: Tensor, positions: Tensor | Literal["own"] | None = "own") -> Tensor:
@@ -87,22 +88,36 @@ class SequenceEncoder(Encoder):
         )
 
     @overload
-    def attend_tokens(self, tokens: Tensor, blocks: tuple[int, int] | None = None, *, taps: None = None) -> Tensor: ...
+    def attend_tokens(
+        self,
+        tokens: Tensor,
+        blocks: tuple[int, int] | None = None,
+        *,
+        mask: Tensor | None = None,
+        taps: None = None,
+    ) -> Tensor: ...
 
     @overload
     def attend_tokens(
-        self, tokens: Tensor, blocks: tuple[int, int] | None = None, *, taps: Taps
+        self, tokens: Tensor, blocks: tuple[int, int] | None = None, *, mask: Tensor | None = None, taps: Taps
     ) -> tuple[Tensor, Features]: ...
 
     @torch.jit.ignore
     def attend_tokens(
-        self, tokens: Tensor, blocks: tuple[int, int] | None = None, *, taps: Taps | None = None
+        self,
+        tokens: Tensor,
+        blocks: tuple[int, int] | None = None,
+        *,
+        mask: Tensor | None = None,
+        taps: Taps | None = None,
     ) -> Tensor | tuple[Tensor, Features]:
         """The blocks of stage 3 on a sequence of any length, such as template and search image of a tracker.
 
         Args:
             tokens: [B, L, D], positions added.
             blocks: First and last of the blocks, 1 being the first; None for all. A tracker may drop tokens in between.
+            mask: Broadcasts to [B, heads, L, L]: numbers that are added to the logits, such as relative positions of
+                the caller, or bools that say who (row) may attend to whom, such as to text that is no padding.
             taps: Tokens after chosen blocks, and what goes into chosen blocks.
 
         Returns:
@@ -120,20 +135,21 @@ class SequenceEncoder(Encoder):
                 f"blocks={blocks}", expected=f"first and last of the blocks 1 to {self.num_attention_blocks}"
             )
         if taps is None:
-            return self._run_blocks(tokens, None, first, last)
+            return self._run_blocks(tokens, mask, first, last)
         taps.check(last, first)
         features = Features(taps)
         features.see_tokens(first - 1, tokens)
-        return self._run_blocks(tokens, None, first, last, features), features
+        return self._run_blocks(tokens, mask, first, last, features), features
 
     @torch.jit.ignore
-    def attention_matrix(self, tokens: Tensor, block: int) -> Tensor:
+    def attention_matrix(self, tokens: Tensor, block: int, *, mask: Tensor | None = None) -> Tensor:
         """How a block distributes its attention: softmax of its scaled products of queries and keys, in float32.
 
         Args:
             tokens: [B, L, D], what goes into the block: `attend_tokens(..., (1, block - 1))`, or
                 `features.attention[block].tokens`.
             block: 1 is the first.
+            mask: See `attend_tokens`.
 
         Returns:
             [B, heads, L, L]; row i says to which tokens token i attends, and sums to 1.
@@ -145,7 +161,10 @@ class SequenceEncoder(Encoder):
         Taps(attention=(block,)).check(self.num_attention_blocks)
         layer: AttentionBlock = self.stages[2].blocks[block - 1]
         q, k, _ = layer.attn.project(layer.norm1(tokens))  # [B, heads, L, head_dim]
-        return ((q.float() * q.shape[-1] ** -0.5) @ k.float().mT).softmax(-1)
+        logits = (q.float() * q.shape[-1] ** -0.5) @ k.float().mT
+        if mask is not None:
+            logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
+        return logits.softmax(-1)
 
     @torch.jit.ignore
     def normalize_tokens(self, tokens: Tensor) -> Tensor:
