@@ -1,9 +1,10 @@
-"""The encoder of a tracker in the manner of SUTrack: two images in one sequence, six channels, token types.
+"""The encoder of SUTrack: template and search image in one sequence, six channels, token types.
 
     python examples/tracker_encoder.py [model=fastitpn_tiny] [weights=FILE] [out=tracker.png]
 
-`TrackerEncoder` is all that a tracker takes from here; its head learns where the object is. Below is a trial without
-any learning: things in the left photograph of a stereo camera (shipped with scikit-image) are looked for in the right.
+`TrackerEncoder` is all that a tracker takes from here, and computes what SUTrack's encoder does; a head learns where
+the object is. Below is a trial without any learning: objects in the left photograph of a stereo camera (shipped with
+scikit-image) are looked for in the right one.
 """
 
 import sys
@@ -29,15 +30,16 @@ class TrackerEncoder(nn.Module):
     Args:
         model: Name of the backbone.
         weights: Published or own; those for three channels are spread over six.
+        changes: Arguments of `create_model`. `position_resize="align_corners"` is SUTrack's `interpolate`.
     """
 
-    def __init__(self, model: str = "fastitpn_tiny", weights: str | None = None):
+    def __init__(self, model: str = "fastitpn_tiny", weights: str | None = None, **changes):
         super().__init__()
-        self.backbone = fastitpn.create_model(  # positions as SUTrack's
-            model, in_chans=6, num_classes=0, position_resize="align_corners"
-        )
+        crop = {"position_resize": "crop"}  # the template's positions are the first of the table, as SUTrack's `index`
+        self.backbone = fastitpn.create_model(model, in_chans=6, num_classes=0, **{**crop, **changes})
         if weights is not None:
             print(fastitpn.load_weights(self.backbone, weights))
+        self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, self.backbone.embed_dim))
         self.types = nn.Parameter(0.02 * torch.randn(3, self.backbone.embed_dim))
 
     def forward(self, template: Tensor, inside: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,10 +56,11 @@ class TrackerEncoder(nn.Module):
         on_object, around_it, in_search = self.types
         types = torch.lerp(around_it, on_object, patch_shares(inside))
         asked = self.backbone.embed_tokens(template) + types
-        found = self.backbone.embed_tokens(search) + in_search
-        tokens = self.backbone.attend_tokens(torch.cat((asked, found), dim=1))
-        sizes = asked.shape[1], found.shape[1]
-        return self.backbone.fc_norm(tokens).split(sizes, dim=1)
+        searched = self.backbone.embed_tokens(search) + in_search
+        first = self.class_token.expand(len(searched), -1, -1)
+        tokens = self.backbone.attend_tokens(torch.cat((first, searched, asked), dim=1))
+        _, searched, asked = self.backbone.normalize_tokens(tokens).split((1, searched.shape[1], asked.shape[1]), dim=1)
+        return asked, searched
 
 
 def patch_shares(inside: Tensor) -> Tensor:
@@ -70,9 +73,9 @@ def score_map(encoder: TrackerEncoder, template: Tensor, inside: Tensor, search:
     """How like the object each place of one search image is, [H/16, W/16]: its tokens slid over the search tokens."""
     (h, w), (H, W) = ([side // 16 for side in image.shape[-2:]] for image in (template, search))
     tokens = encoder(template, inside, search)
-    asked, found = (F.normalize(part - part.mean(1, keepdim=True), dim=-1) for part in tokens)
+    asked, searched = (F.normalize(part - part.mean(1, keepdim=True), dim=-1) for part in tokens)
     kernel = (asked * patch_shares(inside)).mT.unflatten(2, (h, w))
-    return F.conv2d(found.mT.unflatten(2, (H, W)), kernel, padding=(h // 2, w // 2))[0, 0]
+    return F.conv2d(searched.mT.unflatten(2, (H, W)), kernel, padding=(h // 2, w // 2))[0, 0]
 
 
 def load_views() -> tuple[Tensor, Tensor, np.ndarray]:

@@ -20,7 +20,13 @@ from .errors import InputError as InputError
 from .models.acceleration.gathering import Gathering as Gathering
 from .models.acceleration.migration import Migration as Migration
 from .models.acceleration.settings import Acceleration as Acceleration
+from .models.experts import add_experts as add_experts
 from .models.registry import create_model as create_model
+from .models.taps import Taps as Taps
+from .models.tokens import foreground_shares as foreground_shares
+from .models.tokens import gather_tokens as gather_tokens
+from .models.tokens import scatter_tokens as scatter_tokens
+from .models.weights.file import read_weights as read_weights
 from .models.weights.loading import load_weights as load_weights
 from .models.weights.official_names import to_official_names as to_official_names
 from .models.weights.report import LoadReport as LoadReport

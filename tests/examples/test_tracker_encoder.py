@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from published import GOLDEN, reference_classifier
+from safetensors.torch import load_file
 
 import fastitpn
+from benchmarks.reference import rule_value
 
 FILE = Path(__file__).parents[2] / "examples" / "tracker_encoder.py"
 EXAMPLE = runpy.run_path(str(FILE))
@@ -64,13 +67,33 @@ def test_token_types_are_on_the_object_around_it_and_on_the_search_image(encoder
     """A patch that is half object has the mean of both types."""
     monkeypatch.setattr(encoder.backbone, "embed_tokens", lambda image: torch.zeros(1, image.shape[-1] // 16, 384))
     monkeypatch.setattr(encoder.backbone, "attend_tokens", lambda tokens: tokens)
-    monkeypatch.setattr(encoder.backbone, "fc_norm", torch.nn.Identity())
+    monkeypatch.setattr(encoder.backbone, "normalize_tokens", lambda tokens: tokens)
     inside = torch.zeros(1, 1, 16, 48)
     inside[..., :24] = 1
     asked, found = encoder(torch.zeros(1, 6, 16, 48), inside, torch.zeros(1, 6, 16, 32))
     on_object, around_it, in_search = encoder.types
     torch.testing.assert_close(asked[0], torch.stack((on_object, (on_object + around_it) / 2, around_it)))
     torch.testing.assert_close(found[0], torch.stack((in_search, in_search)))
+
+
+@torch.no_grad()
+def test_it_computes_what_sutrack_does():
+    """From a released file of 3 channels, with a template whose positions are cropped; stored numbers."""
+    case = load_file(GOLDEN / "clients" / "sutrack_load_index_halfcopy_64_32.safetensors")
+    file = {
+        name: rule_value(name, t.shape)
+        for name, t in reference_classifier("meanpool", depths=(1, 1, 4)).state_dict().items()
+    }
+    encoder = EXAMPLE["TrackerEncoder"]("fastitpn_nano", {"module": file}, embed_dim=64, depths=(1, 1, 4), num_heads=2)
+    encoder.class_token.copy_(rule_value("cls_token", (1, 1, 64)))
+    for number, name in enumerate(("template_foreground_token", "template_background_token", "search_token")):
+        encoder.types[number] = rule_value(name, (64,))
+    generator = torch.Generator().manual_seed(0)
+    template, search = (torch.randn(1, 6, side, side, generator=generator) for side in (32, 64))
+    (x, y, w, h), pixels = case["anno_xywh"][0] * 32, torch.arange(32)
+    rows, columns = ((pixels >= start) & (pixels < start + size) for start, size in ((y, h), (x, w)))
+    asked, searched = encoder.eval()(template, (rows[:, None] & columns).float()[None, None], search)
+    torch.testing.assert_close(torch.cat((searched, asked), 1), case["tokens"][:, 1:], atol=1e-5, rtol=1e-5)
 
 
 def test_it_finds_the_objects_and_draws_them(tmp_path, capsys):

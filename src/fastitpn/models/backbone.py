@@ -12,19 +12,19 @@ from torch.nn.modules.module import _IncompatibleKeys
 
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ModelArguments
-from fastitpn.models.encoder import Encoder
 from fastitpn.models.fields_as_arguments import takes_fields_of
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
 from fastitpn.models.layers.cells import PATCH, cells_to_map
 from fastitpn.models.layers.chunks import chunks_pay, in_chunks
 from fastitpn.models.layers.norm import Norm
 from fastitpn.models.pyramid import STRIDES, Pyramid
+from fastitpn.models.sequences import SequenceEncoder
 from fastitpn.models.weights.official_names import is_official
 
 logger = logging.getLogger(__name__)
 
 
-class FastITPN(Encoder):
+class FastITPN(SequenceEncoder):
     """Fast-iTPN trunk with an optional feature pyramid and classification head.
 
     Source: the published Fast-iTPN classifier and pre-training model; same numerics, another memory layout (`cells`).

@@ -9,12 +9,11 @@ import torch
 from timm.models import checkpoint
 from torch import Tensor, fx
 
-from fastitpn.errors import InputError
 from fastitpn.models.acceleration.attention import attend_accelerated
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.token_trace import TokenTrace, token_trace
 from fastitpn.models.attention_trace import AttentionTrace, attention_trace
-from fastitpn.models.layers.cells import PATCH, patchify
+from fastitpn.models.layers.cells import patchify
 from fastitpn.models.layers.chunks import chunks_pay, in_chunks
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.models.taps import Features, Taps
@@ -125,9 +124,7 @@ class Encoder(Trunk):
         Returns:
             Stage 1 [..., 16, D/4], stage 2 [..., 4, D/2] and the input of stage 3 [..., 1, D], as far as not pruned.
         """
-        x = self.patch_embed(patches)
-        if self.stop_grad_patch_embed:
-            x = 0.9 * x.detach() + 0.1 * x
+        x = self._embed_patches(patches)
         if masked is not None and mask_token is not None:
             x = torch.where(masked[..., None, None], mask_token.to(x.dtype), x)
         outputs: list[Tensor] = []
@@ -145,6 +142,10 @@ class Encoder(Trunk):
                             x = block(x)
                 outputs.append(x)
         return outputs
+
+    def _embed_patches(self, patches: Tensor) -> Tensor:
+        x = self.patch_embed(patches)
+        return 0.9 * x.detach() + 0.1 * x if self.stop_grad_patch_embed else x
 
     def _add_positions(self, x: Tensor, height: int, width: int) -> Tensor:
         """The class token and the position table: [B, N, D] to [B, (1 +) N, D]."""
@@ -196,52 +197,6 @@ class Encoder(Trunk):
                     if features is not None:
                         features.see_tokens(number, x)
         return x
-
-    @torch.jit.ignore
-    def embed_tokens(self, images: Tensor) -> Tensor:
-        """Stages 1-2: images to the tokens that stage 3 takes, with their positions, for a sequence of several images.
-
-        Args:
-            images: [B, in_chans, H, W].
-
-        Returns:
-            [B, N, D] in raster order, N = H/16 * W/16, without a class token. Join them, and call `attend_tokens`.
-
-        Raises:
-            InputError: H or W is no multiple of 16.
-        """
-        height, width = images.shape[-2] // PATCH, images.shape[-1] // PATCH
-        check_image_size(*images.shape[-2:])
-        tokens = self._encode_patches(patchify(images))[2].squeeze(2)
-        return self._add_positions(tokens, height, width)[:, int(self.has_class_token) :]
-
-    @torch.jit.ignore
-    def attend_tokens(self, tokens: Tensor, blocks: tuple[int, int] | None = None) -> Tensor:
-        """The blocks of stage 3 on a sequence of any length, such as template and search image of a tracker.
-
-        Args:
-            tokens: [B, L, D], positions added.
-            blocks: First and last of the blocks, 1 being the first; None for all. A tracker may drop tokens in between.
-
-        Returns:
-            [B, L, D]. For the tokens of one image and all blocks that is what `encode` ends with.
-
-        Raises:
-            InputError: The model is accelerated or has relative positions, and both need the grid of one image; or it
-                has no such blocks.
-        """
-        if not self.acceleration.off or self._has_relative_positions():
-            raise InputError(
-                "a joined sequence of tokens has no grid, which acceleration and relative positions need",
-                expected="a plain model with absolute positions",
-                fix="model.set_acceleration('off'), create_model(..., relative_position=None)",
-            )
-        first, last = blocks or (1, self.num_attention_blocks)
-        if not 1 <= first <= last <= self.num_attention_blocks:
-            raise InputError(
-                f"blocks={blocks}", expected=f"first and last of the blocks 1 to {self.num_attention_blocks}"
-            )
-        return self._run_blocks(tokens, None, first, last)
 
     @torch.jit.ignore
     @torch.no_grad()

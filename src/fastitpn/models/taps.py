@@ -23,18 +23,17 @@ class Taps:
     attention: Collection[int] = ()
     """What goes into each of these blocks, and who may attend to whom there."""
 
-    def check(self, depth: int) -> None:
-        """Raise unless all blocks are among the `depth` blocks of stage 3.
+    def check(self, last: int, first: int = 1) -> None:
+        """Raise unless all blocks are among those of stage 3 that are run, `first` to `last`.
 
         Raises:
             InputError: Names the block and the range.
         """
-        for name, numbers, first in (("blocks", self.blocks, 0), ("attention", self.attention, 1)):
-            absent = [number for number in numbers if not first <= number <= depth]
+        for name, numbers, least in (("blocks", self.blocks, first - 1), ("attention", self.attention, first)):
+            absent = [number for number in numbers if not least <= number <= last]
             if absent:
-                raise InputError(
-                    f"stage 3 has no block {absent[0]}", where=f"taps.{name}", expected=f"{first} to {depth}"
-                )
+                run = "stage 3 has" if first == 1 else f"the run of blocks {first} to {last} has"
+                raise InputError(f"{run} no block {absent[0]}", where=f"taps.{name}", expected=f"{least} to {last}")
 
 
 class AttentionInput(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import nn
 
 from fastitpn.console import is_printing, say
 from fastitpn.errors import FastITPNError, InputError
 from fastitpn.models.backbone import FastITPN
+from fastitpn.models.experts import add_experts
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.loading import plan_loading
@@ -264,7 +264,11 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[
     name = name or weights.model or _nearest_size(weights)
     call = f"{function}({', '.join([repr(name), *(f'{key}={value!r}' for key, value in arguments.items())])})"
     build = create_model if function == "create_model" else create_pretraining_model
-    model: nn.Module = build(name, device="meta", **arguments)
+    model: Any = build(name, device="meta", **arguments)
+    if getattr(model, "num_attention_blocks", 0) == weights.depths[2]:
+        for block, count in weights.experts.items():
+            add_experts(model, block, count)
+            call += f", then add_experts(model, {block}, {count})"
     try:
         report, _, _ = plan_loading(model, weights)
     except InputError as error:  # another architecture

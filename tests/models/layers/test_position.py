@@ -19,7 +19,8 @@ def test_every_stored_form(name: str, height: int, width: int, form: str) -> Non
     stored = golden("pos_embed_interp")
     table = stored["src_14x14"]
     assert_golden(resize_position_table(table, 14, 14, height, width, form), stored[name])
-    for other in set(RESIZE_FORMS) - {form}:
+    larger_crop = {"crop"} if form == "align_corners" and height > 14 else set()  # which is the same there
+    for other in set(RESIZE_FORMS) - {form} - larger_crop:
         with pytest.raises(AssertionError, match="not close"):
             assert_golden(resize_position_table(table, 14, 14, height, width, other), stored[name])
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,7 +24,6 @@ _PARTS = (
     (r"pos_embed_[xz]", "position tables of a tracker"),
     (r"(temporal|descript)\w*(\..+)?", "temporal and text tokens of a tracker"),
     (r"out_?norms?\d*\..+", "norms of a detector's maps"),
-    (r"blocks\.\d+\.(experts|to_slot_embeds)\..+", "experts of a tracker"),
 )
 """Names beside those of a Fast-iTPN, and what they are."""
 
@@ -45,19 +45,45 @@ def template_side(rows: int) -> int | None:
     return side if side and rows == 5 * side * side else None
 
 
-def search_table(tensors: Mapping[str, Tensor]) -> Tensor | None:
-    """The part of a tracker's position table that is for the search image.
+@dataclass(frozen=True, kw_only=True)
+class ClientParts:
+    """Tensors of a network that other projects build on Fast-iTPN, told apart.
+
+    Attributes:
+        trunk: Those of Fast-iTPN; `pos_embed` is the table that the project uses for its (search) image.
+        parts: Name of each of the others, and what it is.
+        tensors: The others, and `pos_embed_template` for the template's part of a table for both images.
+        table: Name that the trunk's `pos_embed` has in the file.
+    """
+
+    trunk: dict[str, Tensor]
+    parts: dict[str, str]
+    tensors: dict[str, Tensor]
+    table: str = "pos_embed"
+
+
+def split_client(tensors: Mapping[str, Tensor]) -> ClientParts:
+    """Tell a client's tensors from those of the trunk.
+
+    A class token of a tracker of one table has no position: the trunk's table gets a row of zeros for it.
 
     Args:
-        tensors: With `pos_embed`, published or our names.
-
-    Returns:
-        [1, N, D], with a row of zeros before it for a class token, which has no position there; None if the table is
-        not of search and template.
+        tensors: With published or our names, without prefix.
     """
-    table = tensors.get("pos_embed")
-    if table is None or table.ndim != 3 or (side := template_side(table.shape[1])) is None:
-        return None
-    if "cls_token" not in tensors:
-        return table[:, : 4 * side * side]
-    return torch.cat([torch.zeros_like(table[:, :1]), table[:, : 4 * side * side]], 1)
+    parts = {k: reason for k in tensors if (reason := part_of_client(k)) is not None}
+    trunk = {k: tensor for k, tensor in tensors.items() if k not in parts}
+    others = {k: tensors[k] for k in parts}
+    table, search = trunk.get("pos_embed"), others.get("pos_embed_x")
+    if table is None or table.ndim != 3:
+        return ClientParts(trunk=trunk, parts=parts, tensors=others)
+    if search is not None and search.shape[::2] == table.shape[::2]:  # beside the one of pre-training
+        others["pos_embed"] = table
+        parts["pos_embed"] = "positions of pre-training, in whose place the tracker has its own"
+        del parts["pos_embed_x"]
+        trunk["pos_embed"] = torch.cat([table[:, :1], search], 1) if "cls_token" in trunk else search
+        return ClientParts(trunk=trunk, parts=parts, tensors=others, table="pos_embed_x")
+    if side := template_side(table.shape[1]):
+        search, others["pos_embed_template"] = table.split([4 * side * side, side * side], 1)
+        parts["pos_embed (template)"] = "positions of a tracker's template"
+        trunk["pos_embed"] = torch.cat([torch.zeros_like(search[:, :1]), search], 1) if "cls_token" in trunk else search
+    return ClientParts(trunk=trunk, parts=parts, tensors=others)

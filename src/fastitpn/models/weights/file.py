@@ -13,7 +13,7 @@ from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.blocks import cut, range_of
 from fastitpn.models.weights.choice import Candidate, Choice, choose
-from fastitpn.models.weights.clients import name_client, part_of_client, search_table
+from fastitpn.models.weights.clients import name_client, split_client
 from fastitpn.models.weights.numbers import check_numbers, check_storage
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
 from fastitpn.models.weights.reading import INDICES, read_content, refusal
@@ -23,6 +23,7 @@ FORMAT = "fastitpn-1"
 """Value of "format" in our own checkpoints."""
 _IN_FOLDERS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors", "pytorch_model.bin", *INDICES)
 _OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
+_EXPERTS = re.compile(r"stages\.2\.blocks\.(\d+)\.mlp\.slots\.weight")
 PRETRAINING_ONLY = (
     "mask_token",
     "merge16.",
@@ -52,6 +53,8 @@ class WeightsFile:
         prefix: What their names began with there.
         parts: Tensor of the file that is not of this trunk to what it is: a part of a larger network, or left out.
         client: Project that the file is from; None for no known one.
+        client_tensors: What this client keeps among the trunk's tensors, by its names there: token types, position
+            tables, temporal tokens; `pos_embed_template` is the template's part of a table for both images.
         notes: What else there is to say about the file, each a sentence.
     """
 
@@ -66,6 +69,7 @@ class WeightsFile:
     prefix: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     client: str | None = None
+    client_tensors: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @functools.cached_property
@@ -120,6 +124,12 @@ class WeightsFile:
     def pyramid_depth(self) -> int:
         """Refining blocks of each of its levels."""
         return _count(r"pyramid\.refine8\.(\d+)\.", self.tensors)
+
+    @property
+    def experts(self) -> dict[int, int]:
+        """Block of stage 3, 1 being the first, to its number of experts (`experts.SoftExperts`)."""
+        matches = ((_EXPERTS.fullmatch(name), tensor) for name, tensor in self.tensors.items())
+        return {int(match[1]) + 1: slots.shape[0] // slots.shape[1] for match, slots in matches if match}
 
     @property
     def num_parameters(self) -> int:
@@ -200,7 +210,7 @@ def read_weights(
     if isinstance(source, (str, Path)):
         check_storage(name, taken.tensors)
     check_numbers(name, taken.tensors)
-    tensors, origin, parts = _to_our_names(taken, name)
+    tensors, origin, parts, client_tensors = _to_our_names(taken, name)
     depth = _count(r"stages\.2\.blocks\.(\d+)\.", tensors)
     if blocks is not None:
         first, last = range_of(blocks, depth, name)
@@ -214,6 +224,7 @@ def read_weights(
         key=taken.key,
         prefix=taken.prefix,
         parts=parts,
+        client_tensors=client_tensors,
         client=name_client([*(f"{taken.prefix}{inner}" for inner in taken.tensors), *taken.others]),
         notes=(*_beside(choice), *_passed_over(passed_over)),
     )
@@ -233,8 +244,10 @@ def _passed_over(classes: Sequence[str]) -> Iterator[str]:
         yield f"passed over, and not run: objects of {', '.join(classes[:3])}{more}"
 
 
-def _to_our_names(taken: Candidate, name: str) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]], dict[str, str]]:
-    """Tensors and their names in the file, by our names; and what the file has beside them."""
+def _to_our_names(
+    taken: Candidate, name: str
+) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]], dict[str, str], dict[str, Tensor]]:
+    """Tensors and their names in the file, by our names; what the file has beside them; and a client's tensors."""
     inside, others, outer = dict(taken.tensors), dict(taken.others), ""
     if not is_official(inside) and taken.prefix.endswith(BACKBONE):  # parts of our own networks stand beside it
         outer = taken.prefix.removesuffix(BACKBONE)
@@ -242,22 +255,21 @@ def _to_our_names(taken: Candidate, name: str) -> tuple[dict[str, Tensor], dict[
         inside |= {k.removeprefix(outer): others.pop(k) for k in list(others) if k.startswith(outer)}
     names = dict.fromkeys(k.split(".")[0] for k in others)
     parts = dict.fromkeys(others, f"other parts of the network ({', '.join(names)})")
-    reasons = {k: reason for k in inside if (reason := part_of_client(k)) is not None}
-    parts |= reasons
-    inside = {k: tensor for k, tensor in inside.items() if k not in reasons}
-    if (table := search_table(inside)) is not None:
-        parts["pos_embed (template)"] = "positions of a tracker's template"
-        inside["pos_embed"] = table
-    if not is_official(inside):
-        ours = {k.removeprefix(BACKBONE): tensor for k, tensor in inside.items()}
-        return ours, {k.removeprefix(BACKBONE): (k,) for k in inside}, parts
-    try:
-        tensors, origin = from_official_names(inside)
-    except InputError as error:
-        client = name_client([*inside, *parts])
-        what = error.what if client is None else f"{error.what}, in a checkpoint of {client}"
-        raise InputError(what, where=name, expected=error.expected, fix=_OURS) from None
-    return tensors, origin, parts
+    client = split_client(inside)
+    parts |= client.parts
+    if is_official(client.trunk):
+        try:
+            tensors, origin = from_official_names(client.trunk)
+        except InputError as error:
+            project = name_client([*client.trunk, *parts])
+            what = error.what if project is None else f"{error.what}, in a checkpoint of {project}"
+            raise InputError(what, where=name, expected=error.expected, fix=_OURS) from None
+    else:
+        tensors = {k.removeprefix(BACKBONE): tensor for k, tensor in client.trunk.items()}
+        origin = {k.removeprefix(BACKBONE): (k,) for k in client.trunk}
+    if "pos_embed" in origin and client.table != "pos_embed":
+        origin["pos_embed"] = (client.table,)
+    return tensors, origin, parts, client.tensors
 
 
 def _locate(path: Path) -> Path:

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize
-from fastitpn.models.layers.position import resize_position_table
 from fastitpn.models.pyramid import Pyramid
 from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
+from fastitpn.models.weights.fitting import adapt, check_choices, mean_position
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
 
 FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
+EXPERTS = r"stages\.2\.blocks\.(\d+)\.mlp\.(?:(?:gate|value|fc2|slot)_|hidden_norm|slots)"
+"""Parameters of a block with experts, see `experts.SoftExperts`."""
 
 
 def load_weights(
@@ -30,6 +31,8 @@ def load_weights(
     key: str | None = None,
     prefix: str | None = None,
     blocks: str | None = None,
+    first_kernel: str = "halfcopy",
+    class_token: str | None = None,
 ) -> LoadReport:
     """Load published or own weights into a model.
 
@@ -46,6 +49,12 @@ def load_weights(
         key: Key that the tensors are under, such as "model_ema", where a file has several networks.
         prefix: What their names begin with, such as "backbone".
         blocks: Blocks of stage 3 to take, such as "1-6", counted from 1; None takes all.
+        first_kernel: How a model with more input channels takes the first kernel of 3: "halfcopy" repeats it, divided
+            by the number of times (images of equal channels give what they gave); "copy" repeats it; "random" puts it
+            first, and the others keep their start values.
+        class_token: What a model with a class token does with a file that has none: "fresh", the token keeps its start
+            values and gets no position (SUTrack); "mean", the mean of the file's positions is the token and its
+            position (CSTrack); None refuses the file.
 
     Returns:
         The report; print it.
@@ -54,7 +63,7 @@ def load_weights(
         InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
     """
     file = source if isinstance(source, WeightsFile) else read_weights(source, key=key, prefix=prefix, blocks=blocks)
-    report, values, pyramid = plan_loading(model, file)
+    report, values, pyramid = plan_loading(model, file, first_kernel=first_kernel, class_token=class_token)
     if strict and not report.ok:
         raise InputError(
             f"the weights do not fit the model: {report.verdict}",
@@ -72,16 +81,19 @@ def load_weights(
     return report
 
 
-def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[str, Tensor], Pyramid | None]:
-    """Decide what goes where, without touching the model.
+def plan_loading(
+    model: nn.Module, file: WeightsFile, *, first_kernel: str = "halfcopy", class_token: str | None = None
+) -> tuple[LoadReport, dict[str, Tensor], Pyramid | None]:
+    """Decide what goes where, without touching the model; the options are those of `load_weights`.
 
     Returns:
         The report; parameter name to value; a new pyramid of the file's widths if the model's has others.
 
     Raises:
-        InputError: The file belongs to another architecture.
+        InputError: The file belongs to another architecture, or there is no such option.
     """
     trunk = _trunk(model)
+    check_choices(first_kernel, class_token)
     _check_architecture(trunk, file)
     pyramid = _pyramid_of_file(trunk, file)
     wanted = {name.removeprefix(BACKBONE): (name, p.shape) for name, p in model.named_parameters()}
@@ -112,16 +124,24 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
             if name.startswith("head."):
                 set_aside[origin] = f"head of {file.num_classes} classes"
                 continue
-            adapted = _adapt(name, tensor, shape, trunk, file)
+            adapted = adapt(name, tensor, shape, trunk, file, first_kernel, class_token)
             if adapted is None:
                 mismatched[origin] = f"{list(tensor.shape)} in the file, {list(shape)} in the model"
                 continue
             tensor, resized[name] = adapted
         values[full_name] = tensor
+    notes, fresh_token = file.notes, ""
+    if class_token is not None and "cls_token" in wanted and "cls_token" not in file.tensors:
+        fresh_token = wanted["cls_token"][0]
+        if class_token == "mean":
+            values[fresh_token] = mean_position(file)
+            notes = ("the class token is the mean of the file's positions", *notes)
     missing = [full for full, _ in wanted.values() if full not in values]
     is_classifier = file.kind == "classifier"
     fresh = [
-        name for name in missing if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier)
+        name
+        for name in missing
+        if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier) or name == fresh_token
     ]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
     report = LoadReport(
@@ -135,7 +155,7 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
         num_tensors=sum(len(names) for names in file.origin.values()),
         num_loaded=sum(len(file.origin[n]) for n in used),
         share=sum(file.tensors[n].numel() for n in used) / file.num_parameters,
-        notes=file.notes,
+        notes=notes,
     )
     return report, values, pyramid
 
@@ -199,40 +219,23 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
     return None
 
 
-def _adapt(
-    name: str, tensor: Tensor, shape: torch.Size, trunk: FastITPN, file: WeightsFile
-) -> tuple[Tensor, str] | None:
-    """Resize what can be resized: the position table, and the input channels of the patch embedding."""
-    if name == "pos_embed" and file.px is not None and tensor.shape[2] == shape[2]:
-        side = file.px // 16
-        height, width = trunk.grid_size
-        prefix = tensor.shape[1] - side * side
-        if prefix and shape[1] == height * width and file.client is not None:  # a tracker's class token has none
-            tensor, prefix = tensor[:, prefix:], 0
-            if side == height == width:
-                return tensor, "without the class token"
-        if prefix != shape[1] - height * width:
-            return None
-        table = resize_position_table(tensor, side, side, height, width, trunk.position_resize)
-        return table, f"{side}x{side} -> {height}x{width} (bicubic)"
-    if name == "patch_embed.proj.weight" and tensor.shape[1] == 3 and tensor.shape[0] == shape[0]:
-        return adapt_input_conv(shape[1], tensor), f"3 -> {shape[1]} channels"
-    if name == "patch_embed.proj.weight" and (tensor.shape[1], shape[1]) == (6, 3) and file.client is not None:
-        return tensor[:, :3] + tensor[:, 3:], "6 -> 3 channels (a tracker's two images are the same one)"
-    return None
-
-
 def _explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
-    experts = [int(part.split(".")[1]) for part in file.parts if re.match(r"blocks\.\d+\.experts\.", part)]
-    if experts:
-        plain = min(experts) - sum(file.depths[:2]) - 2
-        return f"blocks without experts: blocks=1-{plain}, and a model with depths={(*file.depths[:2], plain)}"
+    origins = {block: file.origin[f"stages.2.blocks.{block - 1}.mlp.slots.weight"][0] for block in file.experts}
+    lacking = sorted(block for block, name in origins.items() if name in report.unexpected)
+    if lacking:
+        plain = f"blocks=1-{lacking[0] - 1}, and a model with depths={(*file.depths[:2], lacking[0] - 1)}"
+        given = (f"add_experts(model, {block}, {file.experts[block]})" for block in lacking)
+        return f"blocks without experts: {plain}; or {', '.join(given)} before loading"
+    if any(re.match(EXPERTS, name.removeprefix(BACKBONE)) for name in wrong):
+        return "blocks with experts; of other weights they are made by add_experts(model, ...) after loading"
     if any(".gamma_" in name for name in wrong):
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
     if any(".gamma_" in name for name in report.unexpected):
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
+    if "cls_token" in wrong:
+        return "a file with a class token; for another, load_weights(..., class_token='fresh' or 'mean')"
     if "mask_token" in wrong:
         return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:

@@ -61,6 +61,18 @@ _ATTENTION_BLOCK_PARTS = [
     ("mlp.fc1", "mlp.fc1", "same"),
     ("mlp.fc2", "mlp.w3", "same"),  # "mlp.fc2" in blocks without SwiGLU
 ]
+_EXPERTS = {  # UETrack's, in place of the feed-forward network
+    "gate_weight": "experts.w1_weight",
+    "gate_bias": "experts.w1_bias",
+    "value_weight": "experts.w2_weight",
+    "value_bias": "experts.w2_bias",
+    "fc2_weight": "experts.w3_weight",
+    "fc2_bias": "experts.w3_bias",
+    "hidden_norm.weight": "experts.ffn_ln.weight",
+    "hidden_norm.bias": "experts.ffn_ln.bias",
+    "slots.weight": "to_slot_embeds.0.weight",
+    "slot_gamma": "to_slot_embeds.2.gamma",
+}
 _ATTENTION_BLOCK_TENSORS = ["gamma_1", "gamma_2", "attn.q_bias", "attn.v_bias"]
 _RELATIVE_POSITION = {
     "table": "relative_position_bias_table",
@@ -140,6 +152,7 @@ class _Names:
                     p = "mlp.fc2"
                 pairs.append((f"{ours}.{o}", f"{published}.{p}", kind))
             self.tensors += [(f"{ours}.{t}", f"{published}.{t}") for t in _ATTENTION_BLOCK_TENSORS]
+            self.tensors += [(f"{ours}.mlp.{o}", f"{published}.{p}") for o, p in _EXPERTS.items()]
             self.tensors += [
                 (f"{ours}.attn.rel_pos_bias.{o}", f"{published}.attn.{p}") for o, p in _RELATIVE_POSITION.items()
             ]
