@@ -27,17 +27,20 @@ SIZES: dict[str, dict[str, Any]] = {  # depths: blocks at 1/4, 1/8 and 1/16, wit
 def rule_weights(model: nn.Module) -> None:
     """Fill every parameter by the golden weight rule: a public value that depends on its name and shape only."""
     for name, parameter in model.named_parameters():
-        z = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-        leaf = name.rsplit(".", 1)[-1]
-        if leaf.endswith(("pos_embed", "_token", "bias_table")):
-            value = 0.5 * z
-        elif z.ndim >= 2:
-            value = z * (z.numel() / z.shape[0]) ** -0.5
-        elif leaf in ("gamma_1", "gamma_2"):
-            value = 0.5 + 0.1 * z
-        else:
-            value = (1.0 if leaf == "weight" else 0.0) + 0.1 * z
-        parameter.data.copy_(value)
+        parameter.data.copy_(rule_value(name, parameter.shape))
+
+
+def rule_value(name: str, shape: torch.Size) -> Tensor:
+    """The value of one parameter under the golden weight rule."""
+    z = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf.endswith(("pos_embed", "_token", "bias_table")):
+        return 0.5 * z
+    if z.ndim >= 2:
+        return z * (z.numel() / z.shape[0]) ** -0.5
+    if leaf in ("gamma_1", "gamma_2"):
+        return 0.5 + 0.1 * z
+    return (1.0 if leaf == "weight" else 0.0) + 0.1 * z
 
 
 class ChannelLayerNorm(nn.LayerNorm):
