@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import torch
 from published import GOLDEN
 from safetensors.torch import load_file
 from torch import Tensor, nn

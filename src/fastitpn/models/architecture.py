@@ -120,36 +120,31 @@ class ModelArguments(Architecture):
     """Type of the parameters; None for PyTorch's default."""
 
 
-def _itpn(**sizes: Any) -> Architecture:
-    return Architecture(
-        family="itpn",
-        mlp_ratio=4.0,
-        swiglu=False,
-        sub_norm=False,
-        position_resize="scale_factor",
-        pyramid_mlp_ratio=4.0,
-        pyramid_pool="average",
-        **sizes,
-    )
-
-
-_BASE: dict[str, Any] = {"embed_dim": 512, "depths": (3, 3, 24), "num_heads": 8}
-_LARGE: dict[str, Any] = {"embed_dim": 768, "depths": (2, 2, 40), "num_heads": 12}
-_PIXEL: dict[str, Any] = {"init_values": 0.0, "pyramid_depth": 2}
-_HIVIT: dict[str, Any] = {"init_values": 0.0, "relative_position": "own"}
+_ITPN: dict[str, Any] = {
+    "family": "itpn",
+    "mlp_ratio": 4.0,
+    "swiglu": False,
+    "sub_norm": False,
+    "position_resize": "scale_factor",
+    "pyramid_mlp_ratio": 4.0,
+    "pyramid_pool": "average",
+}
+_CLIP: dict[str, Any] = {**_ITPN, "relative_position": "own"}
+_PIXEL: dict[str, Any] = {**_ITPN, "init_values": 0.0, "pyramid_depth": 2}
+_HIVIT: dict[str, Any] = {**_CLIP, "init_values": 0.0, "position_resize": "size"}
 ARCHITECTURES: dict[str, Architecture] = {
     "fastitpn_nano": Architecture(embed_dim=192, depths=(1, 1, 6), num_heads=3, img_size=64, pyramid_dim=64),
     "fastitpn_tiny": Architecture(embed_dim=384, depths=(1, 1, 12), num_heads=6),
     "fastitpn_small": Architecture(embed_dim=384, depths=(2, 2, 20), num_heads=6),
     "fastitpn_base": Architecture(embed_dim=512, depths=(3, 3, 24), num_heads=8),
     "fastitpn_large": Architecture(embed_dim=768, depths=(2, 2, 40), num_heads=12, img_size=256),
-    "itpn_base": _itpn(**_BASE, relative_position="own"),
-    "itpn_large": _itpn(**_LARGE, relative_position="own"),
-    "itpn_base_pixel": _itpn(**_BASE, **_PIXEL),
-    "itpn_large_pixel": _itpn(**_LARGE, **_PIXEL),
-    "hivit_tiny": _itpn(embed_dim=384, depths=(2, 2, 10), num_heads=6, **_HIVIT),
-    "hivit_small": _itpn(embed_dim=384, depths=(4, 4, 20), num_heads=6, **_HIVIT),
-    "hivit_base": _itpn(embed_dim=512, depths=(4, 4, 20), num_heads=8, **_HIVIT),
+    "itpn_base": Architecture(**_CLIP, embed_dim=512, depths=(3, 3, 24), num_heads=8),
+    "itpn_large": Architecture(**_CLIP, embed_dim=768, depths=(2, 2, 40), num_heads=12),
+    "itpn_base_pixel": Architecture(**_PIXEL, embed_dim=512, depths=(3, 3, 24), num_heads=8),
+    "itpn_large_pixel": Architecture(**_PIXEL, embed_dim=768, depths=(2, 2, 40), num_heads=12),
+    "hivit_tiny": Architecture(**_HIVIT, embed_dim=384, depths=(2, 2, 10), num_heads=6),
+    "hivit_small": Architecture(**_HIVIT, embed_dim=384, depths=(4, 4, 20), num_heads=6),
+    "hivit_base": Architecture(**_HIVIT, embed_dim=512, depths=(4, 4, 20), num_heads=8),
 }
 """The published sizes, and `nano`, our own for CPUs and tests: 3.5 M parameters with its pyramid of 64 channels.
 

@@ -231,7 +231,8 @@ class FastITPN(Encoder):
     def group_matcher(self, coarse: bool = False) -> dict:
         """Layers for layer-wise learning-rate decay, as published: tokens with the embedding, each block, each merge.
 
-        In iTPN a merge belongs to the block before it. They are found in a model that has this one as its `backbone`, too.
+        In iTPN a merge belongs to the block before it. Layers are found in a model that has this one as its `backbone`,
+        too.
         """
         stem = r"^mask_token|^(?:backbone\.)?(?:patch_embed|pos_embed|cls_token)"
         stage = r"^(?:backbone\.)?stages\.(\d+)"
@@ -338,7 +339,7 @@ class FastITPN(Encoder):
             self.stages = self.stages[: last + 1]
             self.pos_embed = None
             self.cls_token = None
-            self.rel_pos_bias = None
+            self.rel_pos_bias = self.relative_position = None
             self.has_class_token = False
         if ends_early or self.final_level is not None:
             self.num_features = self.head_hidden_size = int(self.feature_info[last]["num_chs"])

@@ -20,12 +20,11 @@ from fastitpn.models.layers.position import RESIZE_FORMS, resize_position_table
 from fastitpn.models.layers.relative_position import (
     OF_BLOCKS,
     DecomposedRelativePosition,
-    DecoupledRelativePositionBias,
     RelativePositionBias,
     create_relative_position_bias,
+    initialize_relative_positions,
 )
 
-_RELATIVE_MODULES = RelativePositionBias | DecoupledRelativePositionBias | DecomposedRelativePosition
 _RELATIVE_POSITIONS = {"fastitpn": ("own", "shared", "shared_decoupled"), "itpn": OF_BLOCKS}
 
 
@@ -59,7 +58,7 @@ class Trunk(nn.Module):
         relative_position = _relative_position(arguments)
         height, width = to_2tuple(arguments.img_size)
         check_image_size(height, width)
-        self.family = arguments.family
+        self.family, self.relative_position = arguments.family, relative_position
         self.in_chans = arguments.in_chans
         self.embed_dim = arguments.embed_dim
         self.init_values = arguments.init_values
@@ -89,6 +88,11 @@ class Trunk(nn.Module):
         return self.embed_dim // 4, self.embed_dim // 2, self.embed_dim
 
     @property
+    def mask_token_shape(self) -> tuple[int, int]:
+        """What stands in for a hidden patch: all its cells in stage 1, or in iTPN its token before stage 3."""
+        return (1, self.embed_dim) if self.family == "itpn" else (16, self.embed_dim // 4)
+
+    @property
     def start_values(self) -> dict[str, Any]:
         """What `initialization.initialize` must know of this model."""
         return {
@@ -106,9 +110,7 @@ class Trunk(nn.Module):
         for table in (self.pos_embed, self.cls_token):
             if table is not None:
                 initialize_table(table, scheme)
-        for module in self.modules():
-            if isinstance(module, _RELATIVE_MODULES):
-                module.init_relative_position()
+        initialize_relative_positions(self)
 
     @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -149,9 +151,7 @@ class Trunk(nn.Module):
         self.acceleration = acceleration
 
     def _has_relative_positions(self) -> bool:
-        return self.rel_pos_bias is not None or any(
-            getattr(module, "rel_pos_bias", None) is not None for module in self.stages.modules()
-        )
+        return self.relative_position is not None
 
     def __prepare_scriptable__(self) -> "Trunk":
         if not self.acceleration.off:

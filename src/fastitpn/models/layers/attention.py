@@ -62,7 +62,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, dim] to queries, keys and values, [B, heads, N, head_dim] each."""
         B, N, C = x.shape
-        bias = self.qkv.bias
+        bias: Tensor | None = self.qkv.bias
         if self.q_bias is not None and self.v_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
         qkv = linear(x, self.qkv.weight, bias)
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         Args:
             q: Queries [B, heads, N, head_dim].
             height: Rows of the map that the tokens are of; 0: of no map, so that nothing is added.
-            width: Its columns.
+            width: Columns of that map.
         """
         if self.rel_pos_bias is not None and height > 0:
             return self.rel_pos_bias(q, height, width)
@@ -90,7 +90,7 @@ class Attention(nn.Module):
             mask: Broadcasts to [product of the leading axes, heads, N, N]: numbers that are added to the logits (a
                 relative position bias), or bools that say who may be attended.
             height: Rows of the map that the tokens are of, for relative positions of this block.
-            width: Its columns.
+            width: Columns of that map.
 
         Returns:
             [..., N, dim].
@@ -168,7 +168,7 @@ class AttentionBlock(nn.Module):
             num_gathering: So many first tokens of every window are its gathering tokens: after the attention within
                 the windows those of all windows attend with one another, with the same weights (`gathering`).
             height: Rows of the map that the tokens are of, for relative positions of this block.
-            width: Its columns.
+            width: Columns of that map.
 
         Returns:
             The shape of `x`.

@@ -13,7 +13,7 @@ fx.wrap("linear")
 
 
 class PatchEmbed(nn.Module):
-    """4x4 pixel cells to vectors (the published Conv2d, kernel 4, stride 4), in hierarchical order; iTPN adds a norm."""
+    """4x4 pixel cells to vectors (the published Conv2d, kernel 4, stride 4), in hierarchical order; `norm` in iTPN."""
 
     def __init__(self, in_chans: int, dim: int, *, norm: bool = False, device=None, dtype=None):
         super().__init__()

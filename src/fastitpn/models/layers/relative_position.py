@@ -44,9 +44,9 @@ class RelativePositionBias(nn.Module):
         """The bias of a map, [1, heads, N, N]; with a class token that of the native one, [1, heads, 1 + N, 1 + N].
 
         Args:
-            q: Not used.
+            q: Queries, which this bias does not depend on.
             height: Rows of the map, N = height * width.
-            width: Its columns.
+            width: Columns of the map.
         """
         if not self.class_token:
             return _spread_table(self.table, self.grid[0], self.grid[1], height, width)
@@ -109,7 +109,7 @@ class DecomposedRelativePosition(nn.Module):
         Args:
             q: Queries, not scaled, [B, heads, N, head_dim].
             height: Rows of the map, N = height * width.
-            width: Its columns.
+            width: Columns of the map.
 
         Returns:
             [B, heads, N, N].
@@ -118,6 +118,13 @@ class DecomposedRelativePosition(nn.Module):
         down = torch.einsum("bnhwc,hkc->bnhwk", maps, _vectors(self.table_high, height))
         right = torch.einsum("bnhwc,wkc->bnhwk", maps, _vectors(self.table_width, width))
         return (down.unsqueeze(-1) + right.unsqueeze(-2)).flatten(4).flatten(2, 3)
+
+
+def initialize_relative_positions(model: nn.Module) -> None:
+    """Fill all tables of a model with start values."""
+    for module in model.modules():
+        if isinstance(module, RelativePositionBias | DecoupledRelativePositionBias | DecomposedRelativePosition):
+            module.init_relative_position()
 
 
 def create_relative_position_bias(
@@ -150,7 +157,7 @@ def resize_relative_table(table: Tensor, old_height: int, old_width: int, height
     Args:
         table: [(2 * old_height - 1) * (2 * old_width - 1), heads].
         old_height: Rows of the map that it belongs to.
-        old_width: Its columns.
+        old_width: Columns of that map.
         height: Rows wanted.
         width: Columns wanted.
 

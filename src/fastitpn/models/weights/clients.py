@@ -23,6 +23,7 @@ _PARTS = (
     (r"pos_embed_[xz]", "position tables of a tracker"),
     (r"(temporal|descript)\w*(\..+)?", "temporal and text tokens of a tracker"),
     (r"out_?norms?\d*\..+", "norms of a detector's maps"),
+    (r"hogs\..+", "fixed filters of SARATR-X-v2's targets"),
     (r"blocks\.\d+\.(experts|to_slot_embeds)\..+", "experts of a tracker"),
 )
 """Names beside those of a Fast-iTPN, and what they are."""

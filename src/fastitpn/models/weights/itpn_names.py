@@ -5,7 +5,7 @@ column, ours row by row.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -37,9 +37,9 @@ _PLAIN = [
     ("merge8.proj", "decoder_embed.1.1"),
     ("merge4.norm", "decoder_embed.2.0"),
     ("merge4.proj", "decoder_embed.2.1"),
-    ("decoder.pos_embed", "decoder_pos_embed"),
-    ("decoder.norm", "decoder_norm"),
-    ("decoder.predictor", "decoder_pred"),
+    ("patch_decoder.pos_embed", "decoder_pos_embed"),
+    ("patch_decoder.norm", "decoder_norm"),
+    ("patch_decoder.predictor", "decoder_pred"),
 ]
 _CELL_BLOCKS = [
     ("pyramid.output16", "fpn_modules.0"),
@@ -62,7 +62,7 @@ _ATTENTION_BLOCK_PARTS = [
     ("attn.rel_pos_bias.table_high", "attn.rel_pos_h"),
     ("attn.rel_pos_bias.table_width", "attn.rel_pos_w"),
 ]
-_ATTENTION_BLOCKS = [("auxiliary.blocks.{}", "cls_pt_layers.{}"), ("decoder.blocks.{}", "decoder_blocks.{}")]
+_ATTENTION_BLOCKS = [("auxiliary.blocks.{}", "cls_pt_layers.{}"), ("patch_decoder.blocks.{}", "decoder_blocks.{}")]
 _INDEX = "relative_position_index"
 _MERGE = re.compile(r"blocks\.(\d+)\.reduction\.weight")
 
@@ -72,12 +72,17 @@ def is_itpn(tensors: Mapping[str, Tensor]) -> bool:
     return "patch_embed.norm.weight" in tensors
 
 
+def are_merges(shapes: Sequence[torch.Size]) -> bool:
+    """Whether the weights of two merges are those of iTPN: [2C, 4C], and as much again."""
+    return all(len(shape) == 2 and shape[1] == 2 * shape[0] and shape[1] % 8 == 0 for shape in shapes)
+
+
 def from_itpn_names(state_dict: Mapping[str, Tensor]) -> tuple[StateDict, dict[str, tuple[str, ...]]]:
     """As `official_names.from_official_names`, for a state dict with two merges that are Linear layers."""
     first, second = sorted(int(match[1]) for name in state_dict if (match := _MERGE.fullmatch(name)))
     depths = (first, second - first - 1, _count(r"blocks\.(\d+)\.", state_dict) - second - 1)
-    ours = {}
-    origin = {}
+    ours: StateDict = {}
+    origin: dict[str, tuple[str, ...]] = {}
     pairs = dict(_pairs(depths, state_dict, published=True))
     for published, tensor in state_dict.items():
         if published.endswith(_INDEX):
@@ -140,9 +145,11 @@ def _pairs(depths: tuple[int, ...], tensors: Mapping[str, Tensor], *, published:
 
 
 def _convert(name: str, tensor: Tensor, *, to_ours: bool) -> Tensor:
-    if ".merge." in name:  # four cells, the second and third of which change places
+    if (
+        ".merge." in name and tensor.ndim and tensor.shape[-1] % 4 == 0
+    ):  # four cells, the second and third of which change places
         return tensor.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :].flatten(-2)
-    if name == "mask_token":
+    if name == "mask_token" and tensor.ndim:
         return tensor.reshape(1, -1) if to_ours else tensor.reshape(1, 1, -1)
     return tensor
 

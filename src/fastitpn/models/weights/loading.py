@@ -12,12 +12,16 @@ from torch import Tensor, nn
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize
+from fastitpn.models.layers.norm import set_norm_eps
 from fastitpn.models.layers.position import resize_position_table
+from fastitpn.models.layers.relative_position import resize_offset_vectors, resize_relative_table
 from fastitpn.models.pyramid import Pyramid
 from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
+from fastitpn.models.weights.itpn_names import relative_side
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
 
+FAMILIES = {"fastitpn": "Fast-iTPN", "itpn": "the earlier iTPN and HiViT"}
 FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
 
@@ -120,8 +124,13 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
         values[full_name] = tensor
     missing = [full for full, _ in wanted.values() if full not in values]
     is_classifier = file.kind == "classifier"
+    decomposed = trunk.relative_position == "decomposed" and relative_side(file.tensors) is not None
     fresh = [
-        name for name in missing if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier)
+        name
+        for name in missing
+        if name.startswith("head.")
+        or (name.startswith(FRESH_LAYERS) and not is_classifier)
+        or (decomposed and ".rel_pos_bias." in name)
     ]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
     report = LoadReport(
@@ -153,11 +162,15 @@ def _trunk(model: nn.Module) -> FastITPN:
 
 def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
     depths = tuple(len(list(stage.blocks.children())) for stage in trunk.stages)
-    if (trunk.embed_dim, depths) == (file.embed_dim, file.depths):
+    if (trunk.family, trunk.embed_dim, depths) == (file.family, file.embed_dim, file.depths):
         return
     theirs = file.model or f"embed_dim={file.embed_dim}, depths={file.depths}"
+    ours = f"the model has embed_dim={trunk.embed_dim}, depths={depths}"
+    if trunk.family != file.family:
+        theirs = f"{theirs} ({FAMILIES[file.family]})"
+        ours = f"the model is of {FAMILIES[trunk.family]}"
     raise InputError(
-        f"these are weights of {theirs}, the model has embed_dim={trunk.embed_dim}, depths={depths}",
+        f"these are weights of {theirs}, {ours}",
         where=file.source,
         expected="weights of the same architecture",
         fix=f"create_model({file.model!r})" if file.model else None,
@@ -175,9 +188,17 @@ def _pyramid_of_file(trunk: FastITPN, file: WeightsFile) -> Pyramid | None:
         return None  # other channels change what the model's users get: reported as wrong shapes
     weight = present.output16.mlp.fc1.weight
     pyramid = Pyramid(
-        trunk.embed_dim, present.dim, file.pyramid_hidden, file.pyramid_depth, device=weight.device, dtype=weight.dtype
+        trunk.embed_dim,
+        present.dim,
+        file.pyramid_hidden,
+        file.pyramid_depth,
+        bias=trunk.family == "fastitpn",
+        pool=present.output32.pool,
+        device=weight.device,
+        dtype=weight.dtype,
     )
-    initialize(pyramid, "finetune", init_values=0, num_attention_blocks=1)
+    set_norm_eps(pyramid, trunk.norm_eps)
+    initialize(pyramid, "finetune", **trunk.start_values)
     return pyramid.train(trunk.training).requires_grad_(weight.requires_grad)
 
 
@@ -192,6 +213,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "head of another task, such as segmentation"
     if file.has_backbone and not file.origin[name][0].startswith(BACKBONE):
         return "part of another network, which this model is built without"
+    if ".rel_pos_bias." in name and trunk.relative_position == "decomposed":
+        return "relative positions of another kind"
     if name == "cls_token" and file.client is not None:
         return "class token, which this model is built without"
     if name.startswith(FRESH_LAYERS):
@@ -203,9 +226,11 @@ def _adapt(
     name: str, tensor: Tensor, shape: torch.Size, trunk: FastITPN, file: WeightsFile
 ) -> tuple[Tensor, str] | None:
     """Resize what can be resized: the position table, and the input channels of the patch embedding."""
-    if name == "pos_embed" and file.px is not None and tensor.shape[2] == shape[2]:
-        side = file.px // 16
-        height, width = trunk.grid_size
+    if ".rel_pos_bias." in name:
+        return _adapt_relative(name, tensor, shape, trunk, relative_side(file.tensors))
+    if name == "pos_embed" and file.position_side is not None and tensor.shape[2] == shape[2]:
+        side = file.position_side
+        height, width = trunk.position_grid
         prefix = tensor.shape[1] - side * side
         if prefix and shape[1] == height * width and file.client is not None:  # a tracker's class token has none
             tensor, prefix = tensor[:, prefix:], 0
@@ -222,6 +247,19 @@ def _adapt(
     return None
 
 
+def _adapt_relative(
+    name: str, tensor: Tensor, shape: torch.Size, trunk: FastITPN, side: int | None
+) -> tuple[Tensor, str] | None:
+    """Resize the tables of relative positions of patches."""
+    (height, width), leaf = trunk.grid_size, name.rpartition(".")[2]
+    if side is None or tensor.shape[1:] != shape[1:]:
+        return None
+    if leaf == "table":
+        return resize_relative_table(tensor, side, side, height, width), f"{side}x{side} -> {height}x{width} (bicubic)"
+    length = height if leaf == "table_high" else width
+    return resize_offset_vectors(tensor, length), f"{side} -> {length} (linear)"
+
+
 def _explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
@@ -233,6 +271,11 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
     if any(".gamma_" in name for name in report.unexpected):
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
+    if any(".rel_pos_bias." in name for name in wrong):
+        return "relative positions; weights trained without them need create_model(..., relative_position='off')"
+    if any("relative_position" in name or "rel_pos" in name for name in report.unexpected):
+        kind = file.arguments().get("relative_position")
+        return f"the file has relative positions: the model needs relative_position={kind!r}"
     if "mask_token" in wrong:
         return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import InputError
-from fastitpn.models.weights.itpn_names import from_itpn_names, is_itpn, to_itpn_names
+from fastitpn.models.weights.itpn_names import are_merges, from_itpn_names, is_itpn, to_itpn_names
 
 StateDict = dict[str, Tensor]
 BACKBONE = "backbone."
@@ -171,8 +171,14 @@ def from_official_names(state_dict: Mapping[str, Tensor]) -> tuple[StateDict, di
             "these are not Fast-iTPN weights: no two merges among their blocks",
             expected="blocks.N.reduction.weight at the end of stages 1 and 2",
         )
-    if state_dict[f"blocks.{merges[0]}.reduction.weight"].ndim == 2:
+    shapes = [state_dict[f"blocks.{merge}.reduction.weight"].shape for merge in merges]
+    if are_merges(shapes):
         return from_itpn_names(state_dict)
+    if any(len(shape) != 4 for shape in shapes):
+        raise InputError(
+            f"these are not Fast-iTPN weights: merges of shapes {' and '.join(str(list(shape)) for shape in shapes)}",
+            expected="convolutions [2C, C, 2, 2], or matrices [2C, 4C] in weights of iTPN and HiViT",
+        )
     num_blocks = 1 + max(int(m[1]) for k in state_dict if (m := re.match(r"blocks\.(\d+)\.", k)))
     depth = 1 + max((int(m[1]) for k in state_dict if (m := re.match(r"block_16to8\.(\d+)\.", k))), default=0)
     swiglu = any(name.endswith(".mlp.w1.weight") for name in state_dict)
@@ -225,9 +231,9 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
     """
     tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in state_dict.items()}
     if is_itpn(tensors):
-        official, strange = to_itpn_names(tensors)
+        published, strange = to_itpn_names(tensors)
         _check_names(strange)
-        return official
+        return published
 
     def count(pattern: str) -> int:
         return 1 + max((int(m[1]) for k in tensors if (m := re.match(pattern, k))), default=-1)
