@@ -188,8 +188,8 @@ class Encoder(Trunk):
         first: int,
         last: int,
         features: Any = None,
-        height: int = 0,
-        width: int = 0,
+        height: int | None = None,
+        width: int | None = None,
     ) -> Tensor:
         """The attention blocks from `first` to `last`, 1 being the first of all; of a map, if the tokens are one."""
         for number, block in enumerate(self.stages[2].blocks, 1):

@@ -70,19 +70,21 @@ class Attention(nn.Module):
         q, k, v = qkv.unbind(0)
         return q, k, v
 
-    def position_bias(self, q: Tensor, height: int, width: int) -> Tensor | None:
+    def position_bias(self, q: Tensor, height: int | None, width: int | None) -> Tensor | None:
         """What relative positions add to the logits: broadcasts to [B, heads, N, N]; None without them.
 
         Args:
             q: Queries [B, heads, N, head_dim].
-            height: Rows of the map that the tokens are of; 0: of no map, so that nothing is added.
+            height: Rows of the map that the tokens are of; None: of no map, so that nothing is added.
             width: Columns of that map.
         """
-        if self.rel_pos_bias is not None and height > 0:
+        if self.rel_pos_bias is not None and height is not None and width is not None:
             return self.rel_pos_bias(q, height, width)
         return None
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, height: int = 0, width: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, height: int | None = None, width: int | None = None
+    ) -> Tensor:
         """Attend within the last but one axis.
 
         Args:
@@ -158,7 +160,12 @@ class AttentionBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path > 0.0 else nn.Identity()
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, num_gathering: int = 0, height: int = 0, width: int = 0
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        num_gathering: int = 0,
+        height: int | None = None,
+        width: int | None = None,
     ) -> Tensor:
         """One block; without gathering tokens, what is published.
 
@@ -184,7 +191,7 @@ class AttentionBlock(nn.Module):
             branch = branch * self.gamma_2
         return x + self.drop_path(branch)
 
-    def _attend(self, x: Tensor, mask: Tensor | None, height: int = 0, width: int = 0) -> Tensor:
+    def _attend(self, x: Tensor, mask: Tensor | None, height: int | None = None, width: int | None = None) -> Tensor:
         branch = self.attn(self.norm1(x), mask, height, width)
         if self.gamma_1 is not None:
             branch = branch * self.gamma_1

@@ -231,9 +231,9 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
     """
     tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in state_dict.items()}
     if is_itpn(tensors):
-        published, strange = to_itpn_names(tensors)
+        renamed, strange = to_itpn_names(tensors)
         _check_names(strange)
-        return published
+        return renamed
 
     def count(pattern: str) -> int:
         return 1 + max((int(m[1]) for k in tensors if (m := re.match(pattern, k))), default=-1)
