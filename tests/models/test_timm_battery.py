@@ -15,11 +15,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
 
+import family_sizes
 import pytest
 import torch
 from filelock import FileLock
 
-import family_sizes
 import fastitpn.models.registry as registry
 
 ROOT = Path(__file__).parents[2]

@@ -63,7 +63,7 @@ def _shares(
     group, column = place[0].tolist()
     front = q.shape[2] - patch.shape[1]
     logits = (q[group, :, None, front + column] @ k[group].transpose(-1, -2))[:, 0].float() * q.shape[-1] ** -0.5
-    for added in (mask, attention.position_bias(q, *grid)):
+    for added in (mask, attention.position_bias(q, *(seen.grid or (None, None)))):
         if added is not None:
             row = added.expand(groups, q.shape[1], q.shape[2], q.shape[2])[group, :, front + column]
             logits = logits.masked_fill(~row, -torch.inf) if row.dtype == torch.bool else logits + row

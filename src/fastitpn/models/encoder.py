@@ -173,6 +173,7 @@ class Encoder(Trunk):
                     width,
                     self.acceleration,
                     num_prefix=int(self.has_class_token),
+                    relative_positions=self.relative_position is not None,
                     checkpointed=self.grad_checkpointing,
                     features=features,
                 )
@@ -196,7 +197,8 @@ class Encoder(Trunk):
             if first <= number <= last:
                 if not torch.jit.is_scripting():
                     if features is not None:
-                        features.see_input(number, x, position_bias)
+                        grid = (height, width) if height is not None and width is not None else None
+                        features.see_input(number, x, position_bias, 0, grid)
                 if self.grad_checkpointing and not torch.jit.is_scripting():
                     x = checkpoint(block, x, position_bias, 0, height, width)
                 else:

@@ -146,7 +146,8 @@ class Trunk(nn.Module):
             self.num_attention_blocks,
             self.grid_size,
             class_token=self.has_class_token,
-            relative_position=self._has_relative_positions(),
+            relative_position=self._has_relative_positions()
+            and (self.has_class_token or self.relative_position != "own"),
         )
         self.acceleration = acceleration
 

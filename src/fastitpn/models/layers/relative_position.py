@@ -54,6 +54,21 @@ class RelativePositionBias(nn.Module):
         index = (down + self.grid[0] - 1) * (2 * self.grid[1] - 1) + right + self.grid[1] - 1
         return _look_up(self.table, index)
 
+    @torch.jit.unused
+    def of_places(self, places: Tensor, height: int, width: int) -> Tensor:
+        """The bias of some patches of a map, [B, heads, n, n].
+
+        Args:
+            places: [B, n], the patches' places in raster order; the tables have no rows for a class token.
+            height: Rows of the map.
+            width: Columns of the map.
+        """
+        table = resize_relative_table(self.table, *self.grid, height, width)
+        rows, columns = places // width, places % width
+        down, right = (side.unsqueeze(2) - side.unsqueeze(1) for side in (rows, columns))
+        index = (down + height - 1) * (2 * width - 1) + right + width - 1
+        return table.t().index_select(1, index.flatten()).unflatten(1, index.shape).transpose(0, 1)
+
 
 class DecoupledRelativePositionBias(nn.Module):
     """The sum of a bias for the vertical and one for the horizontal offset (key minus query)."""
