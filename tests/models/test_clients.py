@@ -4,6 +4,7 @@ Each test types what users of that project type; `docs/how_to/trackers.md` lists
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from torch import Tensor
 from benchmarks.reference import ReferenceClassifier, rule_value
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.experts import add_experts
+from fastitpn.models.registry import create_model
 from fastitpn.models.taps import Taps
 from fastitpn.models.tokens import foreground_shares
 from fastitpn.models.weights.loading import load_weights
+from fastitpn.models.weights.official_names import to_official_names
 
 INDEX: dict[str, Any] = json.loads((GOLDEN / "clients" / "INDEX.json").read_text())
 TYPES = ("template_background_token", "template_foreground_token", "search_token")
@@ -243,6 +246,25 @@ def test_dutrack() -> None:
     assert torch.equal(scores.topk(3).indices, case["top3"])
 
 
+# ------------------------------------------------------------------ AQATrack and its like, with a HiViT
+
+
+@torch.no_grad()
+def test_trackers_with_a_hivit() -> None:
+    case = stored("hivit_tiny_tracker_96_48")
+    model = create_model(
+        "hivit_base", embed_dim=64, depths=(2, 2, 3), num_heads=2, relative_position="off", fc_norm=False, num_classes=0
+    ).eval()
+    published = to_official_names(model.state_dict())
+    shapes = {re.sub(r"^norm\.", "norm_.", name): tensor.shape for name, tensor in published.items()}
+    assert load_weights(model, {"net": {name: rule_value(name, shape) for name, shape in shapes.items()}}).ok
+    template, search = inputs((1, 3, 48, 48), (1, 3, 96, 96))
+    assert_stored(model.position_table(3, 3), case["pos_embed_z"])
+    assert_stored(model.position_table(6, 6), case["pos_embed_x"])
+    tokens = torch.cat([model.embed_tokens(template), model.embed_tokens(search)], 1)
+    assert_stored(model.normalize_tokens(model.attend_tokens(tokens)), case["tokens"])
+
+
 # ------------------------------------------------------------------ Rotated_fast_itpn
 
 
@@ -266,5 +288,5 @@ def test_no_stored_case_is_left_out() -> None:
     text = Path(__file__).read_text()
     names = [name.removesuffix(".safetensors") for name in INDEX]
     loads = {f"sutrack_load_index_{form}" for form in ("copy", "halfcopy")}
-    left = [n for n in names if n not in text and not n.startswith((*loads, "hivit"))]
+    left = [n for n in names if n not in text and not n.startswith(tuple(loads))]
     assert left == []

@@ -8,14 +8,19 @@ from fastitpn.errors import InputError
 from fastitpn.models.registry import ARCHITECTURES, create_model
 
 SIZES = ("nano", "tiny", "small", "base", "large")
+OTHERS = ("base", "large", "base_pixel", "large_pixel")
 
 
-def test_timm_lists_the_sizes_and_their_pyramid_aliases() -> None:
-    names = {f"fastitpn_{size}{suffix}" for size in SIZES for suffix in ("", "_fpn")}
-    assert set(timm.list_models("fastitpn*")) == names
+@pytest.mark.parametrize(
+    ("family", "sizes"), [("fastitpn", SIZES), ("itpn", OTHERS), ("hivit", ("tiny", "small", "base"))]
+)
+def test_timm_lists_the_sizes_and_their_pyramid_aliases(family: str, sizes: tuple[str, ...]) -> None:
+    names = {f"{family}_{size}" for size in sizes}
+    assert names <= set(ARCHITECTURES)
+    assert set(timm.list_models(f"{family}*")) == names | {f"{name}_fpn" for name in names}
     # the aliases have no settings of their own, as timm asks of aliases
-    assert set(timm.list_models("fastitpn*", name_matches_cfg=True)) == set(ARCHITECTURES)
-    assert not timm.list_models("fastitpn*", pretrained=True)
+    assert set(timm.list_models(f"{family}*", name_matches_cfg=True)) == names
+    assert not timm.list_models(f"{family}*", pretrained=True)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
 
+import family_sizes
 import pytest
 import torch
 from filelock import FileLock
@@ -22,7 +23,7 @@ from filelock import FileLock
 import fastitpn.models.registry as registry
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("fastitpn_nano", "fastitpn_tiny")
+SMALL = ("fastitpn_nano", "fastitpn_tiny", family_sizes.ITPN, family_sizes.HIVIT)
 FOR_ALL_NAMES = {"forward", "forward_features", "forward_fx"}
 FOR_NAMES_WITH_SETTINGS = {"default_cfgs", "backward", "forward_torchscript", "backward_fx", "forward_fx_torchscript"}
 BY_MODULE = (  # timm gives these the names of listed modules of its own
@@ -77,9 +78,20 @@ def test_every_test_of_timm_that_knows_our_models_passes(
         for test in FOR_NAMES_WITH_SETTINGS
     }
     environment = {key: value for key, value in os.environ.items() if key not in ("GITHUB_ACTIONS", "PYTEST_ADDOPTS")}
-    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [environment.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), *filter(None, [environment.get("PYTHONPATH")])])
     sizes = " or ".join(name for name in names if not name.endswith("_fpn"))
-    command = [sys.executable, "-m", "pytest", str(timm_tests), "-p", "fastitpn", "-p", "no:cacheprovider", "-k", sizes]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(timm_tests),
+        "-p",
+        "family_sizes",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        sizes,
+    ]
     done = subprocess.run(
         [*command, "-q", f"--junitxml={tmp_path / 'report.xml'}", "-o", "junit_family=xunit2"],
         env={**environment, "PYTHONPATH": path},

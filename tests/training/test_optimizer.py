@@ -8,6 +8,7 @@ from torch import nn
 
 from fastitpn.models.registry import create_model
 from fastitpn.models.weights.official_names import from_official_names
+from fastitpn.pretraining.model import create_pretraining_model
 from fastitpn.training.optimizer import adamw, parameter_groups, set_learning_rate
 from fastitpn.training.task import Task
 
@@ -96,3 +97,26 @@ def test_the_rate_of_a_step_is_shared_out_by_scale() -> None:
 def test_the_fused_kernel_can_be_switched_off() -> None:
     assert adamw(groups_of({"a": (2, 2)}), betas=(0.9, 0.999)).defaults["fused"] is True
     assert adamw(groups_of({"a": (2, 2)}), betas=(0.9, 0.999), fused=False).defaults["fused"] is False
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_layer_decay_of_itpn_is_that_of_12_blocks_at_any_depth(wrapped: bool) -> None:
+    """A merge has the rate of the block before it."""
+    trunk = create_model("itpn_base", depths=(2, 1, 3), pyramid=True, device="meta")
+    model = create_pretraining_model("itpn_base", teacher_dim=8, depths=(2, 1, 3), device="meta") if wrapped else trunk
+    groups = parameter_groups(model, lr=1.0, weight_decay=0.05, layer_decay=0.6, no_decay=Task.no_decay)
+    scales = {name.removeprefix("backbone."): group["lr_scale"] for group in groups for name, _ in group["params"]}
+    expected = {  # layers up to the head
+        "patch_embed.norm.weight": 7,
+        "pos_embed": 7,
+        "stages.0.blocks.0.gamma": 6,
+        "stages.0.blocks.1.norm.bias": 5,
+        "stages.1.merge.reduction.weight": 5,
+        "stages.1.blocks.0.mlp.fc1.weight": 4,
+        "stages.2.merge.norm.weight": 4,
+        "stages.2.blocks.0.attn.rel_pos_bias.table": 3,
+        "stages.2.blocks.2.attn.qkv.bias": 1,
+        "pyramid.up8.weight": 0,
+    }
+    for name, layers in expected.items():
+        assert scales[name] == pytest.approx(0.6 ** (layers * 13 / 7)), name

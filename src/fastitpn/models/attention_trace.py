@@ -39,7 +39,7 @@ def attention_trace(features: Features, blocks: Sequence[AttentionBlock], token:
     shares = {}
     for number, seen in features.attention.items():
         share = _shares(
-            blocks[number - 1], seen, patches_before(features, number), token, windows.height * windows.width
+            blocks[number - 1], seen, patches_before(features, number), token, (windows.height, windows.width)
         )
         if share is not None:
             shares[number] = share
@@ -47,8 +47,11 @@ def attention_trace(features: Features, blocks: Sequence[AttentionBlock], token:
     return AttentionTrace(grid=(windows.height, windows.width), token=token, shares=shares, left_after=next(gone, None))
 
 
-def _shares(block: AttentionBlock, seen: AttentionInput, patch: Tensor, token: int, num_patches: int) -> Tensor | None:
+def _shares(
+    block: AttentionBlock, seen: AttentionInput, patch: Tensor, token: int, grid: tuple[int, int]
+) -> Tensor | None:
     """[heads, N]; None if the token has left."""
+    num_patches = grid[0] * grid[1]
     attention, mask = block.attn, seen.mask
     x = block.norm1(seen.tokens).flatten(0, -3)
     q, k, _ = attention.project(x)  # [groups, heads, front + n, head_dim]
@@ -60,7 +63,7 @@ def _shares(block: AttentionBlock, seen: AttentionInput, patch: Tensor, token: i
     group, column = place[0].tolist()
     front = q.shape[2] - patch.shape[1]
     logits = (q[group, :, None, front + column] @ k[group].transpose(-1, -2))[:, 0].float() * q.shape[-1] ** -0.5
-    for added in (mask, None if attention.rel_pos_bias is None else attention.rel_pos_bias()):
+    for added in (mask, attention.position_bias(q, *(seen.grid or (None, None)))):
         if added is not None:
             row = added.expand(groups, q.shape[1], q.shape[2], q.shape[2])[group, :, front + column]
             logits = logits.masked_fill(~row, -torch.inf) if row.dtype == torch.bool else logits + row

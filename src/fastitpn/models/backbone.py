@@ -1,12 +1,13 @@
-"""Fast-iTPN: the trunk, the pyramid on top of it when asked for, a head, and timm's contract for a model."""
+"""Fast-iTPN and its family: trunk, pyramid on top of it when asked for, head, and timm's contract for a model."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from timm.models._features import feature_take_indices
+from timm.models._manipulate import MATCH_PREV_GROUP
 from torch import Tensor, nn
 from torch.nn.modules.module import _IncompatibleKeys
 
@@ -16,7 +17,7 @@ from fastitpn.models.fields_as_arguments import takes_fields_of
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
 from fastitpn.models.layers.cells import PATCH, cells_to_map
 from fastitpn.models.layers.chunks import chunks_pay, in_chunks
-from fastitpn.models.layers.norm import Norm
+from fastitpn.models.layers.norm import Norm, set_norm_eps
 from fastitpn.models.pyramid import STRIDES, Pyramid
 from fastitpn.models.sequences import SequenceEncoder
 from fastitpn.models.weights.official_names import is_official
@@ -25,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class FastITPN(SequenceEncoder):
-    """Fast-iTPN trunk with an optional feature pyramid and classification head.
+    """Trunk with an optional feature pyramid and classification head: Fast-iTPN, or by its arguments iTPN or HiViT.
 
-    Source: the published Fast-iTPN classifier and pre-training model; same numerics, another memory layout (`cells`).
+    Source: the published classifiers and pre-training models; same numerics, another memory layout (`cells`).
 
     The arguments are the fields of `ModelArguments`: those of `Architecture`, and how this model runs and starts.
     """
@@ -38,34 +39,48 @@ class FastITPN(SequenceEncoder):
         self.set_acceleration(migration=arguments.migration, gathering=arguments.gathering)
         _check_pool(arguments.global_pool)
         dd: dict[str, Any] = {"device": arguments.device, "dtype": arguments.dtype}
-        embed_dim, pyramid_dim = arguments.embed_dim, arguments.pyramid_dim
+        embed_dim = arguments.embed_dim
         self.num_classes = arguments.num_classes
         self.num_features = self.head_hidden_size = embed_dim
         self.global_pool = arguments.global_pool
         self.norm_before_pool = not arguments.fc_norm
         self.output_fmt = "NLC" if arguments.class_token else "NHWC"
         self.final_level: int | None = None  # of the pyramid, where a pruned model ends
-        hidden = int(pyramid_dim * arguments.pyramid_mlp_ratio)
-        self.pyramid = (
-            Pyramid(embed_dim, pyramid_dim, hidden, arguments.pyramid_depth, **dd) if arguments.pyramid else None
-        )
+        self.pyramid_joined = arguments.pyramid_joined
+        self.pyramid = self.create_pyramid(arguments) if arguments.pyramid else None
 
         self.norm = nn.Identity() if arguments.fc_norm else Norm(embed_dim, **dd)
         self.fc_norm = Norm(embed_dim, **dd) if arguments.fc_norm and arguments.global_pool else nn.Identity()
         self.head_drop = nn.Dropout(arguments.drop_rate)
         self.head = nn.Linear(embed_dim, self.num_classes, **dd) if self.num_classes > 0 else nn.Identity()
-        self.feature_info = self._describe_features(pyramid_dim)
+        self.feature_info = self._describe_features(arguments.pyramid_channels)
+        self.norm_eps = arguments.norm_eps
+        set_norm_eps(self, self.norm_eps)
         if arguments.weight_init != "skip":
             self.init_weights(arguments.weight_init)
 
-    def _describe_features(self, pyramid_dim: int) -> list[dict[str, int | str]]:
+    def create_pyramid(self, arguments: ModelArguments) -> Pyramid:
+        """A pyramid for this trunk, with weights that nobody has filled."""
+        return Pyramid(
+            self.embed_dim,
+            arguments.pyramid_dim,
+            int(arguments.pyramid_dim * arguments.pyramid_mlp_ratio),
+            arguments.pyramid_depth,
+            bias=self.family == "fastitpn",
+            pool=arguments.pyramid_pool,
+            device=arguments.device,
+            dtype=arguments.dtype,
+        )
+
+    def _describe_features(self, pyramid_channels: Sequence[int]) -> list[dict[str, int | str]]:
         if self.pyramid is None:
             return [
                 {"num_chs": dim, "reduction": stride, "module": f"stages.{i}"}
                 for i, (dim, stride) in enumerate(zip(self.stage_dims, STRIDES, strict=False))
             ]
         return [
-            {"num_chs": pyramid_dim, "reduction": stride, "module": f"pyramid.output{stride}"} for stride in STRIDES
+            {"num_chs": dim, "reduction": stride, "module": f"pyramid.output{stride}"}
+            for dim, stride in zip(pyramid_channels, STRIDES, strict=True)
         ]
 
     @torch.jit.ignore
@@ -184,6 +199,10 @@ class FastITPN(SequenceEncoder):
         """NCHW maps by their place in `STRIDES`, as far as not pruned."""
         cells = self.pyramid_cells(stages)
         assert self.pyramid is not None
+        if self.pyramid_joined:
+            patches = stages[2][:, int(self.has_class_token) :].unsqueeze(2)
+            same_stride = [stages[0], stages[1], patches]
+            cells = [torch.cat((x, same_stride[i]), -1) for i, x in zip(self.pyramid.levels, cells, strict=True)]
         maps = {i: cells_to_map(x, height, width) for i, x in zip(self.pyramid.levels, cells, strict=True)}
         if 2 in maps:
             maps[3] = self.pyramid.output32(maps[2])
@@ -197,7 +216,8 @@ class FastITPN(SequenceEncoder):
             x: [B, in_chans, H, W].
 
         Returns:
-            Five NCHW maps of `pyramid_dim` channels at strides 4, 8, 16, 32, 64; the last two subsample the third.
+            Five NCHW maps of `pyramid_dim` channels at strides 4, 8, 16, 32, 64; the last two are made of the third, as
+            `pyramid_pool` says. With `pyramid_joined` each has the channels of the stage of its stride, too.
         """
         height, width = x.shape[-2] // PATCH, x.shape[-1] // PATCH
         return list(self._pyramid_maps(self._encode(x), height, width).values())
@@ -211,13 +231,26 @@ class FastITPN(SequenceEncoder):
     def group_matcher(self, coarse: bool = False) -> dict:
         """Layers for layer-wise learning-rate decay, as published: tokens with the embedding, each block, each merge.
 
-        They are found in a model that has this one as its `backbone`, too.
+        In iTPN a merge belongs to the block before it. Layers are found in a model that has this one as its `backbone`,
+        too.
         """
         stem = r"^mask_token|^(?:backbone\.)?(?:patch_embed|pos_embed|cls_token)"
         stage = r"^(?:backbone\.)?stages\.(\d+)"
         if coarse:
             return {"stem": stem, "blocks": stage}
-        return {"stem": stem, "blocks": [(rf"{stage}\.merge", (-1,)), (rf"{stage}\.blocks\.(\d+)", None)]}
+        merges: list[tuple[str, tuple[int, ...]]] = [(rf"{stage}\.merge", (-1,))]
+        if self.family == "itpn":
+            merges = [(rf"^(?:backbone\.)?stages\.{i + 1}\.merge", (i, *MATCH_PREV_GROUP)) for i in range(2)]
+        return {"stem": stem, "blocks": [*merges, (rf"{stage}\.blocks\.(\d+)", None)]}
+
+    @property
+    def layer_decay_exponent(self) -> float:
+        """Power that the published training takes of the factor from one layer to the next; 1 in Fast-iTPN.
+
+        iTPN's is that of a network of 12 blocks, whatever the depth.
+        """
+        blocks = sum(len(stage.blocks) for stage in self.stages)
+        return 13 / (blocks + 1) if self.family == "itpn" else 1.0
 
     @torch.jit.ignore
     def get_classifier(self) -> nn.Module:
@@ -239,7 +272,7 @@ class FastITPN(SequenceEncoder):
             if not global_pool:
                 self.fc_norm = nn.Identity()
             elif not self.norm_before_pool and isinstance(self.fc_norm, nn.Identity):
-                self.fc_norm = Norm(self.num_features, **dd).train(self.training)
+                self.fc_norm = Norm(self.num_features, eps=self.norm_eps, **dd).train(self.training)
         self.num_classes = num_classes
         self.head_hidden_size = self.num_features
         self.head = nn.Linear(self.num_features, num_classes, **dd) if num_classes > 0 else nn.Identity()
@@ -306,7 +339,7 @@ class FastITPN(SequenceEncoder):
             self.stages = self.stages[: last + 1]
             self.pos_embed = None
             self.cls_token = None
-            self.rel_pos_bias = None
+            self.rel_pos_bias = self.relative_position = None
             self.has_class_token = False
         if ends_early or self.final_level is not None:
             self.num_features = self.head_hidden_size = int(self.feature_info[last]["num_chs"])

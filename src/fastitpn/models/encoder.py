@@ -63,7 +63,8 @@ class Encoder(Trunk):
         Args:
             images: [B, in_chans, H, W].
             masked: [B, N] bool, True = hidden.
-            mask_token: [16, D/4], what stands in for the embedding of a hidden patch.
+            mask_token: [16, D/4], what stands in for the embedding of a hidden patch; or [1, D], which does before
+                stage 3 alone, as in iTPN.
             num_stages: Stop after this many.
             taps: Features from within stage 3.
 
@@ -118,15 +119,13 @@ class Encoder(Trunk):
         Args:
             patches: [..., 16, in_chans * 16].
             masked: [...] bool, True = hidden; needs `mask_token`.
-            mask_token: [16, D/4], the embedding of a hidden patch.
+            mask_token: [16, D/4], the embedding of a hidden patch; or [1, D], its token before stage 3.
             num_stages: Stop after this many.
 
         Returns:
             Stage 1 [..., 16, D/4], stage 2 [..., 4, D/2] and the input of stage 3 [..., 1, D], as far as not pruned.
         """
-        x = self._embed_patches(patches)
-        if masked is not None and mask_token is not None:
-            x = torch.where(masked[..., None, None], mask_token.to(x.dtype), x)
+        x = _hide(self._embed_patches(patches), masked, mask_token)
         outputs: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i < num_stages:
@@ -134,6 +133,8 @@ class Encoder(Trunk):
                     x = checkpoint(stage.merge, x)
                 else:
                     x = stage.merge(x)
+                if i == 2:
+                    x = _hide(x, masked, mask_token)
                 if i < 2:  # stage 3 has attention: `_attend`
                     for block in stage.blocks:
                         if self.grad_checkpointing and not torch.jit.is_scripting():
@@ -153,7 +154,7 @@ class Encoder(Trunk):
             x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
         if self.pos_embed is not None:
             x = x + resize_position_table(
-                self.pos_embed, self.grid_size[0], self.grid_size[1], height, width, self.position_resize
+                self.pos_embed, self.position_grid[0], self.position_grid[1], height, width, self.position_resize
             )
         return x
 
@@ -172,27 +173,36 @@ class Encoder(Trunk):
                     width,
                     self.acceleration,
                     num_prefix=int(self.has_class_token),
+                    relative_positions=self.relative_position is not None,
                     checkpointed=self.grad_checkpointing,
                     features=features,
                 )
         position_bias: Tensor | None = None
         if self.rel_pos_bias is not None:
-            position_bias = self.rel_pos_bias()
-        return self._run_blocks(x, position_bias, 1, self.num_attention_blocks, features)
+            position_bias = self.rel_pos_bias(x, height, width)
+        return self._run_blocks(x, position_bias, 1, self.num_attention_blocks, features, height, width)
 
     def _run_blocks(
-        self, x: Tensor, position_bias: Tensor | None, first: int, last: int, features: Any = None
+        self,
+        x: Tensor,
+        position_bias: Tensor | None,
+        first: int,
+        last: int,
+        features: Any = None,
+        height: int | None = None,
+        width: int | None = None,
     ) -> Tensor:
-        """The attention blocks from `first` to `last`, 1 being the first of all."""
+        """The attention blocks from `first` to `last`, 1 being the first of all; of a map, if the tokens are one."""
         for number, block in enumerate(self.stages[2].blocks, 1):
             if first <= number <= last:
                 if not torch.jit.is_scripting():
                     if features is not None:
-                        features.see_input(number, x, position_bias)
+                        grid = (height, width) if height is not None and width is not None else None
+                        features.see_input(number, x, position_bias, 0, grid)
                 if self.grad_checkpointing and not torch.jit.is_scripting():
-                    x = checkpoint(block, x, position_bias)
+                    x = checkpoint(block, x, position_bias, 0, height, width)
                 else:
-                    x = block(x, position_bias)
+                    x = block(x, position_bias, 0, height, width)
                 if not torch.jit.is_scripting():
                     if features is not None:
                         features.see_tokens(number, x)
@@ -237,3 +247,10 @@ class Encoder(Trunk):
             InputError: H or W is no multiple of 16, or there is no such block.
         """
         return attention_trace(self.encode(image, taps=Taps(attention=blocks)), self.stages[2].blocks, token)
+
+
+def _hide(x: Tensor, masked: Tensor | None, mask_token: Tensor | None) -> Tensor:
+    """Put the mask token in the place of hidden patches: in x [..., K, C] if the token is [K, C], else not yet."""
+    if masked is None or mask_token is None or mask_token.shape != x.shape[-2:]:
+        return x
+    return torch.where(masked[..., None, None], mask_token.to(x.dtype), x)

@@ -11,7 +11,9 @@ from fastitpn.models.pyramid import Pyramid
 
 
 @torch.no_grad()
-def initialize(model: nn.Module, scheme: str, *, init_values: float, num_attention_blocks: int) -> None:
+def initialize(
+    model: nn.Module, scheme: str, *, init_values: float, num_attention_blocks: int, family: str = "fastitpn"
+) -> None:
     """Fill every weight of a trunk (and its pyramid) with start values.
 
     Args:
@@ -20,8 +22,9 @@ def initialize(model: nn.Module, scheme: str, *, init_values: float, num_attenti
             "pretrain" (2.1: Linear xavier normal, then the sub-LN rescale by sqrt(ln(2 * n3))).
         init_values: Start of the layer scales.
         num_attention_blocks: n3, for the sub-LN rescale.
+        family: In "itpn" what has no attention is Linear in the published code, too; and nothing is rescaled.
     """
-    _initialize_leaves(model, scheme)
+    _initialize_leaves(model, scheme, _published_convolutions(model) if family == "fastitpn" else set())
     for module in model.modules():
         if isinstance(module, Attention) and module.q_bias is not None and module.v_bias is not None:
             nn.init.zeros_(module.q_bias)
@@ -29,7 +32,9 @@ def initialize(model: nn.Module, scheme: str, *, init_values: float, num_attenti
         if isinstance(module, AttentionBlock) and module.gamma_1 is not None and module.gamma_2 is not None:
             nn.init.constant_(module.gamma_1, init_values)
             nn.init.constant_(module.gamma_2, init_values)
-    if scheme == "pretrain":
+        if isinstance(module, CellBlock) and module.gamma is not None:
+            nn.init.constant_(module.gamma, init_values)
+    if scheme == "pretrain" and family == "fastitpn":
         _rescale_sub_norm(model, math.sqrt(math.log(2 * num_attention_blocks)))
 
 
@@ -39,14 +44,16 @@ def initialize_table(table: Tensor, scheme: str) -> None:
     nn.init.trunc_normal_(table, std=0.02, a=-cut, b=cut)
 
 
-def _initialize_leaves(model: nn.Module, scheme: str) -> None:
-    convolutions = _published_convolutions(model)
+def _initialize_leaves(model: nn.Module, scheme: str, convolutions: set[int]) -> None:
     fused = {id(module.qkv) for module in model.modules() if isinstance(module, Attention)}
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, CellSplit):
+            if module.bias is None:  # a Linear
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                continue
             # PyTorch's default of ConvTranspose2d takes out_channels * 2 * 2 as fan-in
             _convolution_default(module.weight, module.bias, fan_in=module.weight.shape[0])
         elif isinstance(module, PatchEmbed):

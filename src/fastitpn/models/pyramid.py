@@ -1,20 +1,42 @@
 """The attention-free feature pyramid that is pre-trained together with the trunk."""
 
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
 
+from fastitpn.errors import InputError
 from fastitpn.models.layers.cell_blocks import CellBlock, CellSplit
 from fastitpn.models.layers.onednn import Linear
 
 STRIDES = (4, 8, 16, 32, 64)
-"""Strides of `FastITPN.pyramid_features`; the last two are subsampled from 1/16."""
+"""Strides of `FastITPN.pyramid_features`; the last two are made of 1/16."""
 
 
-class Subsample(nn.Module):
-    """Every second row and column of a map: the published fork's max pooling with a kernel of 1 and stride 2."""
+POOLS = ("subsample", "average", "max")
+
+
+class Coarser(nn.Module):
+    """The next coarser level of a map.
+
+    Args:
+        pool: "subsample": every second row and column, the published fork's max pooling with a kernel of 1 and stride
+            2. "average" and "max": of 2x2, as in iTPN's detectors and segmentation; a last odd row is left out.
+    """
+
+    def __init__(self, pool: str = "subsample"):
+        super().__init__()
+        if pool not in POOLS:
+            raise InputError(f"pyramid_pool={pool!r}", expected=f"one of {', '.join(POOLS)}")
+        self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, h, w] to [B, C, ceil(h / 2), ceil(w / 2)]."""
-        return x[..., ::2, ::2]
+        """[B, C, h, w] to [B, C, ceil(h / 2), ceil(w / 2)], or floor, but never less than 1."""
+        return x[..., ::2, ::2] if self.pool == "subsample" else _pool(x, self.pool)
+
+
+@fx.wrap
+def _pool(x: Tensor, pool: str) -> Tensor:
+    kernel = [min(2, x.shape[-2]), min(2, x.shape[-1])]
+    return F.avg_pool2d(x, kernel, 2) if pool == "average" else F.max_pool2d(x, kernel, 2)
 
 
 class Pyramid(nn.Module):
@@ -30,9 +52,22 @@ class Pyramid(nn.Module):
         dim: Channels of every level; at `dim == embed_dim` the 1/16 lateral is absent, as published.
         hidden: Width of the MLPs.
         depth: Refining blocks per level (1/8 and 1/4).
+        bias: Whether splits and the finer laterals have biases (Fast-iTPN).
+        pool: How the levels at strides 32 and 64 are made, see `Coarser`.
     """
 
-    def __init__(self, embed_dim: int, dim: int, hidden: int, depth: int = 1, device=None, dtype=None):
+    def __init__(
+        self,
+        embed_dim: int,
+        dim: int,
+        hidden: int,
+        depth: int = 1,
+        *,
+        bias: bool = True,
+        pool: str = "subsample",
+        device=None,
+        dtype=None,
+    ):
         super().__init__()
         dd = {"device": device, "dtype": dtype}
         self.dim, self.hidden = dim, hidden
@@ -42,17 +77,17 @@ class Pyramid(nn.Module):
             return CellBlock(dim, hidden, sub_norm=False, **dd)
 
         self.lateral16 = Linear(embed_dim, dim, **dd) if dim != embed_dim else nn.Identity()
-        self.up8 = CellSplit(embed_dim, dim, **dd)
-        self.lateral8 = Linear(embed_dim // 2, dim, **dd)
+        self.up8 = CellSplit(embed_dim, dim, bias=bias, **dd)
+        self.lateral8 = Linear(embed_dim // 2, dim, bias=bias, **dd)
         self.refine8 = nn.Sequential(*(block() for _ in range(depth)))
-        self.up4 = CellSplit(dim, dim, **dd)
-        self.lateral4 = Linear(embed_dim // 4, dim, **dd)
+        self.up4 = CellSplit(dim, dim, bias=bias, **dd)
+        self.lateral4 = Linear(embed_dim // 4, dim, bias=bias, **dd)
         self.refine4 = nn.Sequential(*(block() for _ in range(depth)))
         self.output16 = block()
         self.output8 = block()
         self.output4 = block()
-        self.output32 = Subsample()
-        self.output64 = Subsample()
+        self.output32 = Coarser(pool)
+        self.output64 = Coarser(pool)
 
     @property
     def is_pruned(self) -> bool:
@@ -63,7 +98,7 @@ class Pyramid(nn.Module):
         """Remove what only other levels need.
 
         Args:
-            levels: Places in `STRIDES`; those after the third are subsampled from it.
+            levels: Places in `STRIDES`; those after the third are made of it.
         """
         self.levels = sorted({min(level, 2) for level in levels})
         unused = [name for i, name in enumerate(("output4", "output8", "output16")) if i not in self.levels]

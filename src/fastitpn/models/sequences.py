@@ -84,7 +84,7 @@ class SequenceEncoder(Encoder):
         if min(height, width) < 1:
             raise InputError(f"a grid of {height}x{width} patches", expected="at least 1x1")
         return resize_position_table(
-            self.pos_embed[:, int(self.has_class_token) :], *self.grid_size, height, width, form
+            self.pos_embed[:, int(self.has_class_token) :], *self.position_grid, height, width, form
         )
 
     @overload

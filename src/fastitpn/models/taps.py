@@ -45,6 +45,9 @@ class AttentionInput(NamedTuple):
     """Broadcasts to [groups, heads, n, n]: numbers added to the logits, or bools that say who may be attended."""
     num_gathering: int
     """How many of the tokens in front of each group are its gathering tokens."""
+    grid: tuple[int, int] | None = None
+    """The map that the tokens are, patches per column and per row, whose relative positions the block adds itself; None
+    where the mask has them."""
 
 
 @dataclasses.dataclass
@@ -64,10 +67,17 @@ class Features:
     steps: dict[int, Step] = dataclasses.field(default_factory=dict)
     """Which tokens migration took out, by the number of blocks that came before."""
 
-    def see_input(self, block: int, tokens: Tensor, mask: Tensor | None, num_gathering: int = 0) -> None:
+    def see_input(
+        self,
+        block: int,
+        tokens: Tensor,
+        mask: Tensor | None,
+        num_gathering: int = 0,
+        grid: tuple[int, int] | None = None,
+    ) -> None:
         """Keep the input of a block if it was asked for."""
         if block in self.taps.attention:
-            self.attention[block] = AttentionInput(tokens, mask, num_gathering)
+            self.attention[block] = AttentionInput(tokens, mask, num_gathering, grid)
 
     def see_tokens(self, block: int, tokens: Tensor) -> None:
         """Keep the tokens [B, P + N, D] after a block if they were asked for."""

@@ -18,10 +18,14 @@ from fastitpn.models.layers.cell_blocks import CellBlock, CellMerge, PatchEmbed
 from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.layers.position import RESIZE_FORMS, resize_position_table
 from fastitpn.models.layers.relative_position import (
-    DecoupledRelativePositionBias,
+    OF_BLOCKS,
+    DecomposedRelativePosition,
     RelativePositionBias,
     create_relative_position_bias,
+    initialize_relative_positions,
 )
+
+_RELATIVE_POSITIONS = {"fastitpn": ("own", "shared", "shared_decoupled"), "itpn": OF_BLOCKS}
 
 
 @fx.wrap
@@ -51,8 +55,10 @@ class Trunk(nn.Module):
     def __init__(self, arguments: ModelArguments):
         super().__init__()
         _check_positions(arguments)
+        relative_position = _relative_position(arguments)
         height, width = to_2tuple(arguments.img_size)
         check_image_size(height, width)
+        self.family, self.relative_position = arguments.family, relative_position
         self.in_chans = arguments.in_chans
         self.embed_dim = arguments.embed_dim
         self.init_values = arguments.init_values
@@ -63,32 +69,48 @@ class Trunk(nn.Module):
         self.grad_checkpointing = False
         self.acceleration: Acceleration = resolve_acceleration(None)
         self.grid_size: tuple[int, int] = (height // PATCH, width // PATCH)
+        table_side = arguments.position_px // PATCH
+        self.position_grid: tuple[int, int] = (table_side, table_side) if table_side else self.grid_size
         dd = {"device": arguments.device, "dtype": arguments.dtype}
-        num_tokens = self.grid_size[0] * self.grid_size[1] + int(arguments.class_token)
-        shared = None if arguments.relative_position == "own" else arguments.relative_position
-        self.patch_embed = PatchEmbed(arguments.in_chans, self.stage_dims[0], **dd)
+        num_tokens = self.position_grid[0] * self.position_grid[1] + int(arguments.class_token)
+        shared = None if relative_position in OF_BLOCKS else relative_position
+        self.patch_embed = PatchEmbed(arguments.in_chans, self.stage_dims[0], norm=self.family == "itpn", **dd)
         self.stages: Any = nn.ModuleList(_build_stages(arguments, self.stage_dims, self.grid_size))
         self.cls_token = nn.Parameter(torch.empty(1, 1, self.embed_dim, **dd)) if arguments.class_token else None
         self.pos_embed: nn.Parameter | None = nn.Parameter(torch.empty(1, num_tokens, self.embed_dim, **dd))
-        self.rel_pos_bias = create_relative_position_bias(shared, self.grid_size, arguments.num_heads, **dd)
+        self.rel_pos_bias = create_relative_position_bias(
+            shared, self.grid_size, arguments.num_heads, head_dim=self.embed_dim // arguments.num_heads, **dd
+        )
 
     @property
     def stage_dims(self) -> tuple[int, int, int]:
         """Channels of the three stages."""
         return self.embed_dim // 4, self.embed_dim // 2, self.embed_dim
 
+    @property
+    def mask_token_shape(self) -> tuple[int, int]:
+        """What stands in for a hidden patch: all its cells in stage 1, or in iTPN its token before stage 3."""
+        return (1, self.embed_dim) if self.family == "itpn" else (16, self.embed_dim // 4)
+
+    @property
+    def start_values(self) -> dict[str, Any]:
+        """What `initialization.initialize` must know of this model."""
+        return {
+            "init_values": self.init_values,
+            "num_attention_blocks": self.num_attention_blocks,
+            "family": self.family,
+        }
+
     @torch.jit.ignore
     def init_weights(self, scheme: str = "finetune") -> None:
         """Fill all weights with start values; see `initialization.initialize` for the schemes."""
         if next(self.parameters()).is_meta:
             return
-        initialize(self, scheme, init_values=self.init_values, num_attention_blocks=self.num_attention_blocks)
+        initialize(self, scheme, **self.start_values)
         for table in (self.pos_embed, self.cls_token):
             if table is not None:
                 initialize_table(table, scheme)
-        for module in self.modules():
-            if isinstance(module, RelativePositionBias | DecoupledRelativePositionBias):
-                module.init_relative_position()
+        initialize_relative_positions(self)
 
     @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -124,14 +146,13 @@ class Trunk(nn.Module):
             self.num_attention_blocks,
             self.grid_size,
             class_token=self.has_class_token,
-            relative_position=self._has_relative_positions(),
+            relative_position=self._has_relative_positions()
+            and (self.has_class_token or self.relative_position != "own"),
         )
         self.acceleration = acceleration
 
     def _has_relative_positions(self) -> bool:
-        return self.rel_pos_bias is not None or any(
-            getattr(module, "rel_pos_bias", None) is not None for module in self.stages.modules()
-        )
+        return self.relative_position is not None
 
     def __prepare_scriptable__(self) -> "Trunk":
         if not self.acceleration.off:
@@ -151,7 +172,7 @@ class Trunk(nn.Module):
         new_grid = (height // PATCH, width // PATCH)
         if new_grid == self.grid_size:
             return
-        if self._has_relative_positions():
+        if self.has_class_token and self._has_relative_positions():
             raise InputError(
                 "a model with relative positions runs at the size it was built for",
                 expected=f"{self.grid_size[0] * PATCH}x{self.grid_size[1] * PATCH} px",
@@ -159,21 +180,32 @@ class Trunk(nn.Module):
             )
         if self.pos_embed is not None:
             table = self.pos_embed
-            resized = resize_position_table(table.detach(), *self.grid_size, *new_grid, self.position_resize)
+            resized = resize_position_table(table.detach(), *self.position_grid, *new_grid, self.position_resize)
             self.pos_embed = nn.Parameter(resized.contiguous(), requires_grad=table.requires_grad)
-        self.grid_size = new_grid
+        for module in self.modules():
+            if isinstance(module, RelativePositionBias | DecomposedRelativePosition):
+                module.resize_(new_grid)
+        self.grid_size = self.position_grid = new_grid
 
 
 def _build_stages(arguments: ModelArguments, dims: tuple[int, int, int], grid: tuple[int, int]) -> list[Stage]:
     """The three stages with fresh parameters; the rate of stochastic depth rises from block to block."""
     dd = {"device": arguments.device, "dtype": arguments.dtype}
+    is_itpn = arguments.family == "itpn"
     drop_path: Iterator[Any] = iter(calculate_drop_path_rates(arguments.drop_path_rate, sum(arguments.depths)))
     stages = []
     for i in range(2):
-        merge = CellMerge(dims[i - 1], **dd) if i > 0 else nn.Identity()
+        merge = CellMerge(dims[i - 1], joined=is_itpn, **dd) if i > 0 else nn.Identity()
         hidden = int(dims[i] * arguments.cell_mlp_ratio)
         blocks: list[nn.Module] = [
-            CellBlock(dims[i], hidden, sub_norm=arguments.sub_norm, drop_path=next(drop_path), **dd)
+            CellBlock(
+                dims[i],
+                hidden,
+                sub_norm=arguments.sub_norm,
+                layer_scale=is_itpn and bool(arguments.init_values),
+                drop_path=next(drop_path),
+                **dd,
+            )
             for _ in range(arguments.depths[i])
         ]
         stages.append(Stage(merge, blocks))
@@ -185,8 +217,10 @@ def _build_stages(arguments: ModelArguments, dims: tuple[int, int, int], grid: t
             swiglu=arguments.swiglu,
             sub_norm=arguments.sub_norm,
             qkv_bias=arguments.qkv_bias,
+            key_bias=is_itpn,
             init_values=arguments.init_values,
-            relative_position=arguments.relative_position,
+            relative_position=_relative_position(arguments),
+            class_token=arguments.class_token,
             grid=grid,
             drop=arguments.proj_drop_rate,
             drop_path=next(drop_path),
@@ -194,14 +228,32 @@ def _build_stages(arguments: ModelArguments, dims: tuple[int, int, int], grid: t
         )
         for _ in range(arguments.depths[2])
     ]
-    return [*stages, Stage(CellMerge(dims[1], **dd), attention_blocks)]
+    return [*stages, Stage(CellMerge(dims[1], joined=is_itpn, **dd), attention_blocks)]
+
+
+def _relative_position(architecture: Architecture) -> str | None:
+    """The kind, None for none: timm drops arguments that are None, so that none can be asked for as "off", too."""
+    return None if architecture.relative_position == "off" else architecture.relative_position
 
 
 def _check_positions(architecture: Architecture) -> None:
-    form, kind = architecture.position_resize, architecture.relative_position
+    family, form, kind = architecture.family, architecture.position_resize, _relative_position(architecture)
+    if family not in _RELATIVE_POSITIONS:
+        raise InputError(f"family={family!r}", expected=f"one of {', '.join(_RELATIVE_POSITIONS)}")
+    if architecture.position_px % PATCH:
+        raise InputError(f"position_px={architecture.position_px}", expected=f"a multiple of {PATCH}, or 0")
     if form not in RESIZE_FORMS:
         raise InputError(f"position_resize={form!r}", expected=f"one of {', '.join(RESIZE_FORMS)}")
-    if kind is not None and not architecture.class_token:
+    if kind is not None and kind not in _RELATIVE_POSITIONS[family]:
+        kinds = ", ".join(_RELATIVE_POSITIONS[family])
+        raise InputError(f"relative_position={kind!r}", expected=f"None or one of {kinds}")
+    if kind is not None and architecture.class_token and family == "itpn":
+        raise InputError(
+            f"relative_position={kind!r} with a class token",
+            expected="tables of the published form, which have no rows for a class token",
+            fix="class_token=False",
+        )
+    if kind is not None and not architecture.class_token and family == "fastitpn":
         raise InputError(
             f"relative_position={kind!r} without a class token",
             expected="tables of the published form, which have rows for the class token",

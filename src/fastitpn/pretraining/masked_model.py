@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize, initialize_table
 from fastitpn.models.layers.activation_checkpointing import lists_in_parts
-from fastitpn.models.layers.norm import Norm
+from fastitpn.models.layers.cells import PATCH
+from fastitpn.models.layers.norm import Norm, set_norm_eps
 from fastitpn.models.layers.onednn import Linear
+from fastitpn.models.layers.relative_position import initialize_relative_positions
 from fastitpn.models.taps import Taps
 
 AUXILIARY_DEPTH = 0.75
@@ -54,26 +56,32 @@ class Auxiliary(nn.Module):
         self.blocks = nn.Sequential(*(copy.deepcopy(blocks[-1]) for _ in range(AUXILIARY_BLOCKS)))
         self.predictor = Predictor(backbone.embed_dim, teacher_dim, mlp=mlp, device=device, dtype=dtype)
         self.grad_checkpointing = False
-        self._start: dict[str, Any] = {"init_values": backbone.init_values, "num_attention_blocks": len(blocks)}
+        self._start = backbone.start_values
+        if backbone.family == "itpn":
+            set_norm_eps(self.blocks, 1e-5)  # as published, whatever the trunk has
 
     def reset_parameters(self) -> None:
         """Start values as those of the trunk."""
         initialize(self.blocks, "pretrain", **self._start)
+        initialize_relative_positions(self.blocks)
         self.predictor.reset_parameters()
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute the blocks' activations again in the backward pass."""
         self.grad_checkpointing = enable
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[B, N, D] to [B, N, 1, teacher_dim]."""
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        """[B, N, D] of a map of height x width patches to [B, N, 1, teacher_dim]."""
         for block in self.blocks:
-            tokens = checkpoint(block, tokens) if self.grad_checkpointing else block(tokens)
+            given = (tokens, None, 0, height, width)
+            tokens = checkpoint(block, *given) if self.grad_checkpointing else block(*given)
         return self.predictor(tokens).unsqueeze(2)
 
 
 class MaskedModel(nn.Module):
     """A backbone whose hidden patches are replaced at the patch embedding, so that every stage sees masked input.
+
+    In iTPN they are replaced before stage 3, so that the laterals of the pyramid see all of the image.
 
     A subclass defines `main`, builds its own layers and calls `finish`.
 
@@ -104,7 +112,7 @@ class MaskedModel(nn.Module):
         self.backbone = backbone
         self.teacher_dim = teacher_dim
         self.norm_on_trunk = False
-        self.mask_token = nn.Parameter(torch.empty(16, backbone.embed_dim // 4, **dd))
+        self.mask_token = nn.Parameter(torch.empty(*backbone.mask_token_shape, **dd))
         self.auxiliary = None if auxiliary_dim is None else Auxiliary(backbone, auxiliary_dim, mlp=mlp_predictor, **dd)
         if self.auxiliary is not None:
             self.names = (*self.names, "auxiliary")
@@ -143,7 +151,8 @@ class MaskedModel(nn.Module):
         if self.auxiliary is None:
             return self.main(self.encode(images, masked))
         features = self.backbone.encode(images, masked, self.mask_token, taps=Taps(blocks=(self.auxiliary.after,)))
-        return {**self.main(features.stages), "auxiliary": self.auxiliary(features.blocks[self.auxiliary.after])}
+        tokens, (height, width) = features.blocks[self.auxiliary.after], images.shape[-2:]
+        return {**self.main(features.stages), "auxiliary": self.auxiliary(tokens, height // PATCH, width // PATCH)}
 
     def encode(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
         """The trunk's stages of a (masked) image."""

@@ -5,27 +5,16 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.norm import Norm
 from fastitpn.models.layers.onednn import Linear
 from fastitpn.models.registry import create_model
+from fastitpn.pretraining.level_merge import LevelMerge
 from fastitpn.pretraining.masked_model import MaskedModel, Predictor, hidden_layer, initialize_linears
 from fastitpn.pretraining.predictions import LEVELS
 
 NORMS = ("end", "trunk_and_end")
-
-
-class LevelMerge(nn.Module):
-    """One pyramid level to 1/16: LN, then a convolution whose kernel and stride cover a patch (as a Linear)."""
-
-    def __init__(self, cells_per_patch: int, dim: int, embed_dim: int, device=None, dtype=None):
-        super().__init__()
-        self.norm = Norm(dim, device=device, dtype=dtype)
-        self.proj = Linear(cells_per_patch * dim, embed_dim, device=device, dtype=dtype)
-
-    def forward(self, level: Tensor) -> Tensor:
-        """[B, N, K, dim] to [B, N, embed_dim]."""
-        return self.proj(self.norm(level).flatten(2))
 
 
 class PretrainingModel(MaskedModel):
@@ -67,9 +56,10 @@ class PretrainingModel(MaskedModel):
         self.norm_on_trunk = norm == "trunk_and_end"
         embed_dim, pyramid = backbone.embed_dim, backbone.pyramid
         assert pyramid is not None
+        apart = backbone.family == "itpn"
         self.merge16 = LevelMerge(1, pyramid.dim, embed_dim, **dd)
-        self.merge8 = LevelMerge(4, pyramid.dim, embed_dim, **dd)
-        self.merge4 = LevelMerge(16, pyramid.dim, embed_dim, **dd)
+        self.merge8 = LevelMerge(4, pyramid.dim, embed_dim, apart=apart, **dd)
+        self.merge4 = LevelMerge(16, pyramid.dim, embed_dim, apart=apart, **dd)
         self.norm = Norm(embed_dim, **dd)
         self.predictor_hidden = hidden_layer(embed_dim, **dd) if mlp_predictor else nn.Identity()
         self.predictor = Linear(embed_dim, teacher_dim, **dd)
@@ -203,7 +193,7 @@ def create_pretraining_model(
     """Build the pre-training model of a named size, with the published start values.
 
     Args:
-        name: `fastitpn_tiny`, ...
+        name: `fastitpn_tiny`, ..., or `itpn_base`, whose published form is that of `auxiliary_dim=teacher_dim`.
         teacher_dim: Width of the teacher's tokens.
         norm: "end" or "trunk_and_end", see `PretrainingModel`; for `merged` alone.
         objective: "merged" (published), "per_level" or "trunk".
@@ -220,7 +210,9 @@ def create_pretraining_model(
     """
     if objective not in OBJECTIVES:
         raise InputError(f"objective={objective!r}", expected=f"one of {', '.join(OBJECTIVES)}")
-    kw = {"stop_grad_patch_embed": True, "weight_init": "pretrain", **kw}
+    kw = {"weight_init": "pretrain", **kw}
+    if name in ARCHITECTURES and ARCHITECTURES[name].family == "fastitpn":
+        kw.setdefault("stop_grad_patch_embed", True)
     backbone = create_model(name, pyramid=objective != "trunk", num_classes=0, global_pool="", **kw)
     keys = {"auxiliary_dim": auxiliary_dim, "mlp_predictor": mlp_predictor, "teacher_dim": teacher_dim}
     keys |= {name: kw.get(name) for name in ("device", "dtype")}

@@ -17,7 +17,8 @@ def parameter_groups(
     """Groups of parameters that share a learning rate and a weight decay, by timm; frozen parameters are left out.
 
     Args:
-        model: With timm's `group_matcher` for its layers.
+        model: With timm's `group_matcher` for its layers, and where it or its `backbone` has one, a
+            `layer_decay_exponent` of the factor.
         lr: Peak learning rate.
         weight_decay: Rate of the decay. Not decayed: `no_decay`, names ending in `bias`, and fewer than 2 dims.
         layer_decay: In (0, 1], the factor from each layer to the one below it; None to give all the same learning rate.
@@ -31,7 +32,8 @@ def parameter_groups(
     if layer_decay is None:
         by_timm = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=spared)
     else:
-        by_timm = param_groups_layer_decay(model, weight_decay, no_weight_decay_list=spared, layer_decay=layer_decay)
+        factor = layer_decay ** getattr(getattr(model, "backbone", model), "layer_decay_exponent", 1.0)
+        by_timm = param_groups_layer_decay(model, weight_decay, no_weight_decay_list=spared, layer_decay=factor)
     rates = {
         parameter: (group.get("lr_scale", 1.0), group["weight_decay"])
         for group in by_timm

@@ -35,6 +35,7 @@ LAYOUTS: dict[str, tuple[str, str, tuple[int, int, int], int, int]] = {
     "uetrack_tiny": ("UETrack", "encoder.body.", (1, 1, 2), 74, 224),
     "cstrack_256": ("CSTrack or ATCTrack", "backbone.", (3, 3, 24), 566, 256),
     "dutrack_256": ("DUTrack", "backbone.", (3, 3, 24), 565, 256),
+    "aqatrack_256": ("AQATrack", "backbone.", (4, 4, 20), 301, 256),
     "rotated_fast_itpn_t": ("Rotated_fast_itpn", "backbone.", (1, 1, 12), 281, 1024),
     "rotated_fast_itpn_b": ("Rotated_fast_itpn", "backbone.", (3, 3, 24), 565, 1024),
 }
@@ -160,7 +161,7 @@ def build(file: Any) -> FastITPN:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_files_as_they_are_saved(name: str, form: str, tmp_path: Path) -> None:
-    """40 files: the project is named, every tensor is loaded or set aside with a reason, and no other."""
+    """44 files: the project is named, every tensor is loaded or set aside with a reason, and no other."""
     client, prefix, *_ = LAYOUTS[name]
     net = reduced(name)
     FORMS[form](name, net, tmp_path / "x.pth")
@@ -202,7 +203,7 @@ def test_whole_layouts(name: str) -> None:
     assert report.num_loaded == used
 
 
-@pytest.mark.parametrize("name", ["sutrack_t224", "uetrack_tiny", "dutrack_256", "rotated_fast_itpn_t"])
+@pytest.mark.parametrize("name", ["sutrack_t224", "uetrack_tiny", "dutrack_256", "aqatrack_256", "rotated_fast_itpn_t"])
 def test_inspect_names_the_project(name: str, tmp_path: Path) -> None:
     client, *_ = LAYOUTS[name]
     FORMS["as trained"](name, reduced(name), tmp_path / "x.pth")

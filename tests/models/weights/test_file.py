@@ -269,23 +269,29 @@ def test_numbers_that_are_none(value: float, state: State) -> None:
         read_weights(broken)
 
 
-def test_hivit_in_a_tracker_is_told_apart() -> None:
+def test_hivit_in_a_tracker_is_told_by_name() -> None:
     """Two blocks for each of iTPN's in the stem, merges that are matrices, and the tracker's own tables."""
     shapes = {
         "absolute_pos_embed": (1, 16, 64),
-        "patch_embed.proj.weight": (16, 3, 4, 4),
-        "blocks.4.reduction.weight": (32, 64),
-        "blocks.9.reduction.weight": (64, 128),
+        "patch_embed.proj.weight": (96, 3, 4, 4),
+        "patch_embed.norm.weight": (96,),
+        "blocks.3.norm2.weight": (96,),
+        "blocks.4.reduction.weight": (192, 384),
+        "blocks.8.norm2.weight": (192,),
+        "blocks.9.reduction.weight": (384, 768),
+        "blocks.29.mlp.fc1.weight": (1536, 384),
         "pos_embed_x": (1, 16, 64),
         "norm_.weight": (64,),
     }
     net = {f"backbone.{name}": torch.zeros(shape) for name, shape in shapes.items()}
-    message = r"weights of HiViT \(the earlier model\), not of Fast-iTPN, in a checkpoint of AQATrack\n"
-    with pytest.raises(InputError, match=message):
-        read_weights({"net": net, "epoch": 3})
+    file = read_weights({"net": net, "epoch": 3})
+    assert (file.model, file.depths, file.client) == ("hivit_small", (4, 4, 20), "AQATrack")
+    assert file.parts["absolute_pos_embed"] == "positions of pre-training, in whose place the tracker has its own"
+    assert file.origin["pos_embed"] == ("pos_embed_x",)
+    assert file.origin["norm.weight"] == ("norm_.weight",)
 
 
-def test_the_earlier_model_itpn_is_told_apart() -> None:
+def test_the_earlier_model_itpn_is_told_by_its_merges() -> None:
     """Its merges are Linear layers and its position table has another name (layout of the published classifier)."""
     shapes = {
         "absolute_pos_embed": (1, 16, 64),
@@ -300,10 +306,8 @@ def test_the_earlier_model_itpn_is_told_apart() -> None:
         "blocks.4.attn.qkv.weight": (192, 64),
         "blocks.4.attn.relative_position_bias_table": (49, 2),
     }
-    with pytest.raises(
-        InputError, match=r"weights of iTPN \(the earlier model\), not of Fast-iTPN\n  where: .*state dict"
-    ):
-        read_weights({name: torch.zeros(shape) for name, shape in shapes.items()})
+    file = read_weights({name: torch.zeros(shape) for name, shape in shapes.items()})
+    assert (file.family, file.depths, file.px) == ("itpn", (1, 1, 1), 64)
 
 
 # ------------------------------------------------------------------ files that want to run code

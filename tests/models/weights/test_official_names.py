@@ -140,9 +140,10 @@ def test_other_networks_are_recognised() -> None:
     blocks = {"blocks.0.attn.qkv.weight": torch.zeros(3, 1), "blocks.1.attn.qkv.weight": torch.zeros(3, 1)}
     with pytest.raises(InputError, match="not Fast-iTPN weights: no two merges"):
         from_official_names(blocks)
-    linear_merges = {f"blocks.{i}.reduction.weight": torch.zeros(2, 4) for i in (1, 3)}
-    with pytest.raises(InputError, match="weights of iTPN"):
-        from_official_names({**blocks, **linear_merges})
+    for shape in ((2, 4, 1), (2, 3), (3, 6), ()):
+        merges = {f"blocks.{i}.reduction.weight": torch.zeros(shape) for i in (1, 3)}
+        with pytest.raises(InputError, match=r"not Fast-iTPN weights: merges of shapes \[.*\n.*expected:.*HiViT"):
+            from_official_names({**blocks, **merges})
 
 
 def documented_names() -> list[tuple[re.Pattern[str], list[str]]]:

@@ -1,8 +1,10 @@
 """Stage 3 with token migration, token gathering, or both."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.models import checkpoint
 from torch import Tensor, nn
 
@@ -21,6 +23,7 @@ def attend_accelerated(
     acceleration: Acceleration,
     *,
     num_prefix: int = 0,
+    relative_positions: bool = False,
     checkpointed: bool = False,
     features: Features | None = None,
 ) -> Tensor:
@@ -36,6 +39,7 @@ def attend_accelerated(
         width: Patches per row.
         acceleration: One that has been checked against the model.
         num_prefix: P, class tokens in front. They stay, and need a model without gathering.
+        relative_positions: Whether the blocks have relative positions of patches; gathering tokens have none.
         checkpointed: Recompute blocks in the backward pass.
         features: Takes what was asked for.
 
@@ -50,6 +54,7 @@ def attend_accelerated(
     B, W = x.shape[0], windows.num_windows
     x = x.unsqueeze(1) if W == 1 else split_map(x, windows)  # [B, W, P + n, D]
     sizes = token_sizes(x, windows)
+    places = _places(x, windows) if relative_positions else None
 
     steps: dict[int, Step] = {}
     runs = [(False, 0, depth)] if gathering is None or W == 1 else gathering.runs(depth)
@@ -62,13 +67,18 @@ def attend_accelerated(
         x = x.reshape(B, groups, -1, D)
         mask = attention_mask(sizes, groups, front, x.dtype)
         for number in range(first + 1, last + 1):
-            block = blocks[number - 1]
+            block: Any = blocks[number - 1]
+            added = mask
+            if places is not None:
+                bias = block.attn.rel_pos_bias.of_places(places.reshape(B * groups, -1), height, width)
+                bias = F.pad(bias, (front, 0, front, 0)) if front > 0 else bias
+                added = bias if mask is None else bias + mask
             if features is not None:
-                features.see_input(number, x, mask, num_gathering)
+                features.see_input(number, x, added, num_gathering)
             if checkpointed:
-                x = checkpoint(block, x, mask, num_gathering)
+                x = checkpoint(block, x, added, num_gathering)
             else:
-                x = block(x, mask, num_gathering)
+                x = block(x, added, num_gathering)
             if features is not None and number in features.taps.blocks:
                 tokens = x[:, :, num_gathering:].reshape(B, W, -1, D)
                 features.see_tokens(number, _complete(tokens, [*steps.values()], windows, replenish, num_prefix))
@@ -77,12 +87,20 @@ def attend_accelerated(
                 step = leave(patches, sizes, migration, keep_ratios[number], windows, complete=not steps)
                 steps[number] = step
                 sizes = step.sizes
+                if places is not None:
+                    places = places.gather(2, step.order[..., : step.stayed.shape[2]])
                 mask = attention_mask(sizes, groups, front, x.dtype)
                 x = torch.cat((x[:, :, :front], step.stayed.reshape(B, groups, -1, D)), dim=2)
         x = x[:, :, num_gathering:].reshape(B, W, -1, D)
     if features is not None:
         features.windows, features.steps = windows, steps
     return _complete(x, [*steps.values()], windows, replenish, num_prefix)
+
+
+def _places(x: Tensor, windows: Windows) -> Tensor:
+    """The place in the map of each of the tokens x [B, W, n, D], in raster order, [B, W, n]; 0 for padding."""
+    places = torch.arange(windows.height * windows.width, device=x.device).view(1, -1, 1)
+    return split_map(places, windows).squeeze(3).expand(x.shape[0], -1, -1)
 
 
 def _complete(x: Tensor, steps: Sequence[Step], windows: Windows, replenish: str, num_prefix: int) -> Tensor:

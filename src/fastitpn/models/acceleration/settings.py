@@ -45,7 +45,8 @@ class Acceleration:
             grid: The model's native map, patches per column and per row. Presets may have a larger window (the map is
                 one window then) and more global blocks than there are.
             class_token: Whether the model has a class token. It never leaves, and it cannot be in a window.
-            relative_position: Whether it has relative position biases, which are tied to the complete map.
+            relative_position: Whether it has relative position biases that are tied to the complete map. Those of
+                iTPN and HiViT, a number a head and offset, are not.
 
         Raises:
             InputError: Names the key and its range.

@@ -8,19 +8,21 @@ from torch import Tensor, fx, nn
 from fastitpn.models.layers.feed_forward import GeluMlp, SwiGLU
 from fastitpn.models.layers.norm import Norm
 from fastitpn.models.layers.onednn import Linear, linear
-from fastitpn.models.layers.relative_position import create_relative_position_bias
+from fastitpn.models.layers.relative_position import OF_BLOCKS, create_relative_position_bias
 
 fx.wrap("linear")
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with a query bias and a value bias, but none on the keys.
+    """Multi-head self-attention; Fast-iTPN's has a query bias and a value bias, but none on the keys.
 
     Args:
         dim: Channels.
         num_heads: Heads; contiguous chunks of dim / num_heads channels.
         qkv_bias: Learn `q_bias` and `v_bias`.
-        relative_position: None, or "own" for a relative position bias of this block (class token models only).
+        key_bias: Learn a bias on keys as well (iTPN, HiViT); the three are then that of `qkv`.
+        relative_position: None, or a kind of relative position bias that this block has itself.
+        class_token: Whether the first token is one; the relative position table then has rows for it.
         grid: Patches per column and per row; sizes the relative position table.
         proj_drop: Dropout after the output projection.
     """
@@ -31,7 +33,9 @@ class Attention(nn.Module):
         num_heads: int,
         *,
         qkv_bias: bool,
+        key_bias: bool = False,
         relative_position: str | None,
+        class_token: bool = False,
         grid: tuple[int, int],
         proj_drop: float = 0.0,
         device=None,
@@ -39,11 +43,18 @@ class Attention(nn.Module):
     ):
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = Linear(dim, 3 * dim, bias=False, device=device, dtype=dtype)
-        self.q_bias = nn.Parameter(torch.empty(dim, device=device, dtype=dtype)) if qkv_bias else None
-        self.v_bias = nn.Parameter(torch.empty(dim, device=device, dtype=dtype)) if qkv_bias else None
+        self.qkv = Linear(dim, 3 * dim, bias=qkv_bias and key_bias, device=device, dtype=dtype)
+        apart = qkv_bias and not key_bias
+        self.q_bias = nn.Parameter(torch.empty(dim, device=device, dtype=dtype)) if apart else None
+        self.v_bias = nn.Parameter(torch.empty(dim, device=device, dtype=dtype)) if apart else None
         self.rel_pos_bias = create_relative_position_bias(
-            relative_position if relative_position == "own" else None, grid, num_heads, device=device, dtype=dtype
+            relative_position if relative_position in OF_BLOCKS else None,
+            grid,
+            num_heads,
+            head_dim=dim // num_heads,
+            class_token=class_token,
+            device=device,
+            dtype=dtype,
         )
         self.proj = Linear(dim, dim, device=device, dtype=dtype)
         self.proj_drop = nn.Dropout(proj_drop)
@@ -51,7 +62,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, dim] to queries, keys and values, [B, heads, N, head_dim] each."""
         B, N, C = x.shape
-        bias = None
+        bias: Tensor | None = self.qkv.bias
         if self.q_bias is not None and self.v_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
         qkv = linear(x, self.qkv.weight, bias)
@@ -59,22 +70,38 @@ class Attention(nn.Module):
         q, k, v = qkv.unbind(0)
         return q, k, v
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def position_bias(self, q: Tensor, height: int | None, width: int | None) -> Tensor | None:
+        """What relative positions add to the logits: broadcasts to [B, heads, N, N]; None without them.
+
+        Args:
+            q: Queries [B, heads, N, head_dim].
+            height: Rows of the map that the tokens are of; None: of no map, so that nothing is added.
+            width: Columns of that map.
+        """
+        if self.rel_pos_bias is not None and height is not None and width is not None:
+            return self.rel_pos_bias(q, height, width)
+        return None
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, height: int | None = None, width: int | None = None
+    ) -> Tensor:
         """Attend within the last but one axis.
 
         Args:
             x: [..., N, dim].
             mask: Broadcasts to [product of the leading axes, heads, N, N]: numbers that are added to the logits (a
                 relative position bias), or bools that say who may be attended.
+            height: Rows of the map that the tokens are of, for relative positions of this block.
+            width: Columns of that map.
 
         Returns:
             [..., N, dim].
         """
         shape = x.shape
         q, k, v = self.project(x.flatten(0, -3))
-        if self.rel_pos_bias is not None:
-            own_bias = self.rel_pos_bias()
-            mask = own_bias if mask is None else mask + own_bias
+        bias = self.position_bias(q, height, width)
+        if bias is not None:
+            mask = bias if mask is None else mask + bias
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x.transpose(1, 2).reshape(shape)
         return self.proj_drop(self.proj(x))
@@ -101,8 +128,10 @@ class AttentionBlock(nn.Module):
         swiglu: bool,
         sub_norm: bool,
         qkv_bias: bool,
+        key_bias: bool = False,
         init_values: float,
         relative_position: str | None,
+        class_token: bool = False,
         grid: tuple[int, int],
         drop: float = 0.0,
         drop_path: float = 0.0,
@@ -116,7 +145,9 @@ class AttentionBlock(nn.Module):
             dim,
             num_heads,
             qkv_bias=qkv_bias,
+            key_bias=key_bias,
             relative_position=relative_position,
+            class_token=class_token,
             grid=grid,
             proj_drop=drop,
             **dd,
@@ -128,7 +159,14 @@ class AttentionBlock(nn.Module):
         self.gamma_2 = nn.Parameter(torch.empty(dim, **dd)) if init_values else None
         self.drop_path = DropPath(drop_path) if drop_path > 0.0 else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, num_gathering: int = 0) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        num_gathering: int = 0,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> Tensor:
         """One block; without gathering tokens, what is published.
 
         Args:
@@ -136,11 +174,13 @@ class AttentionBlock(nn.Module):
             mask: What is added to the logits, or who may be attended, see `Attention.forward`.
             num_gathering: So many first tokens of every window are its gathering tokens: after the attention within
                 the windows those of all windows attend with one another, with the same weights (`gathering`).
+            height: Rows of the map that the tokens are of, for relative positions of this block.
+            width: Columns of that map.
 
         Returns:
             The shape of `x`.
         """
-        x = self._attend(x, mask)
+        x = self._attend(x, mask, height, width)
         if num_gathering > 0:
             B, W, _, C = x.shape
             gathering = x[:, :, :num_gathering].reshape(B, 1, W * num_gathering, C)
@@ -151,8 +191,8 @@ class AttentionBlock(nn.Module):
             branch = branch * self.gamma_2
         return x + self.drop_path(branch)
 
-    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        branch = self.attn(self.norm1(x), mask)
+    def _attend(self, x: Tensor, mask: Tensor | None, height: int | None = None, width: int | None = None) -> Tensor:
+        branch = self.attn(self.norm1(x), mask, height, width)
         if self.gamma_1 is not None:
             branch = branch * self.gamma_1
         return x + self.drop_path(branch)

@@ -26,12 +26,15 @@ def resize_position_table(
     Returns:
         [1, P + height * width, D] in the table's dtype.
     """
-    if form == "scale_factor":
-        # iTPN skips it only for an unchanged square grid
-        if height == old_height and width == old_width and height == width:
-            return table
-    elif isinstance(height, int) and height == old_height and width == old_width:  # in a graph for any size it is none
+    if isinstance(height, int) and height == old_height and width == old_width:  # in a graph for any size it is none
         return table
+    return resample_position_table(table, old_height, old_width, height, width, form)
+
+
+def resample_position_table(
+    table: Tensor, old_height: int, old_width: int, height: int, width: int, form: str = "size"
+) -> Tensor:
+    """As `resize_position_table`, also to the grid that the table has: "scale_factor" does not keep it even then."""
     prefix = table.shape[1] - old_height * old_width
     grid = table[:, prefix:].float().reshape(1, old_height, old_width, -1).permute(0, 3, 1, 2)
     if form == "crop" and height <= old_height and width <= old_width:

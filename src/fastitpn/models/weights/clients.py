@@ -24,6 +24,7 @@ _PARTS = (
     (r"pos_embed_[xz]", "position tables of a tracker"),
     (r"(temporal|descript)\w*(\..+)?", "temporal and text tokens of a tracker"),
     (r"out_?norms?\d*\..+", "norms of a detector's maps"),
+    (r"hogs\..+", "fixed filters of SARATR-X-v2's targets"),
 )
 """Names beside those of a Fast-iTPN, and what they are."""
 
@@ -73,16 +74,17 @@ def split_client(tensors: Mapping[str, Tensor]) -> ClientParts:
     parts = {k: reason for k in tensors if (reason := part_of_client(k)) is not None}
     trunk = {k: tensor for k, tensor in tensors.items() if k not in parts}
     others = {k: tensors[k] for k in parts}
-    table, search = trunk.get("pos_embed"), others.get("pos_embed_x")
+    name = "absolute_pos_embed" if "absolute_pos_embed" in trunk else "pos_embed"  # of HiViT, of Fast-iTPN
+    table, search = trunk.get(name), others.get("pos_embed_x")
     if table is None or table.ndim != 3:
         return ClientParts(trunk=trunk, parts=parts, tensors=others)
     if search is not None and search.shape[::2] == table.shape[::2]:  # beside the one of pre-training
-        others["pos_embed"] = table
-        parts["pos_embed"] = "positions of pre-training, in whose place the tracker has its own"
+        others[name] = table
+        parts[name] = "positions of pre-training, in whose place the tracker has its own"
         del parts["pos_embed_x"]
-        trunk["pos_embed"] = torch.cat([table[:, :1], search], 1) if "cls_token" in trunk else search
+        trunk[name] = torch.cat([table[:, :1], search], 1) if "cls_token" in trunk else search
         return ClientParts(trunk=trunk, parts=parts, tensors=others, table="pos_embed_x")
-    if side := template_side(table.shape[1]):
+    if name == "pos_embed" and (side := template_side(table.shape[1])):
         search, others["pos_embed_template"] = table.split([4 * side * side, side * side], 1)
         parts["pos_embed (template)"] = "positions of a tracker's template"
         trunk["pos_embed"] = torch.cat([torch.zeros_like(search[:, :1]), search], 1) if "cls_token" in trunk else search

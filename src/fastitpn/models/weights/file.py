@@ -1,4 +1,4 @@
-"""What a set of Fast-iTPN weights is: names, sizes, and the arguments of its model, read off the tensors."""
+"""What a set of weights of this family is: names, sizes, and the arguments of its model, read off the tensors."""
 
 import functools
 import re
@@ -14,6 +14,7 @@ from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.blocks import cut, range_of
 from fastitpn.models.weights.choice import Candidate, Choice, choose
 from fastitpn.models.weights.clients import name_client, split_client
+from fastitpn.models.weights.itpn_names import is_itpn, relative_side
 from fastitpn.models.weights.numbers import check_numbers, check_storage
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
 from fastitpn.models.weights.reading import INDICES, read_content, refusal
@@ -34,12 +35,13 @@ PRETRAINING_ONLY = (
     "level_predictors.",
     "trunk_predictor.",
     "auxiliary.",
+    "patch_decoder.",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """A set of Fast-iTPN weights under our names, and what can be read off their shapes.
+    """A set of weights of Fast-iTPN, iTPN or HiViT under our names, and what can be read off their shapes.
 
     Attributes:
         source: Where they came from, for messages.
@@ -78,6 +80,11 @@ class WeightsFile:
         return any(names[0].startswith(BACKBONE) for names in self.origin.values())
 
     @property
+    def family(self) -> str:
+        """Which `Architecture.family`."""
+        return "itpn" if is_itpn(self.tensors) else "fastitpn"
+
+    @property
     def embed_dim(self) -> int:
         """Channels of stage 3."""
         return self.tensors["stages.2.merge.reduction.weight"].shape[0]
@@ -93,10 +100,16 @@ class WeightsFile:
         return self.tensors["pos_embed"].shape[1] - int("cls_token" in self.tensors)
 
     @property
-    def px(self) -> int | None:
-        """Side of the native (square) input; None if the table is not square."""
+    def position_side(self) -> int | None:
+        """Patches along a side of the position table; None if it is not square."""
         side = round(self.num_tokens**0.5)
-        return side * 16 if side * side == self.num_tokens else None
+        return side if side * side == self.num_tokens else None
+
+    @property
+    def px(self) -> int | None:
+        """Side of the native (square) input; None if the tables are not square."""
+        side = relative_side(self.tensors) or self.position_side
+        return None if side is None else side * 16
 
     @property
     def num_classes(self) -> int:
@@ -147,22 +160,46 @@ class WeightsFile:
             arguments["init_values"] = 0.0  # timm drops arguments that are None
         if has("cls_token"):
             arguments["class_token"] = True
-        if not has(f"{block}.attn.q_bias"):
+        if not (has(f"{block}.attn.q_bias") or has(f"{block}.attn.qkv.bias")):
             arguments["qkv_bias"] = False
         if not has(f"{block}.mlp.norm.weight"):
             arguments["sub_norm"] = False
         if not has(f"{block}.mlp.gate.weight"):
             arguments["swiglu"] = False
+        if self.family == "itpn":
+            arguments |= self._itpn_arguments()
         if self.kind != "pre-training" and has("norm.weight"):
             arguments["fc_norm"] = False
         for kind, table in (("own", f"{block}.attn."), ("shared", ""), ("shared_decoupled", "")):
-            if has(f"{table}rel_pos_bias.{'table_high' if kind == 'shared_decoupled' else 'table'}"):
+            leaf = "table_high" if kind == "shared_decoupled" else "table"
+            if has(f"{table}rel_pos_bias.{leaf}"):
                 arguments["relative_position"] = kind
         if self.pyramid_dim is not None and self.pyramid_hidden is not None:
             arguments["pyramid"] = True
             arguments["pyramid_dim"] = self.pyramid_dim
             arguments["pyramid_depth"] = self.pyramid_depth
             arguments["pyramid_mlp_ratio"] = (self.pyramid_hidden + 0.5) / self.pyramid_dim
+        return arguments
+
+    def _itpn_arguments(self) -> dict[str, Any]:
+        """What is particular to iTPN and HiViT."""
+        block = "stages.2.blocks.0"
+        arguments: dict[str, Any] = {
+            "family": "itpn",
+            "init_values": 0.1 if f"{block}.gamma_1" in self.tensors else 0.0,
+            "position_resize": ARCHITECTURES[self.model or "itpn_base"].position_resize,
+            "relative_position": "off",
+        }
+        if (hidden := self.tensors.get(f"{block}.mlp.fc1.weight")) is not None:
+            arguments["mlp_ratio"] = hidden.shape[0] / self.embed_dim
+        decomposed = f"{block}.attn.rel_pos_bias.table_high" in self.tensors
+        if decomposed:
+            arguments["relative_position"] = "decomposed"
+        side = self.position_side
+        if side is not None and self.px is not None and side * 16 != self.px:
+            arguments["position_px"] = side * 16
+        if decomposed or "position_px" in arguments:  # of a detector, or of a segmentation network
+            arguments["norm_eps"] = 1e-5
         return arguments
 
 
@@ -305,7 +342,10 @@ def _describe(
     n1, n2, n3 = (_count(rf"stages\.{i}\.blocks\.(\d+)\.", tensors) for i in range(3))
     depths = (n1, n2, n3)
     embed_dim = tensors["stages.2.merge.reduction.weight"].shape[0]
-    model = next((n for n, a in ARCHITECTURES.items() if (a.embed_dim, a.depths) == (embed_dim, depths)), None)
+    family = "itpn" if is_itpn(tensors) else "fastitpn"
+    same = [n for n, a in ARCHITECTURES.items() if (a.family, a.embed_dim, a.depths) == (family, embed_dim, depths)]
+    scaled = "stages.2.blocks.0.gamma_1" in tensors
+    model = next((n for n in same if bool(ARCHITECTURES[n].init_values) == scaled), same[0] if same else None)
     if any(k.startswith(PRETRAINING_ONLY) for k in tensors):
         kind = "pre-training"
     else:

@@ -1,4 +1,4 @@
-"""Tensors of a file that are changed to fit a model: position table, first kernel, class token."""
+"""Tensors of a file that are changed to fit a model: position tables, first kernel, class token."""
 
 import torch
 from timm.models import adapt_input_conv
@@ -7,7 +7,9 @@ from torch import Tensor
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.position import resize_position_table
+from fastitpn.models.layers.relative_position import resize_offset_vectors, resize_relative_table
 from fastitpn.models.weights.file import WeightsFile
+from fastitpn.models.weights.itpn_names import relative_side
 
 FIRST_KERNELS = ("halfcopy", "copy", "random")
 CLASS_TOKENS = (None, "fresh", "mean")
@@ -50,7 +52,9 @@ def adapt(
         first_kernel: See `load_weights`.
         class_token: See `load_weights`.
     """
-    if name == "pos_embed" and file.px is not None and tensor.shape[2] == shape[2]:
+    if ".rel_pos_bias." in name:
+        return _adapt_relative(name, tensor, shape, trunk, relative_side(file.tensors))
+    if name == "pos_embed" and file.position_side is not None and tensor.shape[2] == shape[2]:
         return _adapt_positions(tensor, shape[1], trunk, file, class_token)
     if name != "patch_embed.proj.weight" or tensor.shape[0] != shape[0]:
         return None
@@ -64,9 +68,9 @@ def adapt(
 def _adapt_positions(
     table: Tensor, rows: int, trunk: FastITPN, file: WeightsFile, class_token: str | None
 ) -> tuple[Tensor, str] | None:
-    assert file.px is not None
-    side = file.px // 16
-    height, width = trunk.grid_size
+    side = file.position_side
+    assert side is not None
+    height, width = trunk.position_grid
     prefix, wanted = table.shape[1] - side * side, rows - height * width
     how = ""
     if prefix and not wanted and file.client is not None:  # a tracker's class token stands outside the model
@@ -80,6 +84,19 @@ def _adapt_positions(
         return table, how
     table = resize_position_table(table, side, side, height, width, trunk.position_resize)
     return table, f"{side}x{side} -> {height}x{width} (bicubic)"
+
+
+def _adapt_relative(
+    name: str, tensor: Tensor, shape: torch.Size, trunk: FastITPN, side: int | None
+) -> tuple[Tensor, str] | None:
+    """Resize the tables of relative positions of patches."""
+    (height, width), leaf = trunk.grid_size, name.rpartition(".")[2]
+    if side is None or tensor.shape[1:] != shape[1:]:
+        return None
+    if leaf == "table":
+        return resize_relative_table(tensor, side, side, height, width), f"{side}x{side} -> {height}x{width} (bicubic)"
+    length = height if leaf == "table_high" else width
+    return resize_offset_vectors(tensor, length), f"{side} -> {length} (linear)"
 
 
 def _widen(kernel: Tensor, present: Tensor, first_kernel: str) -> tuple[Tensor, str]:

@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize
+from fastitpn.models.layers.norm import set_norm_eps
 from fastitpn.models.pyramid import Pyramid
 from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
 from fastitpn.models.weights.fitting import adapt, check_choices, mean_position
+from fastitpn.models.weights.itpn_names import relative_side
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
 
+FAMILIES = {"fastitpn": "Fast-iTPN", "itpn": "the earlier iTPN and HiViT"}
 FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
 EXPERTS = r"stages\.2\.blocks\.(\d+)\.mlp\.(?:(?:gate|value|fc2|slot)_|hidden_norm|slots)"
@@ -138,10 +141,14 @@ def plan_loading(
             notes = ("the class token is the mean of the file's positions", *notes)
     missing = [full for full, _ in wanted.values() if full not in values]
     is_classifier = file.kind == "classifier"
+    decomposed = trunk.relative_position == "decomposed" and relative_side(file.tensors) is not None
     fresh = [
         name
         for name in missing
-        if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier) or name == fresh_token
+        if name.startswith("head.")
+        or (name.startswith(FRESH_LAYERS) and not is_classifier)
+        or (decomposed and ".rel_pos_bias." in name)
+        or name == fresh_token
     ]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
     report = LoadReport(
@@ -173,11 +180,15 @@ def _trunk(model: nn.Module) -> FastITPN:
 
 def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
     depths = tuple(len(list(stage.blocks.children())) for stage in trunk.stages)
-    if (trunk.embed_dim, depths) == (file.embed_dim, file.depths):
+    if (trunk.family, trunk.embed_dim, depths) == (file.family, file.embed_dim, file.depths):
         return
     theirs = file.model or f"embed_dim={file.embed_dim}, depths={file.depths}"
+    ours = f"the model has embed_dim={trunk.embed_dim}, depths={depths}"
+    if trunk.family != file.family:
+        theirs = f"{theirs} ({FAMILIES[file.family]})"
+        ours = f"the model is of {FAMILIES[trunk.family]}"
     raise InputError(
-        f"these are weights of {theirs}, the model has embed_dim={trunk.embed_dim}, depths={depths}",
+        f"these are weights of {theirs}, {ours}",
         where=file.source,
         expected="weights of the same architecture",
         fix=f"create_model({file.model!r})" if file.model else None,
@@ -195,9 +206,17 @@ def _pyramid_of_file(trunk: FastITPN, file: WeightsFile) -> Pyramid | None:
         return None  # other channels change what the model's users get: reported as wrong shapes
     weight = present.output16.mlp.fc1.weight
     pyramid = Pyramid(
-        trunk.embed_dim, present.dim, file.pyramid_hidden, file.pyramid_depth, device=weight.device, dtype=weight.dtype
+        trunk.embed_dim,
+        present.dim,
+        file.pyramid_hidden,
+        file.pyramid_depth,
+        bias=trunk.family == "fastitpn",
+        pool=present.output32.pool,
+        device=weight.device,
+        dtype=weight.dtype,
     )
-    initialize(pyramid, "finetune", init_values=0, num_attention_blocks=1)
+    set_norm_eps(pyramid, trunk.norm_eps)
+    initialize(pyramid, "finetune", **trunk.start_values)
     return pyramid.train(trunk.training).requires_grad_(weight.requires_grad)
 
 
@@ -212,6 +231,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "head of another task, such as segmentation"
     if file.has_backbone and not file.origin[name][0].startswith(BACKBONE):
         return "part of another network, which this model is built without"
+    if ".rel_pos_bias." in name and trunk.relative_position == "decomposed":
+        return "relative positions of another kind"
     if name == "cls_token" and file.client is not None:
         return "class token, which this model is built without"
     if name.startswith(FRESH_LAYERS):
@@ -236,6 +257,11 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
     if "cls_token" in wrong:
         return "a file with a class token; for another, load_weights(..., class_token='fresh' or 'mean')"
+    if any(".rel_pos_bias." in name for name in wrong):
+        return "relative positions; weights trained without them need create_model(..., relative_position='off')"
+    if any("relative_position" in name or "rel_pos" in name for name in report.unexpected):
+        kind = file.arguments().get("relative_position")
+        return f"the file has relative positions: the model needs relative_position={kind!r}"
     if "mask_token" in wrong:
         return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:

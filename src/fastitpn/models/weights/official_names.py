@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import InputError
+from fastitpn.models.weights.itpn_names import are_merges, from_itpn_names, is_itpn, to_itpn_names
 
 StateDict = dict[str, Tensor]
 BACKBONE = "backbone."
@@ -165,7 +166,7 @@ def is_official(state_dict: Mapping[str, Tensor]) -> bool:
 
 
 def from_official_names(state_dict: Mapping[str, Tensor]) -> tuple[StateDict, dict[str, tuple[str, ...]]]:
-    """Published names and layouts to ours.
+    """Published names and layouts to ours; those of iTPN and HiViT, too.
 
     Args:
         state_dict: A published classifier's or pre-training model's tensors.
@@ -183,13 +184,13 @@ def from_official_names(state_dict: Mapping[str, Tensor]) -> tuple[StateDict, di
             "these are not Fast-iTPN weights: no two merges among their blocks",
             expected="blocks.N.reduction.weight at the end of stages 1 and 2",
         )
-    if state_dict[f"blocks.{merges[0]}.reduction.weight"].ndim != 4:
-        # The stems of HiViT have two blocks for each of iTPN's, and no layer scales.
-        hivit = merges[0] == 4 or state_dict[f"blocks.{merges[0]}.reduction.weight"].shape[0] == 192
-        family = "HiViT" if hivit and not any(".gamma_" in k or "fpn" in k for k in state_dict) else "iTPN"
+    shapes = [state_dict[f"blocks.{merge}.reduction.weight"].shape for merge in merges]
+    if are_merges(shapes):
+        return from_itpn_names(state_dict)
+    if any(len(shape) != 4 for shape in shapes):
         raise InputError(
-            f"these are weights of {family} (the earlier model), not of Fast-iTPN",
-            expected="Fast-iTPN weights: merges that are convolutions",
+            f"these are not Fast-iTPN weights: merges of shapes {' and '.join(str(list(shape)) for shape in shapes)}",
+            expected="convolutions [2C, C, 2, 2], or matrices [2C, 4C] in weights of iTPN and HiViT",
         )
     num_blocks = 1 + max(int(m[1]) for k in state_dict if (m := re.match(r"blocks\.(\d+)\.", k)))
     depth = 1 + max((int(m[1]) for k in state_dict if (m := re.match(r"block_16to8\.(\d+)\.", k))), default=0)
@@ -242,6 +243,10 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
         InputError: A name that the published model does not have.
     """
     tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in state_dict.items()}
+    if is_itpn(tensors):
+        renamed, strange = to_itpn_names(tensors)
+        _check_names(strange)
+        return renamed
 
     def count(pattern: str) -> int:
         return 1 + max((int(m[1]) for k in tensors if (m := re.match(pattern, k))), default=-1)
@@ -279,8 +284,12 @@ def to_official_names(state_dict: Mapping[str, Tensor]) -> StateDict:
                 official[f"{published}.attn.{letter}_proj.weight"] = part.clone()
         else:
             official[f"{published}.attn.qkv.weight"] = qkv
-    if tensors:
-        raise InputError(
-            f"{len(tensors)} tensors have no published name", where=", ".join(list(tensors)[:5]), expected="a Fast-iTPN"
-        )
+    _check_names(list(tensors))
     return official
+
+
+def _check_names(strange: list[str]) -> None:
+    if strange:
+        raise InputError(
+            f"{len(strange)} tensors have no published name", where=", ".join(strange[:5]), expected="a Fast-iTPN"
+        )
