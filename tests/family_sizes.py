@@ -1,12 +1,28 @@
 """Small sizes of iTPN and HiViT for tests; as a plugin of pytest it gives them to timm's own."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
+
+from sizes import forget_size
 
 from fastitpn.models.registry import ARCHITECTURES, register_size
 
 ITPN, HIVIT = "itpn_micro", "hivit_micro"
+_LIKE = {ITPN: ("itpn_base", (1, 1, 3)), HIVIT: ("hivit_base", (2, 2, 3))}
 
-for _name, _like, _depths in ((ITPN, "itpn_base", (1, 1, 3)), (HIVIT, "hivit_base", (2, 2, 3))):
-    if _name not in ARCHITECTURES:
-        sizes = {"embed_dim": 48, "depths": _depths, "num_heads": 3, "img_size": 64, "pyramid_dim": 24}
-        register_size(_name, dataclasses.replace(ARCHITECTURES[_like], **sizes))
+
+def pytest_configure() -> None:
+    """Of pytest: before any test is collected."""
+    for name, (like, depths) in _LIKE.items():
+        sizes = {"embed_dim": 48, "depths": depths, "num_heads": 3, "img_size": 64, "pyramid_dim": 24}
+        register_size(name, dataclasses.replace(ARCHITECTURES[like], **sizes))
+
+
+@contextlib.contextmanager
+def registered() -> Iterator[None]:
+    """The sizes are there for a while."""
+    pytest_configure()
+    yield
+    for name in _LIKE:
+        forget_size(name)

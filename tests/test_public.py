@@ -30,6 +30,7 @@ PROMISED = {
     "benchmark",
     "convert_data",
     "create_model",
+    "create_pixel_model",
     "create_pretraining_model",
     "demo",
     "doctor",

@@ -31,6 +31,7 @@ from .models.weights.loading import load_weights as load_weights
 from .models.weights.official_names import to_official_names as to_official_names
 from .models.weights.report import LoadReport as LoadReport
 from .pretraining.model import create_pretraining_model as create_pretraining_model
+from .pretraining.pixel_model import create_pixel_model as create_pixel_model
 from .runs.run import Run as Run
 from .tasks.classify.predictor import Predictor as Predictor
 from .tasks.detect.predictor import DetectPredictor as DetectPredictor

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -33,6 +34,12 @@ BY_MODULE = (  # timm gives these the names of listed modules of its own
     "test_prune_intermediate_layers_params_used",
     "test_forward_after_prune_intermediate_layers",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_sizes() -> Iterator[None]:
+    with family_sizes.registered():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
             expected=f"one of {', '.join(ARCHITECTURES)}",
             fix="model=NAME",
         )
-    check_model(name)
+    check_model(name, file)
     accelerations = dict(PRESETS)
     if config.acceleration != "all":
         accelerations = {key: PRESETS[key] for key in dict.fromkeys(("off", *config.acceleration))}

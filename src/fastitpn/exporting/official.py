@@ -10,6 +10,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
 from fastitpn.models.weights.file import read_weights
+from fastitpn.models.weights.itpn_names import is_itpn
 from fastitpn.models.weights.official_names import to_official_names
 from fastitpn.runs.output import make_folder
 
@@ -36,7 +37,8 @@ def write_official(checkpoint: Path, out: Path) -> Path:
             f"out is {out.name}", where="out", expected=f"a file ending in {', '.join(SUFFIXES)}", fix=f"out={out}.pt"
         )
     tensors = dict(read_weights(checkpoint).tensors)
-    left = [name for name in tensors if name.startswith(OURS_ALONE)]
+    ours = tuple(name for name in OURS_ALONE if name != "auxiliary." or not is_itpn(tensors))
+    left = [name for name in tensors if name.startswith(ours)]
     if any(name.startswith("predictor_hidden.") for name in left):  # a prediction is worth nothing without a part of it
         left += [name for name in tensors if name.startswith("predictor.")]
     official = to_official_names({name: value for name, value in tensors.items() if name not in left})

@@ -3,6 +3,7 @@
 import inspect as signatures
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,19 @@ from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.loading import plan_loading
 from fastitpn.models.weights.official_names import is_official
 from fastitpn.pretraining.model import create_pretraining_model
+from fastitpn.pretraining.pixel_model import create_pixel_model
 from fastitpn.reporting.values import printable
 from fastitpn.runs.acceleration import trained_acceleration
 from fastitpn.tasks.registry import TASKS
 
 _SHOWN_CLASSES = 8
 _HEAD_DIM = 64
+_NAMES = {"itpn": "iTPN", "hivit": "HiViT"}
+_FUNCTIONS: dict[str, Callable[..., nn.Module]] = {
+    "create_model": create_model,
+    "create_pretraining_model": create_pretraining_model,
+    "create_pixel_model": create_pixel_model,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +246,8 @@ def inspect(
 def _what(weights: WeightsFile, published: bool) -> str:
     holds = {"pre-training": "pre-training weights", "classifier": "classifier", "trunk": "trunk without a head"}
     what = holds[weights.kind]
+    if weights.family == "itpn":
+        what += f" of {_NAMES.get((weights.model or '').split('_')[0], 'iTPN or HiViT')}"
     task: Any = weights.checkpoint.get("task")
     if task in TASKS:
         what = TASKS.spec(task).phrase(weights.checkpoint) or what
@@ -252,7 +262,11 @@ def _verdicts(weights: WeightsFile, name: str | None) -> tuple[Verdict, ...]:
     if weights.kind != "pre-training":
         num_classes = {"num_classes": weights.num_classes} if weights.kind == "classifier" else {"num_classes": 0}
         return (_verdict(weights, "create_model", name, num_classes),)
+    if (decoder := weights.decoder) is not None:
+        return (_verdict(weights, "create_pixel_model", name, decoder), _verdict(weights, "create_model", name, {}))
     teacher = {"teacher_dim": weights.teacher_dim or weights.embed_dim}
+    if weights.family == "itpn" and weights.auxiliary_dim is not None:
+        teacher["auxiliary_dim"] = weights.auxiliary_dim
     return (
         _verdict(weights, "create_pretraining_model", name, teacher),
         _verdict(weights, "create_model", name, {}),
@@ -263,8 +277,7 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[
     arguments = {**(_arguments(weights, function) if name is None else {}), **asked}
     name = name or weights.model or _nearest_size(weights)
     call = f"{function}({', '.join([repr(name), *(f'{key}={value!r}' for key, value in arguments.items())])})"
-    build = create_model if function == "create_model" else create_pretraining_model
-    model: Any = build(name, device="meta", **arguments)
+    model: Any = _FUNCTIONS[function](name, device="meta", **arguments)
     if getattr(model, "num_attention_blocks", 0) == weights.depths[2]:
         for block, count in weights.experts.items():
             add_experts(model, block, count)
@@ -277,26 +290,30 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[
 
 
 def _nearest_size(weights: WeightsFile) -> str:
-    return min(ARCHITECTURES, key=lambda name: abs(ARCHITECTURES[name].embed_dim - weights.embed_dim))
+    names = [name for name, architecture in ARCHITECTURES.items() if architecture.family == weights.family]
+    return min(names, key=lambda name: abs(ARCHITECTURES[name].embed_dim - weights.embed_dim))
 
 
 def _arguments(weights: WeightsFile, function: str) -> dict[str, Any]:
     """What builds the model that the weights belong to, without what is the default anyway."""
     defaults = {key: value.default for key, value in signatures.signature(FastITPN).parameters.items()}
+    defaults |= vars(ARCHITECTURES[weights.model or _nearest_size(weights)])
     arguments = weights.arguments()
+    if defaults["relative_position"] is None:
+        defaults["relative_position"] = "off"
     if weights.model is None:
         arguments |= {
             "embed_dim": weights.embed_dim,
             "depths": weights.depths,
             "num_heads": max(1, weights.embed_dim // _HEAD_DIM),
         }
-    else:
-        defaults |= vars(ARCHITECTURES[weights.model])
     dim = weights.pyramid_dim
     if dim is not None and weights.pyramid_hidden == int(dim * defaults["pyramid_mlp_ratio"]):
         del arguments["pyramid_mlp_ratio"]
     if weights.kind == "pre-training":
         arguments.pop("pyramid", None)  # the pre-training model has one in any case, a classifier needs none
+        if function == "create_pixel_model":
+            del arguments["relative_position"]  # it has none
         if function == "create_model":
             arguments = {key: value for key, value in arguments.items() if not key.startswith("pyramid")}
     return {key: value for key, value in arguments.items() if value != defaults.get(key)}

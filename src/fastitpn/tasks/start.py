@@ -74,7 +74,7 @@ def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
             expected=f"one of {', '.join(ARCHITECTURES)}",
             fix="model=NAME of a model that these weights belong to",
         )
-    check_model(name)
+    check_model(name, file)
     px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name].px
     arguments: dict[str, Any] = {"img_size": px}
     trained = None

@@ -11,7 +11,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.file import WeightsFile, read_weights
-from fastitpn.models.weights.loading import load_weights
+from fastitpn.models.weights.loading import FAMILIES, load_weights
 from fastitpn.models.weights.report import LoadReport
 from fastitpn.nearest import nearest_name
 from fastitpn.training.config import TrainingConfig
@@ -82,19 +82,29 @@ def seed_start(seed: int) -> None:
     seed_step(seed, -1, 0)
 
 
-def check_model(name: str) -> None:
-    """Makes sure that there is such a model.
+def check_model(name: str, file: WeightsFile | None = None) -> None:
+    """Makes sure that there is such a model, of the family of the weights that it is to take.
 
     Raises:
-        InputError: With the nearest name.
+        InputError: With the nearest name, or that of the weights.
     """
     if name not in ARCHITECTURES:
-        near = nearest_name(name, ARCHITECTURES) or nearest_name(f"fastitpn_{name}", ARCHITECTURES)
+        ours = f"fastitpn_{name}"
+        near = ours if ours in ARCHITECTURES else nearest_name(name, ARCHITECTURES) or nearest_name(ours, ARCHITECTURES)
         raise InputError(
             f"there is no model {name!r}",
             where="model",
             expected=", ".join(ARCHITECTURES),
             fix=f"model={near or 'fastitpn_tiny'}",
+        )
+    family = ARCHITECTURES[name].family
+    if file is not None and file.family != family:
+        raise InputError(
+            f"these are weights of {file.model or 'a size without a name'} ({FAMILIES[file.family]}), "
+            f"and {name} is of another family ({FAMILIES[family]})",
+            where=file.source,
+            expected=f"weights of {FAMILIES[family]}",
+            fix=f"model={file.model}" if file.model else f"weights=FILE of {name}",
         )
 
 

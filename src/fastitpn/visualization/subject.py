@@ -88,7 +88,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
             expected=f"one of {', '.join(ARCHITECTURES)}",
             fix="weights=FILE of a named size",
         )
-    check_model(name)
+    check_model(name, file)
     px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name].px
     seed_start(0)
     if file is None:

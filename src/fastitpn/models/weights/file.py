@@ -122,6 +122,21 @@ class WeightsFile:
         return self.tensors["predictor.weight"].shape[0] if "predictor.weight" in self.tensors else None
 
     @property
+    def auxiliary_dim(self) -> int | None:
+        """Width of the second pre-training prediction; None without one."""
+        weight = self.tensors.get("auxiliary.predictor.proj.weight")
+        return None if weight is None else weight.shape[0]
+
+    @property
+    def decoder(self) -> dict[str, int] | None:
+        """Arguments of the decoder of a pre-training on pixels, whose number of heads no tensor tells; else None."""
+        if "patch_decoder.predictor.weight" not in self.tensors:
+            return None
+        out_dim, dim = self.tensors["patch_decoder.predictor.weight"].shape
+        depth = _count(r"patch_decoder\.blocks\.(\d+)\.", self.tensors)
+        return {"decoder_dim": dim, "decoder_depth": depth, "out_dim": out_dim}
+
+    @property
     def pyramid_dim(self) -> int | None:
         """Channels of the pyramid (published: fpn_dim); None without one."""
         weight = self.tensors.get("pyramid.output16.norm.weight")
@@ -185,7 +200,6 @@ class WeightsFile:
         """What is particular to iTPN and HiViT."""
         block = "stages.2.blocks.0"
         arguments: dict[str, Any] = {
-            "family": "itpn",
             "init_values": 0.1 if f"{block}.gamma_1" in self.tensors else 0.0,
             "position_resize": ARCHITECTURES[self.model or "itpn_base"].position_resize,
             "relative_position": "off",

@@ -19,7 +19,8 @@ from fastitpn.models.weights.itpn_names import relative_side
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
 
-FAMILIES = {"fastitpn": "Fast-iTPN", "itpn": "the earlier iTPN and HiViT"}
+FAMILIES = {"fastitpn": "Fast-iTPN", "itpn": "iTPN or HiViT"}
+"""Names of the families, for people."""
 FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
 EXPERTS = r"stages\.2\.blocks\.(\d+)\.mlp\.(?:(?:gate|value|fc2|slot)_|hidden_norm|slots)"
@@ -186,7 +187,7 @@ def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
     ours = f"the model has embed_dim={trunk.embed_dim}, depths={depths}"
     if trunk.family != file.family:
         theirs = f"{theirs} ({FAMILIES[file.family]})"
-        ours = f"the model is of {FAMILIES[trunk.family]}"
+        ours = f"the model is of another family ({FAMILIES[trunk.family]})"
     raise InputError(
         f"these are weights of {theirs}, {ours}",
         where=file.source,
