@@ -29,7 +29,7 @@ from fastitpn.tasks.registry import TASKS
 _SHOWN_CLASSES = 8
 _HEAD_DIM = 64
 _NAMES = {"itpn": "iTPN", "hivit": "HiViT"}
-_FUNCTIONS: dict[str, Callable[..., nn.Module]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "create_model": create_model,
     "create_pretraining_model": create_pretraining_model,
     "create_pixel_model": create_pixel_model,
