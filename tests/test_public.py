@@ -43,6 +43,7 @@ PROMISED = {
     "shard_data",
     "to_official_names",
     "visualize",
+    "weights",
 }
 
 

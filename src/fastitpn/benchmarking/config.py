@@ -24,7 +24,7 @@ class BenchmarkConfig(DeviceConfig):
     model: str | None = None
     """Name of the model; none takes that of the checkpoint or the weights, else fastitpn_tiny."""
     weights: Path | None = None
-    """File or run folder whose model is measured; its values do not matter to speed."""
+    """File, run folder or published:NAME whose model is measured; its values do not matter to speed."""
     px: tuple[ImagePx, ...] | None = None
     """Side of the input in pixels, one or several; none takes the model's own."""
     batch: tuple[Count, ...] = (1,)

@@ -20,7 +20,7 @@ class InspectConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("file",)
 
     file: Path
-    """File with weights (.pt, .pth, .safetensors, .ckpt) or a run folder."""
+    """File with weights (.pt, .pth, .safetensors, .ckpt), a run folder, or published:NAME."""
     model: str | None = None
     """Name of the model to compare with; none finds it from the file."""
     key: str | None = None

@@ -20,7 +20,7 @@ class ExportConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
 
     checkpoint: Path
-    """Checkpoint file or run folder (its best checkpoint), or a published file of weights."""
+    """Checkpoint file or run folder (its best checkpoint), or a file of weights, also as published:NAME."""
     format: Annotated[str, OneOf(FORMATS)] = "onnx"
     """What to write; hub is a folder that timm and transformers load, and fastitpn where it has a head."""
     part: Literal["whole", "pyramid", "trunk"] | None = None

@@ -46,7 +46,7 @@ class RunConfig(DeviceConfig):
     model: str | None = DEFAULT_MODEL
     """Name of the model: fastitpn_tiny, fastitpn_small, fastitpn_base or fastitpn_large."""
     weights: Path | None = None
-    """File or run folder with weights to start from; none starts from random ones."""
+    """File or run folder with weights to start from, or published:NAME (see weights); none starts from random ones."""
     key: str | None = None
     """Key that the tensors are under in the file of weights, such as model_ema; none finds it."""
     prefix: str | None = None

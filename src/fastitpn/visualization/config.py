@@ -36,7 +36,7 @@ class VisualizeConfig(Config):
     model: str | None = None
     """Instead of a checkpoint: name of the model, such as fastitpn_base; none takes that of the weights."""
     weights: Path | None = None
-    """Instead of a checkpoint: file with weights; none are random ones, whose pictures mean nothing."""
+    """Instead of a checkpoint: file with weights, or published:NAME; none are random: pictures mean nothing."""
     key: str | None = None
     """Key that the tensors are under in the file of weights, such as model_ema; none finds it."""
     prefix: str | None = None

@@ -12,10 +12,12 @@ from torch import Tensor
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.blocks import cut, range_of
+from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.choice import Candidate, Choice, choose
 from fastitpn.models.weights.clients import name_client, part_of_client, search_table
 from fastitpn.models.weights.numbers import check_numbers, check_storage
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
+from fastitpn.models.weights.published import PREFIX, published_file
 from fastitpn.models.weights.reading import INDICES, read_content, refusal
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
@@ -166,8 +168,8 @@ def read_weights(
     """Read weights from a file, one of our run directories or a state dict.
 
     Args:
-        source: .pt, .pth, .bin, .ckpt or .safetensors, also in several files with an index; a run directory; or a
-            (nested) state dict.
+        source: .pt, .pth, .bin, .ckpt or .safetensors, also in several files with an index; a run directory;
+            "published:NAME" of a file that `fastitpn weights get` fetched; or a (nested) state dict.
         key: Key that the tensors are under, such as "model_ema", where the file has several networks.
         prefix: What their names begin with, such as "backbone".
         blocks: Blocks of stage 3 to take, such as "1-6", counted from 1; None takes all.
@@ -261,6 +263,8 @@ def _to_our_names(taken: Candidate, name: str) -> tuple[dict[str, Tensor], dict[
 
 
 def _locate(path: Path) -> Path:
+    if str(path).startswith(PREFIX):
+        return fetched(published_file(str(path)))
     if path.is_dir():
         for inside in _IN_FOLDERS:
             if (path / inside).is_file():

@@ -41,7 +41,8 @@ def load_weights(
 
     Args:
         model: A `FastITPN` or a pre-training model.
-        source: A file, a run directory, a state dict, or what `read_weights` made of one.
+        source: A file, a run directory, "published:base" (or another name of a published file that
+            `fastitpn weights get` fetched), a state dict, or what `read_weights` made of one.
         strict: Raise unless the report is `ok`. Then nothing in the model has changed.
         key: Key that the tensors are under, such as "model_ema", where a file has several networks.
         prefix: What their names begin with, such as "backbone".
