@@ -70,7 +70,7 @@ def test_python_runs_and_prints_what_is_shown(folder, monkeypatch, capsys):
         capsys.readouterr()
         exec(compile(block, "README.md", "exec"), names)
         printed = capsys.readouterr().out
-        for shown in re.findall(r"^# (\d.*)$", block, re.M):  # what the line above it prints
+        for shown in re.findall(r"^# ((?:\d|all ).*)$", block, re.M):  # what the line above it prints
             beginning = shown.split(", ...")[0]
             assert any(line.startswith(beginning) for line in printed.splitlines()), printed
     assert len(names["maps"]) == 5  # type: ignore[arg-type]
