@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from fastitpn.config.types import Count, ImagePx, Positive
-from fastitpn.training.config import AccelerationName, DeviceConfig
+from fastitpn.training.config import AccelerationName, ChoiceConfig, DeviceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig(DeviceConfig):
+class BenchmarkConfig(ChoiceConfig, DeviceConfig):
     """Benchmark."""
 
     _command: ClassVar[str] = "benchmark"

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
 from fastitpn.config.values import OneOf
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.exporting.formats.registry import FORMATS
-from fastitpn.training.config import AccelerationName
+from fastitpn.training.config import AccelerationName, ChoiceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig(Config):
+class ExportConfig(ChoiceConfig):
     """Export."""
 
     _command: ClassVar[str] = "export"

@@ -13,6 +13,7 @@ from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD, crop_share
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.architecture import ARCHITECTURES, Architecture
+from fastitpn.models.timm_features import FeatureMaps
 from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.published import file_for_model
 
@@ -94,7 +95,7 @@ def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -
         name,
         pretrained,
         pretrained_filter_fn=load_for_timm,
-        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": "getter"},
+        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": FeatureMaps},
         pyramid=pyramid,
         **{**ARCHITECTURES[name].changes(), **kwargs},
     )

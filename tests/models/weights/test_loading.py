@@ -302,7 +302,8 @@ MISFITS = [
     pytest.param(
         lambda: small_model(pyramid=True),
         classifier_file,
-        r"44 MISSING: pyramid\..* and 41 more; all 69 tensors of the trunk and the head loaded; .*\n(.*\n)*  expected: a file with a pyramid.*pyramid=False\)",
+        r"44 MISSING: pyramid\..* and 41 more; all 69 tensors of the trunk and the head loaded; .*\n"
+        r"(.*\n)*  expected: a file with a pyramid.*pyramid=False\)",
         id="no pyramid in the file",
     ),
     pytest.param(
@@ -338,13 +339,15 @@ MISFITS = [
     pytest.param(
         lambda: small_model(),
         lambda: without(classifier_file(), "blocks.4.mlp.w1"),
-        r"2 MISSING: stages\.2\.blocks\.0\.mlp\.gate\.weight, stages\.2\.blocks\.0\.mlp\.gate\.bias; all 4 tensors of the head loaded; 63 of 65 tensors of the trunk loaded; ",
+        r"2 MISSING: stages\.2\.blocks\.0\.mlp\.gate\.weight, stages\.2\.blocks\.0\.mlp\.gate\.bias; "
+        r"all 4 tensors of the head loaded; 63 of 65 tensors of the trunk loaded; ",
         id="a lost layer",
     ),
     pytest.param(
         lambda: small_model(),
         lambda: without(classifier_file(), "fc_norm"),
-        r"2 MISSING: fc_norm\.weight, fc_norm\.bias; all 65 tensors of the trunk loaded; 2 of 4 tensors of the head loaded; ",
+        r"2 MISSING: fc_norm\.weight, fc_norm\.bias; "
+        r"all 65 tensors of the trunk loaded; 2 of 4 tensors of the head loaded; ",
         id="a classifier without its norm",
     ),
     pytest.param(

@@ -47,7 +47,8 @@ class WeightsFile:
         tensors: Name (ours) to tensor (our layout).
         origin: Name (ours) to the names in the file it was made of.
         kind: "pre-training", "classifier" or "trunk".
-        model: `fastitpn_base`, ...; None for a size that has no name.
+        model: `fastitpn_base`, ...; None for a size that has no name. Its stage 3 may be longer, where not all blocks
+            were taken.
         depths: Blocks of the three stages.
         checkpoint: Everything else in one of our own checkpoints (task, classes, ...), else empty.
         key: Key in the file that the tensors were under; "" for none.
@@ -133,6 +134,8 @@ class WeightsFile:
         block = "stages.2.blocks.0"
         has = self.tensors.__contains__
         arguments: dict[str, Any] = {"in_chans": self.in_chans}
+        if self.model is not None and self.depths != ARCHITECTURES[self.model].depths:
+            arguments["depths"] = self.depths
         if self.px is not None:
             arguments["img_size"] = self.px
         if not has(f"{block}.gamma_1"):
@@ -212,6 +215,7 @@ def read_weights(
         name,
         tensors,
         origin,
+        depth,
         checkpoint=checkpoint,
         key=taken.key,
         prefix=taken.prefix,
@@ -281,8 +285,9 @@ def _locate(path: Path) -> Path:
 
 
 def _describe(
-    name: str, tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], **about: Any
+    name: str, tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], depth: int, **about: Any
 ) -> WeightsFile:
+    """What tensors are; of stage 3 the file has as many blocks as `depth` says."""
     wanted = ("patch_embed.proj.weight", "stages.2.merge.reduction.weight", "pos_embed")
     absent = [key for key in wanted if key not in tensors]
     if absent:
@@ -297,7 +302,7 @@ def _describe(
     n1, n2, n3 = (_count(rf"stages\.{i}\.blocks\.(\d+)\.", tensors) for i in range(3))
     depths = (n1, n2, n3)
     embed_dim = tensors["stages.2.merge.reduction.weight"].shape[0]
-    model = next((n for n, a in ARCHITECTURES.items() if (a.embed_dim, a.depths) == (embed_dim, depths)), None)
+    model = next((n for n, a in ARCHITECTURES.items() if (a.embed_dim, a.depths) == (embed_dim, (n1, n2, depth))), None)
     if any(k.startswith(PRETRAINING_ONLY) for k in tensors):
         kind = "pre-training"
     else:

@@ -10,6 +10,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize
 from fastitpn.models.layers.position import resize_position_table
@@ -20,6 +21,7 @@ from fastitpn.models.weights.report import LoadReport
 
 FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
+_LAST_STAGES = ("stages.", "pos_embed", "cls_token", "rel_pos_bias.", "norm.")
 
 
 def load_weights(
@@ -154,14 +156,15 @@ def _trunk(model: nn.Module) -> FastITPN:
 
 def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
     depths = tuple(len(list(stage.blocks.children())) for stage in trunk.stages)
-    if (trunk.embed_dim, depths) == (file.embed_dim, file.depths):
+    if (trunk.embed_dim, depths) == (file.embed_dim, file.depths[: len(depths)]):
         return
-    theirs = file.model or f"embed_dim={file.embed_dim}, depths={file.depths}"
+    whole = file.model is not None and file.depths == ARCHITECTURES[file.model].depths
+    theirs = file.model if whole else f"embed_dim={file.embed_dim}, depths={file.depths}"
     raise InputError(
         f"these are weights of {theirs}, the model has embed_dim={trunk.embed_dim}, depths={depths}",
         where=file.source,
         expected="weights of the same architecture",
-        fix=f"create_model({file.model!r})" if file.model else None,
+        fix=f"create_model({file.model!r}{'' if whole else f', depths={file.depths}'})" if file.model else None,
     )
 
 
@@ -189,6 +192,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "levels of the pyramid that this model was pruned of"
     if name.startswith("pyramid.") and trunk.pyramid is None:
         return "pyramid, which this model is built without (pyramid=True)"
+    if len(trunk.stages) < len(file.depths) and name.startswith(_LAST_STAGES):
+        return "stages that this model was pruned of"
     if name.startswith("head.") and name not in ("head.weight", "head.bias"):
         return "head of another task, such as segmentation"
     if file.has_backbone and not file.origin[name][0].startswith(BACKBONE):
