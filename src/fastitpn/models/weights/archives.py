@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastitpn.models.weights.checksums import HEADER_BYTES, data_start
 from fastitpn.models.weights.pickled import TensorUnpickler
 from fastitpn.models.weights.stored import (
     Name,
@@ -117,8 +118,7 @@ def _read_zip(path: Path, memory: _Memory) -> _Reader:
             raise Refused("its numbers are stored in big-endian order")
         for name, member in members.items():
             if name.startswith(f"{folder}data/"):
-                name_size, extra_size = struct.unpack_from("<HH", memory.file, member.header_offset + 26)
-                start = member.header_offset + 30 + name_size + extra_size
+                start = data_start(member, memory.file[member.header_offset : member.header_offset + HEADER_BYTES])
                 memory.starts[name.removeprefix(f"{folder}data/")] = (start, member.file_size)
         return _Reader(io.BytesIO(archive.read(pickles[0])))
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from fastitpn.errors import InputError
 from fastitpn.models.weights.archives import FileContent, read_archive
+from fastitpn.models.weights.checksums import damaged_member
 from fastitpn.models.weights.stored import Refused
 
 EXPECTED = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
@@ -103,7 +104,7 @@ def _check_archive(path: Path) -> bool:
     if is_zip := zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            if damaged := archive.testzip():
+            if damaged := damaged_member(path, archive):
                 raise ValueError(f"wrong checksum of {damaged}")
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as members:
