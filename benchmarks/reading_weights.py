@@ -4,8 +4,8 @@
 
 The files have a model in fp32 and the two moments of AdamW, under published names. `objects` also has an object of a
 class, which our reader passes over, and which PyTorch reads with `weights_only=False` alone. Our reading takes the
-model, with every checksum of the file and every number checked; PyTorch's takes all, and checks no number. Memory is the
-peak in a process for each, beside the bytes of the tensors that are taken.
+model, with every checksum of the file and every number checked; PyTorch's takes all, and checks no number. Memory is
+the peak in a process for each, beside the bytes of the tensors that are taken.
 """
 
 import tempfile

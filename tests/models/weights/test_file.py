@@ -377,3 +377,24 @@ def test_the_canary_sings_when_a_file_is_opened_carelessly(tmp_path: Path) -> No
     malicious_zip(Attack(tmp_path / "canary"), {}, tmp_path / "x.pth")
     torch.load(tmp_path / "x.pth", weights_only=False)
     assert (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("place", ["a tensor", "a number of an optimiser"])
+def test_a_changed_byte_is_found_by_its_checksum(place: str, state: State, tmp_path: Path) -> None:
+    moments = torch.full((1000,), 0.123)
+    torch.save({"model": state, "optimizer": {"a": moments}}, tmp_path / "a.pt")
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    tensor = moments if place == "a number of an optimiser" else state["blocks.4.mlp.w1.weight"]
+    content[content.index(tensor.numpy().tobytes()) + 5] ^= 1
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"the file is damaged or no PyTorch file \(wrong checksum of a/data/\d+\)"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_a_file_without_checksums(state: State, tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_weights(tmp_path / "a.pt").depths == (1, 1, 2)

@@ -8,6 +8,8 @@ from pathlib import Path
 HEADER_BYTES = 30
 """Of the header before a member, without its name and its extra field."""
 _CHUNK = 1 << 22
+_NOT_WRITTEN = 0
+"""What PyTorch writes in place of a checksum with `torch.serialization.set_crc32_options(False)`."""
 
 
 def data_start(member: zipfile.ZipInfo, header: bytes) -> int:
@@ -22,7 +24,7 @@ def data_start(member: zipfile.ZipInfo, header: bytes) -> int:
 
 
 def damaged_member(path: Path, archive: zipfile.ZipFile) -> str | None:
-    """The first member whose checksum is wrong, as of `ZipFile.testzip`, which takes several times as long.
+    """The first member whose checksum is wrong; `ZipFile.testzip` takes several times as long.
 
     Args:
         path: The archive.
@@ -41,6 +43,6 @@ def damaged_member(path: Path, archive: zipfile.ZipFile) -> str | None:
             checksum, left = 0, member.file_size
             while left and (count := file.readinto(buffer[: min(left, _CHUNK)])):
                 checksum, left = zlib.crc32(buffer[:count], checksum), left - count
-            if left or checksum != member.CRC:
+            if left or member.CRC not in (_NOT_WRITTEN, checksum):
                 return member.filename
     return None

@@ -105,7 +105,7 @@ def _check_archive(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if damaged := damaged_member(path, archive):
-                raise ValueError(f"wrong checksum of {damaged}")
+                raise _damaged(path, f"wrong checksum of {damaged}", _first_bytes(path))
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as members:
             names = list(itertools.islice((member.name for member in members), _MAX_NAMES))

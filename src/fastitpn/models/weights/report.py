@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fastitpn.models.weights.file import PRETRAINING_ONLY
 from fastitpn.models.weights.official_names import BACKBONE
 
-_TRUNK, _PRETRAINING = "trunk", "pre-training parts"
-_STARTS = {"pyramid": ("pyramid.",), "head": ("head.", "fc_norm.")}
+_TRUNK, _HEAD, _PRETRAINING = "trunk", "head", "pre-training parts"
+_STARTS = {"pyramid": ("pyramid.",), _HEAD: ("head.", "fc_norm.")}
 _PARTS = (_TRUNK, *_STARTS, _PRETRAINING)
 
 
@@ -66,14 +66,16 @@ class LoadReport:
         """How much of each part of the model was loaded, those that were loaded whole together."""
         loaded, missing = Counter(map(_part, self.loaded)), Counter(map(_part, self.missing))
         wrong = missing - Counter(map(_part, self.fresh))
+        has_head = any("head." in name for name in (*self.loaded, *self.missing))
+        titles = {part: "last norm" if part == _HEAD and not has_head else part for part in _PARTS}
         whole = [part for part in _PARTS if loaded[part] and not missing[part]]
         if whole:
             count = sum(loaded[part] for part in whole)
-            *first, last = (f"the {part}" for part in whole)
+            *first, last = (f"the {titles[part]}" for part in whole)
             yield f"all {count} tensors of {' and '.join([', '.join(first), last] if first else [last])} loaded"
         for part in _PARTS:
             if loaded[part] and wrong[part]:
-                yield f"{loaded[part]} of {loaded[part] + missing[part]} tensors of the {part} loaded"
+                yield f"{loaded[part]} of {loaded[part] + missing[part]} tensors of the {titles[part]} loaded"
 
     def __str__(self) -> str:
         return self.verdict
