@@ -14,6 +14,7 @@ from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.architecture import ARCHITECTURES, Architecture
 from fastitpn.models.timm_features import FeatureMaps
+from fastitpn.models.transformers_config import asked_by_transformers
 from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.published import file_for_model
 
@@ -84,6 +85,8 @@ def load_for_timm(state_dict: Mapping[str, Any], model: "FastITPN") -> dict[str,
 def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -> "FastITPN":
     from fastitpn.models.backbone import FastITPN  # not before: one of its modules may be what imports timm
 
+    if not pretrained and (asked := asked_by_transformers()) is not None:
+        pretrained, kwargs = True, {**kwargs, "pretrained_cfg_overlay": asked}
     overlay = kwargs.get("pretrained_cfg_overlay") or {}
     if pretrained and not kwargs.get("pretrained_cfg") and not any(overlay.get(source) for source in _SOURCES):
         overlay = {**overlay, "file": str(fetched(file_for_model(name)))}

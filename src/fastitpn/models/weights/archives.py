@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastitpn.models.weights.arrays import NumberType, StoredArray
 from fastitpn.models.weights.checksums import HEADER_BYTES, data_start
 from fastitpn.models.weights.pickled import TensorUnpickler
 from fastitpn.models.weights.stored import (
@@ -201,7 +202,9 @@ class _Plain:
         """A plain value; None for what only a class could have made."""
         if isinstance(described, StoredTensor):
             return self._once(described, lambda: self._memory.tensor(described))
-        if isinstance(described, (Name, Storage)):
+        if isinstance(described, StoredArray):
+            return self._once(described, described.tensor)
+        if isinstance(described, (Name, Storage, NumberType)):
             return None
         if not isinstance(described, (dict, list, tuple, Stranger)):
             return described
