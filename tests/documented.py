@@ -17,12 +17,15 @@ import fastitpn
 from fastitpn.commands.registry import all_verbs
 from fastitpn.commands.verb import Verb
 from fastitpn.data.scenes import build_scenes
+from fastitpn.models.weights.published import published_file
 
 ROOT = Path(__file__).parents[1]
 FACTS = yaml.safe_load((ROOT / "docs" / "_site" / "facts.yaml").read_text(encoding="utf-8"))
 """What README and pages both say, and no code knows."""
 WITHOUT_END = {("app",)}
 """Verbs that only Ctrl-C ends."""
+FETCHES = ("weights", "get")
+"""The one verb that fetches something."""
 
 
 def verb_of(command: str) -> tuple[Verb, list[str]]:
@@ -65,7 +68,7 @@ def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_s
         detect_scenes: Images with COCO annotations.
 
     Returns:
-        The folder.
+        The folder; it is the cache of published files, too, if `FASTITPN_CACHE` says so.
     """
     shutil.copytree(scenes.unlabelled, folder / "photos")
     (folder / "new_photos").mkdir()
@@ -80,7 +83,8 @@ def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_s
         shutil.copytree(Path(made) / "scenes" / "panoptic", folder / "coco")
     write_video(folder / "clip.mp4", moving(4))
     write_voc(folder / "voc", sorted(scenes.unlabelled.iterdir())[:3])
-    for name in set(re.findall(r"\bfast_itpn_\w+\.pt\b", texts)):
+    named = {published_file(name).file for name in re.findall(r"published:(\w+)", texts)}
+    for name in named | set(re.findall(r"\bfast_itpn_\w+\.pt\b", texts)):
         write_published(folder / name, name.split("_")[2])
     torch.save(timm.create_model("test_vit").state_dict(), folder / "teacher.pth")
     return folder

@@ -14,7 +14,7 @@ LAYERS = (  # each may import those before it
     {"config"},
     {"data", "models"},
     {"pretraining"},
-    {"runs"},
+    {"runs", "downloading"},
     {"training"},
     {"reporting"},
     {"inference", "exporting", "diagnosis"},

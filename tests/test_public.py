@@ -50,6 +50,7 @@ PROMISED = {
     "shard_data",
     "to_official_names",
     "visualize",
+    "weights",
 }
 
 

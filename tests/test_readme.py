@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from documented import FACTS, ROOT, WITHOUT_END, fill_folder, small, verb_of
+from documented import FACTS, FETCHES, ROOT, WITHOUT_END, fill_folder, small, verb_of
 from tiny_runs import TRAINING
 
 import fastitpn
@@ -42,11 +42,12 @@ def test_commands_are_right(command):
 @pytest.mark.timeout(900)
 def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("FASTITPN_CACHE", str(folder))
     assert {tuple(verb_of(command)[0].words) for command in COMMANDS} == {
         verb.words for verb in all_verbs() if verb.words != ("demo",)
     }
     for command in COMMANDS:
-        if verb_of(command)[0].words in WITHOUT_END:
+        if verb_of(command)[0].words in {*WITHOUT_END, FETCHES}:
             continue
         assert main(small(command)) == 0, f"{command}\n{capsys.readouterr().err}"
     for path in ("runs/pretrain", "runs/flowers"):
@@ -57,6 +58,7 @@ def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
 def test_python_runs_and_prints_what_is_shown(folder, monkeypatch, capsys):
     """After the commands, in the same folder; the later keys of trainings are small."""
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("FASTITPN_CACHE", str(folder))
     if not Path("runs/pretrain").exists():
         assert main(small(next(command for command in COMMANDS if "out=runs/pretrain" in command))) == 0
     finetune = fastitpn.finetune
@@ -68,7 +70,7 @@ def test_python_runs_and_prints_what_is_shown(folder, monkeypatch, capsys):
         capsys.readouterr()
         exec(compile(block, "README.md", "exec"), names)
         printed = capsys.readouterr().out
-        for shown in re.findall(r"^# (\d.*)$", block, re.M):  # what the line above it prints
+        for shown in re.findall(r"^# ((?:\d|all ).*)$", block, re.M):  # what the line above it prints
             beginning = shown.split(", ...")[0]
             assert any(line.startswith(beginning) for line in printed.splitlines()), printed
     assert len(names["maps"]) == 5  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from .commands.pretrain import cache_features as cache_features
 from .commands.pretrain import pretrain as pretrain
 from .commands.report import report as report
 from .commands.visualize import visualize as visualize
+from .commands.weights import weights as weights
 from .errors import FastITPNError as FastITPNError
 from .errors import InputError as InputError
 from .models.acceleration.gathering import Gathering as Gathering

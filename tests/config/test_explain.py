@@ -26,10 +26,13 @@ def test_a_row_has_key_type_default_and_sentence():
     assert any(row.startswith("clip_grad float > 0 | none 3.0 ") for row in rows)
 
 
+CHOICE = "Choice in the file of weights"
+
+
 def test_keys_are_grouped():
     lines = table(ClassifyConfig).splitlines()
     titles = [line.strip() for before, line in itertools.pairwise(lines) if not before.strip()]
-    assert titles == ["Classification", "Crops", "Fine-tuning", "Training", "Images", "Run", "Machine"]
+    assert titles == ["Classification", "Crops", "Fine-tuning", "Training", "Images", "Run", CHOICE, "Machine"]
 
 
 @pytest.mark.parametrize("width", [80, 200])

@@ -1,16 +1,23 @@
 """The models in transformers, which can only be given a name: hence the `_fpn` aliases."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from published import nano
 from transformers import (
     AutoBackbone,
+    TimmBackbone,
     TimmBackboneConfig,
     TimmWrapperConfig,
     TimmWrapperForImageClassification,
     UperNetConfig,
     UperNetForSemanticSegmentation,
 )
+
+from fastitpn.errors import InputError
+from fastitpn.models.weights.official_names import to_official_names
 
 
 def pyramid_config(**changes: object) -> TimmBackboneConfig:
@@ -53,3 +60,42 @@ def test_a_segmentation_head_trains_on_it_and_no_parameter_is_idle() -> None:
 def test_a_classifier_by_name() -> None:
     model = TimmWrapperForImageClassification(TimmWrapperConfig(architecture="fastitpn_nano", num_labels=7))
     assert model(torch.randn(1, 3, 64, 64)).logits.shape == (1, 7)
+
+
+FORMS: list[dict[str, Any]] = [
+    {"pretrained_cfg_overlay": {"file": "FILE"}},
+    {"checkpoint_path": "FILE"},
+    {"backbone_kwargs": {"checkpoint_path": "FILE"}},
+    {"use_pretrained_backbone": True, "backbone_kwargs": {"pretrained_cfg_overlay": {"file": "FILE"}}},
+]
+
+
+def with_file(value: Any, file: str) -> Any:
+    if isinstance(value, dict):
+        return {key: with_file(inner, file) for key, inner in value.items()}
+    return file if value == "FILE" else value
+
+
+@pytest.mark.parametrize("keys", FORMS)
+def test_weights_that_the_configuration_asks_for_are_loaded(keys: dict[str, Any], tmp_path: Path) -> None:
+    """transformers itself stores such keys, and leaves the backbone random."""
+    torch.manual_seed(0)
+    ours, file = nano(pyramid=True, img_size=64), str(tmp_path / "a.pt")
+    torch.save({"model": to_official_names(ours.state_dict())}, file)
+    config = TimmBackboneConfig(backbone="fastitpn_nano_fpn", out_indices=[0, 1, 2], **with_file(keys, file))
+    backbone = AutoBackbone.from_config(config)
+    for name in ("stages.2.blocks.5.mlp.fc2.weight", "pyramid.output8.mlp.fc1.weight", "patch_embed.proj.weight"):
+        assert torch.equal(backbone._backbone.model.state_dict()[name], ours.state_dict()[name])
+    Path(file).unlink()
+    with pytest.raises(InputError, match="no such weights file"):
+        AutoBackbone.from_config(config)
+    with torch.device("meta"):
+        assert AutoBackbone.from_config(config)._backbone.model.patch_embed.proj.weight.is_meta
+
+
+def test_pretrained_backbones_that_are_not_here() -> None:
+    config = TimmBackboneConfig(backbone="fastitpn_nano", use_pretrained_backbone=True)
+    with pytest.raises(InputError, match="no file is published for fastitpn_nano"):
+        AutoBackbone.from_config(config)
+    with pytest.raises(InputError, match="no file is published for fastitpn_nano"):
+        TimmBackbone.from_pretrained("fastitpn_nano")

@@ -36,7 +36,8 @@ def test_our_classifier(checkpoint):
     [verdict] = seen.verdicts
     assert verdict.ok
     assert verdict.model == f"create_model('fastitpn_nano', img_size={PX}, num_classes=5)"
-    assert verdict.sentence == f"{seen.num_tensors} of {seen.num_tensors} tensors loaded (100.0% of parameters)"
+    loaded = f"all {seen.num_tensors} tensors of the trunk and the head loaded"
+    assert verdict.sentence == f"{loaded}; all of the file's {seen.num_tensors} tensors (100.0% of its parameters)"
 
 
 def test_figures_are_those_of_the_model(checkpoint, model):
@@ -53,9 +54,13 @@ def test_our_pretraining_checkpoint_gets_both_verdicts(pretrained):
     assert first.ok
     assert second.ok
     assert first.model == f"create_pretraining_model('fastitpn_nano', img_size={PX}, teacher_dim=96)"
-    assert first.sentence.endswith("(100.0% of parameters)")
+    assert first.sentence.endswith("(100.0% of its parameters)")
     assert second.model == f"create_model('fastitpn_nano', img_size={PX})"
-    for part in ("set aside: used in pre-training only", "set aside: pyramid", "fc_norm and head start fresh"):
+    for part in (
+        "set aside: used in pre-training only",
+        "set aside: pyramid",
+        "all 141 tensors of the trunk loaded; the head is new; ",
+    ):
         assert part in second.sentence
 
 
@@ -137,7 +142,9 @@ def test_weights_with_something_missing_do_not_fit(content, tmp_path):
     save_checkpoint(tmp_path / "a.ckpt", {**content, "weights": weights})
     [verdict] = inspect(tmp_path / "a.ckpt").verdicts
     assert not verdict.ok
-    assert "1 MISSING: stages.0.blocks.0.mlp.fc1.bias" in verdict.sentence
+    assert verdict.sentence.startswith(
+        "1 MISSING: stages.0.blocks.0.mlp.fc1.bias; all 4 tensors of the head loaded; 140 of 141 "
+    )
 
 
 def test_the_command_line_prints_all_of_it(pretrained, capsys):

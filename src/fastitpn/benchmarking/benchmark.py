@@ -72,7 +72,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
         InputError: There is no such model or file.
     """
     source = config.checkpoint or config.weights
-    file = read_weights(source) if source is not None else None
+    file = read_weights(source, **config.choice) if source is not None else None
     name = config.model or (file.model if file is not None else DEFAULT_MODEL)
     if name is None:
         raise InputError(

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from fastitpn.config.types import Count, ImagePx, Positive
-from fastitpn.training.config import AccelerationName, DeviceConfig
+from fastitpn.training.config import AccelerationName, ChoiceConfig, DeviceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig(DeviceConfig):
+class BenchmarkConfig(ChoiceConfig, DeviceConfig):
     """Benchmark."""
 
     _command: ClassVar[str] = "benchmark"
@@ -24,7 +24,7 @@ class BenchmarkConfig(DeviceConfig):
     model: str | None = None
     """Name of the model; none takes that of the checkpoint or the weights, else fastitpn_tiny."""
     weights: Path | None = None
-    """File or run folder whose model is measured; its values do not matter to speed."""
+    """File, run folder or published:NAME whose model is measured; its values do not matter to speed."""
     px: tuple[ImagePx, ...] | None = None
     """Side of the input in pixels, one or several; none takes the model's own."""
     batch: tuple[Count, ...] = (1,)

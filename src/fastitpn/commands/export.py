@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fastitpn.commands.verb import Verb
-from fastitpn.config import Config, build
+from fastitpn.config import build
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.formats.registry import FORMATS
+from fastitpn.training.config import ChoiceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOfficialConfig(Config):
+class ExportOfficialConfig(ChoiceConfig):
     """Published names."""
 
     _command: ClassVar[str] = "export official"
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
 
     checkpoint: Path
-    """Checkpoint file or run folder (its best checkpoint)."""
+    """Checkpoint file or run folder (its best checkpoint), or a file of weights, also as published:NAME."""
     out: Path = Path("runs/official.pt")
     """File to write: .pt or .safetensors."""
 
@@ -70,4 +71,4 @@ def run_official(config: ExportOfficialConfig) -> Path:
     """Write the file of published names."""
     from fastitpn.exporting.official import write_official
 
-    return write_official(config.checkpoint, config.out)
+    return write_official(config.checkpoint, config.out, **config.choice)

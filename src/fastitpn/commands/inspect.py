@@ -6,29 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastitpn.commands.verb import Verb
-from fastitpn.config import Config, build
+from fastitpn.config import build
+from fastitpn.training.config import ChoiceConfig
 
 if TYPE_CHECKING:
     from fastitpn.tasks.inspection import Inspection
 
 
 @dataclass(frozen=True, kw_only=True)
-class InspectConfig(Config):
+class InspectConfig(ChoiceConfig):
     """Inspection."""
 
     _command: ClassVar[str] = "inspect"
     _positional: ClassVar[tuple[str, ...]] = ("file",)
 
     file: Path
-    """File with weights (.pt, .pth, .safetensors, .ckpt) or a run folder."""
+    """File with weights (.pt, .pth, .safetensors, .ckpt), a run folder, or published:NAME."""
     model: str | None = None
     """Name of the model to compare with; none finds it from the file."""
-    key: str | None = None
-    """Key that the tensors are under, such as model_ema, where the file has several networks; none finds it."""
-    prefix: str | None = None
-    """What the names of the tensors begin with, such as backbone, where the file has several networks."""
-    blocks: str | None = None
-    """Blocks of stage 3 to take, such as 1-6, counted from 1; none takes all."""
 
 
 VERB = Verb(
@@ -52,14 +47,14 @@ def inspect(file: str | os.PathLike[str], **keys: Any) -> "Inspection":
     from fastitpn.tasks.inspection import inspect_and_say
 
     config = build(InspectConfig, {"file": file, **keys})
-    return inspect_and_say(config.file, config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
+    return inspect_and_say(config.file, config.model, **config.choice)
 
 
 def run(config: InspectConfig) -> "Inspection":
     """Inspect a file and say what it is; on the command line one that fits no model asked for ends with exit code 1."""
     from fastitpn.tasks.inspection import stop_at_misfit
 
-    inspection = inspect(config.file, model=config.model, key=config.key, prefix=config.prefix, blocks=config.blocks)
+    inspection = inspect(config.file, model=config.model, **config.choice)
     if config.model is not None:
         stop_at_misfit(inspection, config.model)
     return inspection

@@ -16,6 +16,7 @@ from fastitpn.commands import (
     pretrain,
     report,
     visualize,
+    weights,
 )
 from fastitpn.commands.verb import Verb
 
@@ -38,5 +39,8 @@ def all_verbs() -> Sequence[Verb]:
         data.CONVERT,
         export.OFFICIAL,
         export.VERB,
+        weights.GET,
+        weights.PATH,
+        weights.LIST,
         inspect.VERB,
     )

@@ -4,23 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
 from fastitpn.config.values import OneOf
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.exporting.formats.registry import FORMATS
-from fastitpn.training.config import AccelerationName
+from fastitpn.training.config import AccelerationName, ChoiceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig(Config):
+class ExportConfig(ChoiceConfig):
     """Export."""
 
     _command: ClassVar[str] = "export"
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
 
     checkpoint: Path
-    """Checkpoint file or run folder (its best checkpoint), or a published file of weights."""
+    """Checkpoint file or run folder (its best checkpoint), or a file of weights, also as published:NAME."""
     format: Annotated[str, OneOf(FORMATS)] = "onnx"
     """What to write; hub is a folder that timm and transformers load, and fastitpn where it has a head."""
     part: Literal["whole", "pyramid", "trunk"] | None = None

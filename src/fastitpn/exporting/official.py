@@ -19,12 +19,13 @@ OURS_ALONE = ("predictor_hidden.", "level_predictors.", "trunk_predictor.", "aux
 SUFFIXES = (".pt", ".pth", ".safetensors")
 
 
-def write_official(checkpoint: Path, out: Path) -> Path:
+def write_official(checkpoint: Path, out: Path, **choice: str | None) -> Path:
     """Write weights under the names of the published code.
 
     Args:
         checkpoint: Checkpoint file or run directory.
         out: The file to write: .pt, .pth or .safetensors.
+        **choice: `key`, `prefix` and `blocks` of `read_weights`.
 
     Returns:
         The file: a .pt has the tensors under "model", as the published ones.
@@ -36,7 +37,7 @@ def write_official(checkpoint: Path, out: Path) -> Path:
         raise InputError(
             f"out is {out.name}", where="out", expected=f"a file ending in {', '.join(SUFFIXES)}", fix=f"out={out}.pt"
         )
-    tensors = dict(read_weights(checkpoint).tensors)
+    tensors = dict(read_weights(checkpoint, **choice).tensors)
     ours = tuple(name for name in OURS_ALONE if name != "auxiliary." or not is_itpn(tensors))
     left = [name for name in tensors if name.startswith(ours)]
     if any(name.startswith("predictor_hidden.") for name in left):  # a prediction is worth nothing without a part of it

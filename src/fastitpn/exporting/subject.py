@@ -120,7 +120,7 @@ def weights_subject(
     config: ExportConfig, path: Path, classifier: Callable[[FastITPN, Sequence[float], Sequence[float]], Exportable]
 ) -> Subject:
     """A pre-trained model without what only pre-training needs; or a published file."""
-    file = read_weights(path.expanduser())
+    file = read_weights(path.expanduser(), **config.choice)
     if file.model is None or file.in_chans != 3:
         raise InputError(
             f"these weights are of a size that has no name, or for {file.in_chans} channels",

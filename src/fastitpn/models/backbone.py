@@ -9,7 +9,6 @@ import torch
 from timm.models._features import feature_take_indices
 from timm.models._manipulate import MATCH_PREV_GROUP
 from torch import Tensor, nn
-from torch.nn.modules.module import _IncompatibleKeys
 
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ModelArguments
@@ -20,6 +19,7 @@ from fastitpn.models.layers.chunks import chunks_pay, in_chunks
 from fastitpn.models.layers.norm import Norm, set_norm_eps
 from fastitpn.models.pyramid import STRIDES, Pyramid
 from fastitpn.models.sequences import SequenceEncoder
+from fastitpn.models.timm_features import load_as_module
 from fastitpn.models.weights.official_names import is_official
 
 logger = logging.getLogger(__name__)
@@ -128,11 +128,7 @@ class FastITPN(SequenceEncoder):
             return super().load_state_dict(state_dict, strict, assign)
         if assign:
             raise InputError("assign=True with published names", fix="fastitpn.load_weights(model, state_dict)")
-        from fastitpn.models.weights.loading import load_weights  # which imports this module
-
-        report = load_weights(self, state_dict, strict=strict)
-        logger.info("%s", report)
-        return _IncompatibleKeys([] if report.ok else report.missing, report.unexpected)
+        return load_as_module(self, state_dict, strict)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """[B, in_chans, H, W] to the final map [B, H/16, W/16, D]; with a class token, tokens [B, 1 + N, D]."""

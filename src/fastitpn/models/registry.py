@@ -13,11 +13,18 @@ from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD, crop_share
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.architecture import ARCHITECTURES, Architecture
+from fastitpn.models.timm_features import FeatureMaps
+from fastitpn.models.transformers_config import asked_by_transformers
+from fastitpn.models.weights.cache import fetched
+from fastitpn.models.weights.published import file_for_model
 
 if TYPE_CHECKING:
     from fastitpn.models.backbone import FastITPN
 
 logger = logging.getLogger(__name__)
+
+_SOURCES = ("file", "url", "state_dict", "hf_hub_id")
+"""Where timm's settings may say that weights are from."""
 
 default_cfgs: dict[str, Any] = {}
 """Where timm looks for the settings of this module's models."""
@@ -78,7 +85,11 @@ def load_for_timm(state_dict: Mapping[str, Any], model: "FastITPN") -> dict[str,
 def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -> "FastITPN":
     from fastitpn.models.backbone import FastITPN  # not before: one of its modules may be what imports timm
 
+    if not pretrained and (asked := asked_by_transformers()) is not None:
+        pretrained, kwargs = True, {**kwargs, "pretrained_cfg_overlay": asked}
     overlay = kwargs.get("pretrained_cfg_overlay") or {}
+    if pretrained and not kwargs.get("pretrained_cfg") and not any(overlay.get(source) for source in _SOURCES):
+        overlay = {**overlay, "file": str(fetched(file_for_model(name)))}
     if overlay.get("file"):  # timm reads it otherwise, and refuses files with objects
         kwargs["pretrained_cfg_overlay"] = {"custom_load": True, **overlay}
     levels = 5 if pyramid else 3
@@ -87,7 +98,7 @@ def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -
         name,
         pretrained,
         pretrained_filter_fn=load_for_timm,
-        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": "getter"},
+        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": FeatureMaps},
         pyramid=pyramid,
         **{**ARCHITECTURES[name].changes(), **kwargs},
     )
@@ -112,14 +123,16 @@ def create_model(
         pyramid: With the feature pyramid, for `pyramid_features`.
         migration: Tokens that leave stage 3 early, see `Migration`.
         gathering: Attention in windows, see `Gathering`. `model.set_acceleration` sets both, later and by name.
-        **timm_kwargs: As for `timm.create_model`: `img_size`, `in_chans`, `num_classes`, `drop_path_rate`, ...; and any
+        **timm_kwargs: As for `timm.create_model`: `img_size`, `in_chans`, `num_classes`, `drop_path_rate`,
+            `pretrained` (the published file of that model, once `fastitpn weights get` fetched it), ...; and any
             argument of `FastITPN`.
 
     Returns:
-        The model, with fresh weights (see `load_weights`).
+        The model, with fresh weights (see `load_weights`) unless it is `pretrained`.
 
     Raises:
-        InputError: Unknown name, or a migration or gathering that does not fit the model.
+        InputError: Unknown name, a migration or gathering that does not fit the model, or a published file that was not
+            fetched: the text says what to type.
     """
     known = [*ARCHITECTURES, *(f"{n}_fpn" for n in ARCHITECTURES)]
     if name not in known:

@@ -41,6 +41,8 @@ def load_subject(config: ExportConfig) -> Subject:
     Raises:
         InputError: The checkpoint cannot be read, or has no such part.
     """
+    if any(config.choice.values()):
+        return weights_subject(config, config.checkpoint, _classifier)
     try:
         checkpoint = open_checkpoint(config.checkpoint)
     except InputError:

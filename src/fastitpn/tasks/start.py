@@ -65,7 +65,7 @@ def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
             that has no name.
     """
     seed_start(config.seed)
-    file = read_weights(config.weights, key=config.key, prefix=config.prefix) if config.weights is not None else None
+    file = read_weights(config.weights, **config.choice) if config.weights is not None else None
     name = config.model or (file.model if file is not None else DEFAULT_MODEL)
     if name is None:
         raise InputError(

@@ -38,7 +38,24 @@ class DeviceConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(DeviceConfig):
+class ChoiceConfig(Config):
+    """Choice in the file of weights."""
+
+    key: str | None = None
+    """Key that the tensors are under, such as model_ema, where the file has several networks; none finds it."""
+    prefix: str | None = None
+    """What the names of the tensors begin with, such as backbone, where the file has several networks."""
+    blocks: str | None = None
+    """Blocks of stage 3 to take, such as 1-6, counted from 1: a model with fewer blocks; none takes all."""
+
+    @property
+    def choice(self) -> dict[str, str | None]:
+        """Arguments of `read_weights`."""
+        return {"key": self.key, "prefix": self.prefix, "blocks": self.blocks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(ChoiceConfig, DeviceConfig):
     """Run."""
 
     out: Path
@@ -46,11 +63,7 @@ class RunConfig(DeviceConfig):
     model: str | None = DEFAULT_MODEL
     """Name of the model: fastitpn_tiny, fastitpn_small, fastitpn_base or fastitpn_large."""
     weights: Path | None = None
-    """File or run folder with weights to start from; none starts from random ones."""
-    key: str | None = None
-    """Key that the tensors are under in the file of weights, such as model_ema; none finds it."""
-    prefix: str | None = None
-    """What the names of its tensors begin with, such as backbone; none finds it."""
+    """File or run folder with weights to start from, or published:NAME (see weights); none starts from random ones."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the weights' own."""
     seed: Seed = 0

@@ -6,10 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, ImagePx
 from fastitpn.data.images.keys import ImageKeys
-from fastitpn.training.config import AccelerationName
+from fastitpn.training.config import AccelerationName, ChoiceConfig
 
 Place = Annotated[int, Field(ge=0)]
 LevelName = Literal["4", "8", "16", "32", "64", "trunk"]
@@ -17,7 +16,7 @@ LevelName = Literal["4", "8", "16", "32", "64", "trunk"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VisualizeConfig(Config):
+class VisualizeConfig(ChoiceConfig):
     """Pictures."""
 
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "images")
@@ -36,11 +35,7 @@ class VisualizeConfig(Config):
     model: str | None = None
     """Instead of a checkpoint: name of the model, such as fastitpn_base; none takes that of the weights."""
     weights: Path | None = None
-    """Instead of a checkpoint: file with weights; none are random ones, whose pictures mean nothing."""
-    key: str | None = None
-    """Key that the tensors are under in the file of weights, such as model_ema; none finds it."""
-    prefix: str | None = None
-    """What the names of its tensors begin with, such as backbone; none finds it."""
+    """Instead of a checkpoint: file with weights, or published:NAME; none are random: pictures mean nothing."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the GPU if there is one."""
     out: Path = Path("runs/visualize")

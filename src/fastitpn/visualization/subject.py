@@ -79,7 +79,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     source = config.checkpoint or config.weights
     file = None
     if source is not None:
-        file = read_weights(source.expanduser(), key=config.key, prefix=config.prefix)
+        file = read_weights(source.expanduser(), **config.choice)
     name = config.model or (file.model if file is not None else None)
     if name is None:
         raise InputError(

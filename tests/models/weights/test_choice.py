@@ -163,7 +163,7 @@ def test_what_is_asked_for_is_not_there(state: State) -> None:
 
 def test_blocks(state: State) -> None:
     file = read_weights(state, blocks="2-4")
-    assert (file.depths, file.model) == ((1, 1, 3), None)
+    assert (file.depths, file.model, file.arguments()["depths"]) == ((1, 1, 3), "fastitpn_nano", (1, 1, 3))
     assert len(file.parts) == 3 * 21
     model = nano(num_classes=0, img_size=64, depths=(1, 1, 3))
     assert load_weights(model, state, blocks="2-4").ok

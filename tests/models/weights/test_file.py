@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from published import CASES, nano, reference_classifier, reference_pretraining, small_model
@@ -20,7 +21,10 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
+from fastitpn.models.weights.arrays import NumberType, StoredArray
 from fastitpn.models.weights.file import read_weights
+from fastitpn.models.weights.official_names import from_official_names
+from fastitpn.models.weights.stored import Refused
 
 State = dict[str, Tensor]
 
@@ -222,10 +226,53 @@ def test_tensors_that_are_not_stored_number_by_number(tensor: Tensor, state: Sta
         read_weights(tmp_path / "x.pth")
 
 
-def test_arrays_of_numpy_are_said_to_be_passed_over(state: State, tmp_path: Path) -> None:
-    torch.save({"model": {name: tensor.numpy() for name, tensor in state.items()}}, tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r"no tensors found\n(.*\n)*.*passed over, and not run: objects of numpy"):
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_arrays_of_numpy_are_taken(protocol: int, zipped: bool, state: State, tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in state.items()}
+    arrays["head.weight"] = np.asfortranarray(arrays["head.weight"])
+    beside = {
+        "text": np.array(["x"]),
+        "objects": np.array([None]),
+        "none": np.zeros((0, 3), "f4"),
+        "best": np.float64(1),
+    }
+    form: Any = {"pickle_protocol": protocol, "_use_new_zipfile_serialization": zipped}
+    torch.save({"model": arrays, **beside}, tmp_path / "x.pth", **form)
+    file = read_weights(tmp_path / "x.pth")
+    assert file.notes == ("passed over, and not run: objects of numpy._core.multiarray.scalar",)
+    expected, _ = from_official_names(state)
+    assert file.tensors.keys() == expected.keys()
+    assert all(torch.equal(file.tensors[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [(np.zeros(3, ">f4"), "its numbers are stored in big-endian order")],
+)
+def test_arrays_that_are_not_taken(array: Any, reason: str, tmp_path: Path) -> None:
+    torch.save({"model": {"patch_embed.proj.weight": array}}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match=f"the file is not read: {reason}"):
         read_weights(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        (1, (3,), "f4"),
+        (1, (4,), None, False, b"1234" * 3),
+        (1, (-1, -3), None, False, b"1234" * 3),
+        (1, (1 << 62, 4, 0), None, False, b"1"),
+        (1, [3], None, False, b"1234" * 3),
+    ],
+)
+def test_arrays_that_lie(state: Any) -> None:
+    numbers = NumberType("numpy.dtype", code="f4", state=(3, "<"))
+    if state is not None and len(state) == 5:
+        state = (*state[:2], numbers, *state[3:])
+    with pytest.raises(Refused, match="it describes an array"):
+        StoredArray("array", state=state).tensor()
 
 
 def test_random_damage_never_escapes_as_another_error(state: State, tmp_path: Path) -> None:
@@ -381,3 +428,24 @@ def test_the_canary_sings_when_a_file_is_opened_carelessly(tmp_path: Path) -> No
     malicious_zip(Attack(tmp_path / "canary"), {}, tmp_path / "x.pth")
     torch.load(tmp_path / "x.pth", weights_only=False)
     assert (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("place", ["a tensor", "a number of an optimiser"])
+def test_a_changed_byte_is_found_by_its_checksum(place: str, state: State, tmp_path: Path) -> None:
+    moments = torch.full((1000,), 0.123)
+    torch.save({"model": state, "optimizer": {"a": moments}}, tmp_path / "a.pt")
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    tensor = moments if place == "a number of an optimiser" else state["blocks.4.mlp.w1.weight"]
+    content[content.index(tensor.numpy().tobytes()) + 5] ^= 1
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"the file is damaged or no PyTorch file \(wrong checksum of a/data/\d+\)"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_a_file_without_checksums(state: State, tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_weights(tmp_path / "a.pt").depths == (1, 1, 2)

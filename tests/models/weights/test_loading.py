@@ -32,6 +32,7 @@ from fastitpn.models.weights.official_names import from_official_names, to_offic
 from fastitpn.models.weights.report import LoadReport
 from fastitpn.pretraining.model import create_pretraining_model
 
+ALL_887 = "all of the file's 887 tensors (100.0% of its parameters)"
 PYRAMID_ASIDE = "44 set aside: pyramid, which this model is built without (pyramid=True)"
 
 
@@ -58,29 +59,31 @@ def pretraining_file(**changes: Any) -> dict[str, Tensor]:
             "tiny",
             "pretrain",
             {},
-            "279 of 340 tensors loaded (82.8% of parameters); 17 set aside: used in pre-training only; "
-            f"{PYRAMID_ASIDE}; fc_norm and head start fresh",
+            "all 255 tensors of the trunk loaded; the head is new; 279 of the file's 340 tensors (82.8% of its "
+            f"parameters); 17 set aside: used in pre-training only; {PYRAMID_ASIDE}",
         ),
         (
             "base",
             "pretrain",
             {"pyramid": True, "num_classes": 0, "global_pool": ""},
-            "607 of 624 tensors loaded (96.5% of parameters); 17 set aside: used in pre-training only",
+            "all 559 tensors of the trunk and the pyramid loaded; 607 of the file's 624 tensors (96.5% of its "
+            "parameters); 17 set aside: used in pre-training only",
         ),
         (
             "small",
             "pretrain",
             {"fc_norm": False},
-            "465 of 524 tensors loaded (88.9% of parameters); 15 set aside: used in pre-training only; "
-            f"{PYRAMID_ASIDE}; head starts fresh",
+            "all 425 tensors of the trunk loaded; the head is new; 465 of the file's 524 tensors (88.9% of its "
+            f"parameters); 15 set aside: used in pre-training only; {PYRAMID_ASIDE}",
         ),
-        ("large", "cls", {}, "887 of 887 tensors loaded (100.0% of parameters)"),
-        ("large", "cls_nomeanpool", {"fc_norm": False}, "887 of 887 tensors loaded (100.0% of parameters)"),
+        ("large", "cls", {}, f"all 807 tensors of the trunk and the head loaded; {ALL_887}"),
+        ("large", "cls_nomeanpool", {"fc_norm": False}, f"all 807 tensors of the trunk and the head loaded; {ALL_887}"),
         (
             "tiny",
             "cls",
             {"img_size": 384, "num_classes": 10, "in_chans": 6},
-            "281 of 283 tensors loaded (98.4% of parameters); 2 set aside: head of 1000 classes; head starts fresh; "
+            "all 255 tensors of the trunk loaded; the head is new; 281 of the file's 283 tensors (98.4% of its "
+            "parameters); 2 set aside: head of 1000 classes; "
             "patch_embed.proj.weight resized 3 -> 6 channels; pos_embed resized 14x14 -> 24x24 (bicubic)",
         ),
     ],
@@ -96,7 +99,8 @@ def test_published_pretraining_files_fit_the_pretraining_model(size: str) -> Non
     model = create_pretraining_model(f"fastitpn_{size}", teacher_dim=768, device="meta")
     file = published_file(size, "pretrain")
     report = load_weights(model, file)
-    assert report.verdict == f"{len(file)} of {len(file)} tensors loaded (100.0% of parameters)"
+    loaded = f"all {len(report.loaded)} tensors of the trunk, the pyramid and the pre-training parts loaded"
+    assert report.verdict == f"{loaded}; all of the file's {len(file)} tensors (100.0% of its parameters)"
     assert sorted(report.loaded) == sorted(name for name, _ in model.named_parameters())
 
 
@@ -111,7 +115,7 @@ def test_every_tensor_and_every_parameter_is_accounted_for() -> None:
     assert report.set_aside["lm_head.weight"] == "used in pre-training only"
     assert report.set_aside["fpn_modules.0.norm2.weight"].startswith("pyramid")
     assert not report.ok
-    assert report.verdict.endswith("1 UNEXPECTED: surplus")
+    assert report.verdict.startswith("1 UNEXPECTED: surplus; all ")
 
 
 # ------------------------------------------------------------------ what arrives in the model
@@ -298,7 +302,8 @@ MISFITS = [
     pytest.param(
         lambda: small_model(pyramid=True),
         classifier_file,
-        r"44 MISSING: pyramid\..* and 41 more\n(.*\n)*  expected: a file with a pyramid.*pyramid=False\)",
+        r"44 MISSING: pyramid\..* and 41 more; all 69 tensors of the trunk and the head loaded; .*\n"
+        r"(.*\n)*  expected: a file with a pyramid.*pyramid=False\)",
         id="no pyramid in the file",
     ),
     pytest.param(
@@ -310,7 +315,7 @@ MISFITS = [
     pytest.param(
         lambda: small_pretraining_model(teacher_dim=8),
         pretraining_file,
-        r"2 WRONG SHAPE: lm_head\.weight, lm_head\.bias\n(.*\n)*  expected: teacher_dim=24, as in the file",
+        r"2 WRONG SHAPE: lm_head\.weight, lm_head\.bias; .*\n(.*\n)*  expected: teacher_dim=24, as in the file",
         id="another teacher",
     ),
     pytest.param(
@@ -328,37 +333,39 @@ MISFITS = [
     pytest.param(
         lambda: small_model(fc_norm=False),
         classifier_file,
-        r"2 MISSING: norm\.weight, norm\.bias\n(.*\n)*.*fc_norm=True\)",
+        r"2 MISSING: norm\.weight, norm\.bias; .*\n(.*\n)*.*fc_norm=True\)",
         id="norm after pooling",
     ),
     pytest.param(
         lambda: small_model(),
         lambda: without(classifier_file(), "blocks.4.mlp.w1"),
-        r"2 MISSING: stages\.2\.blocks\.0\.mlp\.gate\.weight, stages\.2\.blocks\.0\.mlp\.gate\.bias\n",
+        r"2 MISSING: stages\.2\.blocks\.0\.mlp\.gate\.weight, stages\.2\.blocks\.0\.mlp\.gate\.bias; "
+        r"all 4 tensors of the head loaded; 63 of 65 tensors of the trunk loaded; ",
         id="a lost layer",
     ),
     pytest.param(
         lambda: small_model(),
         lambda: without(classifier_file(), "fc_norm"),
-        r"2 MISSING: fc_norm\.weight, fc_norm\.bias\n",
+        r"2 MISSING: fc_norm\.weight, fc_norm\.bias; "
+        r"all 65 tensors of the trunk loaded; 2 of 4 tensors of the head loaded; ",
         id="a classifier without its norm",
     ),
     pytest.param(
         lambda: small_model(),
         lambda: {**classifier_file(), "neck.weight": torch.zeros(1)},
-        r"1 UNEXPECTED: neck\.weight\n(.*\n)*  fix: .*strict=False",
+        r"1 UNEXPECTED: neck\.weight; .*\n(.*\n)*  fix: .*strict=False",
         id="a surplus layer",
     ),
     pytest.param(
         lambda: small_model(),
         lambda: {**classifier_file(), "blocks.4.norm1.weight": torch.zeros(65)},
-        r"1 MISSING: stages\.2\.blocks\.0\.norm1\.weight; 1 WRONG SHAPE: blocks\.4\.norm1\.weight\n",
+        r"1 MISSING: stages\.2\.blocks\.0\.norm1\.weight; 1 WRONG SHAPE: blocks\.4\.norm1\.weight; ",
         id="a wrong shape",
     ),
     pytest.param(
         lambda: small_model(class_token=True),
         classifier_file,
-        r"MISSING: cls_token, pos_embed; 1 WRONG SHAPE: pos_embed\n",
+        r"MISSING: cls_token, pos_embed; 1 WRONG SHAPE: pos_embed; ",
         id="no class token in the file",
     ),
 ]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import fastitpn
 from fastitpn.errors import InputError
-from fastitpn.models.weights.official_names import to_official_names
+from fastitpn.models.weights.official_names import from_official_names, to_official_names
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,27 @@ def test_checkpoint_path(key: str | None, state: dict[str, Tensor], tmp_path: Pa
     assert_same_trunk(model, state)
 
 
+@pytest.mark.parametrize("out_indices", [None, (0, 1), (2,), (0,)])
+@pytest.mark.parametrize("form", ["published", "nested", "ours", "wrapper's own"])
+def test_checkpoint_path_of_features(
+    form: str, out_indices: tuple[int, ...] | None, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"features_only": True, "out_indices": out_indices or (0, 1, 2)}
+    content: Any = {"published": state, "nested": {"model": state}}.get(form)
+    if form == "ours":
+        content = from_official_names(state)[0]
+    if form == "wrapper's own":
+        overlay = {"file": str(tmp_path / "x.pt")}
+        torch.save(state, tmp_path / "x.pt")
+        model = timm.create_model("fastitpn_nano", pretrained=True, pretrained_cfg_overlay=overlay, **given)
+        content = model.state_dict()
+    torch.save(content, tmp_path / "x.pt")
+    model = timm.create_model("fastitpn_nano", checkpoint_path=str(tmp_path / "x.pt"), **given)
+    loaded = to_official_names({n: p for n, p in model.model.state_dict().items() if n.startswith(("stages", "patch"))})
+    assert len(loaded) >= 10
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.items())
+
+
 def test_what_does_not_fit_raises(file: Path, state: dict[str, Tensor], tmp_path: Path) -> None:
     overlay = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
     with pytest.raises(InputError, match="these are weights of fastitpn_nano"):
@@ -78,10 +99,10 @@ def test_what_does_not_fit_raises(file: Path, state: dict[str, Tensor], tmp_path
     (tmp_path / "x.pt").write_bytes(b"")
     with pytest.raises(InputError, match="the file is damaged"):
         timm.create_model("fastitpn_nano", pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "x.pt")})
-    with pytest.raises(RuntimeError, match="pretrained"):
+    with pytest.raises(InputError, match="no file is published for fastitpn_nano"):
         timm.create_model("fastitpn_nano", pretrained=True)
-    torch.save(state, tmp_path / "y.pt")
-    with pytest.raises(RuntimeError, match="Missing key"):  # timm's wrapper, as of any model
+    torch.save({name: tensor for name, tensor in state.items() if "mlp" not in name}, tmp_path / "y.pt")
+    with pytest.raises(InputError, match="MISSING"):
         timm.create_model("fastitpn_nano", features_only=True, checkpoint_path=str(tmp_path / "y.pt"))
 
 

@@ -10,6 +10,7 @@ from timm.data import create_transform, resolve_data_config
 from fastitpn.data.datasets import PretrainDataset
 from fastitpn.data.images.transforms import CropPair
 from fastitpn.errors import InputError
+from fastitpn.models.weights.official_names import to_official_names
 from fastitpn.pretraining.masking import RandomMasks
 from fastitpn.pretraining.teachers.timm_teacher import TimmTeacher
 
@@ -151,5 +152,22 @@ def test_weights_that_cannot_be_fetched(monkeypatch):
 
 
 def test_a_model_without_weights_of_its_own():
-    with pytest.raises(InputError, match="the teacher's weights cannot be fetched: No pretrained weights exist"):
+    with pytest.raises(InputError, match="cannot be fetched: no file is published for fastitpn_nano") as caught:
         TimmTeacher("fastitpn_nano", grid=4)
+    assert caught.value.fix == "teacher.weights=FILE"
+
+
+def test_a_published_model_that_was_not_fetched(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTITPN_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="cannot be fetched: published:tiny was not fetched yet") as caught:
+        TimmTeacher("fastitpn_tiny", grid=4)
+    assert caught.value.fix == "fastitpn weights get tiny, or teacher.weights=FILE"
+
+
+def test_a_model_of_ours_takes_any_of_its_files(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("fastitpn_nano")
+    torch.save({"module": to_official_names(model.state_dict())}, tmp_path / "a.pt")
+    teacher = TimmTeacher("fastitpn_nano", grid=4, weights=tmp_path / "a.pt")
+    assert torch.equal(teacher.encoder.stages[2].blocks[0].attn.q_bias, model.stages[2].blocks[0].attn.q_bias)
+    assert torch.equal(teacher.encoder.patch_embed.proj.weight, model.patch_embed.proj.weight)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastitpn.models.weights.arrays import NumberType, StoredArray
+from fastitpn.models.weights.checksums import HEADER_BYTES, data_start
 from fastitpn.models.weights.pickled import TensorUnpickler
 from fastitpn.models.weights.stored import (
     Name,
@@ -117,8 +119,7 @@ def _read_zip(path: Path, memory: _Memory) -> _Reader:
             raise Refused("its numbers are stored in big-endian order")
         for name, member in members.items():
             if name.startswith(f"{folder}data/"):
-                name_size, extra_size = struct.unpack_from("<HH", memory.file, member.header_offset + 26)
-                start = member.header_offset + 30 + name_size + extra_size
+                start = data_start(member, memory.file[member.header_offset : member.header_offset + HEADER_BYTES])
                 memory.starts[name.removeprefix(f"{folder}data/")] = (start, member.file_size)
         return _Reader(io.BytesIO(archive.read(pickles[0])))
 
@@ -201,7 +202,9 @@ class _Plain:
         """A plain value; None for what only a class could have made."""
         if isinstance(described, StoredTensor):
             return self._once(described, lambda: self._memory.tensor(described))
-        if isinstance(described, (Name, Storage)):
+        if isinstance(described, StoredArray):
+            return self._once(described, described.tensor)
+        if isinstance(described, (Name, Storage, NumberType)):
             return None
         if not isinstance(described, (dict, list, tuple, Stranger)):
             return described

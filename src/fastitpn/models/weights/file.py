@@ -12,11 +12,13 @@ from torch import Tensor
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.blocks import cut, range_of
+from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.choice import Candidate, Choice, choose
 from fastitpn.models.weights.clients import name_client, split_client
 from fastitpn.models.weights.itpn_names import is_itpn, relative_side
 from fastitpn.models.weights.numbers import check_numbers, check_storage
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
+from fastitpn.models.weights.published import PREFIX, published_file
 from fastitpn.models.weights.reading import INDICES, read_content, refusal
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
@@ -48,7 +50,8 @@ class WeightsFile:
         tensors: Name (ours) to tensor (our layout).
         origin: Name (ours) to the names in the file it was made of.
         kind: "pre-training", "classifier" or "trunk".
-        model: `fastitpn_base`, ...; None for a size that has no name.
+        model: `fastitpn_base`, ...; None for a size that has no name. Its stage 3 may be longer, where not all blocks
+            were taken.
         depths: Blocks of the three stages.
         checkpoint: Everything else in one of our own checkpoints (task, classes, ...), else empty.
         key: Key in the file that the tensors were under; "" for none.
@@ -169,6 +172,8 @@ class WeightsFile:
         block = "stages.2.blocks.0"
         has = self.tensors.__contains__
         arguments: dict[str, Any] = {"in_chans": self.in_chans}
+        if self.model is not None and self.depths != ARCHITECTURES[self.model].depths:
+            arguments["depths"] = self.depths
         if self.px is not None:
             arguments["img_size"] = self.px
         if not has(f"{block}.gamma_1"):
@@ -227,8 +232,8 @@ def read_weights(
     """Read weights from a file, one of our run directories or a state dict.
 
     Args:
-        source: .pt, .pth, .bin, .ckpt or .safetensors, also in several files with an index; a run directory; or a
-            (nested) state dict.
+        source: .pt, .pth, .bin, .ckpt or .safetensors, also in several files with an index; a run directory;
+            "published:NAME" of a file that `fastitpn weights get` fetched; or a (nested) state dict.
         key: Key that the tensors are under, such as "model_ema", where the file has several networks.
         prefix: What their names begin with, such as "backbone".
         blocks: Blocks of stage 3 to take, such as "1-6", counted from 1; None takes all.
@@ -271,6 +276,7 @@ def read_weights(
         name,
         tensors,
         origin,
+        depth,
         checkpoint=checkpoint,
         key=taken.key,
         prefix=taken.prefix,
@@ -324,6 +330,8 @@ def _to_our_names(
 
 
 def _locate(path: Path) -> Path:
+    if str(path).startswith(PREFIX):
+        return fetched(published_file(str(path)))
     if path.is_dir():
         for inside in _IN_FOLDERS:
             if (path / inside).is_file():
@@ -340,8 +348,9 @@ def _locate(path: Path) -> Path:
 
 
 def _describe(
-    name: str, tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], **about: Any
+    name: str, tensors: Mapping[str, Tensor], origin: Mapping[str, tuple[str, ...]], depth: int, **about: Any
 ) -> WeightsFile:
+    """What tensors are; of stage 3 the file has as many blocks as `depth` says."""
     wanted = ("patch_embed.proj.weight", "stages.2.merge.reduction.weight", "pos_embed")
     absent = [key for key in wanted if key not in tensors]
     if absent:
@@ -357,7 +366,8 @@ def _describe(
     depths = (n1, n2, n3)
     embed_dim = tensors["stages.2.merge.reduction.weight"].shape[0]
     family = "itpn" if is_itpn(tensors) else "fastitpn"
-    same = [n for n, a in ARCHITECTURES.items() if (a.family, a.embed_dim, a.depths) == (family, embed_dim, depths)]
+    whole = (family, embed_dim, (n1, n2, depth))
+    same = [n for n, a in ARCHITECTURES.items() if (a.family, a.embed_dim, a.depths) == whole]
     scaled = "stages.2.blocks.0.gamma_1" in tensors
     model = next((n for n in same if bool(ARCHITECTURES[n].init_values) == scaled), same[0] if same else None)
     if any(k.startswith(PRETRAINING_ONLY) for k in tensors):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize
 from fastitpn.models.layers.norm import set_norm_eps
@@ -25,6 +26,7 @@ FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
 EXPERTS = r"stages\.2\.blocks\.(\d+)\.mlp\.(?:(?:gate|value|fc2|slot)_|hidden_norm|slots)"
 """Parameters of a block with experts, see `experts.SoftExperts`."""
+_LAST_STAGES = ("stages.", "pos_embed", "cls_token", "rel_pos_bias.", "norm.")
 
 
 def load_weights(
@@ -48,7 +50,8 @@ def load_weights(
 
     Args:
         model: A `FastITPN` or a pre-training model.
-        source: A file, a run directory, a state dict, or what `read_weights` made of one.
+        source: A file, a run directory, "published:base" (or another name of a published file that
+            `fastitpn weights get` fetched), a state dict, or what `read_weights` made of one.
         strict: Raise unless the report is `ok`. Then nothing in the model has changed.
         key: Key that the tensors are under, such as "model_ema", where a file has several networks.
         prefix: What their names begin with, such as "backbone".
@@ -181,9 +184,10 @@ def _trunk(model: nn.Module) -> FastITPN:
 
 def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
     depths = tuple(len(list(stage.blocks.children())) for stage in trunk.stages)
-    if (trunk.family, trunk.embed_dim, depths) == (file.family, file.embed_dim, file.depths):
+    if (trunk.family, trunk.embed_dim, depths) == (file.family, file.embed_dim, file.depths[: len(depths)]):
         return
-    theirs = file.model or f"embed_dim={file.embed_dim}, depths={file.depths}"
+    whole = file.model is not None and file.depths == ARCHITECTURES[file.model].depths
+    theirs = file.model if whole else f"embed_dim={file.embed_dim}, depths={file.depths}"
     ours = f"the model has embed_dim={trunk.embed_dim}, depths={depths}"
     if trunk.family != file.family:
         theirs = f"{theirs} ({FAMILIES[file.family]})"
@@ -192,7 +196,7 @@ def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
         f"these are weights of {theirs}, {ours}",
         where=file.source,
         expected="weights of the same architecture",
-        fix=f"create_model({file.model!r})" if file.model else None,
+        fix=f"create_model({file.model!r}{'' if whole else f', depths={file.depths}'})" if file.model else None,
     )
 
 
@@ -228,6 +232,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "levels of the pyramid that this model was pruned of"
     if name.startswith("pyramid.") and trunk.pyramid is None:
         return "pyramid, which this model is built without (pyramid=True)"
+    if len(trunk.stages) < len(file.depths) and name.startswith(_LAST_STAGES):
+        return "stages that this model was pruned of"
     if name.startswith("head.") and name not in ("head.weight", "head.bias"):
         return "head of another task, such as segmentation"
     if file.has_backbone and not file.origin[name][0].startswith(BACKBONE):

@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from typing import IO, Any, ClassVar
 
+from fastitpn.models.weights.arrays import RECONSTRUCT, NumberType, StoredArray
 from fastitpn.models.weights.stored import (
     INT64,
     Name,
@@ -122,6 +123,14 @@ class TensorUnpickler(pickle._Unpickler):  # that in C sets aside as much memory
             return self._call(arguments[0], ())
         if name in ("builtins.getattr", "__builtin__.getattr") and isinstance(arguments[0], Name):  # a class in a class
             return self.find_class(arguments[0].text, str(arguments[1]))
+        if name in RECONSTRUCT:
+            return StoredArray(name)
+        if name == "numpy.dtype":
+            return NumberType(name, code=arguments[0] if arguments else None)
+        if name == "_codecs.encode" and arguments and type(arguments[0]) is str:
+            return arguments[0].encode("latin1", "replace")  # bytes, in the older protocols
+        if name in ("builtins.bytes", "__builtin__.bytes") and not arguments:
+            return b""
         if name not in _UNSAID:
             self.passed_over[name] = None
         return Stranger(name)

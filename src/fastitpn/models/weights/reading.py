@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from fastitpn.errors import InputError
 from fastitpn.models.weights.archives import FileContent, read_archive
+from fastitpn.models.weights.checksums import damaged_member
 from fastitpn.models.weights.stored import Refused
 
 EXPECTED = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
@@ -103,8 +104,8 @@ def _check_archive(path: Path) -> bool:
     if is_zip := zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            if damaged := archive.testzip():
-                raise ValueError(f"wrong checksum of {damaged}")
+            if damaged := damaged_member(path, archive):
+                raise _damaged(path, f"wrong checksum of {damaged}", _first_bytes(path))
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as members:
             names = list(itertools.islice((member.name for member in members), _MAX_NAMES))

@@ -1,7 +1,15 @@
 """The verdict on weights that were loaded into a model."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from fastitpn.models.weights.file import PRETRAINING_ONLY
+from fastitpn.models.weights.official_names import BACKBONE
+
+_TRUNK, _HEAD, _PRETRAINING = "trunk", "head", "pre-training parts"
+_STARTS = {"pyramid": ("pyramid.",), _HEAD: ("head.", "fc_norm.")}
+_PARTS = (_TRUNK, *_STARTS, _PRETRAINING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,31 +49,44 @@ class LoadReport:
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
-        parts = [f"{self.num_loaded} of {self.num_tensors} tensors loaded ({100 * self.share:.1f}% of parameters)"]
-        reasons: dict[str, int] = {}
-        for reason in self.set_aside.values():
-            reasons[reason] = reasons.get(reason, 0) + 1
-        parts += [f"{count} set aside: {reason}" for reason, count in reasons.items()]
-        if self.fresh:
-            parts.append(f"{_layers(self.fresh)} {'starts' if len(_layer_names(self.fresh)) == 1 else 'start'} fresh")
-        parts += [f"{name} resized {how}" for name, how in self.resized.items()]
+        """One sentence: what is wrong, what was loaded and what is new, and then the counts."""
         wrong = [name for name in self.missing if name not in self.fresh]
-        for title, names in (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched)):
-            if names:
-                parts.append(f"{len(names)} {title}: {_some(names)}")
+        named = (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched))
+        parts = [f"{len(names)} {title}: {_some(names)}" for title, names in named if names]
+        parts += self._loaded()
+        if self.fresh:
+            parts.append("the head is new" if any("head." in name for name in self.fresh) else "the head's norm is new")
+        count = "all" if self.num_loaded == self.num_tensors else f"{self.num_loaded}"
+        parts.append(f"{count} of the file's {self.num_tensors} tensors ({100 * self.share:.1f}% of its parameters)")
+        parts += [f"{count} set aside: {reason}" for reason, count in Counter(self.set_aside.values()).items()]
+        parts += [f"{name} resized {how}" for name, how in self.resized.items()]
         return "; ".join([*parts, *self.notes])
+
+    def _loaded(self) -> Iterator[str]:
+        """How much of each part of the model was loaded, those that were loaded whole together."""
+        loaded, missing = Counter(map(_part, self.loaded)), Counter(map(_part, self.missing))
+        wrong = missing - Counter(map(_part, self.fresh))
+        has_head = any("head." in name for name in (*self.loaded, *self.missing))
+        titles = {part: "last norm" if part == _HEAD and not has_head else part for part in _PARTS}
+        whole = [part for part in _PARTS if loaded[part] and not missing[part]]
+        if whole:
+            count = sum(loaded[part] for part in whole)
+            *first, last = (f"the {titles[part]}" for part in whole)
+            yield f"all {count} tensors of {' and '.join([', '.join(first), last] if first else [last])} loaded"
+        for part in _PARTS:
+            if loaded[part] and wrong[part]:
+                yield f"{loaded[part]} of {loaded[part] + missing[part]} tensors of the {titles[part]} loaded"
 
     def __str__(self) -> str:
         return self.verdict
 
 
-def _layer_names(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(name.rsplit(".", 1)[0] for name in names))
-
-
-def _layers(names: list[str]) -> str:
-    return " and ".join(_layer_names(names))
+def _part(name: str) -> str:
+    """The part of a model that a parameter is in."""
+    name = name.removeprefix(BACKBONE)
+    if name.startswith(PRETRAINING_ONLY):
+        return _PRETRAINING
+    return next((part for part, start in _STARTS.items() if name.startswith(start)), _TRUNK)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Teachers from timm: ViTs and CNNs, with their own input size, stride and normalisation."""
 
 import difflib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.cells import PATCH
+from fastitpn.models.weights.loading import load_weights
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.encoder_weights import load_encoder_weights
+
+logger = logging.getLogger(__name__)
 
 CPU_CHUNK = 16
 """Images that a teacher takes at a time on a CPU: activations stay in its cache, and oneDNN's fastest layout fits."""
@@ -133,14 +138,18 @@ def _create_encoder(name: str, weights: Path | None, *, with_head: bool) -> Any:
     head: dict[str, Any] = {} if with_head else {"num_classes": 0}
     if weights is not None:
         encoder = timm.create_model(name, pretrained=False, **head)
-        load_encoder_weights(encoder, weights)
+        if isinstance(encoder, FastITPN):
+            logger.info("teacher: %s", load_weights(encoder, weights))
+        else:
+            load_encoder_weights(encoder, weights)
         return encoder
     try:
         return timm.create_model(name, pretrained=True, **head)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, InputError) as error:
+        fix = str(error.fix) if isinstance(error, InputError) else ""  # for models of ours
         raise InputError(
             f"the teacher's weights cannot be fetched: {str(error).splitlines()[0]}",
             where=f"teacher=timm:{name}",
             expected="weights that timm knows and can download, or a file",
-            fix="teacher.weights=FILE",
+            fix=f"{fix}, or teacher.weights=FILE" if fix.startswith("fastitpn ") else "teacher.weights=FILE",
         ) from error

@@ -92,6 +92,9 @@ def build_task(config: PretrainConfig) -> PretrainTask:
     check_model(config.model)
     seed_start(config.seed)
     arguments: dict[str, Any] = {"img_size": config.px, "drop_path_rate": config.drop_path}
+    file = read_weights(config.weights, **config.choice) if config.weights is not None else None
+    if file is not None and config.blocks is not None:
+        arguments["depths"] = file.depths
     backbone = create_model(
         config.model,
         pyramid=config.objective != "trunk",
@@ -111,8 +114,7 @@ def build_task(config: PretrainConfig) -> PretrainTask:
         keys["mlp_predictor"] = True
     student = wrap(backbone, **{"objective": "merged", **keys})
     trained = None
-    if config.weights is not None:
-        file = read_weights(config.weights, key=config.key, prefix=config.prefix)
+    if file is not None:
         trained = trained_acceleration(file.checkpoint, file.source)
         start_from(
             student,

@@ -1,0 +1,1 @@
+"""Fetching published weights, for `fastitpn weights get` alone."""
