@@ -151,8 +151,8 @@ FORMS: dict[str, Callable[[str, State, Path], None]] = {
 
 
 def build(file: Any) -> FastITPN:
-    arguments = {"embed_dim": WIDTH, "depths": file.depths, "num_heads": 1, "num_classes": 0, **file.arguments()}
-    model = FastITPN(**arguments)
+    sizes = {"family": file.family, "embed_dim": WIDTH, "depths": file.depths, "num_heads": 1}
+    model = FastITPN(**sizes, num_classes=0, **file.arguments())
     for block, count in file.experts.items():
         add_experts(model, block, count)
     return model

@@ -54,8 +54,7 @@ class LoadReport:
         named = (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched))
         parts = [f"{len(names)} {title}: {_some(names)}" for title, names in named if names]
         parts += self._loaded()
-        if self.fresh:
-            parts.append("the head is new" if any("head." in name for name in self.fresh) else "the head's norm is new")
+        parts += self._new()
         count = "all" if self.num_loaded == self.num_tensors else f"{self.num_loaded}"
         parts.append(f"{count} of the file's {self.num_tensors} tensors ({100 * self.share:.1f}% of its parameters)")
         parts += [f"{count} set aside: {reason}" for reason, count in Counter(self.set_aside.values()).items()]
@@ -68,14 +67,23 @@ class LoadReport:
         wrong = missing - Counter(map(_part, self.fresh))
         has_head = any("head." in name for name in (*self.loaded, *self.missing))
         titles = {part: "last norm" if part == _HEAD and not has_head else part for part in _PARTS}
-        whole = [part for part in _PARTS if loaded[part] and not missing[part]]
+        whole = [part for part in _PARTS if loaded[part] and not (missing if part == _HEAD else wrong)[part]]
         if whole:
-            count = sum(loaded[part] for part in whole)
+            count = f"{'' if any(missing[part] for part in whole) else 'all '}{sum(loaded[part] for part in whole)}"
             *first, last = (f"the {titles[part]}" for part in whole)
-            yield f"all {count} tensors of {' and '.join([', '.join(first), last] if first else [last])} loaded"
+            yield f"{count} tensors of {' and '.join([', '.join(first), last] if first else [last])} loaded"
         for part in _PARTS:
             if loaded[part] and wrong[part]:
                 yield f"{loaded[part]} of {loaded[part] + missing[part]} tensors of the {titles[part]} loaded"
+
+    def _new(self) -> Iterator[str]:
+        """What starts fresh: the head in words, other parameters by name."""
+        head = [name for name in self.fresh if _part(name) == _HEAD]
+        if head:
+            yield "the head is new" if any("head." in name for name in head) else "the head's norm is new"
+        others = [name.removeprefix(BACKBONE) for name in self.fresh if name not in head]
+        if others:
+            yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
 
     def __str__(self) -> str:
         return self.verdict
