@@ -271,7 +271,7 @@ def test_a_model_of_other_parts_cannot_continue_a_run(tmp_path, monkeypatch):
         train(tmp_path / "run", task=Crashing(5))
     changed = Crashing(9)
     changed.trained_model.added = torch.nn.Linear(1, 1)
-    with pytest.raises(InputError, match="other parts than the one .* such as added.bias"):
+    with pytest.raises(InputError, match=r"other parts than the one .* such as added\.bias"):
         train(tmp_path / "run", task=changed)
 
 

@@ -20,7 +20,7 @@ def learning_rate(
     step (published for detection, of 12 or 36 epochs): `lr`, a tenth of it from 3/4 of the steps on, and a hundredth
     from 11/12 on; while `step < warmup_steps` that times `(step + 1) / warmup_steps`.
 
-    late_step (published for DINO, of 12 epochs): `lr`, and a tenth of it from 11/12 of the steps on; warm-up as in step.
+    late_step (published for DINO, of 12 epochs): `lr`, and a tenth of it from 11/12 on; warm-up as for step.
 
     Args:
         step: Optimiser step, from 0.

@@ -15,6 +15,7 @@ from fastitpn.models.initialization import initialize
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.models.pyramid import Pyramid
 from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
+from fastitpn.models.weights.heads import load_head, read_head
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
 
@@ -37,10 +38,11 @@ def load_weights(
     fp32), the checkpoints of trackers and detectors that have a Fast-iTPN inside, our checkpoints and run
     directories, another input size (the position table is resized as published), other class
     counts (the head starts fresh), another number of input channels, and a pyramid of other widths (the model's
-    pyramid takes the file's).
+    pyramid takes the file's). A detector such as DINO also takes the published weights of its head, with or without a
+    trunk, and a trunk without a head.
 
     Args:
-        model: A `FastITPN` or a pre-training model.
+        model: A `FastITPN`, a pre-training model, or a network with a head whose published names it knows.
         source: A file, a run directory, a state dict, or what `read_weights` made of one.
         strict: Raise unless the report is `ok`. Then nothing in the model has changed.
         key: Key that the tensors are under, such as "model_ema", where a file has several networks.
@@ -53,6 +55,12 @@ def load_weights(
     Raises:
         InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
     """
+    if hasattr(model, "published_names") and not isinstance(source, WeightsFile):
+        head = read_head(source, model.published_names(), key)
+        if head is not None:
+            return load_head(
+                model, head, strict=strict, load_trunk=lambda rest: load_weights(_trunk(model), rest, strict=strict)
+            )
     file = source if isinstance(source, WeightsFile) else read_weights(source, key=key, prefix=prefix, blocks=blocks)
     report, values, pyramid = plan_loading(model, file)
     if strict and not report.ok:
@@ -123,6 +131,8 @@ def plan_loading(model: nn.Module, file: WeightsFile) -> tuple[LoadReport, dict[
     fresh = [
         name for name in missing if name.startswith("head.") or (name.startswith(FRESH_LAYERS) and not is_classifier)
     ]
+    if hasattr(model, "published_names") and not file.has_backbone:  # a trunk alone, for a network with a head
+        fresh += [name for name in missing if not name.startswith(BACKBONE)]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
     report = LoadReport(
         loaded=list(values),

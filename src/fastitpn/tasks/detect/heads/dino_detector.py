@@ -8,7 +8,7 @@ from torchvision.ops import box_convert
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.detect.heads.dino_network import DINONetwork, DINOSettings
+from fastitpn.tasks.detect.heads.dino_network import DINONetwork, DINOSettings, published_names
 from fastitpn.tasks.detr.levels import padding_of
 
 _LEVELS = 4
@@ -78,6 +78,24 @@ class DINO(Detector):
             decoder_layers=decoder_layers,
         )
         self.network = DINONetwork(num_classes, settings)
+
+    def published_names(self) -> dict[str, tuple[str, ...]]:
+        """Parameters of the head, by their published names; with our pyramid's input, which has none, but for that."""
+        layers = len(self.network.transformer.decoder.layers)
+        return {
+            f"network.{name}": published_names(name, layers)
+            for name, _ in self.network.named_parameters()
+            if self._maps < _LEVELS or not name.startswith("input_proj.")
+        }
+
+    def published_state(self) -> dict[str, Tensor]:
+        """The head's tensors under their published names, which the published code would load."""
+        parameters = dict(self.named_parameters())
+        return {
+            published: parameters[name].detach()
+            for name, several in self.published_names().items()
+            for published in several
+        }
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses of the matched queries of all layers: class, box and overlap; and of the denoising, their sum."""
