@@ -132,14 +132,15 @@ class Decoder(nn.Module):
         """
         ratios = levels.ratios.repeat(1, 1, 2)  # [B, levels, 4]
         states, references = [], [start.float().sigmoid()]
+        reference = references[0]  # which learns, if it is learnt
         for layer in self.layers:
-            reference = references[-1].detach()
             places = reference[:, :, None] * ratios[:, None]
             positions = self.ref_point_head(sine_of_boxes(places[:, :, 0], self.width // 2))
             contents = layer(contents, positions, places, memory, levels, mask)
             change = self.bbox_embed(contents).float()
             states.append(contents)
             references.append((change + inverse_sigmoid(reference, self.eps)).sigmoid())
+            reference = references[-1].detach()
         return Decoded(states, references)
 
     def boxes(self, decoded: Decoded) -> list[Tensor]:
