@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from published_heads import CANVAS, SIZES, close, features, fill, golden
 from torchvision.ops import box_convert
 
+from fastitpn.data.segmentation.panoptic_codes import LABEL_BITS
 from fastitpn.tasks.detr.denoising import Draws
 from fastitpn.tasks.detr.levels import Levels, flatten
 from fastitpn.tasks.detr.position import inverse_sigmoid
 from fastitpn.tasks.detr.proposals import best_cells, cell_proposals
 from fastitpn.tasks.maskdino.boxes import boxes_around
+from fastitpn.tasks.maskdino.inference import instances, resize_masks, semantic_scores
 from fastitpn.tasks.maskdino.losses import WEIGHTS, all_losses, match, matching_cost
 from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings, published_names
 from fastitpn.tasks.maskdino.points import sample, unsure_points
 from fastitpn.tasks.maskdino.predictor import EPS, Predictions
+from fastitpn.tasks.segment.panoptic import segments_of
 
 TINY = {
     "channels": (16, 24, 40, 56),
@@ -31,6 +35,8 @@ TINY = {
 }
 FORMS = {"instance": {}, "semantic": {"two_stage": False, "box_start": "no", "no_object": True}}
 SHAPES = [(16, 32, 40), (24, 16, 20), (40, 8, 10), (56, 4, 5)]
+WANTED = [(96, 108), (50, 80)]
+"""Height and width of the original images."""
 SETS = ["final", "aux0", "aux1", "aux2"]
 
 
@@ -202,3 +208,58 @@ def test_losses_and_gradients(form):
     for key in (key for key in tensors if key.startswith("grad:")):
         gradient = ours[key.removeprefix("grad:")]
         close(gradient[::8] if gradient.numel() > 3000 else gradient, tensors[key], atol=1e-4, rtol=1e-4)
+
+
+def predicted(form, **changes):
+    """What the network predicts of its last layer, and its masks in the padded size."""
+    built = network(form, **changes).eval()
+    with torch.no_grad():
+        predictions = built(features(SHAPES))
+    return predictions
+
+
+def test_inference_of_instances():
+    tensors, predictions = golden("maskdino_inference_instance"), predicted("instance")
+    for image, size in enumerate(SIZES):
+        packed = tensors[f"masks_packed_{image}"].numpy()
+        wanted = WANTED[image]
+        masks = resize_masks(predictions.masks[image], CANVAS, size, wanted)
+        best = instances(predictions.logits[image], masks, 8)
+        order = best.scores.argsort(descending=True)
+        close(best.scores[order], tensors[f"scores_{image}"])
+        assert torch.equal(best.labels[order], tensors[f"classes_{image}"])
+        factor = torch.tensor([wanted[i] * CANVAS[i] / size[i] for i in (1, 0)]).repeat(2)
+        boxes = box_convert(predictions.boxes[image], "cxcywh", "xyxy") * factor
+        close(boxes[best.queries[order]], tensors[f"boxes_{image}"], atol=1e-2)
+        expected = torch.from_numpy(np.unpackbits(packed, axis=-1, count=wanted[1])).bool()
+        assert ((masks[best.queries[order]] > 0) ^ expected).sum() <= 3
+
+
+def test_inference_of_classes():
+    tensors, predictions = golden("maskdino_inference_semantic"), predicted("semantic")
+    masks = F.interpolate(predictions.masks, size=CANVAS, mode="bilinear")
+    scores = semantic_scores(predictions.logits, masks, no_object=True)
+    for image, (height, width) in enumerate(SIZES):
+        resized = F.interpolate(scores[image : image + 1, :, :height, :width], size=WANTED[image], mode="bilinear")[0]
+        close(resized[:, ::4, ::4], tensors[f"sem_seg_every4_{image}"])
+        assert (resized.argmax(0) != tensors[f"argmax_{image}"]).sum() <= 3
+
+
+def test_inference_of_segments():
+    tensors, predictions = golden("maskdino_inference_panoptic"), predicted("instance", box_start="no")
+    things = [True, False, True, False, False]
+    for image, size in enumerate(SIZES):
+        masks = resize_masks(predictions.masks[image], CANVAS, size, WANTED[image])
+        logits = predictions.logits[image]
+        codes, segments = segments_of(logits, masks, WANTED[image], things, least_visible=0.1)
+        expected, known = tensors[f"panoptic_{image}"].numpy(), tensors[f"segments_{image}"].tolist()
+        assert len(segments) == len(known)
+        for number, thing, label in known:
+            cells = codes[expected == number]
+            code = np.bincount(cells).argmax()
+            assert (code & LABEL_BITS, things[label]) == (label, bool(thing))
+            assert ((codes == code) ^ (expected == number)).sum() <= 3
+        classes = semantic_scores(logits, masks, no_object=False)
+        close(classes[:, ::4, ::4], tensors[f"sem_seg_every4_{image}"])
+        best = instances(logits, masks, 100, things)
+        close(best.scores.max(), tensors[f"instance_scores_{image}"].max())

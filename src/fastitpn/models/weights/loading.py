@@ -55,8 +55,9 @@ def load_weights(
     Raises:
         InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
     """
-    if hasattr(model, "published_names") and not isinstance(source, WeightsFile):
-        head = read_head(source, model.published_names(), key)
+    published_names = getattr(model, "published_names", None)
+    if published_names is not None and not isinstance(source, WeightsFile):
+        head = read_head(source, published_names(), key)
         if head is not None:
             return load_head(
                 model, head, strict=strict, load_trunk=lambda rest: load_weights(_trunk(model), rest, strict=strict)

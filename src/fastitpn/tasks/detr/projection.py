@@ -9,6 +9,11 @@ from torch import Tensor, nn
 _GROUPS = 32
 
 
+def group_norm(width: int) -> nn.GroupNorm:
+    """Of 32 groups, as published; of fewer where a group would have a single channel, which has no spread."""
+    return nn.GroupNorm(min(_GROUPS, max(1, width // 2)), width)
+
+
 class Projection(nn.ModuleList):
     """As published: a 1x1 convolution with group norm for each map, and coarser levels by 3x3 convolutions.
 
@@ -25,7 +30,7 @@ class Projection(nn.ModuleList):
         layers += [nn.Conv2d(dim, width, 3, stride=2, padding=1) for dim in coarser]
         for parameter in (parameter for layer in layers for parameter in layer.parameters()):
             (nn.init.xavier_uniform_ if parameter.ndim > 1 else nn.init.zeros_)(parameter)
-        super().__init__(nn.Sequential(layer, nn.GroupNorm(_GROUPS, width)) for layer in layers)
+        super().__init__(nn.Sequential(layer, group_norm(width)) for layer in layers)
         self.coarsest = coarsest
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:

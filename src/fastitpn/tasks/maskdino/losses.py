@@ -85,7 +85,7 @@ def set_losses(
     """Losses of one set of queries.
 
     Args:
-        predictions: Of one layer.
+        predictions: Classes, boxes and masks of all queries after one layer.
         targets: Objects of each image: labels, boxes and masks [n, H, W] of the whole canvas.
         count: What sums are divided by.
         points: Draws the points.

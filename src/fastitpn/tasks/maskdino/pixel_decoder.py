@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from fastitpn.tasks.detr.encoder import Encoder
 from fastitpn.tasks.detr.levels import Levels, flatten
 from fastitpn.tasks.detr.position import sine_positions
-from fastitpn.tasks.detr.projection import Projection
+from fastitpn.tasks.detr.projection import Projection, group_norm
 
 _TEMPERATURE = 10000.0
-_GROUPS = 32
 
 
 class PixelDecoder(nn.Module):
@@ -93,7 +92,7 @@ class _NormedConv(nn.Conv2d):
     def __init__(self, dim: int, width: int, side: int):
         super().__init__(dim, width, side, padding=side // 2, bias=False)
         nn.init.kaiming_uniform_(self.weight, a=1)
-        self.norm = nn.GroupNorm(_GROUPS, width)
+        self.norm = group_norm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         normed: Tensor = self.norm(super().forward(x))

@@ -30,7 +30,7 @@ class Predictions(NamedTuple):
     """Logits [B, Q, H / 4, W / 4]."""
 
     def part(self, places: slice) -> "Predictions":
-        """Those of some queries."""
+        """The predictions of some of the queries."""
         return Predictions(*(predicted[:, places] for predicted in self))
 
 

@@ -100,9 +100,9 @@ class DINO(Detector):
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses of the matched queries of all layers: class, box and overlap; and of the denoising, their sum."""
         assert self.training
-        normalised = [_normalised(target, size) for target, size in zip(targets, sizes, strict=True)]
+        objects = [normalised(target, size) for target, size in zip(targets, sizes, strict=True)]
         maps = self.feature_maps(canvas)[: self._maps]
-        return self.network.losses(maps, _padding(canvas, sizes), normalised)
+        return self.network.losses(maps, _padding(canvas, sizes), objects)
 
     def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
         """Detections of the images."""
@@ -157,7 +157,7 @@ def _scale(size: Size, like: Tensor) -> Tensor:
     return like.new_tensor([width, height, width, height])
 
 
-def _normalised(target: Target, size: Size) -> dict[str, Tensor]:
+def normalised(target: Target, size: Size) -> dict[str, Tensor]:
     """Boxes to centre, width and height, and ignored regions, in shares of the image."""
     scale = _scale(size, target["boxes"].float())
     boxes = box_convert(target["boxes"].float() / scale, "xyxy", "cxcywh")
