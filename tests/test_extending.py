@@ -191,7 +191,9 @@ def test_a_segmentation_head(segment_scenes, tmp_path, capsys):
         assert fastitpn.inspect(run.directory).what.startswith("segmentation network with the head convolution")
         assert main(["finetune", "segment", "--help"]) == 0
         assert "head.width" in capsys.readouterr().out
-    with pytest.raises(InputError, match="head: expected one of linear, upernet, mask2former, got 'convolution'"):
+    with pytest.raises(
+        InputError, match="head: expected one of linear, upernet, mask2former, maskdino, got 'convolution'"
+    ):
         fastitpn.finetune("segment", head="convolution", **keys)
 
 

@@ -143,6 +143,7 @@ def test_published_pre_training(size, side, hidden, drop_path, epochs):
         ("base_cascade_1x", "cascade_mask_rcnn", 12, 1e-4, 0.90, 0.2),
         ("base_cascade_3x", "cascade_mask_rcnn", 36, 1e-4, 0.90, 0.2),
         ("base_dino_1x", "dino", 12, 1e-4, 0.90, 0.2),
+        ("large_dino_1x", "dino", 12, 1e-4, 0.95, 0.2),
     ],
 )
 def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path):
@@ -150,12 +151,14 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
     assert (config.model, config.detector.name) == (f"fastitpn_{name.split('_')[0]}", detector)
     assert (config.px, config.max_px, config.multi_scale) == (800, 1333, tuple(range(480, 801, 32)))
-    assert (config.epochs, config.schedule, config.warmup_steps) == (epochs, "step", 500)
+    drops = ("late_step", 0) if detector == "dino" else ("step", 500)
+    assert (config.epochs, config.schedule, config.warmup_steps) == (epochs, *drops)
     assert (config.lr, config.layer_decay, config.drop_path) == (lr, layer_decay, drop_path)
     assert (config.hflip, config.crop, config.jitter, config.photometric) == (0.5, 0.5, None, False)
     if detector == "dino":  # its own publication's, where iTPN's is not public
         assert (config.weight_decay, config.clip_grad) == (1e-4, 0.1)
-        assert (config.detector.queries, config.detector.layers) == (900, 6)
+        assert (config.detector.queries, config.detector.layers, config.detector.denoising) == (900, 6, 100)
+        assert (config.detector.width, config.detector.box_noise, config.detector.neck) == (None, 1.0, "pyramid")
     else:
         assert (config.weight_decay, config.betas) == (0.05, (0.9, 0.999))
         form = config.detector

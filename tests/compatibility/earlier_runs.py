@@ -57,6 +57,7 @@ class EarlierRun:
         keys: All others.
         layers: Of mask2former, where it was given fewer when it was made than any key asks for, to keep it small.
         resumable: Whether its interrupted state is stored.
+        repeatable: Whether the same keys still train the same model.
         stored: Whether its last weights are; else what is known of them is.
         forms: What it is exported to.
     """
@@ -68,6 +69,7 @@ class EarlierRun:
     keys: dict[str, Any] = field(default_factory=dict)
     layers: int | None = None
     resumable: bool = False
+    repeatable: bool = True
     stored: bool = True
     forms: tuple[str, ...] = ()
 
@@ -185,6 +187,7 @@ RUNS = {
             data="detect",
             pictures="val",
             keys={**_FINETUNING, "detector": "dino", "queries": 10, "layers": 1},
+            repeatable=False,
             forms=("onnx", "hub"),
         ),
     )

@@ -32,7 +32,7 @@ OF_THE_WAY = 2e-2
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 
 RESUMABLE = [run for run in RUNS.values() if run.resumable]
-FROM_START = [run for run in RUNS.values() if not run.resumable and run.layers is None]
+FROM_START = [run for run in RUNS.values() if not run.resumable and run.layers is None and run.repeatable]
 STORED = [run for run in RUNS.values() if run.stored]
 TRAINED = [run for run in STORED if run.task != "pretrain"]
 EXPORTED = [(run, form) for run in STORED for form in run.forms]

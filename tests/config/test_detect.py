@@ -42,6 +42,9 @@ def test_what_does_not_go_together(words, text):
         parse(DetectConfig, ["data=a", *words])
 
 
+DINO = {"neck": "pyramid", "denoising": 100, "box_noise": 1.0}
+
+
 @pytest.mark.parametrize(
     ("words", "arguments"),
     [
@@ -53,10 +56,10 @@ def test_what_does_not_go_together(words, text):
             ["detector=faster_rcnn", "detector.anchor_scale=5", "detector.regions=99"],
             {"anchor_scale": 5.0, "regions": 99, "proposals": 800, "box_width": 1024},
         ),
-        (["detector=dino"], {"queries": 300, "encoder_layers": 6, "decoder_layers": 6}),
+        (["detector=dino"], {"width": 256, **DINO, "queries": 300, "encoder_layers": 6, "decoder_layers": 6}),
         (
-            ["detector=dino", "detector.queries=9", "detector.layers=2"],
-            {"queries": 9, "encoder_layers": 2, "decoder_layers": 2},
+            ["detector=dino", "detector.queries=9", "detector.layers=2", "detector.width=64"],
+            {"width": 64, **DINO, "queries": 9, "encoder_layers": 2, "decoder_layers": 2},
         ),
         (["detector=mask2former"], {"width": 256, "queries": 100, "points": 12544}),
         (
@@ -74,7 +77,7 @@ def test_keys_of_a_detector_were_those_of_the_training(caplog):
     old = parse(DetectConfig, ["data=a", "detector=dino", "queries=20", "layers=1"])
     assert "queries: deprecated, now detector.queries" in caplog.text
     assert old == build(DetectConfig, {"data": "a", "detector": {"name": "dino", "queries": 20, "layers": 1}})
-    assert to_dict(old)["detector"] == {"name": "dino", "queries": 20, "layers": 1}
+    assert to_dict(old)["detector"] == {"name": "dino", "queries": 20, "layers": 1, "width": None, **DINO}
     unset = parse(DetectConfig, ["data=a", "queries=none", "layers=none", "anchor_scale=none", "regions=none"])
     assert unset == parse(DetectConfig, ["data=a"])
 

@@ -265,6 +265,16 @@ def test_other_data_cannot_continue_a_run(tmp_path):
         train(tmp_path / "run", batch=4)
 
 
+def test_a_model_of_other_parts_cannot_continue_a_run(tmp_path, monkeypatch):
+    """As of a run that was begun by a version whose head was another."""
+    with pytest.raises(CrashError):
+        train(tmp_path / "run", task=Crashing(5))
+    changed = Crashing(9)
+    changed.trained_model.added = torch.nn.Linear(1, 1)
+    with pytest.raises(InputError, match=r"other parts than the one .* such as added\.bias"):
+        train(tmp_path / "run", task=changed)
+
+
 def test_parameters_outside_the_trained_model_are_refused(tmp_path):
     task = TinyTask()
     task.extra = torch.nn.Parameter(torch.zeros(2))

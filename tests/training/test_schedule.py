@@ -55,3 +55,13 @@ def test_step_drops_twice_as_published():
         assert set(rates[10:first]) == {1.0}
         assert rates[first:second] == pytest.approx([0.1] * (second - first))
         assert rates[second:] == pytest.approx([0.01] * (100 * epochs - second))
+
+
+def test_late_step_drops_once_as_published():
+    """After epoch 11 of 12."""
+    rates = [
+        learning_rate(step, steps=1200, lr=1.0, min_lr=0.0, warmup_steps=0, schedule="late_step")
+        for step in range(1200)
+    ]
+    assert set(rates[:1100]) == {1.0}
+    assert rates[1100:] == pytest.approx([0.1] * 100)

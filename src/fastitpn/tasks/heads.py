@@ -1,7 +1,7 @@
 """Heads by name: a segmentation head or a detector is a file with one of these, and a line in its registry."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from fastitpn.config.fields import Config
@@ -41,6 +41,7 @@ class HeadSpec(Generic[KeysT]):
             plain types: a checkpoint holds them.
         build: Makes the network. It imports what takes long itself.
         needs_masks: Whether it learns from masks.
+        panoptic: Arguments that are others for a panoptic segmentation, unless its keys give them.
         exports: How it can be exported: "any" number of images, "one" image at a time in ONNX alone, or "none".
         open_size: Whether height and width of an exported file can be left open.
     """
@@ -49,5 +50,6 @@ class HeadSpec(Generic[KeysT]):
     arguments: Callable[[KeysT, int, int], Mapping[str, Any]]
     build: "Callable[..., nn.Module]"
     needs_masks: bool = False
+    panoptic: Mapping[str, Any] = field(default_factory=dict)
     exports: str = "any"
     open_size: bool = True

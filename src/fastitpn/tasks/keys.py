@@ -28,7 +28,7 @@ class FinetuneConfig(TrainingConfig):
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
-    """How the learning rate falls: along a cosine, in a straight line, or to 1/10 at 3/4 and 1/100 at 11/12."""
+    """How the learning rate falls: cosine, poly (line), step (1/10 at 3/4, 1/100 at 11/12), late_step (1/10 then)."""
     ema: Decay | None = None
     """Decay of the moving average of the weights, which is then validated and saved; none is off."""
     eval_every_epochs: Positive = 5

@@ -83,6 +83,7 @@ def fit(
     state = TrainingState(task, fabric, settings)
     content = run.resume()
     if content is not None:
+        _check_same_model(content["training"]["weights"], task.trained_model)
         state.restore(content)
     run.keep_checkpoints = settings.keep_checkpoints
     if settings.tensorboard:
@@ -330,6 +331,17 @@ def _check_same_data(before: Mapping[str, int], now: Mapping[str, int]) -> None:
                 expected="the same data, and the same devices x batch x accumulate",
                 fix="put them back, or start another run from its checkpoint: weights=.../last.ckpt out=...",
             )
+
+
+def _check_same_model(before: Mapping[str, Any], model: nn.Module) -> None:
+    different = set(before) ^ set(model.state_dict())
+    if different:
+        raise InputError(
+            f"the run cannot be continued: its model has other parts than the one that this version makes of the same "
+            f"keys, such as {min(different)}",
+            expected="a run that this version began",
+            fix="the version that began it; or start another run: weights=.../last.ckpt out=...",
+        )
 
 
 def _line(figures: Mapping[str, float]) -> str:

@@ -17,7 +17,15 @@ DETECTORS: dict[str, dict[str, Any]] = {
     "mask_rcnn": {**_RCNN, "mask_width": 16},
     "faster_rcnn": _RCNN,
     "cascade_mask_rcnn": {**_RCNN, "mask_width": 16},
-    "dino": {"queries": 20, "denoising": 8, "encoder_layers": 1, "decoder_layers": 2, "ffn_ratio": 2},
+    "dino": {"width": 64, "queries": 20, "denoising": 8, "encoder_layers": 1, "decoder_layers": 2, "ffn_ratio": 2},
+    "maskdino": {
+        "width": 64,
+        "queries": 20,
+        "denoising": 8,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "points": 256,
+    },
     "mask2former": {"width": 32, "queries": 10, "encoder_layers": 1, "decoder_layers": 2, "points": 256},
 }
 OBJECTS = (  # height, width, then label and box of each object

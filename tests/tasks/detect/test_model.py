@@ -119,7 +119,7 @@ def test_bfloat16(name, create, pictures):
     assert loss.item() == pytest.approx(expected.item(), rel=0.1)
     loss.backward()
     assert found["boxes"].dtype == found["scores"].dtype == torch.float32
-    if name == "mask2former":  # its boxes are whole pixels
+    if name in ("mask2former", "maskdino"):  # its boxes are whole pixels; where they begin
         return
     inner = found["boxes"][(found["boxes"] > 33) & (found["boxes"] < 63)]
     assert not torch.equal(inner.bfloat16().float(), inner)

@@ -115,7 +115,7 @@ class TestBadInput:
     """Named by file and segment before training."""
 
     def test_other_heads(self, panoptic_scenes):
-        with pytest.raises(InputError, match=r"head: expected mask2former for panoptic=true, got upernet"):
+        with pytest.raises(InputError, match=r"head: expected mask2former or maskdino for panoptic=true, got upernet"):
             build(SegmentConfig, {"data": panoptic_scenes, "panoptic": True, "batch": 4})
 
     def test_segments_that_are_wrong(self, panoptic_scenes, tmp_path, capsys):

@@ -16,6 +16,7 @@ from fastitpn.models.layers.norm import set_norm_eps
 from fastitpn.models.pyramid import Pyramid
 from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
 from fastitpn.models.weights.fitting import adapt, check_choices, mean_position
+from fastitpn.models.weights.heads import load_head, read_head
 from fastitpn.models.weights.itpn_names import relative_side
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
@@ -46,10 +47,11 @@ def load_weights(
     fp32), the checkpoints of trackers and detectors that have a Fast-iTPN inside, our checkpoints and run
     directories, another input size (the position table is resized as published), other class
     counts (the head starts fresh), another number of input channels, and a pyramid of other widths (the model's
-    pyramid takes the file's).
+    pyramid takes the file's). A detector such as DINO also takes the published weights of its head, with or without a
+    trunk, and a trunk without a head.
 
     Args:
-        model: A `FastITPN` or a pre-training model.
+        model: A `FastITPN`, a pre-training model, or a network with a head whose published names it knows.
         source: A file, a run directory, "published:base" (or another name of a published file that
             `fastitpn weights get` fetched), a state dict, or what `read_weights` made of one.
         strict: Raise unless the report is `ok`. Then nothing in the model has changed.
@@ -69,6 +71,13 @@ def load_weights(
     Raises:
         InputError: The file cannot be read, belongs to another architecture, or (`strict`) leaves something open.
     """
+    published_names = getattr(model, "published_names", None)
+    if published_names is not None and not isinstance(source, WeightsFile):
+        head = read_head(source, published_names(), key)
+        if head is not None:
+            return load_head(
+                model, head, strict=strict, load_trunk=lambda rest: load_weights(_trunk(model), rest, strict=strict)
+            )
     file = source if isinstance(source, WeightsFile) else read_weights(source, key=key, prefix=prefix, blocks=blocks)
     report, values, pyramid = plan_loading(model, file, first_kernel=first_kernel, class_token=class_token)
     if strict and not report.ok:
@@ -154,6 +163,8 @@ def plan_loading(
         or (decomposed and ".rel_pos_bias." in name)
         or name == fresh_token
     ]
+    if hasattr(model, "published_names") and not file.has_backbone:  # a trunk alone, for a network with a head
+        fresh += [name for name in missing if not name.startswith(BACKBONE)]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
     report = LoadReport(
         loaded=list(values),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from fastitpn.models.weights.file import PRETRAINING_ONLY
 from fastitpn.models.weights.official_names import BACKBONE
@@ -63,9 +64,9 @@ class LoadReport:
 
     def _loaded(self) -> Iterator[str]:
         """How much of each part of the model was loaded, those that were loaded whole together."""
-        loaded, missing = Counter(map(_part, self.loaded)), Counter(map(_part, self.missing))
-        wrong = missing - Counter(map(_part, self.fresh))
-        has_head = any("head." in name for name in (*self.loaded, *self.missing))
+        loaded, missing, fresh = (Counter(map(self._part, names)) for names in (self.loaded, self.missing, self.fresh))
+        wrong = missing - fresh
+        has_head = any(self._is_head(name) for name in (*self.loaded, *self.missing))
         titles = {part: "last norm" if part == _HEAD and not has_head else part for part in _PARTS}
         whole = [part for part in _PARTS if loaded[part] and not (missing if part == _HEAD else wrong)[part]]
         if whole:
@@ -78,23 +79,34 @@ class LoadReport:
 
     def _new(self) -> Iterator[str]:
         """What starts fresh: the head in words, other parameters by name."""
-        head = [name for name in self.fresh if _part(name) == _HEAD]
+        head = [name for name in self.fresh if self._part(name) == _HEAD]
         if head:
-            yield "the head is new" if any("head." in name for name in head) else "the head's norm is new"
+            yield "the head is new" if any(map(self._is_head, head)) else "the head's norm is new"
         others = [name.removeprefix(BACKBONE) for name in self.fresh if name not in head]
         if others:
             yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
 
+    def _part(self, name: str) -> str:
+        """The part of the model that a parameter is in; in a detector all beside the backbone is its head."""
+        bare = name.removeprefix(BACKBONE)
+        if bare.startswith(PRETRAINING_ONLY):
+            return _PRETRAINING
+        if bare == name and self._has_backbone:
+            return _HEAD
+        return next((part for part, start in _STARTS.items() if bare.startswith(start)), _TRUNK)
+
+    @cached_property
+    def _has_backbone(self) -> bool:
+        """Whether it is a network with a backbone and a head, and not one for pre-training."""
+        names = [*self.loaded, *self.missing]
+        learns = any(name.startswith(PRETRAINING_ONLY) for name in names)
+        return not learns and any(name.startswith(BACKBONE) for name in names)
+
+    def _is_head(self, name: str) -> bool:
+        return self._part(name) == _HEAD and not name.removeprefix(BACKBONE).startswith("fc_norm.")
+
     def __str__(self) -> str:
         return self.verdict
-
-
-def _part(name: str) -> str:
-    """The part of a model that a parameter is in."""
-    name = name.removeprefix(BACKBONE)
-    if name.startswith(PRETRAINING_ONLY):
-        return _PRETRAINING
-    return next((part for part, start in _STARTS.items() if name.startswith(start)), _TRUNK)
 
 
 def _some(names: Iterable[str]) -> str:

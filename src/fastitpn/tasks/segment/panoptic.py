@@ -1,4 +1,4 @@
-"""From the masks that Mask2Former draws to segments that do not overlap."""
+"""From the masks that Mask2Former and MaskDINO draw to segments that do not overlap."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,14 @@ from torchvision.transforms.v2 import functional as transforms
 
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.panoptic_codes import Codes, Segment, thing_code
+from fastitpn.tasks.maskdino.inference import class_probabilities
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.views import MOST_SCORES, TestTimeViews, resized_rows
 
 _LEAST_SCORE = 0.8
 """Masks whose class is less sure than this are not looked at, as published."""
+_LEAST_SIGMOID = 0.25
+"""The same for MaskDINO, whose scores are not shared out over the classes."""
 _LEAST_VISIBLE = 0.8
 """Masks that surer ones hide more of than the rest are no segments, as published."""
 
@@ -25,7 +28,7 @@ def find_segments(
     """The segments of one image, as published: each pixel goes to the mask of the highest score there.
 
     Args:
-        model: With the head of Mask2Former, in evaluation mode.
+        model: With the head of Mask2Former or MaskDINO, in evaluation mode.
         image: [3, H, W], normalised, in its own size, on the model's device.
         views: Size in which the image is looked at, as a whole.
         counted: Whether each class is one of things, by label.
@@ -40,27 +43,40 @@ def find_segments(
 
 
 def segments_of(
-    classes: Tensor, masks: Tensor, size: tuple[int, int], counted: Sequence[bool]
+    classes: Tensor,
+    masks: Tensor,
+    size: tuple[int, int],
+    counted: Sequence[bool],
+    *,
+    least_visible: float = _LEAST_VISIBLE,
 ) -> tuple[Codes, list[Segment]]:
     """The segments that queries stand for.
 
     Args:
-        classes: Logits [queries, classes + 1], the last one of no class.
+        classes: Logits [queries, classes + 1], the last one of no class; or of MaskDINO [queries, classes].
         masks: Logits [queries, h, w].
         size: Height and width of the image in pixels.
         counted: Whether each class is one of things, by label.
+        least_visible: Share of a mask that surer ones must leave.
 
     Returns:
         As `find_segments`.
     """
-    scores, labels = classes.float().softmax(-1).max(-1)  # [queries]
-    kept = ((labels != len(counted)) & (scores >= _LEAST_SCORE)).nonzero().flatten()
-    scores, names = scores[kept], labels[kept].tolist()
-    place, areas = _shared_out(masks[kept].float(), scores, *size)
+    if classes.shape[-1] > len(counted):
+        scores, labels = classes.float().softmax(-1).max(-1)  # [queries]
+        kept = (labels != len(counted)) & (scores >= _LEAST_SCORE)
+    else:
+        kept = classes.float().sigmoid().amax(-1) > _LEAST_SIGMOID
+        scores, labels = class_probabilities(classes.float(), no_object=False).max(-1)
+    places = kept.nonzero().flatten()
+    scores, names = scores[places], labels[places].tolist()
+    place, areas = _shared_out(masks[places].float(), scores, *size, least_visible)
     return _as_codes(place, areas, names, scores.tolist(), counted)
 
 
-def _shared_out(masks: Tensor, scores: Tensor, height: int, width: int) -> tuple[Tensor, list[int]]:
+def _shared_out(
+    masks: Tensor, scores: Tensor, height: int, width: int, least_visible: float
+) -> tuple[Tensor, list[int]]:
     """Each pixel to one mask.
 
     Args:
@@ -68,6 +84,7 @@ def _shared_out(masks: Tensor, scores: Tensor, height: int, width: int) -> tuple
         scores: Score of each mask, [n].
         height: Height of the image in pixels.
         width: Width of the image in pixels.
+        least_visible: Share of a mask that surer ones must leave.
 
     Returns:
         Places [height, width] of masks, -1 where none is; and the pixels of each, 0 if too much of it is hidden.
@@ -86,7 +103,7 @@ def _shared_out(masks: Tensor, scores: Tensor, height: int, width: int) -> tuple
         whole += (inside >= 0.5).sum((1, 2))
         drawn = inside.gather(0, best[None])[0] >= 0.5
         place[first:last] = torch.where(drawn, best.int(), place[first:last])
-    visible = won >= _LEAST_VISIBLE * whole
+    visible = won >= least_visible * whole
     areas = (place[place >= 0].bincount(minlength=len(masks)) * visible).tolist()
     return place.cpu(), areas
 

@@ -196,7 +196,10 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTa
         InputError: The weights do not fit.
     """
     start = find_start(config, without=_DECIDED_HERE)
-    arguments = HEADS[config.head.name].arguments(config.head, start.pyramid_dim, start.px)
+    head = HEADS[config.head.name]
+    arguments = head.arguments(config.head, start.pyramid_dim, start.px)
+    if config.panoptic:
+        arguments = {**head.panoptic, **arguments}
     about = SegmenterDescription(
         model=start.model,
         head={"name": config.head.name, "arguments": dict(arguments), "features": config.features},

@@ -7,13 +7,16 @@ import torch
 import torch.nn.functional as F
 
 from fastitpn.data.segmentation.classes import IGNORE
+from fastitpn.data.segmentation.panoptic_codes import thing_code
 from fastitpn.tasks.segment.heads.base import pixel_cross_entropy
+from fastitpn.tasks.segment.heads.maskdino_network import objects_of
 from fastitpn.tasks.segment.heads.registry import HEADS
 
 CHANNELS = (8, 8, 8, 8, 8)
 SMALL = {
     "linear": {},
     "upernet": {"width": 12, "auxiliary_width": 6},
+    "maskdino": {"width": 32, "queries": 7, "encoder_layers": 1, "decoder_layers": 2, "denoising": 4, "points": 64},
     "mask2former": {"width": 32, "queries": 7, "encoder_layers": 1, "decoder_layers": 3, "points": 64},
 }
 
@@ -204,3 +207,30 @@ class TestCodesOfSegments:
                 torch.manual_seed(5)  # the losses look at random points
                 losses.append(head.losses(outputs, labels.to(dtype))["loss"])
         torch.testing.assert_close(*losses, rtol=0, atol=0)
+
+
+class TestMaskDINO:
+    def test_a_panoptic_one_chooses_its_queries(self):
+        """As published: four levels from fine to coarse, focal loss, and the best cells as queries."""
+        head_spec = HEADS["maskdino"]
+        head = head_spec.build(CHANNELS, 5, **{**head_spec.panoptic, **SMALL["maskdino"]}).train()
+        assert head.predictor.class_embed.out_features == 5
+        assert head.pixel_decoder.transformer.level_embed.shape == (4, 32)
+        masks = torch.full((2, 64, 96), 3, dtype=torch.int32)
+        masks[:, :20, :30], masks[:, 40:, 50:] = thing_code(1, 1), thing_code(1, 2)
+        losses = head.losses(head(maps()), masks)
+        losses["loss"].backward()
+        assert all(parameter.grad is not None for parameter in head.parameters())
+        assert set(losses) == {
+            "loss",
+            *(f"loss_{part}" for part in ("class", "mask", "dice", "box", "giou", "denoising")),
+        }
+
+    def test_objects_of_a_mask(self):
+        """One for each class or segment, with the box around it; pixels that are left out are none."""
+        mask = torch.full((10, 20), IGNORE, dtype=torch.int32)
+        mask[2:6, 5:15], mask[8:, :4] = thing_code(1, 1), 3
+        objects = objects_of(mask)
+        assert objects["labels"].tolist() == [3, 1]
+        torch.testing.assert_close(objects["boxes"], torch.tensor([[0.1, 0.9, 0.2, 0.2], [0.5, 0.4, 0.5, 0.4]]))
+        assert objects["masks"].sum((1, 2)).tolist() == [8, 40]

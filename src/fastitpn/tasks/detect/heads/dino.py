@@ -1,11 +1,15 @@
 """DINO: its keys, and what it is made with."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastitpn.config.types import Count
+from pydantic import Field
+
+from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec
+
+_HEAD_DIM = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +21,39 @@ class DINOKeys(DetectorKeys):
     """Objects that are found in an image at most (published: 900)."""
     layers: Count = 6
     """Layers of the encoder, and of the decoder."""
+    neck: Literal["pyramid", "published"] = "pyramid"
+    """How the levels come in: our pyramid's, or by the published projections with a coarser level of their own."""
+    width: Count | None = None
+    """Channels inside, a multiple of 32; none takes the pyramid's (published: 256)."""
+    denoising: Annotated[int, Field(ge=0)] = 100
+    """Disturbed boxes that training learns to repair, as published; 0 leaves it out."""
+    box_noise: Positive = 1.0
+    """How far those boxes are moved, in halves of their width and height."""
+
+    def problems(self) -> list[str]:
+        """Checks the width."""
+        if self.width is not None and self.width % _HEAD_DIM:
+            return [f"width: expected a multiple of {_HEAD_DIM} for detector=dino, got {self.width}"]
+        return []
 
 
 def _arguments(keys: DINOKeys, dim: int, px: int) -> dict[str, Any]:
-    return {"queries": keys.queries, "encoder_layers": keys.layers, "decoder_layers": keys.layers}
+    return {
+        "width": keys.width or dim,
+        "neck": keys.neck,
+        "queries": keys.queries,
+        "denoising": keys.denoising,
+        "box_noise": keys.box_noise,
+        "encoder_layers": keys.layers,
+        "decoder_layers": keys.layers,
+    }
 
 
 def _build(*inputs: Any, **settings: Any) -> Any:
+    if "width" not in settings:  # checkpoints of version 0.1 do not have it
+        from fastitpn.tasks.detect.heads.earlier_dino import EarlierDINO
+
+        return EarlierDINO(*inputs, **settings)
     from fastitpn.tasks.detect.heads.dino_detector import DINO  # with transformers, which takes seconds
 
     return DINO(*inputs, **settings)

@@ -8,36 +8,39 @@ from torchvision.ops import box_convert
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
-from fastitpn.tasks.detect.heads.dino_levels import as_numbers
-from fastitpn.tasks.detect.heads.dino_network import DINONetwork, DINOSettings
+from fastitpn.tasks.detect.heads.dino_network import DINONetwork, DINOSettings, published_names
+from fastitpn.tasks.detr.levels import padding_of
 
 _LEVELS = 4
+_HEAD_DIM = 32
 
 
 class DINO(Detector):
-    """Deformable encoder, a first guess from it, and a decoder that refines the guesses.
+    """Deformable encoder, a first guess from it, and a decoder that refines the guesses, as published.
 
-    Of transformers: the encoder of Deformable DETR, the decoder and the losses of RT-DETR v2 (varifocal for classes,
-    in place of focal). As published for DINO: mixed query selection, contrastive denoising, look forward twice.
+    Mixed query selection, contrastive denoising, look forward twice.
 
     Args:
         backbone: A `FastITPN` with a pyramid.
         num_classes: Number of classes.
-        finest_stride: Stride of the finest of its four levels, 4 or 8; published: 8, while 4 is slower and
-            finds smaller objects. The pyramid is pruned of finer levels.
+        width: Channels inside, a multiple of 32; published: 256.
+        neck: "pyramid": four levels of the pyramid, normalised; "published": a convolution with group norm on each of
+            three levels and, for the coarsest, another one on the last of them.
+        finest_stride: Stride of the finest of its levels, 4 or 8; published: 8, while 4 is slower and finds smaller
+            objects. The pyramid is pruned of finer levels.
         queries: Objects that can be found in an image at most; published: 900.
         denoising: Pairs of disturbed boxes that training learns to repair, together; published: 100, 0 is off.
+        box_noise: How far those boxes are moved, in halves of their sides; published: 1.
         encoder_layers: Layers of the encoder; published: 6.
         decoder_layers: Layers of the decoder; published: 6.
-        ffn_ratio: Hidden width of their feed-forward networks, as a multiple of the pyramid's; published: 8.
-        detections: Objects of an image at most.
+        ffn_ratio: Hidden width of their feed-forward networks, as a multiple of the width; published: 8.
+        detections: Objects of an image at most; published: 300.
     """
 
     class_layers: tuple[str, ...] = (
-        "network.first_class_head.",
-        "network.class_heads.",
-        "network.label_embed.",
-        "network.criterion.",
+        "network.transformer.enc_out_class_embed.",
+        "network.transformer.decoder.class_embed.",
+        "network.label_enc.",
     )
 
     def __init__(
@@ -45,44 +48,66 @@ class DINO(Detector):
         backbone: FastITPN,
         num_classes: int,
         *,
+        width: int = 256,
+        neck: str = "pyramid",
         finest_stride: int = 8,
         queries: int = 900,
         denoising: int = 100,
+        box_noise: float = 1.0,
         encoder_layers: int = 6,
         decoder_layers: int = 6,
         ffn_ratio: float = 8,
-        detections: int = 100,
+        detections: int = 300,
     ):
         super().__init__(backbone)
         assert backbone.pyramid is not None
         first = STRIDES.index(finest_stride)
+        self._maps = _LEVELS if neck == "pyramid" else _LEVELS - 1
         backbone.pyramid.prune(list(range(first, len(STRIDES))))
         self.detections = detections
-        width = backbone.pyramid.dim
         settings = DINOSettings(
+            channels=(backbone.pyramid.dim,) * self._maps,
+            strides=STRIDES[first : first + _LEVELS] if neck == "pyramid" else None,
             width=width,
+            heads=max(1, width // _HEAD_DIM),
             hidden=round(width * ffn_ratio),
-            strides=STRIDES[first : first + _LEVELS],
             queries=queries,
             denoising=denoising,
+            box_noise=box_noise,
             encoder_layers=encoder_layers,
             decoder_layers=decoder_layers,
         )
         self.network = DINONetwork(num_classes, settings)
 
+    def published_names(self) -> dict[str, tuple[str, ...]]:
+        """Parameters of the head, by their published names; with our pyramid's input, which has none, but for that."""
+        layers = len(self.network.transformer.decoder.layers)
+        return {
+            f"network.{name}": published_names(name, layers)
+            for name, _ in self.network.named_parameters()
+            if self._maps < _LEVELS or not name.startswith("input_proj.")
+        }
+
+    def published_state(self) -> dict[str, Tensor]:
+        """The head's tensors under their published names, which the published code would load."""
+        parameters = dict(self.named_parameters())
+        return {
+            published: parameters[name].detach()
+            for name, several in self.published_names().items()
+            for published in several
+        }
+
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses of the matched queries of all layers: class, box and overlap; and of the denoising, their sum."""
         assert self.training
-        normalised = [
-            {"class_labels": target["labels"], "boxes": _to_normalised(target["boxes"].float(), size)}
-            for target, size in zip(targets, sizes, strict=True)
-        ]
-        return self.network.losses(self.feature_maps(canvas)[:_LEVELS], sizes, normalised)
+        objects = [normalised(target, size) for target, size in zip(targets, sizes, strict=True)]
+        maps = self.feature_maps(canvas)[: self._maps]
+        return self.network.losses(maps, _padding(canvas, sizes), objects)
 
     def canvas_detections(self, canvas: Tensor, sizes: list[Size]) -> list[Detections]:
         """Detections of the images."""
         assert not self.training
-        boxes, scores, labels = self._best(*self.network(self.feature_maps(canvas)[:_LEVELS], sizes))
+        boxes, scores, labels = self._best(canvas, _padding(canvas, sizes))
         return [
             {"boxes": shares * _scale(size, shares), "scores": score, "labels": label}
             for shares, score, label, size in zip(boxes, scores, labels, sizes, strict=True)
@@ -98,15 +123,33 @@ class DINO(Detector):
             Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n] and labels
             int64 [B, n].
         """
-        sizes = as_numbers(canvas.shape[-2:], canvas.device).expand(canvas.shape[0], 2)
-        return self._best(*self.network(self.feature_maps(canvas)[:_LEVELS], sizes))
+        return self._best(canvas, None)
 
-    def _best(self, logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What all queries [B, Q, classes], [B, Q, 4] found to boxes, scores and labels, as `detect_whole` has them."""
-        num_classes = logits.shape[-1]
-        scores, place = logits.sigmoid().flatten(1).topk(min(self.detections, logits.shape[1] * num_classes), 1)
-        best = boxes.gather(1, (place // num_classes)[..., None].expand(-1, -1, 4))
-        return box_convert(best, "cxcywh", "xyxy").clamp(0, 1), scores, place % num_classes
+    def _best(self, canvas: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        logits, boxes = self.network(self.feature_maps(canvas)[: self._maps], padding)
+        boxes, scores, labels = best_detections(logits, boxes, self.detections)
+        return boxes.clamp(0, 1), scores, labels  # published: not cut off at the rim of the image
+
+
+def best_detections(logits: Tensor, boxes: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best pairs of query and class, as published.
+
+    Args:
+        logits: [B, Q, classes].
+        boxes: [B, Q, 4]: centre, width and height.
+        count: Pairs at most.
+
+    Returns:
+        Best first: boxes [B, n, 4] (left, top, right, bottom), scores [B, n] and labels int64 [B, n].
+    """
+    num_classes = logits.shape[-1]
+    scores, place = logits.sigmoid().flatten(1).topk(min(count, logits.shape[1] * num_classes), 1)
+    best = boxes.gather(1, (place // num_classes)[..., None].expand(-1, -1, 4))
+    return box_convert(best, "cxcywh", "xyxy"), scores, place % num_classes
+
+
+def _padding(canvas: Tensor, sizes: list[Size]) -> Tensor:
+    return padding_of(sizes, (canvas.shape[-2], canvas.shape[-1]), canvas.device)
 
 
 def _scale(size: Size, like: Tensor) -> Tensor:
@@ -114,6 +157,9 @@ def _scale(size: Size, like: Tensor) -> Tensor:
     return like.new_tensor([width, height, width, height])
 
 
-def _to_normalised(boxes: Tensor, size: Size) -> Tensor:
-    """Corners in pixels to centre, width and height, as shares of the image."""
-    return box_convert(boxes / _scale(size, boxes), "xyxy", "cxcywh")
+def normalised(target: Target, size: Size) -> dict[str, Tensor]:
+    """Boxes to centre, width and height, and ignored regions, in shares of the image."""
+    scale = _scale(size, target["boxes"].float())
+    boxes = box_convert(target["boxes"].float() / scale, "xyxy", "cxcywh")
+    ignored = target.get("ignored", target["boxes"][:0]).float() / scale
+    return {"labels": target["labels"], "boxes": boxes, "ignored": ignored}

@@ -1,93 +1,89 @@
-"""What DINO has on the pyramid: encoder, first guesses, decoder, losses."""
+"""DINO (Zhang et al., 2022) above the feature maps: encoder, first guesses, decoder, losses, all as published."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import DeformableDetrConfig, RTDetrV2Config
-from transformers.loss.loss_rt_detr import RTDetrLoss
-from transformers.models.deformable_detr.modeling_deformable_detr import (
-    DeformableDetrEncoder,
-    DeformableDetrMultiscaleDeformableAttention,
-)
-from transformers.models.rt_detr_v2.modeling_rt_detr_v2 import (
-    RTDetrV2DecoderLayer,
-    RTDetrV2MLPPredictionHead,
-    RTDetrV2MultiscaleDeformableAttention,
-    RTDetrV2PreTrainedModel,
-    get_contrastive_denoising_training_group,
-    inverse_sigmoid,
-)
 
-from fastitpn.tasks.detect.heads.base import Size
-from fastitpn.tasks.detect.heads.dino_levels import Levels, as_numbers, flatten_levels, sine_positions
+from fastitpn.tasks.detr.decoder import Decoder, box_head
+from fastitpn.tasks.detr.denoising import Denoising, Draws, Noise, Targets, denoise, split
+from fastitpn.tasks.detr.encoder import Encoder, xavier
+from fastitpn.tasks.detr.levels import Levels, flatten
+from fastitpn.tasks.detr.losses import average_count, box_losses, focal_loss, queries_to_count
+from fastitpn.tasks.detr.matching import Pairs, box_cost, cheapest_pairs, class_cost
+from fastitpn.tasks.detr.position import sine_positions
+from fastitpn.tasks.detr.projection import Projection, PyramidInput
+from fastitpn.tasks.detr.proposals import best_cells, cell_proposals, gather
 
-_HEAD_DIM = 32
-_POINTS = 4
-_FIRST_SIDE = 0.05
-"""Side of the boxes that the first guesses of the finest level begin with, as a share of the image; then it doubles."""
+EPS = 1e-3
+"""How far from 0 and 1 boxes are kept before their logit is taken."""
+_TEMPERATURE = 20.0
 _FIRST_PROBABILITY = 0.01
-
-Normalised = list[dict[str, Tensor]]
-"""Targets: `class_labels`, and `boxes` as centre, width and height in shares of the image."""
+_CLASS_COST = 2.0
+WEIGHTS = {"ce": 1.0, "bbox": 5.0, "giou": 2.0}
+"""Weights of the losses: class, differences of boxes, generalised IoU."""
+_PARTS = {"ce": "loss_class", "bbox": "loss_box", "giou": "loss_giou"}
+_DENOISING = "loss_denoising"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DINOSettings:
-    """Sizes; see `DINO`."""
+    """Sizes, by default the published ones.
 
-    width: int
-    hidden: int
-    strides: tuple[int, ...]
-    queries: int
-    denoising: int
-    encoder_layers: int
-    decoder_layers: int
+    Attributes:
+        channels: Of each map that comes in.
+        strides: Those of the pyramid's levels, where the maps are these; None for the published projection of the maps.
+        width: Channels inside.
+        heads: Attention heads.
+        hidden: Width of the feed-forward networks.
+        levels: Feature maps that are looked at.
+        queries: Objects that can be found in an image at most.
+        encoder_layers: Layers of the encoder.
+        decoder_layers: Layers of the decoder.
+        denoising: See `Noise.queries`.
+        label_noise: See `Noise.label_ratio`.
+        box_noise: See `Noise.box_scale`.
+    """
 
-    @property
-    def heads(self) -> int:
-        """Attention heads."""
-        return max(1, self.width // _HEAD_DIM)
-
-    def encoder_config(self) -> DeformableDetrConfig:
-        """In transformers' words."""
-        settings: dict[str, Any] = {"dropout": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0}
-        return DeformableDetrConfig(
-            d_model=self.width,
-            encoder_layers=self.encoder_layers,
-            encoder_ffn_dim=self.hidden,
-            encoder_attention_heads=self.heads,
-            encoder_n_points=_POINTS,
-            num_feature_levels=len(self.strides),
-            **settings,
-        )
-
-    def decoder_config(self, num_classes: int) -> RTDetrV2Config:
-        """In transformers' words."""
-        settings: dict[str, Any] = {"num_labels": num_classes, "attn_implementation": "sdpa"}
-        return RTDetrV2Config(
-            d_model=self.width,
-            decoder_layers=self.decoder_layers,
-            decoder_ffn_dim=self.hidden,
-            decoder_attention_heads=self.heads,
-            decoder_n_points=_POINTS,
-            decoder_n_levels=len(self.strides),
-            num_feature_levels=len(self.strides),
-            num_queries=self.queries,
-            num_denoising=self.denoising,
-            **settings,
-        )
+    channels: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
+    width: int = 256
+    heads: int = 8
+    hidden: int = 2048
+    levels: int = 4
+    queries: int = 900
+    encoder_layers: int = 6
+    decoder_layers: int = 6
+    denoising: int = 100
+    label_noise: float = 0.5
+    box_noise: float = 1.0
 
 
-class DINONetwork(RTDetrV2PreTrainedModel):
-    """From levels of the pyramid to boxes and their classes.
+class Guesses(NamedTuple):
+    """The best cells as a first guess."""
 
-    transformers' own model is not used, but for its layers: it builds a backbone and an encoder of its own, knows no
-    padding, looks forward once, and cannot learn the contents of its queries.
+    logits: Tensor
+    """[B, Q, classes]."""
+    references: Tensor
+    """Logits of boxes [B, Q, 4], not detached; infinite for removed cells."""
+
+
+class Outputs(NamedTuple):
+    """What the network predicts in training."""
+
+    logits: list[Tensor]
+    """[B, D + Q, classes] of each layer, the D denoising queries first."""
+    boxes: list[Tensor]
+    """float32 [B, D + Q, 4] of each layer: centre, width and height as shares of the image."""
+    guesses: Guesses
+    denoising: Denoising | None
+
+
+class DINONetwork(nn.Module):
+    """From feature maps to boxes and their classes. Its parameters have the published names.
 
     Args:
         num_classes: Number of classes.
@@ -95,196 +91,212 @@ class DINONetwork(RTDetrV2PreTrainedModel):
     """
 
     def __init__(self, num_classes: int, settings: DINOSettings) -> None:
-        config = settings.decoder_config(num_classes)
-        super().__init__(config)
-        width = settings.width
-        self.settings = settings
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in settings.strides)
-        self.level_embed = nn.Parameter(torch.randn(len(settings.strides), width))
-        self.encoder = _Encoder(settings.encoder_config())
-        self.first_projection = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width))
-        self.first_class_head = nn.Linear(width, num_classes)
-        self.first_box_head = _box_head(width)
-        self.contents = nn.Embedding(settings.queries, width)
-        self.label_embed = nn.Embedding(num_classes + 1, width, padding_idx=num_classes)
-        self.query_positions = RTDetrV2MLPPredictionHead(4, 2 * width, width, num_layers=2)
-        layers = range(settings.decoder_layers)
-        self.decoder_layers = nn.ModuleList(RTDetrV2DecoderLayer(config) for _ in layers)
-        self.class_heads = nn.ModuleList(nn.Linear(width, num_classes) for _ in layers)
-        self.box_heads = nn.ModuleList(_box_head(width) for _ in layers)
-        self.criterion = RTDetrLoss(config)
-        self._start()
+        super().__init__()
+        self.settings, self.num_classes = settings, num_classes
+        self.noise = Noise(
+            queries=settings.denoising,
+            contrastive=True,
+            label_ratio=settings.label_noise,
+            box_scale=settings.box_noise,
+            eps=EPS,
+        )
+        channels, width = settings.channels, settings.width
+        self.input_proj: Projection | PyramidInput = (
+            Projection(channels, width, extra=settings.levels - len(channels))
+            if settings.strides is None
+            else PyramidInput(channels[0], width, settings.strides)
+        )
+        self.transformer = _Transformer(num_classes, settings)
+        self.label_enc = nn.Embedding(num_classes + 1, settings.width)
 
-    @torch.no_grad()
-    def _start(self) -> None:
-        """Start values as published for Deformable DETR and DINO; transformers' are a hundredth wide everywhere."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        for module in self.modules():
-            if isinstance(module, RTDetrV2MultiscaleDeformableAttention):
-                self._init_weights(module)
-            elif isinstance(module, DeformableDetrMultiscaleDeformableAttention):
-                self.encoder._init_weights(module)
-        for head in (self.first_class_head, *self.class_heads):
-            nn.init.constant_(head.bias, -math.log(1 / _FIRST_PROBABILITY - 1))
-        for head in (self.first_box_head, *self.box_heads):
-            nn.init.zeros_(head.layers[-1].weight)
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the layers of the encoder in the backward pass; those of the decoder hold far fewer tokens."""
-        switch = "enable" if enable else "disable"
-        for name in ("activation", "gradient"):  # the new and the old name in transformers, which warns of the old one
-            method = getattr(self.encoder, f"{name}_checkpointing_{switch}", None)
-            if method is not None:
-                return method(*([{"use_reentrant": False}] if enable else []))
-
-    def forward(self, maps: Sequence[Tensor], sizes: Sequence[Size] | Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Sequence[Tensor], padding: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The outputs of the last layer.
 
         Args:
-            maps: [B, C, h, w] of each level.
-            sizes: Height and width of each image, which are in the upper left corners.
+            maps: [B, C, h, w], from fine to coarse.
+            padding: bool [B, H, W], pixels that have nothing of their image; None if there are none.
 
         Returns:
-            float32 logits [B, queries, classes], and boxes [B, queries, 4]: centre, width and height in shares of the
-            image. There are fewer queries where the levels have fewer cells.
+            float32 logits [B, Q, classes], and boxes [B, Q, 4]: centre, width and height in shares of the image.
+            There are fewer queries than asked for where the levels have fewer cells.
         """
-        memory, levels = self._encode(maps, sizes)
-        references, _, _ = self._first_guesses(memory, levels)
-        contents = self._contents(references)
-        logits, boxes = self._decode(memory, levels, contents, references, None)
-        return logits[-1].float(), boxes[-1].float()
+        logits, boxes, _ = self.transformer(*self.levels(maps, padding))
+        return logits[-1].float(), boxes[-1]
 
-    def losses(self, maps: Sequence[Tensor], sizes: Sequence[Size], targets: Normalised) -> dict[str, Tensor]:
-        """Weighted, summed over the layers; not finite where a box is not, so that the guard of the engine sees it."""
-        memory, levels = self._encode(maps, sizes)
-        references, first_logits, first_boxes = self._first_guesses(memory, levels)
-        contents, mask = self._contents(references), None
-        noisy_contents, noisy_references, between, denoising = get_contrastive_denoising_training_group(
-            targets,
-            self.config.num_labels,
-            references.shape[1],
-            self.label_embed,
-            num_denoising_queries=self.settings.denoising,
-        )
-        if denoising is not None:
-            contents = torch.cat((noisy_contents, contents), 1)
-            references = torch.cat((noisy_references, references), 1)
-            mask = (between == 0)[None, None]  # True: looks at. As bool, which any precision takes.
-        logits, boxes = self._decode(memory, levels, contents, references, mask)
-        with torch.autocast(memory.device.type, enabled=False):
-            outputs = _outputs([part.float() for part in logits], [part.float() for part in boxes], denoising)
-            outputs["auxiliary_outputs"].append({"logits": first_logits.float(), "pred_boxes": first_boxes.float()})
-            if not torch.isfinite(boxes[-1]).all():
-                # The matching would raise an error. Other processes, whose boxes are finite, have the same losses and
-                # a gradient for every parameter, and so must this one.
-                everything = (*logits, *boxes, first_logits, first_boxes, self.label_embed.weight)
-                broken = math.nan * torch.stack([part.float().sum() for part in everything]).sum()
-                names = ("loss_class", "loss_box", "loss_giou", "loss_denoising")[: 3 + (self.settings.denoising > 0)]
-                return dict.fromkeys(names, broken)
-            terms = self.criterion(outputs, targets)
-        parts = {
-            name: torch.stack([loss for key, loss in terms.items() if key.startswith(kind) and "_dn_" not in key]).sum()
-            for name, kind in (("loss_class", "loss_vfl"), ("loss_box", "loss_bbox"), ("loss_giou", "loss_giou"))
-        }
-        if self.settings.denoising > 0:
-            unused = 0 * self.label_embed.weight.sum()  # without objects in a batch; each parameter needs a gradient
-            parts["loss_denoising"] = sum((loss for key, loss in terms.items() if "_dn_" in key), unused)
+    def levels(self, maps: Sequence[Tensor], padding: Tensor | None) -> tuple[list[Tensor], Levels]:
+        """The levels [B, width, h, w] that the transformer looks at, and where the images are on them."""
+        projected = self.input_proj(maps)
+        if padding is None:
+            return projected, Levels.whole(projected)
+        return projected, Levels(padding=self.input_proj.padding(padding, projected))
+
+    def predict(
+        self, maps: Sequence[Tensor], padding: Tensor | None, targets: Targets, draws: Draws | None = None
+    ) -> Outputs:
+        """The outputs of all layers, with denoising queries; the arguments are those of `losses`."""
+        projected, levels = self.levels(maps, padding)
+        queries = min(levels.padded.shape[1], self.settings.queries)
+        denoising = denoise(targets, self.noise, self.label_enc, self.num_classes, queries, draws)
+        logits, boxes, guesses = self.transformer(projected, levels, denoising)
+        return Outputs(logits, boxes, guesses, denoising)
+
+    def losses(
+        self, maps: Sequence[Tensor], padding: Tensor | None, targets: Targets, draws: Draws | None = None
+    ) -> dict[str, Tensor]:
+        """Weighted losses, summed over the layers; not a number where a prediction is none.
+
+        Args:
+            maps: [B, C, h, w], from fine to coarse.
+            padding: bool [B, H, W], pixels that have nothing of their image; None if there are none.
+            targets: Objects of each image: labels [n], boxes [n, 4] (centre, width, height as shares of the image),
+                and perhaps ignored regions [k, 4] (corners as shares).
+            draws: Randomness of the denoising; None draws it.
+        """
+        outputs = self.predict(maps, padding, targets, draws)
+        unused = 0 * self.label_enc.weight.sum()  # without objects; each parameter needs a gradient
+        parts = dict.fromkeys([*_PARTS.values(), *([_DENOISING] if self.settings.denoising else [])], unused)
+        guesses = (outputs.guesses.logits, outputs.guesses.references.sigmoid())
+        total = torch.stack([x.float().sum() for x in (*outputs.logits, *outputs.boxes, *guesses)]).sum()
+        if not torch.isfinite(total):
+            # The matching would raise an error. Other processes, whose predictions are finite, have the same losses
+            # and a gradient for every parameter, and so must this one.
+            return {name: math.nan * total + unused for name in parts}
+        for key, loss in self.published_losses(outputs, targets).items():
+            name = key.split("_")[1]
+            part = _DENOISING if "_dn" in key else _PARTS[name]
+            if part in parts:
+                parts[part] = parts[part] + WEIGHTS[name] * loss
         return parts
 
-    def _encode(self, maps: Sequence[Tensor], sizes: Sequence[Size] | Tensor) -> tuple[Tensor, Levels]:
-        """[B, N, C], all cells of all levels, having seen one another; zeros where there is no image."""
-        levels = Levels.of(maps, self.settings.strides, sizes)
-        tokens = [norm(level) for norm, level in zip(self.norms, flatten_levels(maps), strict=True)]
-        pairs = zip(self.level_embed, tokens, strict=True)
-        level_embed = torch.cat([embed.expand(level.shape[1], -1) for embed, level in pairs])
-        memory = self.encoder(
-            inputs_embeds=torch.cat(tokens, 1),
-            attention_mask=levels.inside,
-            spatial_position_embeddings=sine_positions(levels.centres, self.settings.width) + level_embed,
-            **levels.for_attention,
-            valid_ratios=levels.ratios,
-        ).last_hidden_state
-        return memory.masked_fill(~levels.inside[..., None], 0.0), levels
-
-    def _first_guesses(self, memory: Tensor, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
-        """The best cells as queries: references [B, Q, 4] (logits of boxes), and for the losses logits and boxes."""
-        features = self.first_projection(memory)
-        logits = self.first_class_head(features)
-        parts = enumerate(levels.split(levels.centres))
-        sides = torch.cat([torch.full_like(centres, _FIRST_SIDE * 2**number) for number, centres in parts], 1)
-        anchors = torch.cat((levels.centres, sides), -1).clamp(0.001, 0.999)
-        boxes = self.first_box_head(features).float() + anchors.logit()
-        ranked = logits.float().amax(-1).masked_fill(~levels.inside, -math.inf)
-        best = ranked.topk(min(self.settings.queries, ranked.shape[1]), 1).indices[..., None]
-        references = boxes.gather(1, best.expand(-1, -1, 4))
-        return references.detach(), logits.gather(1, best.expand(-1, -1, logits.shape[-1])), references.sigmoid()
-
-    def _contents(self, references: Tensor) -> Tensor:
-        """Mixed query selection: the places are those of the guesses, the contents are learnt."""
-        batch, count = references.shape[:2]
-        return self.contents.weight[:count].expand(batch, -1, -1)
-
-    def _decode(
-        self, memory: Tensor, levels: Levels, contents: Tensor, references: Tensor, mask: Tensor | None
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits [B, Q, classes] and boxes [B, Q, 4] of each layer; in evaluation mode logits of the last alone.
-
-        Look forward twice: a box is learnt by its own layer and, through `before`, by the next one too.
-        """
-        all_logits, all_boxes = [], []
-        before = reference = references.sigmoid()
-        scales = levels.ratios.repeat_interleave(_POINTS, 1).repeat(1, 1, 2)  # [B, levels * points, 4]
-        for number, layer in enumerate(self.decoder_layers):
-            contents = layer(
-                contents,
-                object_queries_position_embeddings=self.query_positions(reference),
-                reference_points=reference[:, :, None] * scales[:, None],
-                encoder_hidden_states=memory,
-                encoder_attention_mask=mask,  # which is that of the queries among themselves
-                **levels.for_attention,
-            )
-            change = self.box_heads[number](contents).float()
-            all_boxes.append(F.sigmoid(change + inverse_sigmoid(before)))
-            before = F.sigmoid(change + inverse_sigmoid(reference))
-            reference = before.detach()
-            if self.training or number == len(self.decoder_layers) - 1:
-                all_logits.append(self.class_heads[number](contents))
-        return all_logits, all_boxes
+    def published_losses(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
+        """Losses before they are weighted, by the published names."""
+        count = average_count(targets, outputs.boxes[0].device)
+        denoising, last = outputs.denoising, len(outputs.boxes) - 1
+        size = denoising.count if denoising else 0
+        (dn_logits, logits), (dn_boxes, boxes) = split(outputs.logits, size), split(outputs.boxes, size)
+        losses: dict[str, Tensor] = {}
+        with torch.autocast(count.device.type, enabled=False):
+            for layer in range(last + 1):
+                suffix = "" if layer == last else f"_{layer}"
+                losses |= _named(suffix, set_losses(logits[layer], boxes[layer], targets, count))
+                repaired = (
+                    dict.fromkeys(WEIGHTS, count.new_zeros(()))
+                    if denoising is None
+                    else set_losses(
+                        dn_logits[layer], dn_boxes[layer], targets, count * denoising.groups, denoising.pairs
+                    )
+                )
+                losses |= _named(f"_dn{suffix}", repaired)
+            guesses = outputs.guesses
+            losses |= _named("_interm", set_losses(guesses.logits, guesses.references.sigmoid(), targets, count))
+        return losses
 
 
-class _Encoder(DeformableDetrEncoder):
-    """The encoder of transformers, but a graph that is traced through it may leave the maps' sizes open."""
+class _Decoder(Decoder):
+    """With the class head, which all layers share, where it has its published name."""
 
-    @staticmethod
-    def get_reference_points(spatial_shapes_list: list[Size], valid_ratios: Tensor, device: torch.device) -> Tensor:
-        """Where cells are on each level, [B, N, levels, 2], as shares of the map."""
-        points = []
-        for (height, width), ratio in zip(spatial_shapes_list, valid_ratios.unbind(1), strict=True):
-            rows, columns = (torch.arange(side, device=device) + 0.5 for side in (height, width))
-            corners = torch.cartesian_prod(rows, columns).flip(-1)  # [h * w, 2], x and y
-            points.append(corners / (ratio * as_numbers((width, height), device))[:, None])
-        return torch.cat(points, 1)[:, :, None] * valid_ratios[:, None]
+    class_embed: nn.Linear
 
 
-def _box_head(width: int) -> nn.Module:
-    return RTDetrV2MLPPredictionHead(width, width, 4, num_layers=3)
+class _Transformer(nn.Module):
+    """From projected maps to predictions, with the published names."""
 
+    def __init__(self, num_classes: int, settings: DINOSettings) -> None:
+        super().__init__()
+        width = settings.width
+        sizes: dict[str, Any] = {"heads": settings.heads, "hidden": settings.hidden, "levels": settings.levels}
+        self.queries = settings.queries
+        self.level_embed = nn.Parameter(torch.randn(settings.levels, width))
+        self.encoder = Encoder(settings.encoder_layers, width, **sizes)
+        self.decoder = _Decoder(settings.decoder_layers, width, eps=EPS, **sizes)
+        self.decoder.class_embed = nn.Linear(width, num_classes)
+        self.tgt_embed = nn.Embedding(settings.queries, width)
+        self.enc_output, self.enc_output_norm = nn.Linear(width, width), nn.LayerNorm(width)
+        self.enc_out_bbox_embed = box_head(width)
+        self.enc_out_class_embed = nn.Linear(width, num_classes)
+        xavier(self.tgt_embed)
+        xavier(self.enc_output)
+        for head in (self.decoder.class_embed, self.enc_out_class_embed):
+            nn.init.constant_(head.bias, -math.log(1 / _FIRST_PROBABILITY - 1))
 
-def _outputs(logits: list[Tensor], boxes: list[Tensor], denoising: dict[str, Any] | None) -> dict[str, Any]:
-    """What the criterion takes: layers one by one, and the denoising queries, which are the first, by themselves."""
-    first = 0 if denoising is None else denoising["dn_num_split"][0]
-    layers = [
-        {"logits": own_logits[:, first:], "pred_boxes": own_boxes[:, first:]}
-        for own_logits, own_boxes in zip(logits, boxes, strict=True)
-    ]
-    outputs: dict[str, Any] = {**layers[-1], "auxiliary_outputs": layers[:-1]}
-    if denoising is not None:
-        outputs["denoising_meta_values"] = denoising
-        outputs["dn_auxiliary_outputs"] = [
-            {"logits": own_logits[:, :first], "pred_boxes": own_boxes[:, :first]}
-            for own_logits, own_boxes in zip(logits, boxes, strict=True)
+    def forward(
+        self, maps: Sequence[Tensor], levels: Levels, denoising: Denoising | None = None
+    ) -> tuple[list[Tensor], list[Tensor], Guesses]:
+        """Logits and boxes of each layer (those of the last alone in evaluation mode), and the first guesses."""
+        memory = self.encode(maps, levels)
+        guesses = self.guess(memory, levels)
+        references = guesses.references.detach()
+        batch, queries = references.shape[:2]
+        contents = self.tgt_embed.weight[:queries].expand(batch, -1, -1)
+        if denoising is not None:
+            contents = torch.cat((denoising.contents, contents), 1)
+            references = torch.cat((denoising.references, references), 1)
+        decoded = self.decoder(contents, references, memory, levels, None if denoising is None else denoising.mask)
+        if not self.training:
+            decoded = decoded.last()
+        logits = [self.decoder.class_embed(self.decoder.norm(state)) for state in decoded.states]
+        return logits, self.decoder.boxes(decoded), guesses
+
+    def encode(self, maps: Sequence[Tensor], levels: Levels) -> Tensor:
+        """[B, N, width], all cells of all levels, having seen one another."""
+        positions = [
+            sine_positions(padding, self.level_embed.shape[1], _TEMPERATURE) + embed
+            for padding, embed in zip(levels.padding, self.level_embed, strict=True)
         ]
-    return outputs
+        return self.encoder(flatten(maps), torch.cat(positions, 1), levels)
+
+    def guess(self, memory: Tensor, levels: Levels) -> Guesses:
+        """The best cells; those in the padding and at the rim count as zeros."""
+        proposals, removed = cell_proposals(levels)
+        features = self.enc_output_norm(self.enc_output(memory.masked_fill(removed[..., None], 0)))
+        logits = self.enc_out_class_embed(features)
+        places = best_cells(logits.float(), self.queries)
+        references = self.enc_out_bbox_embed(gather(features, places)).float() + gather(proposals, places)
+        return Guesses(gather(logits, places), references)
+
+
+def set_losses(
+    logits: Tensor, boxes: Tensor, targets: Targets, count: Tensor, pairs: Sequence[Pairs] | None = None
+) -> dict[str, Tensor]:
+    """Losses of one set of queries.
+
+    Args:
+        logits: [B, Q, classes].
+        boxes: [B, Q, 4].
+        targets: Objects of each image.
+        count: What sums are divided by.
+        pairs: Which query stands for which object; None matches them.
+    """
+    logits, boxes = logits.float(), boxes.float()
+    pairs = match(logits, boxes, targets) if pairs is None else pairs
+    counted = queries_to_count(boxes, targets, pairs)
+    ce = focal_loss(logits, [target["labels"] for target in targets], pairs, count, counted)
+    return dict(zip(WEIGHTS, (ce, *box_losses(boxes, targets, pairs, count)), strict=True))
+
+
+@torch.no_grad()
+def match(logits: Tensor, boxes: Tensor, targets: Targets) -> list[Pairs]:
+    """Which query of logits [B, Q, classes] and boxes [B, Q, 4] stands for which object."""
+    return [
+        cheapest_pairs(matching_cost(of_class, of_box, target))
+        for of_class, of_box, target in zip(logits, boxes, targets, strict=True)
+    ]
+
+
+def matching_cost(logits: Tensor, boxes: Tensor, target: Mapping[str, Tensor]) -> Tensor:
+    """[Q, n], what it costs that a query of an image, [Q, classes] and [Q, 4], stands for an object."""
+    return _CLASS_COST * class_cost(logits, target["labels"]) + box_cost(boxes, target["boxes"])
+
+
+def _named(suffix: str, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"loss_{name}{suffix}": loss for name, loss in losses.items()}
+
+
+def published_names(name: str, decoder_layers: int) -> tuple[str, ...]:
+    """Published names of one of our tensors: heads that all layers of the decoder share are stored once for each."""
+    prefix, _, inner = name.rpartition("transformer.decoder.")
+    head, _, rest = inner.partition(".")
+    if prefix or head not in ("bbox_embed", "class_embed"):
+        return (name,)
+    places = ("transformer.decoder.", "")
+    return tuple(f"{place}{head}.{layer}.{rest}" for place in places for layer in range(decoder_layers))

@@ -10,6 +10,7 @@ from torchvision.ops import masks_to_boxes
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.mask2former import MatchedMasks
+from fastitpn.tasks.maskdino.inference import resize_masks
 
 _CELL = 4
 """Stride of the masks that the network draws."""
@@ -84,13 +85,7 @@ class Mask2Former(Detector):
 
     def resized(self, detections: Detections, size: Size, wanted: Size) -> Detections:
         """Masks at the size that is wanted, and the boxes around them; what has no pixel there is left out."""
-        drawn = detections["masks"]
-        canvas = [_CELL * side for side in drawn.shape[-2:]]
-        masks = torch.zeros(len(drawn), *wanted, dtype=torch.bool, device=drawn.device)
-        for first in range(0, len(drawn), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
-            full = F.interpolate(drawn[None, part], size=canvas, mode="bilinear")[..., : size[0], : size[1]]
-            masks[part] = F.interpolate(full, size=wanted, mode="bilinear")[0] > 0
+        masks = draw_masks(detections["masks"], size, wanted)
         seen = masks.flatten(1).any(1)
         masks = masks[seen]
         return {
@@ -115,6 +110,16 @@ class Mask2Former(Detector):
         query = place // classes.shape[1]
         boxes = torch.zeros(len(query), 4, device=drawn.device)
         return {"boxes": boxes, "scores": scores, "labels": place % classes.shape[1], "masks": drawn[query]}
+
+
+def draw_masks(drawn: Tensor, size: Size, wanted: Size) -> Tensor:
+    """Masks bool [n, *wanted] of an image, from logits [n, H / 4, W / 4] of the canvas that it is in with a size."""
+    canvas = (_CELL * drawn.shape[-2], _CELL * drawn.shape[-1])
+    masks = torch.zeros(len(drawn), *wanted, dtype=torch.bool, device=drawn.device)
+    for first in range(0, len(drawn), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        masks[part] = resize_masks(drawn[part], canvas, size, wanted) > 0
+    return masks
 
 
 def _large_enough(canvas: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ DETECTORS: Registry[HeadSpec[Any]] = Registry(
         "cascade_mask_rcnn": f"{_HEADS}.rcnn:CASCADE_MASK_RCNN",
         "dino": f"{_HEADS}.dino:DINO",
         "mask2former": f"{_HEADS}.mask2former:MASK2FORMER",
+        "maskdino": f"{_HEADS}.maskdino:MASKDINO",
     },
 )
 """`build` of each makes a `Detector` of a backbone with its pyramid, the number of classes, and its arguments."""

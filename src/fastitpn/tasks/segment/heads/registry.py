@@ -12,6 +12,7 @@ HEADS: Registry[Any] = Registry(
         "linear": "fastitpn.tasks.segment.heads.linear:HEAD",
         "upernet": "fastitpn.tasks.segment.heads.upernet:HEAD",
         "mask2former": "fastitpn.tasks.segment.heads.mask2former:HEAD",
+        "maskdino": "fastitpn.tasks.segment.heads.maskdino:HEAD",
     },
 )
 """By the name that `head=` takes; the members are `HeadSpec`s, whose `build` takes the channels of each level, the
@@ -30,4 +31,4 @@ class SegmentHeadKeys(HeadKeys):
     tells_things_apart: ClassVar[bool] = False
 
     name: str = "upernet"
-    """What makes classes of the pyramid: linear is light, upernet slower, mask2former the slowest."""
+    """What makes classes of the pyramid: linear is light, upernet slower, mask2former and maskdino slowest."""

@@ -1,0 +1,51 @@
+"""MaskDINO for instances: its keys, and what it is made with."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fastitpn.config.types import Count
+from fastitpn.tasks.detect.heads.keys import DetectorKeys
+from fastitpn.tasks.heads import HeadSpec
+
+_HEAD_DIM = 32
+_MOST_POINTS = 12544
+"""Points that the losses look at for each mask, as published; of small images one for each cell at 1/4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskDINOKeys(DetectorKeys):
+    """Detector: maskdino."""
+
+    name: str = "maskdino"
+    queries: Count = 300
+    """Objects that are found in an image at most."""
+    layers: Count | None = None
+    """Layers of the encoder, and of the decoder; none takes 6 and 9, as published."""
+    width: Count | None = None
+    """Channels inside, a multiple of 32; none takes the pyramid's (published: 256)."""
+    denoising: Annotated[int, Field(ge=0)] = 100
+    """Disturbed boxes that training learns to repair; 0 leaves it out."""
+
+    def problems(self) -> list[str]:
+        """Checks the width."""
+        if self.width is not None and self.width % _HEAD_DIM:
+            return [f"width: expected a multiple of {_HEAD_DIM} for detector=maskdino, got {self.width}"]
+        return []
+
+
+def _arguments(keys: MaskDINOKeys, dim: int, px: int) -> dict[str, Any]:
+    both = {"encoder_layers": keys.layers, "decoder_layers": keys.layers} if keys.layers else {}
+    points = min(_MOST_POINTS, (px // 4) ** 2)
+    shared = {"queries": keys.queries, "denoising": keys.denoising, "points": points}
+    return {"width": keys.width or dim, **shared, **both}
+
+
+def _build(*inputs: Any, **settings: Any) -> Any:
+    from fastitpn.tasks.detect.heads.maskdino_detector import MaskDINO  # with transformers, which takes seconds
+
+    return MaskDINO(*inputs, **settings)
+
+
+MASKDINO = HeadSpec(keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True, exports="none")
