@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 
 import fastitpn
+from benchmarks import reference_itpn
 from benchmarks.harness.options import Options as AnyOptions
 from benchmarks.harness.options import start
 from benchmarks.harness.results import Results, Row
@@ -31,17 +32,20 @@ TOLERANCE = 1e-5
 class Options(AnyOptions):
     """Inference."""
 
-    sizes: tuple[Literal[*SIZES], ...] = ("base", "tiny")
-    """Sizes of the model."""
+    sizes: tuple[Literal[*SIZES, *reference_itpn.SIZES], ...] = ("base", "tiny")
+    """Sizes of Fast-iTPN, or names of iTPN."""
     rounds: Count = 7
     """Rounds, in each of which all arms have a turn; one more comes first, to warm up."""
 
 
 def build(size: str, px: int) -> tuple[torch.nn.Module, torch.nn.Module]:
     """The reference and our model with the same weights, of a scale at which every branch counts."""
-    reference = ReferenceClassifier(**{**SIZES[size], "img_size": px}, num_classes=1000).eval()
+    if size in SIZES:
+        reference: torch.nn.Module = ReferenceClassifier(**{**SIZES[size], "img_size": px}).eval()
+    else:
+        reference = reference_itpn.ReferenceITPN(**{**reference_itpn.SIZES[size], "img_size": px}).eval()
     rule_weights(reference)
-    ours = fastitpn.create_model(f"fastitpn_{size}", img_size=px).eval()
+    ours = fastitpn.create_model(_name(size), img_size=px).eval()
     ours.load_state_dict(from_official_names(reference.state_dict())[0])
     return reference, ours
 
@@ -63,11 +67,15 @@ def measure(size: str, px: int, batch: int, rounds: int) -> Row:
     difference = max((outputs[name] - outputs["reference"]).abs().max().item() for name in arms)
     if difference > TOLERANCE:
         raise SystemExit(f"{size} at {px} px: outputs differ by {difference:.1e}, more than {TOLERANCE:.0e}")
-    row: Row = {"model": f"fastitpn_{size}", "px": px, "batch": batch, "max_difference": difference}
+    row: Row = {"model": _name(size), "px": px, "batch": batch, "max_difference": difference}
     row |= {f"{name}_ms": median_ms(times[name]) for name in arms}
     for name in list(arms)[1:]:
         row[f"{name}_ratio"], row[f"{name}_ratio_range"] = speed_up(times["reference"], times[name])
     return row
+
+
+def _name(size: str) -> str:
+    return f"fastitpn_{size}" if size in SIZES else size
 
 
 def run(options: Options) -> None:

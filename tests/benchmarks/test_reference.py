@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.reference import SIZES, PatchEmbed, ReferenceClassifier, ReferencePretraining, rule_weights
+from benchmarks.reference_itpn import ReferenceITPN
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 INDEX = json.loads((GOLDEN / "INDEX.json").read_text())
@@ -199,3 +200,20 @@ def test_golden_notices_a_wrong_model(mutate: Callable[[ReferenceClassifier], No
     mutate(model)
     with pytest.raises(AssertionError, match="not close"):
         assert_golden(model(randn(2, 3, 64, 64)), golden("fast_tiny_meanpool")["logits"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("relative", [True, False])
+@pytest.mark.parametrize(
+    ("case", "depths", "init_values"),
+    [("itpnclip_cls_tiny", (1, 1, 3), 0.1), ("itpnpixel_cls_tiny", (1, 1, 3), 0.0), ("hivit_tiny_cls", (2, 4, 2), 0.0)],
+)
+def test_the_literal_itpn_gives_the_published_numbers(
+    case: str, depths: tuple[int, int, int], init_values: float, relative: bool
+) -> None:
+    sizes = {"embed_dim": 64, "depths": depths, "num_heads": 2, "img_size": 64, "num_classes": 10}
+    model = ReferenceITPN(**sizes, init_values=init_values, relative_position=relative).eval()
+    rule_weights(model)
+    numbers = load_file(GOLDEN / "itpn" / f"{case}_rpe{relative}.safetensors")
+    assert_golden(model.forward_features(randn(2, 3, 64, 64)), numbers["tokens"])
+    assert_golden(model(randn(2, 3, 64, 64)), numbers["logits"])

@@ -116,10 +116,11 @@ def create_model(
     gathering: Gathering | None = None,
     **timm_kwargs: Any,
 ) -> "FastITPN":
-    """Build a Fast-iTPN.
+    """Build a Fast-iTPN, or the earlier iTPN or HiViT.
 
     Args:
-        name: `fastitpn_nano`, `_tiny`, `_small`, `_base` or `_large`.
+        name: `fastitpn_nano`, `_tiny`, `_small`, `_base` or `_large`; `itpn_base` or `_large` (pre-trained with CLIP),
+            `itpn_base_pixel` or `itpn_large_pixel`; `hivit_tiny`, `_small` or `_base`. See `ARCHITECTURES`.
         pyramid: With the feature pyramid, for `pyramid_features`.
         migration: Tokens that leave stage 3 early, see `Migration`.
         gathering: Attention in windows, see `Gathering`. `model.set_acceleration` sets both, later and by name.

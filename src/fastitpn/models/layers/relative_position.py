@@ -199,10 +199,16 @@ def resize_offset_vectors(table: Tensor, length: int) -> Tensor:
 def _spread_table(table: Tensor, old_height: int, old_width: int, height: int, width: int) -> Tensor:
     """The row for the offset of every two patches, [1, heads, N, N]: row r - s of a table, for query r and key s."""
     table = resize_relative_table(table, old_height, old_width, height, width)
-    plane = table.t().reshape(-1, 2 * height - 1, 2 * width - 1)
+    plane = table.t().contiguous().view(-1, 2 * height - 1, 2 * width - 1)
     # Windows of the plane, each read backwards: not one index a pair, which is several times slower
-    windows = plane.flip([1, 2]).unfold(1, height, 1).unfold(2, width, 1)  # [heads, h, w, h, w]
-    return windows.flip([1, 2]).reshape(1, -1, height * width, height * width)
+    across = plane.flip([1, 2]).unfold(2, width, 1).flip([2])  # [heads, s - r, column of r, column of s]
+    if not torch.jit.is_scripting():
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            across = across.transpose(1, 2).contiguous()
+            rows = [across[:, :, height - 1 - row : 2 * height - 1 - row] for row in range(height)]
+            return torch.stack(rows, 1).flatten(3).flatten(1, 2).unsqueeze(0)  # copied once
+    windows = across.unfold(1, height, 1).flip([1])  # [heads, h, w, w, h]
+    return windows.transpose(3, 4).reshape(1, -1, height * width, height * width)
 
 
 @fx.wrap
