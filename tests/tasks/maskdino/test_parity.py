@@ -13,7 +13,7 @@ from fastitpn.tasks.detr.levels import Levels, flatten
 from fastitpn.tasks.detr.position import inverse_sigmoid
 from fastitpn.tasks.detr.proposals import best_cells, cell_proposals
 from fastitpn.tasks.maskdino.boxes import boxes_around
-from fastitpn.tasks.maskdino.inference import instances, resize_masks, semantic_scores
+from fastitpn.tasks.maskdino.inference import Instances, instances, resize_masks, semantic_scores
 from fastitpn.tasks.maskdino.losses import WEIGHTS, all_losses, match, matching_cost
 from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings, published_names
 from fastitpn.tasks.maskdino.points import sample, unsure_points
@@ -218,13 +218,17 @@ def predicted(form, **changes):
     return predictions
 
 
+def one_image(best):
+    return Instances(*(part[0] for part in best))
+
+
 def test_inference_of_instances():
     tensors, predictions = golden("maskdino_inference_instance"), predicted("instance")
     for image, size in enumerate(SIZES):
         packed = tensors[f"masks_packed_{image}"].numpy()
         wanted = WANTED[image]
         masks = resize_masks(predictions.masks[image], CANVAS, size, wanted)
-        best = instances(predictions.logits[image], masks, 8)
+        best = one_image(instances(predictions.logits[image][None], masks[None], 8))
         order = best.scores.argsort(descending=True)
         close(best.scores[order], tensors[f"scores_{image}"])
         assert torch.equal(best.labels[order], tensors[f"classes_{image}"])
@@ -261,5 +265,6 @@ def test_inference_of_segments():
             assert ((codes == code) ^ (expected == number)).sum() <= 3
         classes = semantic_scores(logits, masks, no_object=False)
         close(classes[:, ::4, ::4], tensors[f"sem_seg_every4_{image}"])
-        best = instances(logits, masks, 100, things)
-        close(best.scores.max(), tensors[f"instance_scores_{image}"].max())
+        best = one_image(instances(logits[None], masks[None], 100))
+        of_things = torch.tensor(things)[best.labels]
+        close(best.scores[of_things].max(), tensors[f"instance_scores_{image}"].max())

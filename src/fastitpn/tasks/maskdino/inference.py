@@ -1,6 +1,5 @@
 """From MaskDINO's queries to instances and to scores of classes, as published."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,14 +13,14 @@ _LEAST_AREA = 1e-6
 
 
 class Instances(NamedTuple):
-    """The best pairs of query and class of one image, in the order of the class's score."""
+    """The best pairs of query and class of images, in the order of the class's score."""
 
     scores: Tensor
-    """float32 [n]: score of the class times the mean probability inside of the mask."""
+    """float32 [B, n]: score of the class times the mean probability inside of the mask."""
     labels: Tensor
-    """int64 [n]."""
+    """int64 [B, n]."""
     queries: Tensor
-    """int64 [n]."""
+    """int64 [B, n]."""
 
 
 def class_probabilities(logits: Tensor, *, no_object: bool) -> Tensor:
@@ -48,23 +47,20 @@ def semantic_scores(logits: Tensor, masks: Tensor, *, no_object: bool) -> Tensor
     return torch.einsum("...qc,...qhw->...chw", classes, masks.sigmoid())
 
 
-def instances(logits: Tensor, masks: Tensor, count: int, things: Sequence[bool] | None = None) -> Instances:
-    """The best pairs of query and class of one image.
+def instances(logits: Tensor, masks: Tensor, count: int) -> Instances:
+    """The best pairs of query and class.
 
     Args:
-        logits: [Q, classes].
-        masks: Logits [Q, h, w], the image alone.
-        count: Pairs at most.
-        things: Whether each class is one of things: others are left out. None for all of them.
+        logits: [B, Q, classes].
+        masks: Logits [B, Q, h, w], the images alone.
+        count: Pairs of an image at most.
     """
-    scores, places = logits.sigmoid().flatten().topk(min(count, logits.numel()))
-    queries, labels = places // logits.shape[1], places % logits.shape[1]
-    if things is not None:
-        kept = torch.tensor(things, device=labels.device)[labels]
-        scores, queries, labels = scores[kept], queries[kept], labels[kept]
+    num_classes = logits.shape[-1]
+    scores, places = logits.sigmoid().flatten(1).topk(min(count, logits.shape[1] * num_classes), 1)
+    queries = places // num_classes
     there = masks > 0
-    sure = (masks.sigmoid() * there).flatten(1).sum(1) / (there.flatten(1).sum(1) + _LEAST_AREA)
-    return Instances(scores * sure[queries], labels, queries)
+    sure = (masks.sigmoid() * there).sum((2, 3)) / (there.sum((2, 3)) + _LEAST_AREA)
+    return Instances(scores * sure.gather(1, queries), places % num_classes, queries)
 
 
 def resize_masks(masks: Tensor, canvas: Size, size: Size, wanted: Size) -> Tensor:

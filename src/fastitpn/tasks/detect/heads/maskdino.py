@@ -48,4 +48,4 @@ def _build(*inputs: Any, **settings: Any) -> Any:
     return MaskDINO(*inputs, **settings)
 
 
-MASKDINO = HeadSpec(keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True, exports="none")
+MASKDINO = HeadSpec(keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True)

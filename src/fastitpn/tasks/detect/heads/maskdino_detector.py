@@ -11,11 +11,14 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.dino_detector import normalised
 from fastitpn.tasks.detect.heads.mask2former_detector import draw_masks
-from fastitpn.tasks.maskdino.inference import instances
+from fastitpn.tasks.detr.proposals import gather
+from fastitpn.tasks.maskdino.inference import Instances, instances
 from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings, published_names
 
 _LEVELS = 4
 _HEAD_DIM = 32
+_SIDE = 56
+"""Sides of the masks inside of their boxes that an exported file gives."""
 _CELL = 4
 """Stride of the masks that the network draws."""
 
@@ -94,6 +97,24 @@ class MaskDINO(Detector):
         corners = box_convert(boxes, "cxcywh", "xyxy") * boxes.new_tensor([width, height, width, height])
         return [self._best(*of_image) for of_image in zip(logits.float(), corners, masks.float(), sizes, strict=True)]
 
+    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detections of images that fill the canvas, in evaluation mode, in operations that can be traced.
+
+        Args:
+            canvas: [B, 3, H, W].
+
+        Returns:
+            Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n], labels int64
+            [B, n], and masks [B, n, m, m]: probabilities inside of the boxes.
+        """
+        logits, boxes, masks = self.network(self.feature_maps(canvas)[:_LEVELS])
+        best = instances(logits.float(), masks.float(), self.detections)
+        scores, order = best.scores.sort(1, descending=True, stable=True)
+        queries = best.queries.gather(1, order)
+        corners = gather(box_convert(boxes, "cxcywh", "xyxy").clamp(0, 1), queries)
+        drawn = masks.gather(1, queries[..., None, None].expand(-1, -1, *masks.shape[-2:]))
+        return corners, scores, best.labels.gather(1, order), masks_in_boxes(drawn, corners)
+
     def resized(self, detections: Detections, size: Size, wanted: Size) -> Detections:
         """Boxes and masks at the size that is wanted."""
         boxes = detections["boxes"]
@@ -104,7 +125,7 @@ class MaskDINO(Detector):
     def _best(self, logits: Tensor, corners: Tensor, masks: Tensor, size: Size) -> Detections:
         """The best detections of one image, of its queries."""
         inside = masks[:, : -(-size[0] // _CELL), : -(-size[1] // _CELL)]
-        best = instances(logits, inside, self.detections)
+        best = Instances(*(part[0] for part in instances(logits[None], inside[None], self.detections)))
         order = torch.argsort(best.scores, descending=True, stable=True)
         queries = best.queries[order]
         return {
@@ -113,3 +134,14 @@ class MaskDINO(Detector):
             "labels": best.labels[order],
             "masks": masks[queries],
         }
+
+
+def masks_in_boxes(drawn: Tensor, corners: Tensor) -> Tensor:
+    """Probabilities [B, n, m, m] of masks, logits [B, n, h, w], inside of boxes [B, n, 4] in shares of the map."""
+    places = (torch.arange(_SIDE, device=drawn.device) + 0.5) / _SIDE
+    low, high = corners[..., :2, None], corners[..., 2:, None]
+    x, y = (2 * (low + (high - low) * places) - 1).unbind(2)  # [B, n, m] each
+    rows, columns = y[..., :, None].expand(-1, -1, -1, _SIDE), x[..., None, :].expand(-1, -1, _SIDE, -1)
+    grid = torch.stack((columns, rows), -1).flatten(0, 1)
+    inside = F.grid_sample(drawn.flatten(0, 1)[:, None].float(), grid, padding_mode="border", align_corners=False)
+    return inside[:, 0].sigmoid().unflatten(0, drawn.shape[:2])
