@@ -29,6 +29,10 @@ def test_defaults():
         (["batch=1"], "batch: expected at least 2, since upernet normalises over the batch, got 1"),
         (["head=linear", "head.width=9"], "head.width: expected none, since head=linear makes no use of it"),
         (["head=mask2former", "head.width=48"], "head.width: expected a multiple of 32 for head=mask2former, got 48"),
+        (
+            ["head=mask2former", "class_weights=balanced"],
+            "class_weights: expected none with head=mask2former, which learns one mask for each class of an image, got",
+        ),
         (["panoptic=true"], "head: expected mask2former for panoptic=true, got upernet"),
         (["freeze=true"], "freeze: expected false without weights"),
         (["weights=a", "scratch=true"], "scratch: expected false where weights are given"),

@@ -55,6 +55,8 @@ def test_labels_by_hand(tmp_path):
     expected[1:15, 6:26] = 1
     expected[2:6, 3:9] = 2
     assert np.array_equal(images.labels(0), expected)
+    labels = np.concatenate([images.labels(index).ravel() for index in range(len(images))])
+    assert images.pixels() == np.bincount(labels, minlength=256)[:3].tolist()
     assert not images.labels(2).any()  # an image without anything is background
 
 

@@ -204,3 +204,15 @@ class TestCodesOfSegments:
                 torch.manual_seed(5)  # the losses look at random points
                 losses.append(head.losses(outputs, labels.to(dtype))["loss"])
         torch.testing.assert_close(*losses, rtol=0, atol=0)
+
+
+def test_weights_of_classes_are_those_of_their_pixels():
+    torch.manual_seed(0)
+    logits, masks = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8), dtype=torch.uint8)
+    masks[0, :4] = IGNORE
+    weights = torch.tensor([0.5, 1.0, 4.0])
+    expected = F.cross_entropy(logits, masks.long(), weights, ignore_index=IGNORE)
+    torch.testing.assert_close(pixel_cross_entropy(logits, masks, weights), expected)
+    torch.testing.assert_close(pixel_cross_entropy(logits, masks, torch.ones(3)), pixel_cross_entropy(logits, masks))
+    nothing = pixel_cross_entropy(logits, torch.full((2, 8, 8), IGNORE, dtype=torch.uint8), weights)
+    assert nothing == 0
