@@ -206,7 +206,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
 
     Args:
         config: Keys of the training.
-        classes: Of the data.
+        classes: Names and colours of the classes in the data.
         class_weights: [classes], of each class in the loss; None for no weights.
 
     Raises:
