@@ -134,16 +134,19 @@ class TarShards(ImageSource):
             fix="write or fetch this shard again, or move it away, then run the same command again",
         )
 
-    def _decode(self, index: int, min_px: int | None, how: Reading | None) -> Image.Image:
+    def content(self, index: int) -> bytes:
+        """The bytes of a member."""
         shard = self._shards[self._shard_of[index]]
         try:
             with open(shard, "rb") as file:
                 file.seek(int(self._offsets[index]))
-                content = file.read(int(self._sizes[index]))
+                return file.read(int(self._sizes[index]))
         except OSError as error:
             raise InputError(f"the shard cannot be read: {error.strerror}", where=shard) from error
-        where = f"{shard}, member {os.fsdecode(self._names[index])}"
-        return decode_image(content, where=where, min_px=min_px, how=how)
+
+    def _decode(self, index: int, min_px: int | None, how: Reading | None) -> Image.Image:
+        where = f"{self._shards[self._shard_of[index]]}, member {os.fsdecode(self._names[index])}"
+        return decode_image(self.content(index), where=where, min_px=min_px, how=how)
 
 
 def _read_contents(shard: Path) -> _Contents:
