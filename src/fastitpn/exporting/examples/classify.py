@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image
 from picture import read_picture
+from PIL import Image
 
 HERE = Path(__file__).parent
 ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))

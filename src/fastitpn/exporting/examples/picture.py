@@ -1,4 +1,4 @@
-"""Reads pictures as the training did: upright, on white, values of more than 8 bits in the range that model.json has."""
+"""Reads pictures as the training did: upright, on white, more than 8 bits in the range that model.json has."""
 
 import numpy as np
 from PIL import Image, ImageOps
