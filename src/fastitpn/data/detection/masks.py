@@ -16,6 +16,8 @@ from fastitpn.data.detection.values import numbers, whole
 EDGE_PX = 1.0
 """Boxes and polygons may leave their image by this much: files round, and some count pixels from 1."""
 
+_TINY_PX = 4
+"""Side of images in which a box of less than a pixel may be meant."""
 _PLAIN = {int, float}
 """Types of JSON's numbers; its true and false are none."""
 
@@ -47,7 +49,8 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     if type(box) is list and len(box) == 4 and _PLAIN.issuperset(map(type, box)):
         left, top, box_width, box_height = box
         right, bottom = left + box_width, top + box_height
-        if left >= 0 and top >= 0 and left < right <= width and top < bottom <= height:  # as nearly all are
+        inside = left >= 0 and top >= 0 and left < right <= width and top < bottom <= height
+        if inside and (right > 1 or bottom > 1):  # as nearly all are
             return (left, top, right, bottom), None
     sides = numbers(box)
     if sides is None or len(sides) != 4:
@@ -60,8 +63,16 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     outside = f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), the image is {width} px wide and {height} px high"
     if cut[0] >= cut[2] or cut[1] >= cut[3]:
         raise BoxError("box outside of its image", f"its box is outside of its image: {outside}")
+    if right <= 1 and bottom <= 1 and min(height, width) > _TINY_PX and not _are_whole(left, top, right, bottom):
+        raise BoxError(
+            "box in shares of its image", f"its box seems to be in shares of the image, not in px: {outside}"
+        )
     much = max(abs(side - given) for side, given in zip(cut, (left, top, right, bottom), strict=True)) > EDGE_PX
     return cut, f"its box leaves its image: {outside}" if much else None
+
+
+def _are_whole(*sides: float) -> bool:
+    return all(float(side).is_integer() for side in sides)
 
 
 def is_missing(box: Any) -> bool:

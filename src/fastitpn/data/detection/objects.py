@@ -130,6 +130,8 @@ class ObjectReader:
         label = None if category is None else self.label_of.get(category)
         if label is None:
             what = f"there is no category {annotation.get('category_id')!r:.80} among the classes"
+            if "category_id" not in annotation:
+                what = "it has no category_id"
             self.notes.add("unknown category", what, **ids)
             return None
         crowd = flag(annotation.get("iscrowd"))
