@@ -81,10 +81,10 @@ class Subject:
     def image_range(self) -> dict[str, Any] | None:
         """Black and white of the training's images with more than 8 bits, plain types; None if it had none."""
         text = self.training.get("pixel_range")
-        found = PixelRange.parse(text) if isinstance(text, str) else None
-        if found is None:
+        extent = PixelRange.parse(text) if isinstance(text, str) else None
+        if extent is None:
             return None
-        values = {"black": found.low, "white": found.high, "cut": found.cut, "white_float": found.white_float}
+        values = {"black": extent.low, "white": extent.high, "cut": extent.cut, "white_float": extent.white_float}
         return {"range": text, **values}
 
     def view(self, image: Image.Image, size: tuple[int, int]) -> Tensor:

@@ -42,7 +42,7 @@ def class_parts(data: Path) -> dict[str, ClassPart]:
     Raises:
         InputError: Two folders or tables are named after the same part, or folders name parts by longer names.
     """
-    if data.is_file():
+    if data.is_file() or recognise(data) == "tar_shards":
         read = format_of(data).parts
         contents = {} if read is None or recognise(data) is None else read(data)
         return {part: ClassPart(path=data, content=content) for part, content in contents.items()} or {

@@ -109,7 +109,7 @@ class NamedFiles:
             inside = folder / place.parent
             if inside not in self._stems:
                 self._stems[inside] = _stems(inside)
-            if len(paths := self._stems[inside].get(nfc(place.name), ())) == 1:
+            if len(paths := self._stems[inside].get(nfc(place.name), [])) == 1:
                 return paths[0]
         return None
 

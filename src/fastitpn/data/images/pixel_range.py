@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastitpn.data.images.tar_members import read_member
 from fastitpn.errors import InputError
 
 Content = Callable[[], bytes]
@@ -154,7 +155,11 @@ def may_be_deep(path: PurePath) -> bool:
 def _ends(image_of: Path | Content) -> tuple[float, float, bool] | None:
     """Least and largest value, and whether these are floats; None for 8 bits, and where there is no picture."""
     try:
-        source = image_of if isinstance(image_of, Path) else io.BytesIO(image_of())
+        if isinstance(image_of, Path):
+            content = read_member(image_of)
+            source = image_of if content is None else io.BytesIO(content)
+        else:
+            source = io.BytesIO(image_of())
         with Image.open(source) as image:
             if not is_deep(image):
                 return None
