@@ -46,7 +46,9 @@ def test_a_window_is_around_the_middle_of_its_cell(bccd, tmp_path):
     with Image.open(bccd / "JPEGImages" / "0.jpg") as image:
         image.paste((255, 255, 255), (0, 0, 16, 200))
         image.save(bccd / "JPEGImages" / "0.jpg", quality=100)
-    small_data.cut_out([bccd / "Annotations" / "0.xml"], {"RBC": 1, "WBC": 0, "Platelets": 0}, tmp_path, random.Random(0))
+    small_data.cut_out(
+        [bccd / "Annotations" / "0.xml"], {"RBC": 1, "WBC": 0, "Platelets": 0}, tmp_path, random.Random(0)
+    )
     with Image.open(tmp_path / "RBC" / "0-0.png") as window:
         white = [x for x in range(128) if window.getpixel((x, 64))[1] > 128]
     assert white == list(range(64 - 5, 64 + 11))  # the cell's middle is at x = 5, and the image begins at 0

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from fastitpn.tasks.evaluation import Headline
 
+_TOLD_APART = 1.1
+"""Mean recall, as a multiple of that of one answer for all, from which on classes are told apart."""
 ALMOST_ALWAYS = 0.95
 """Share of the answers from which on one answer is worth a warning, unless most are right."""
 
@@ -21,12 +23,15 @@ class LargestClass:
         classes: Names of the classes.
         unit: What is counted, in the plural: images or pixels.
         metric: What the share of right answers is called.
+        uneven: One class has most of anything, as a background has: then a warning needs that the classes are hardly
+            told apart, too, since a network that finds the small ones may well have fewer right answers.
     """
 
     matrix: Tensor
     classes: Sequence[str]
     unit: str
     metric: str
+    uneven: bool = False
 
     @property
     def name(self) -> str:
@@ -54,6 +59,8 @@ class LargestClass:
         """That the model answers the same class almost always, or is no better than if it did."""
         answers, total = self.matrix.sum(0), max(1, int(self.matrix.sum()))
         right = 100 * self.matrix.diagonal().sum().item() / total
+        if self.uneven and self._mean_recall() > _TOLD_APART / int((self.matrix.sum(1) > 0).sum()):
+            return []
         usual = int(answers.argmax())
         single = self.unit.removesuffix("s")
         beside = (
@@ -66,3 +73,8 @@ class LargestClass:
         if right <= self.share < 100:
             return [f"The model is no better than one answer for all. {beside} {fix}"]
         return []
+
+    def _mean_recall(self) -> float:
+        """Share of each class that was found, mean over those that are there; of one answer for all 1 / classes."""
+        there = self.matrix.sum(1)
+        return float((self.matrix.diagonal() / there)[there > 0].mean()) if int(there.sum()) else 0.0
