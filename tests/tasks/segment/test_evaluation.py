@@ -134,6 +134,8 @@ def test_the_loaded_network_is_the_trained_one(segment_scenes, segmenter_run):
         ),
         ([[800, 100], [100, 0]], "The model is no better than one answer for all. Its pixel accuracy is 80.0 %; "),
         ([[890, 10], [20, 80]], None),
+        ([[800, 100], [20, 80]], None),  # fewer right than with one answer, and the poles are found
+        ([[900, 0], [60, 40]], None),
     ],
 )
 def test_the_largest_class_stands_beside_the_accuracy(matrix, expected):

@@ -101,7 +101,7 @@ class SegmentEvaluation(MaskEvaluation):
     def largest_class(self) -> LargestClass:
         """The class with most pixels: what answering it always would score."""
         return LargestClass(
-            matrix=self.matrix, classes=self.classes, unit="pixels", metric=PIXEL_ACCURACY.title.lower()
+            matrix=self.matrix, classes=self.classes, unit="pixels", metric=PIXEL_ACCURACY.title.lower(), uneven=True
         )
 
     def tables(self) -> list[Table]:
