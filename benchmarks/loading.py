@@ -3,7 +3,8 @@
     python -m benchmarks.loading [key=value ...]
 
 The files of classes are empty, since only their names are read. Those of COCO's format are links to a few images of
-640x480 px, since training checks that each can be decoded: `index_coco` is the reading alone, `read_coco` both.
+640x480 px, since training checks that each can be decoded: `index_coco` is the reading of boxes alone, `index_masks`
+with outlines, and `read_coco` also checks the images.
 Processor time of one core is measured, and peak memory in a process for each case.
 """
 
@@ -29,6 +30,8 @@ from fastitpn.data.detection.images import detection_split
 from fastitpn.data.images.folders import left_out, unlabelled
 
 CLASSES = 500
+CORNERS = 12
+"""Of the outline of each object."""
 LINKS = 50_000
 """Links to a file at most: file systems have a limit."""
 
@@ -55,7 +58,7 @@ def make_class_folders(folder: Path, images: int) -> None:
 
 
 def make_coco(folder: Path, images: int, annotations: int) -> None:
-    """Links to images of one colour, and a JSON file with boxes of 80 classes."""
+    """Links to images of one colour, and a JSON file with boxes and outlines of 80 classes."""
     photographs = folder / "coco" / "images"
     photographs.mkdir(parents=True)
     for number in range(images):
@@ -64,12 +67,14 @@ def make_coco(folder: Path, images: int, annotations: int) -> None:
             Image.new("RGB", (640, 480), "gray").save(first)
         else:
             os.link(first, photographs / f"{number:012}.jpg")
+    corners = np.random.default_rng(1).uniform(0, 480, (annotations, 2 * CORNERS)).round(2).tolist()
     sides = np.random.default_rng(0).uniform(1, 200, (annotations, 4)).round(2).tolist()
     content = {
         "images": [{"id": n, "file_name": f"{n:012}.jpg", "width": 640, "height": 480} for n in range(images)],
         "annotations": [
             {"id": n, "image_id": n % images, "category_id": n % 80, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-            for n, box in enumerate(sides)
+            | {"segmentation": [outline]}
+            for n, (box, outline) in enumerate(zip(sides, corners, strict=True))
         ],
         "categories": [{"id": n, "name": f"class {n}"} for n in range(80)],
     }
@@ -80,6 +85,12 @@ def index_coco(folder: Path) -> None:
     """Reads and checks the annotations, and finds the images, without decoding them."""
     with patch("fastitpn.data.detection.reading.check_files", return_value=[]):
         read_coco(folder)
+
+
+def index_masks(folder: Path) -> None:
+    """As `index_coco`, with the outlines of the objects."""
+    with patch("fastitpn.data.detection.reading.check_files", return_value=[]):
+        detection_split(folder / "coco", with_masks=True)
 
 
 def read_coco(folder: Path) -> None:
@@ -102,7 +113,14 @@ def list_unlabelled(folder: Path) -> None:
     unlabelled(folder / "data")
 
 
-CASES: tuple[Callable[[Path], None], ...] = (split_classes, count_files, list_unlabelled, index_coco, read_coco)
+CASES: tuple[Callable[[Path], None], ...] = (
+    split_classes,
+    count_files,
+    list_unlabelled,
+    index_coco,
+    index_masks,
+    read_coco,
+)
 
 
 def measure(case: Callable[[Path], None], folder: Path, images: int) -> Row:
@@ -121,7 +139,7 @@ def run(options: Options) -> None:
         make_class_folders(Path(place), options.images)
         make_coco(Path(place), options.coco_images, options.annotations)
         for case in CASES:
-            images = options.coco_images if case in (index_coco, read_coco) else options.images
+            images = options.coco_images if case in (index_coco, index_masks, read_coco) else options.images
             results.add(measure(case, Path(place), images))
     results.finish()
 

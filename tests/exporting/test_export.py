@@ -48,7 +48,8 @@ def test_onnx_of_any_size_gives_the_logits_of_the_model(classifier_onnx, classif
     assert files(classifier_onnx) == ["model.json", "model.onnx", "run.py"]
     session = onnxruntime.InferenceSession(classifier_onnx / "model.onnx", providers=["CPUExecutionProvider"])
     [given] = session.get_inputs()
-    assert (given.name, given.shape[1], given.type) == ("images", 3, "tensor(float)")
+    assert (given.name, given.shape, given.type) == ("images", ["batch", 3, "height", "width"], "tensor(float)")
+    assert [output.shape[0] for output in session.get_outputs()] == ["batch"]
     model = load_trained(classifier_run.directory).model
     for shape in ((1, 3, 32, 32), (5, 3, 80, 48)):
         images = torch.randn(shape)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fastitpn.data.images.decode import decode_image, read_error, upright_size
+from fastitpn.data.images.tar_members import file_bytes
 from fastitpn.diagnosis.findings import Entry, Finding
 from fastitpn.errors import InputError
 
@@ -102,7 +103,7 @@ def look_at(entries: Sequence[Entry]) -> tuple[list[Look], list[Finding]]:
 
 def _look(entry: Entry) -> Look | Finding:
     try:
-        content = entry.path.read_bytes()
+        content = file_bytes(entry.path)
         image = decode_image(content, where=str(entry.path), min_px=_DECODED_PX)
         size = upright_size(entry.path)
     except (InputError, OSError) as error:

@@ -47,6 +47,7 @@ def describe(
         "view": subject.describe_view(),
         "mean": list(subject.mean),
         "std": list(subject.std),
+        "image_range": subject.image_range,
         "classes": None if subject.classes is None else list(subject.classes),
     }
     if subject.whole is not None:

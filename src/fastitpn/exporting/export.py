@@ -8,6 +8,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import describe, write_json
+from fastitpn.exporting.example import example_script
 from fastitpn.exporting.folder import DESCRIPTION, export_folder
 from fastitpn.exporting.formats.base import ExportFormat
 from fastitpn.exporting.formats.registry import FORMATS
@@ -46,7 +47,7 @@ def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -
         write_json(folder / DESCRIPTION, about)
         example = subject.whole.example if subject.whole is not None else FEATURES_EXAMPLE
         if format_.example and example is not None:
-            (folder / EXAMPLE).write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
+            (folder / EXAMPLE).write_text(example_script(example), encoding="utf-8")
     _report(config, subject, about, file.name, parity)
     return config.out
 

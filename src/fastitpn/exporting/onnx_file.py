@@ -60,11 +60,27 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
         custom_translation_table={torch.ops.aten.sort.stable: _stable_sort()},
     )
     assert model is not None
+    _name_axes(model.model, shapes)
     for node in onnx_ir.traversal.RecursiveGraphIterator(model.model.graph):
         node.metadata_props.clear()
         node.doc_string = None
     size = sum(parameter.nbytes for parameter in graph.parameters())
     model.save(str(path), external_data=size > _ONE_FILE_BYTES)
+
+
+def _name_axes(model: Any, shapes: Shapes) -> None:
+    """Calls the axes of the input as `model.json` does, where PyTorch wrote numbers of symbols such as s34."""
+    words = {
+        str(axis): word
+        for axis, word in zip(model.graph.inputs[0].shape, shapes.describe(), strict=True)
+        if isinstance(word, str)
+    }
+    import onnx_ir
+
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        if value.shape is not None:
+            axes = [words.get(str(axis), axis) for axis in value.shape]
+            value.shape = onnx_ir.Shape(axes)
 
 
 def _write_by_script(graph: Graph, shapes: Shapes, path: Path) -> None:

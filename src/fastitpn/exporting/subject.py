@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from fastitpn.data.images.pixel_range import PixelRange
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.exportable import Exportable
@@ -75,6 +76,16 @@ class Subject:
     def classes(self) -> tuple[str, ...] | None:
         """Names, in the order of the outputs; None for features, and for published files."""
         return (self.whole.classes or None) if self.whole is not None else None
+
+    @property
+    def image_range(self) -> dict[str, Any] | None:
+        """Black and white of the training's images with more than 8 bits, plain types; None if it had none."""
+        text = self.training.get("pixel_range")
+        extent = PixelRange.parse(text) if isinstance(text, str) else None
+        if extent is None:
+            return None
+        values = {"black": extent.low, "white": extent.high, "cut": extent.cut, "white_float": extent.white_float}
+        return {"range": text, **values}
 
     def view(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
         """From an RGB picture to an input [3, height, width]."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fastitpn.config.fields import Config, fields_of, value_of
+from fastitpn.data.images.tar_members import find_member
 from fastitpn.files import replacing
 from fastitpn.runs.checkpoint import BEST
 
@@ -86,8 +87,9 @@ def _prefix(folder: Path, roots: Mapping[Path, str]) -> str:
 def _size(file: str) -> int:
     try:
         return os.stat(file).st_size
-    except OSError:  # it is reported where it is read
-        return -1
+    except OSError:  # a member of a tar file; what is nowhere is reported where it is read
+        place = find_member(file)
+        return -1 if place is None else place[1].size
 
 
 def _count(names: list[str]) -> str:

@@ -8,6 +8,9 @@ from fastitpn.config.types import Count, Decay, Factor, ImagePx, Positive, Sched
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
+ClassWeights = Literal["balanced"] | Path | None
+"""What classes weigh in the loss: all alike, as a file of names and weights says, or as they are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(TrainingConfig):

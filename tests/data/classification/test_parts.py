@@ -122,3 +122,21 @@ def test_doctor_takes_a_list_for_images_without_classes(tmp_path, write_images):
     write_images(tmp_path, "1.jpg", "2.jpg")
     (tmp_path / "list.txt").write_text("1.jpg\n2.jpg\n")
     assert fastitpn.doctor(tmp_path / "list.txt", similar=None, out=tmp_path / "out").form == "images"
+
+
+def test_a_folder_with_one_table_of_classes(tmp_path, write_images, capsys):
+    """As fast.ai's data sets are."""
+    write_images(tmp_path, *(f"train/{number}.jpg" for number in range(6)))
+    (tmp_path / "labels.csv").write_text("name,label\n" + "".join(f"train/{n}.jpg,{'ab'[n % 2]}\n" for n in range(6)))
+    train, val = labelled_split(tmp_path, val_ratio=0.3, seed=0)
+    assert (train.classes, len(train), len(val)) == (["a", "b"], 4, 2)
+    assert "the classes are those of labels.csv" in capsys.readouterr().out
+
+
+def test_names_of_images_without_suffixes_in_a_folder_of_the_table(tmp_path, write_images, capsys):
+    """As Kaggle's are."""
+    write_images(tmp_path, *(f"train_images/{number}.png" for number in range(6)))
+    (tmp_path / "train.csv").write_text("image_id,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(6)))
+    train, val = labelled_split(tmp_path / "train.csv", val_ratio=0.3, seed=0)
+    assert sorted(path.name for path in (*train.paths, *val.paths)) == [f"{n}.png" for n in range(6)]
+    assert "6 (without a suffix)" in capsys.readouterr().out

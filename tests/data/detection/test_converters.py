@@ -122,6 +122,10 @@ class TestVocMasks:
         ("spoil", "kind"),
         [
             (lambda path: path.write_text("text"), "masks that cannot be read"),
+            (
+                lambda path: Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)).save(path),
+                "masks that cannot",
+            ),
             (lambda path: Image.new("RGB", (30, 20), "red").save(path), "masks that cannot be read"),
             (lambda path: Image.new("L", (20, 30)).save(path), "masks of another size"),
             (lambda path: Image.new("L", (30, 20), 3).save(path), "mask of no object"),

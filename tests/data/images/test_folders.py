@@ -93,3 +93,17 @@ def test_what_is_left_out(tmp_path, write_images):
     )
     assert "psd" not in left_out(tmp_path).line(but=(".psd",))
     assert left_out(tmp_path / ".git").line() is None
+    (tmp_path / "a" / "scan.nii.gz").touch()
+    assert "1 .gz file was not read: archives, to be unpacked" in left_out(tmp_path / "a").line()
+
+
+def test_images_and_videos_without_a_suffix_are_counted(tmp_path, write_images):
+    write_images(tmp_path, "1.jpg", "2.png")
+    (tmp_path / "1.jpg").rename(tmp_path / "one")
+    (tmp_path / "2.png").rename(tmp_path / "two")
+    (tmp_path / "clip").write_bytes(b"\0\0\0\x20ftypisom" + bytes(64))
+    (tmp_path / "README").write_text("ftyp")
+    assert left_out(tmp_path).line() == (
+        "2 images without a suffix were not read: give them one, such as .jpg; "
+        "1 video without a suffix was not read: give it one, such as .mp4"
+    )

@@ -78,3 +78,20 @@ def test_pre_training_takes_no_masks_for_pictures(tmp_path, files, images):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in unlabelled(tmp_path)] == images
+
+
+@pytest.mark.parametrize(
+    ("masks", "matched"),
+    [
+        (("1_P", "10_P", "2_P"), True),
+        (("seen1x", "seen10x", "seen2x"), True),
+        (("1_P", "10_P", "2_Q"), False),
+        (("1_P", "10_P"), False),
+    ],
+)
+def test_anything_that_every_mask_has_more_than_its_image(masks, matched):
+    images = {f"{stem}.jpg": Path(f"images/{stem}.jpg") for stem in ("1", "10", "2")}
+    found = match_masks(images, [(f"{stem}.png", Path(f"masks/{stem}.png")) for stem in masks])
+    expected = [Path(f"masks/{stem}.png") for stem in masks] if matched else [None] * 3
+    assert [mask for _, mask in found.pairs] == expected
+    assert bool(found.line) == matched

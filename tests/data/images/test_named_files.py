@@ -5,6 +5,7 @@ import pytest
 from fastitpn.data.images.named_files import NamedFiles
 
 FILES = ("a b.jpg", "café (1).jpg", "d.jpg", "Sub/E.JPG", "100%25.jpg", "cam1/1.jpg", "1.jpg", "twin.jpg", "Twin.jpg")
+FILES += ("both.jpg", "both.png", "d.txt")
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def images(tmp_path):
         ("..\\..\\media\\upload\\4\\a b.jpg", "a b.jpg", "another machine"),
         ("C:\\photos\\Sub\\E.JPG", "Sub/E.JPG", "another machine"),
         ("images/d.jpg", "d.jpg", ""),
+        ("d", "d.jpg", "without a suffix"),
+        ("cam1/1", "cam1/1.jpg", "without a suffix"),
+        ("café (1)", "café (1).jpg", "without a suffix"),
+        ("/home/u/photos/d", "d.jpg", "a path of another machine, without a suffix"),
+        ("both", None, None),  # which of the two?
+        ("cam2/1", None, None),
         ("cam2/1.jpg", None, None),  # 1.jpg is another picture
         ("cam2\\1.jpg", None, None),
         ("TWIN.jpg", None, None),  # which of the two?

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fastitpn.data.images.image_source import FileSource, ImageSource, SourceKind, as_source
+from fastitpn.data.images.pixel_range import find_range
 from fastitpn.data.images.sources import SOURCES, open_images
 from fastitpn.data.images.tar_shards import MOST_BROKEN, TarShards
 from fastitpn.data.images.tar_writer import plan_shards, write_shards
@@ -83,6 +84,15 @@ class TestShards:
         )
         left -= len(names)
         assert (f"{left} pictures in the shards are not trained on" in capsys.readouterr().out) == (left > 0)
+
+    def test_12_bits_keep_their_range(self, tmp_path):
+        file = io.BytesIO()
+        Image.fromarray(np.full((4, 6), 4000, np.uint16)).save(file, format="PNG")
+        write_tar(tmp_path / "0.tar", {"a.png": file.getvalue(), "b.jpg": png(1), "c.png": png(2)})
+        images = open_images(tmp_path)
+        assert len(images.some()) == 2  # a JPEG has 8 bits
+        extent = find_range(images.some())
+        assert (extent.deep, extent.high, extent.text) == (1, 4000, "12bit")
 
     def test_a_tar_without_images_beside_images_hides_nothing(self, tmp_path, capsys):
         write_tar(tmp_path / "archive.tar", {"README": b"x"})
@@ -218,6 +228,13 @@ class TestHuggingFace:
         images = open_images(tmp_path / "d")
         assert (len(images), images.name(1)) == (3, "row 1")
         assert [grey(images.read(number)) for number in (2, 0, 1)] == [2, 0, 1]
+
+    def test_12_bits_keep_their_range(self, datasets, tmp_path):
+        file = io.BytesIO()
+        Image.fromarray(np.full((4, 6), 1000, np.uint16)).save(file, format="PNG")
+        self.make(datasets, [png(1), file.getvalue()]).save_to_disk(tmp_path / "data")
+        extent = find_range(open_images(tmp_path / "data").some())
+        assert (extent.deep, extent.high, extent.text) == (1, 1000, "10bit")
 
     def test_the_split_to_train_on(self, datasets, tmp_path):
         parts = {name: self.make(datasets, [png(9)] * n) for name, n in (("test", 1), ("training", 2))}

@@ -69,3 +69,13 @@ def test_as_many_values_as_names(tmp_path):
     with pytest.raises(InputError, match=r"masks\.values has 3 numbers, and there are 2 names"):
         find_classes(tmp_path, values=(0, 1, 2))
     assert find_classes(tmp_path, values=(0, 255)).values == (0, 255)
+
+
+def test_a_file_in_the_part_to_train_on(tmp_path):
+    """As Roboflow writes it."""
+    for part in ("train", "valid"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n")
+    assert find_classes(tmp_path).names == ("background", "cat")
+    (tmp_path / "codes.txt").write_text("a\nb\nc\n")  # of fast.ai's CamVid
+    assert find_classes(tmp_path).names == ("a", "b", "c")

@@ -28,6 +28,12 @@ def test_names_by_number_in_any_order_with_colors(tmp_path):
     assert classes == SegmentationClasses(names=("sky", "cat"), colors=((1, 2, 3), (255, 128, 0)), ignore_index=9)
 
 
+def test_numbers_with_gaps_are_those_in_the_masks(tmp_path):
+    written(tmp_path, "names: {26: car, 0: sky, 7: road}\n")
+    classes = find_classes(tmp_path)
+    assert (classes.names, classes.values) == (("sky", "road", "car"), (0, 7, 26))
+
+
 def test_where_zero_is_no_class_numbers_begin_at_one(tmp_path):
     written(tmp_path, "names: {1: wall, 2: sky}\ncolors: {2: red}\nreduce_zero_label: true\n")
     classes = find_classes(tmp_path)
@@ -71,7 +77,8 @@ def test_colors_stand_apart():
     [
         ("names: [a]", "1 classes, expected 2 to 255"),
         ("names: [a, a]", "two classes have the name 'a'"),
-        ("names: {0: a, 2: b}", "numbered 0, 2, ..., and not 0 to 1"),
+        ("names: {0: a, 2: b}\nreduce_zero_label: true", "numbered 0, 2, ..., and not 1 to 2"),
+        ("names: {2: a, 4: b}", "numbered 2, 4, ..., and not 0 to 1; if 0 is no class: reduce_zero_label=true"),
         ("names: a", "neither a list nor index: name"),
         ("classes: [a, b]", "the file names no classes"),
         ("names: [a, b]\nignore: 3", "unknown keys: ignore"),

@@ -37,6 +37,7 @@ def test_train_and_val_in_the_folder(tmp_path):
     train, val = segmentation_split(MaskFolders(data=tmp_path))
     assert (names(train), names(val)) == (["a", "b"], ["c"])
     assert train.classes.names == val.classes.names == ("0", "1", "2")
+    assert (train.pixels(), val.pixels()) == ([16, 16, 16], [8, 8, 8])
 
 
 def test_the_layout_of_ade20k(tmp_path):

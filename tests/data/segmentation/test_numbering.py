@@ -149,3 +149,32 @@ class TestPalettes:
     def test_equal_colours_tell_nothing(self, tmp_path):
         images = [palette_image(LABELS, np.zeros((3, 3))), palette_image(LABELS, COLORS)]
         assert read(images, SegmentationClasses(names=NAMES), tmp_path)[0] == [LABELS.tolist()] * 2
+
+
+@pytest.mark.parametrize(("named", "expected"), [(True, None), (False, "the masks hold 0 and 65535 alone")])
+def test_black_and_white_of_16_bits(tmp_path, named, expected):
+    about = SegmentationClasses(names=("background", "lesion") if named else ())
+    mask = Image.fromarray(np.array([[0, 65535]], np.uint16))
+    if named:
+        labels, lines = read([mask], about, tmp_path)
+        assert labels == [[[0, 1]]]
+        assert lines[0].startswith("the masks hold 0 and 65535 alone: 0 is background, 65535 is lesion; ")
+        return
+    with pytest.raises(InputError, match=expected) as caught:
+        read([mask], about, tmp_path)
+    assert caught.value.fix.startswith("masks.values=0,65535 if 65535 is the second class")
+
+
+def test_smoothed_edges_are_no_classes(tmp_path):
+    mask = np.repeat(np.array([[0, 255]], np.uint8), 200, axis=1).repeat(4, axis=0)
+    mask[0, :20] = np.arange(20) * 12 + 3
+    with pytest.raises(InputError, match=r"0, 255 and 20 numbers between them in 1.2% of the pixels: these are no"):
+        read([Image.fromarray(mask)], SegmentationClasses(), tmp_path)
+    mask[0, :20] = 7  # one number more is a class
+    assert read([Image.fromarray(mask)], SegmentationClasses(), tmp_path)[0][0][0][0] == 7
+
+
+def test_colours_that_are_no_gray_are_not_taken_for_0_and_255(tmp_path):
+    mask = Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8))
+    with pytest.raises(InputError, match="it holds colours, not numbers of classes"):
+        read([mask], SegmentationClasses(), tmp_path)

@@ -169,7 +169,7 @@ def test_one_answer_for_all_is_warned_about(matrix, expected):
         probabilities=torch.zeros(0, 2),
     )
     share = 100 * max(map(sum, matrix)) / number
-    assert evaluation.largest_class == ("cat", pytest.approx(share))
+    assert (evaluation.largest_class.name, evaluation.largest_class.share) == ("cat", pytest.approx(share))
     assert evaluation.to_json()["largest_class"] == {"class": "cat", "share": pytest.approx(share)}
     assert evaluation.headlines()[1] == ("largest class", round(share, 1), "percent of the images are cat")
     assert (evaluation.tables()[1].rows[-1]) == ("largest class (cat)", pytest.approx(share))

@@ -30,6 +30,14 @@ def test_defaults():
         (["head=linear", "head.width=9"], "head.width: expected none, since head=linear makes no use of it"),
         (["head=mask2former", "head.width=48"], "head.width: expected a multiple of 32 for head=mask2former, got 48"),
         (["panoptic=true"], "head: expected mask2former or maskdino for panoptic=true, got upernet"),
+        (
+            ["head=mask2former", "class_weights=balanced"],
+            "class_weights: expected none with head=mask2former, which learns one mask for each class of an image, got",
+        ),
+        (
+            ["head=maskdino", "class_weights=balanced"],
+            "class_weights: expected none with head=maskdino, which learns one mask for each class of an image, got",
+        ),
         (["freeze=true"], "freeze: expected false without weights"),
         (["weights=a", "scratch=true"], "scratch: expected false where weights are given"),
         (["masks=/data/masks"], "masks: expected a folder inside of data, relative to it, got /data/masks"),

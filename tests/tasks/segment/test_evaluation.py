@@ -123,3 +123,33 @@ def test_the_loaded_network_is_the_trained_one(segment_scenes, segmenter_run):
     assert torch.equal(torch.get_rng_state(), state)
     image = read_image(next((segment_scenes / "images" / "val").iterdir()))
     assert image.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        (
+            [[900, 0], [100, 0]],
+            "The model answers road almost always, for 1000 of 1000 pixels. Its pixel ",
+        ),
+        ([[800, 100], [100, 0]], "The model is no better than one answer for all. Its pixel accuracy is 80.0 %; "),
+        ([[890, 10], [20, 80]], None),
+        ([[800, 100], [20, 80]], None),  # fewer right than with one answer, and the poles are found
+        ([[900, 0], [60, 40]], None),
+    ],
+)
+def test_the_largest_class_stands_beside_the_accuracy(matrix, expected):
+    counts = torch.tensor(matrix)
+    evaluation = SegmentEvaluation(
+        metrics={"miou": 45.0, "mean_accuracy": 50.0, "pixel_accuracy": 90.0},
+        classes=["road", "pole"],
+        num_images=2,
+        matrix=counts,
+        colors=((0, 0, 0), (1, 1, 1)),
+        examples=[],
+        worst=[],
+    )
+    largest = ("largest class", 90.0, "percent of the pixels are road")
+    assert evaluation.headlines()[-1] == evaluation.summary()[-1] == largest
+    assert evaluation.to_json()["largest_class"] == {"class": "road", "share": 90.0}
+    assert [line.startswith(expected) for line in evaluation.warnings()] == [True] * (expected is not None)

@@ -56,6 +56,17 @@ def test_the_loss_is_that_of_the_head(task):
     assert torch.equal(losses["loss"], expected["loss"])
 
 
+def test_weights_of_classes_reach_the_loss_and_no_checkpoint(task):
+    weights = torch.tensor([3.0, 0.5, 1.0])
+    weighed = SegmentTask(task.trained_model, task.about, weights)
+    batch = {"image": torch.randn(2, 3, 32, 32), "mask": torch.randint(0, 3, (2, 32, 32), dtype=torch.uint8)}
+    head = task.trained_model.head
+    expected = head.losses(task.trained_model(batch["image"]), batch["mask"], weights)
+    assert torch.equal(weighed(batch)["loss"], expected["loss"])
+    assert not torch.equal(weighed(batch)["loss"], task(batch)["loss"])
+    assert weighed.state_dict().keys() == task.state_dict().keys()
+
+
 def test_figures_equal_those_by_hand_at_the_original_size(task):
     generator = torch.Generator().manual_seed(3)
     batches, matrix = [], np.zeros((3, 3), int)

@@ -32,6 +32,10 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def counts(self) -> list[int]:
+        """Images of each class."""
+        return np.bincount(self.labels, minlength=len(self.classes)).tolist()
+
     def select(self, indices: Sequence[int]) -> "LabelledImages":
         """The images at these positions, with the same classes."""
         return LabelledImages(

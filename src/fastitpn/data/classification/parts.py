@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastitpn.console import say
 from fastitpn.data.classification.formats.base import ImagesByClass, Oddity
 from fastitpn.data.classification.formats.registry import format_of, recognise
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.folders import inner_folder
-from fastitpn.data.images.tables import TABLES
+from fastitpn.data.images.tables import TABLES, places_of, read_cells
 from fastitpn.data.parts import by_part, data_parts, longer_parts
 from fastitpn.errors import InputError
 
@@ -41,17 +42,20 @@ def class_parts(data: Path) -> dict[str, ClassPart]:
     Raises:
         InputError: Two folders or tables are named after the same part, or folders name parts by longer names.
     """
-    if data.is_file():
+    if data.is_file() or recognise(data) == "tar_shards":
         read = format_of(data).parts
         contents = {} if read is None or recognise(data) is None else read(data)
         return {part: ClassPart(path=data, content=content) for part, content in contents.items()} or {
             "": ClassPart(path=data)
         }
     folders = data_parts(data)
-    if not folders or all(recognise(folder) is None for folder in folders.values()):
+    if all(recognise(folder) is None for folder in folders.values()):
         tables = by_part(_tables(data), where=data)
         if "train" in tables:
             folders = tables
+        elif (folders or recognise(data) is None) and (table := _only_table(data)) is not None:
+            say(f"the classes are those of {table.name}")
+            return class_parts(table)
     if not folders and recognise(data) is not None:
         _no_longer_parts(data)
     return {part: ClassPart(path=path) for part, path in folders.items()} or {"": ClassPart(path=data)}
@@ -67,6 +71,15 @@ def _no_longer_parts(data: Path) -> None:
             expected=f"folders named {', '.join(names)}, with a folder for each class in them; or folders of classes",
             fix=f"data={inner_folder(train) or train} val={inner_folder(other) or other}",
         )
+
+
+def _only_table(data: Path) -> Path | None:
+    """The table of classes in a folder that has no other table."""
+    tables = _tables(data)
+    if len(tables) != 1:
+        return None
+    places = places_of(read_cells(tables[0]).header)
+    return tables[0] if places["image"] and places["label"] else None
 
 
 def _tables(data: Path) -> list[Path]:

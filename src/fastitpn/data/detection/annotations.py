@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fastitpn.data.detection.problems import Problem
+from fastitpn.data.detection.stored_masks import run_lengths
 
 Rle = dict[str, Any]
 """A mask as COCO's tools pack it: `size` [height, width], and `counts`, bytes."""
@@ -59,7 +60,7 @@ class Annotations:
 
 
 class Annotation(NamedTuple):
-    """One instance of an image, see `Annotations`."""
+    """One instance of an image, see `Annotations`; its mask as `store_mask` gives it."""
 
     id: int
     label: int
@@ -177,7 +178,8 @@ class DetectionImages:
         if self.has_masks:
             ends = self._mask_ends[first : last + 1].tolist()
             masks = [
-                {"size": [height, width], "counts": self._masks[start:end].tobytes()} for start, end in pairwise(ends)
+                {"size": [height, width], "counts": run_lengths(self._masks[start:end].tobytes(), height, width)}
+                for start, end in pairwise(ends)
             ]
         return Annotations(
             boxes=torch.from_numpy(self._boxes[first:last].copy()),
@@ -200,7 +202,9 @@ class DetectionImages:
         selected._first = np.concatenate([[0], np.cumsum(last - first)])
         for name in ("_boxes", "_labels", "_crowd", "_area", "_ids"):
             setattr(selected, name, getattr(self, name)[rows])
-        selected._masks = self._masks[_ranges(self._mask_ends[rows], self._mask_ends[rows + 1])]
+        starts, ends = self._mask_ends[first].tolist(), self._mask_ends[last].tolist()
+        of_images = [self._masks[start:end] for start, end in zip(starts, ends, strict=True)]
+        selected._masks = np.concatenate([self._masks[:0], *of_images])
         selected._mask_ends = np.concatenate([[0], np.cumsum(mask_sizes)])
         return selected
 

@@ -1,5 +1,6 @@
 """Boxes and masks of instances as COCO's files have them: read and checked; masks packed and unpacked."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,14 @@ from faster_coco_eval.core import mask as coco_mask
 from torch import Tensor
 
 from fastitpn.data.detection.annotations import Rle
+from fastitpn.data.detection.stored_masks import pack_polygons, run_lengths, store_polygons
 from fastitpn.data.detection.values import numbers, whole
 
 EDGE_PX = 1.0
 """Boxes and polygons may leave their image by this much: files round, and some count pixels from 1."""
 
+_TINY_PX = 4
+"""Side of images in which a box of less than a pixel may be meant."""
 _PLAIN = {int, float}
 """Types of JSON's numbers; its true and false are none."""
 
@@ -45,7 +49,8 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     if type(box) is list and len(box) == 4 and _PLAIN.issuperset(map(type, box)):
         left, top, box_width, box_height = box
         right, bottom = left + box_width, top + box_height
-        if left >= 0 and top >= 0 and left < right <= width and top < bottom <= height:  # as nearly all are
+        inside = left >= 0 and top >= 0 and left < right <= width and top < bottom <= height
+        if inside and (right > 1 or bottom > 1):  # as nearly all are
             return (left, top, right, bottom), None
     sides = numbers(box)
     if sides is None or len(sides) != 4:
@@ -58,8 +63,16 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
     outside = f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), the image is {width} px wide and {height} px high"
     if cut[0] >= cut[2] or cut[1] >= cut[3]:
         raise BoxError("box outside of its image", f"its box is outside of its image: {outside}")
+    if right <= 1 and bottom <= 1 and min(height, width) > _TINY_PX and not _are_whole(left, top, right, bottom):
+        raise BoxError(
+            "box in shares of its image", f"its box seems to be in shares of the image, not in px: {outside}"
+        )
     much = max(abs(side - given) for side, given in zip(cut, (left, top, right, bottom), strict=True)) > EDGE_PX
     return cut, f"its box leaves its image: {outside}" if much else None
+
+
+def _are_whole(*sides: float) -> bool:
+    return all(float(side).is_integer() for side in sides)
 
 
 def is_missing(box: Any) -> bool:
@@ -70,11 +83,18 @@ def is_missing(box: Any) -> bool:
 def box_around(segmentation: Any, height: int, width: int) -> list[float]:
     """Left, top, width and height of a mask; arguments and errors as of `pack_mask`."""
     if isinstance(segmentation, list):
-        corners = np.concatenate([part.reshape(-1, 2) for part in _polygons(segmentation, height, width)])
+        corners = np.concatenate(_polygons(segmentation, height, width)).reshape(-1, 2)
         low, high = corners.min(axis=0), corners.max(axis=0)
         return [*low.tolist(), *(high - low).tolist()]
     counts = pack_mask(segmentation, height, width)
     return [float(side) for side in coco_mask.toBbox({"size": [height, width], "counts": counts})]
+
+
+def store_mask(segmentation: Any, height: int, width: int) -> bytes:
+    """A mask to keep in memory, see `run_lengths`; arguments and errors as of `pack_mask`."""
+    if isinstance(segmentation, list):
+        return store_polygons(_polygons(segmentation, height, width))
+    return pack_mask(segmentation, height, width)
 
 
 def pack_mask(segmentation: Any, height: int, width: int) -> bytes:
@@ -91,10 +111,7 @@ def pack_mask(segmentation: Any, height: int, width: int) -> bytes:
         ValueError: It is none of these, or does not fit the image; the message says what it is.
     """
     if isinstance(segmentation, list):
-        packed = coco_mask.frPyObjects(
-            [part.tolist() for part in _polygons(segmentation, height, width)], height, width
-        )
-        return (packed[0] if len(packed) == 1 else coco_mask.merge(packed))["counts"]
+        return pack_polygons(_polygons(segmentation, height, width), height, width)
     if not isinstance(segmentation, dict) or "counts" not in segmentation:
         raise ValueError("its mask is neither a list of polygons nor run lengths with size and counts")
     size, counts = segmentation.get("size"), segmentation["counts"]
@@ -120,9 +137,9 @@ def num_points_and_lines(segmentation: Any) -> int:
     )
 
 
-def mask_area(counts: bytes, height: int, width: int) -> int:
-    """Pixels of a packed mask."""
-    return int(coco_mask.area({"size": [height, width], "counts": counts}))
+def mask_area(stored: bytes, height: int, width: int) -> int:
+    """Pixels of a mask, as `store_mask` or `pack_mask` give it."""
+    return int(coco_mask.area({"size": [height, width], "counts": run_lengths(stored, height, width)}))
 
 
 def unpack_masks(masks: Sequence[Rle], height: int, width: int) -> Tensor:
@@ -133,12 +150,28 @@ def unpack_masks(masks: Sequence[Rle], height: int, width: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(columns.transpose(2, 0, 1)))
 
 
-def _polygons(segmentation: list[Any], height: int, width: int) -> list[np.ndarray]:
-    """The polygons of a mask, float64 [2n] each; those of fewer than three corners only if there are no others."""
+def _polygons(segmentation: list[Any], height: int, width: int) -> list[Sequence[float]]:
+    """The polygons of a mask, [x0, y0, ...] each; those of fewer than three corners only if there are no others."""
     if not all(isinstance(polygon, list) for polygon in segmentation):
         raise ValueError("its mask is not a list of polygons, each a list of numbers [x0, y0, x1, y1, ...]")
     whole_ones = [polygon for polygon in segmentation if len(polygon) >= 6]
-    return [_polygon(polygon, height, width) for polygon in whole_ones or segmentation]
+    return [
+        polygon if _is_plain(polygon, height, width) else _polygon(polygon, height, width).tolist()
+        for polygon in whole_ones or segmentation
+    ]
+
+
+def _is_plain(polygon: list[Any], height: int, width: int) -> bool:
+    """Whether nothing is wrong with a polygon, as with nearly all; quickly."""
+    if len(polygon) < 6 or len(polygon) % 2 or not _PLAIN.issuperset(map(type, polygon)):
+        return False
+    xs, ys = polygon[::2], polygon[1::2]
+    return (
+        min(polygon) >= -EDGE_PX
+        and max(xs) <= width + EDGE_PX
+        and max(ys) <= height + EDGE_PX
+        and not math.isnan(sum(polygon))  # to min and max it may be anything
+    )
 
 
 def _polygon(polygon: list[Any], height: int, width: int) -> np.ndarray:

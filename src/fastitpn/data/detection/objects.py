@@ -15,8 +15,8 @@ from fastitpn.data.detection.masks import (
     is_missing,
     mask_area,
     num_points_and_lines,
-    pack_mask,
     read_box,
+    store_mask,
 )
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import Key, flag, key, number, numbered, without_id
@@ -130,6 +130,8 @@ class ObjectReader:
         label = None if category is None else self.label_of.get(category)
         if label is None:
             what = f"there is no category {annotation.get('category_id')!r:.80} among the classes"
+            if "category_id" not in annotation:
+                what = "it has no category_id"
             self.notes.add("unknown category", what, **ids)
             return None
         crowd = flag(annotation.get("iscrowd"))
@@ -146,7 +148,7 @@ class ObjectReader:
         except BoxError as error:
             self.notes.add(error.kind, str(error), **ids)
             return None
-        counts = None
+        stored = None
         if self.with_masks:
             if not segmentation:
                 self.num_ignored += 1
@@ -155,7 +157,7 @@ class ObjectReader:
                 left, top, right, bottom = box
                 segmentation, crowd = [[left, top, right, top, right, bottom, left, bottom]], True
             try:
-                counts = pack_mask(segmentation, height, width)
+                stored = store_mask(segmentation, height, width)
             except ValueError as error:
                 self.notes.add("mask that cannot be used", str(error), **ids)
                 return None
@@ -164,8 +166,8 @@ class ObjectReader:
             self.notes.add("box partly outside of its image", cut, **ids, leaves_out="nothing")
         area = number(annotation.get("area"))
         if area is None or area <= 0:
-            area = (box[2] - box[0]) * (box[3] - box[1]) if counts is None else mask_area(counts, height, width)
-        return Annotation(annotation_key, label, box, float(area), crowd, counts)  # type: ignore[arg-type]
+            area = (box[2] - box[0]) * (box[3] - box[1]) if stored is None else mask_area(stored, height, width)
+        return Annotation(annotation_key, label, box, float(area), crowd, stored)  # type: ignore[arg-type]
 
     def _box(self, box: Any, segmentation: Any, height: int, width: int) -> tuple[Box, str | None]:
         if segmentation and is_missing(box):

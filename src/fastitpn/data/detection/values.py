@@ -10,6 +10,8 @@ from fastitpn.data.images.named_files import nfc
 _LARGEST = 1e12
 _LARGEST_ID = 2**63
 _FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_DECIMAL_COMMA = re.compile(r"^(\s*[+-]?\d*),(\d{1,2}|\d{4,})(?=\s*$)")
+"""One comma in a number; with three digits behind it, it may stand between thousands."""
 _BETWEEN = re.compile(r"[\s,;]+")
 
 Key = int | str
@@ -20,7 +22,7 @@ def number(value: Any) -> float | None:
     """A number, also one written as a text; None if it is none, no finite one, or too large to be of any use."""
     if type(value) is str:
         try:
-            value = float(value)
+            value = float(_DECIMAL_COMMA.sub(r"\1.\2", value))
         except ValueError:
             return None
     if type(value) not in (int, float):  # JSON's true is no number, though Python's is

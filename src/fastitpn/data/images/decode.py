@@ -18,6 +18,7 @@ from fastitpn.data.images.kinds import EXTENSIONS as EXTENSIONS
 from fastitpn.data.images.pixel_range import FULL, PixelRange, deep_values, is_deep, is_deep_colour
 from fastitpn.data.images.reading import Reading, current_reading
 from fastitpn.data.images.signatures import HEAD_BYTES, identify
+from fastitpn.data.images.tar_members import file_bytes, read_member
 from fastitpn.errors import InputError
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata and the like: what matters is an error here
@@ -43,7 +44,8 @@ def read_image(path: str | os.PathLike[str], *, min_px: int | None = None, how: 
     """Decodes one image file.
 
     Args:
-        path: The file. Of an animation or a multi-page file the first picture is read.
+        path: The file, or a member of a tar file such as `00.tar/1.jpg`. Of an animation or a multi-page file the
+            first picture is read.
         min_px: If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (much faster), but never so that its
             shorter side falls below this. Leave it out where exact pixels count.
         how: Range of values and largest size; None: as the command that runs reads images.
@@ -56,7 +58,9 @@ def read_image(path: str | os.PathLike[str], *, min_px: int | None = None, how: 
             of the range.
     """
     try:
-        return _decode(os.fspath(path), min_px, how or current_reading())
+        member = read_member(path)
+        source = os.fspath(path) if member is None else io.BytesIO(member)
+        return _decode(source, min_px, how or current_reading())
     except Exception as error:  # On a damaged file, Pillow's readers raise whatever their parser happens to hit.
         raise read_error(path, error) from error
 
@@ -134,8 +138,12 @@ def verify_image(path: str | os.PathLike[str]) -> None:
         InputError: It is no image, is damaged, or is truncated.
     """
     try:
-        with open(path, "rb") as file, _open(file, current_reading().max_mpx) as image:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+        member = read_member(path)
+        with (
+            open(path, "rb") if member is None else io.BytesIO(member) as file,
+            _open(file, current_reading().max_mpx) as image,
+        ):
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             end = _END_OF_FILE.get(image.format or "")
             if end is not None and end in file.read():
                 return
@@ -151,7 +159,9 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         InputError: It is no image, is damaged, or is truncated.
     """
     try:
-        with _open(os.fspath(path), current_reading().max_mpx) as image:
+        member = read_member(path)
+        source = os.fspath(path) if member is None else io.BytesIO(member)
+        with _open(source, current_reading().max_mpx) as image:
             turned = _UPRIGHT.get(_orientation(image)) in _SIDES_SWAPPED
             return (image.height, image.width) if turned else image.size
     except Exception as error:
@@ -217,8 +227,7 @@ def read_error(path: str | os.PathLike[str], error: Exception) -> InputError:
         )
     head = b""
     if isinstance(error, _BY_CONTENT):
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        head = file_bytes(path, HEAD_BYTES)
     return _content_error(error, head, path, fix)
 
 

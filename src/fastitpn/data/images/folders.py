@@ -11,9 +11,12 @@ from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.kinds import EXTENSIONS, not_read
 from fastitpn.data.images.lists import read_list
 from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, masks_among
+from fastitpn.data.images.signatures import HEAD_BYTES, kind_of
 from fastitpn.data.images.tables import TABLES, read_table
 from fastitpn.data.parts import by_part, data_parts, part_to_train_on
 from fastitpn.errors import InputError
+
+_SUFFIX_OF = {"image": ".jpg", "video": ".mp4"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,12 @@ class LeftOut:
     Attributes:
         suffixes: Number of files by suffix (in lower case) that are no images.
         debris: Number of folders by name that file systems have left behind.
+        unnamed: Number of images and videos whose names have no suffix, by which of these they are.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
     debris: Counter[str] = field(default_factory=Counter)
+    unnamed: Counter[str] = field(default_factory=Counter)
 
     def line(self, *, but: Collection[str] = ()) -> str | None:
         """What to say of them; None if there is nothing to say: other files, such as labels, go without a word.
@@ -35,6 +40,11 @@ class LeftOut:
             but: Suffixes of files that are read all the same, such as those of videos.
         """
         lines = not_read({suffix: count for suffix, count in self.suffixes.items() if suffix not in but})
+        lines += [
+            f"{count:,} {kind}{'s' * (count != 1)} without a suffix {'was' if count == 1 else 'were'} not read: give "
+            f"{'it' if count == 1 else 'them'} one, such as {_SUFFIX_OF[kind]}"
+            for kind, count in sorted(self.unnamed.items())
+        ]
         if self.debris:
             lines.append("folders of file systems were left out: " + _counted(self.debris))
         return "; ".join(lines) or None
@@ -45,7 +55,11 @@ def left_out(*folders: Path | None) -> LeftOut:
     result = LeftOut()
     for folder in dict.fromkeys(folders):
         if folder is not None and folder.is_dir():
-            result.suffixes.update(_suffix(file) for file in _files(folder, result.debris))
+            for file in _files(folder, result.debris):
+                suffix = _suffix(file)
+                result.suffixes[suffix] += 1
+                if not suffix and (kind := _content(file)):
+                    result.unnamed[kind] += 1
     return result
 
 
@@ -227,6 +241,16 @@ def _files(folder: Path, debris: Counter[str] | None = None) -> Iterator[str]:
             if not is_left_out(name) and os.path.realpath(os.path.join(root, name)) not in visited
         )
         yield from (os.path.join(root, name) for name in files if not is_left_out(name))
+
+
+def _content(file: str) -> str | None:
+    """Whether a file is an image or a video by its first bytes; None if it is neither."""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except OSError:
+        return None
+    return kind_of(head)
 
 
 def _counted(kinds: Counter[str], most: int = 20) -> str:

@@ -70,13 +70,25 @@ class HuggingFaceImages(ImageSource):
 
     def read(self, index: int, *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
         """The image in RGB."""
-        content = self._images[int(index)][self._column]
-        where = f"{self._folder}, row {index}, column {self._column}"
-        if content is None:
-            raise InputError("there is no image in this row", where=where, fix="dataset.filter(...) it out")
-        if content["bytes"] is None:
-            return read_image(content["path"], min_px=min_px, how=how)
-        return decode_image(content["bytes"], where=where, min_px=min_px, how=how)
+        cell = self._cell(index)
+        if cell["bytes"] is None:
+            return read_image(cell["path"], min_px=min_px, how=how)
+        return decode_image(cell["bytes"], where=self._where(index), min_px=min_px, how=how)
+
+    def content(self, index: int) -> bytes:
+        """The bytes in the row, or of the file that it names."""
+        cell = self._cell(index)
+        return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
+
+    def _cell(self, index: int) -> Any:
+        cell = self._images[int(index)][self._column]
+        if cell is None:
+            fix = "dataset.filter(...) it out"
+            raise InputError("there is no image in this row", where=self._where(index), fix=fix)
+        return cell
+
+    def _where(self, index: int) -> str:
+        return f"{self._folder}, row {index}, column {self._column}"
 
 
 def _split_to_train_on(names: list[str], folder: Path) -> str:

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image
 
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.folders import image_names
+from fastitpn.data.images.pixel_range import Content, may_be_deep
 from fastitpn.data.images.reading import Reading
 
 
@@ -33,6 +35,19 @@ class ImageSource:
     def name(self, index: int) -> str:
         """A name that stays the same when the data is moved."""
         raise NotImplementedError
+
+    def content(self, index: int) -> bytes:
+        """The bytes of the image's file.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        raise NotImplementedError
+
+    def some(self, most: int = 2000) -> Sequence[Path | Content]:
+        """Images spread over all of them, to see what range their values have."""
+        places = range(0, len(self), max(1, -(-len(self) // most)))
+        return [partial(self.content, place) for place in places if may_be_deep(PurePath(self.name(place)))]
 
     def read(self, index: int, *, min_px: int | None = None, how: Reading | None = None) -> Image.Image:
         """The image in RGB; `min_px` and `how` as in `read_image`.
@@ -76,6 +91,10 @@ class FileSource(ImageSource):
     def files(self) -> list[Path]:
         """One for each image."""
         return [self.path(index) for index in range(len(self))]
+
+    def some(self, most: int = 2000) -> Sequence[Path | Content]:
+        """All of them: those that are looked at are chosen by their names."""
+        return self.files
 
     def path(self, index: int) -> Path:
         """The file of the image."""

@@ -30,6 +30,7 @@ _CONVERT = {
         ".czi .dcm .dicom .exr .fits .fit .hdr .lif .mha .mrc .nd2 .ndpi .nii .npy .npz .nrrd .svs .vsi"
     ),
     "images, to be converted to PNG or JPEG": ".bpg .dds .flif .icns .ico .jls .jxr .pcx .pict .sgi .wdp .xbm .xpm",
+    "archives, to be unpacked": ".7z .bz2 .gz .rar .tgz .xz .zip",
     "videos, of which frames are to be saved as images": ".avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv",
 }
 NOT_READ = {suffix: what for what, suffixes in _CONVERT.items() for suffix in suffixes.split()}

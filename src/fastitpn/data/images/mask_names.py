@@ -162,8 +162,28 @@ def _by_affix(images: Mapping[str, Path], by_stem: Mapping[str, Path], stems: Ma
                 return Matches(pairs=pairs, line=f"masks by their names: {said}, such as {_example(pairs)}")
             if count and (best is None or count > best[0]):
                 best = count, of_masks
+    if pairs := _by_anything(images, by_stem, stems):
+        return Matches(pairs=pairs, line=f"masks by their names, such as {_example(pairs)}")
     hint = None if best is None else f"{best[0]} of {len(images)} images have a mask named {best[1]}"
     return Matches(pairs=[(path, None) for path in images.values()], hint=hint)
+
+
+def _by_anything(images: Mapping[str, Path], by_stem: Mapping[str, Path], stems: Mapping[str, str]) -> list[Pair]:
+    """Pairs by what is the same before or behind every image's name in its mask's; [] if there is no such thing."""
+    folder, _, name = next(iter(stems.values())).rpartition("/")
+    for stem in by_stem:
+        place, _, longer = stem.rpartition("/")
+        start = longer.find(name)
+        if place != folder or longer == name or start < 0:
+            continue
+        before, behind = longer[:start], longer[start + len(name) :]
+        pairs: list[Pair] = []
+        for of_image, path in zip(stems.values(), images.values(), strict=True):
+            inside, slash, core = of_image.rpartition("/")
+            pairs.append((path, by_stem.get(f"{inside}{slash}{before}{core}{behind}")))
+        if len(pairs) > 1 and all(mask for _, mask in pairs):
+            return pairs
+    return []
 
 
 def _affixes(stems: Iterable[str], before: re.Pattern[str], behind: re.Pattern[str]) -> Iterator[Affix]:

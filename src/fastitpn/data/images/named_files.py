@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from fastitpn.data.debris import is_left_out
+from fastitpn.data.images.kinds import EXTENSIONS
+
 
 def nfc(text: str) -> str:
     """Text in the Unicode form in which names are compared."""
@@ -24,7 +27,8 @@ class NamedFiles:
 
     A name is looked for as it is written; then with `/` for `\\`, in another Unicode form or another case, and
     percent-decoded without a query. A path of another machine (absolute, a URL, or one that begins with `..`) is looked
-    for by its last parts, its base name alone only where no other name shares it.
+    for by its last parts, its base name alone only where no other name shares it. A name that lacks its suffix is that
+    of the only image in its folder with this name.
 
     Args:
         folders: Where names may begin, in the order in which they are tried; in the first one, the letters of names
@@ -39,6 +43,7 @@ class NamedFiles:
         self.folders = list(dict.fromkeys(folders))
         self.ways: Counter[str] = Counter()
         self._base_names = Counter(_posix(name).rsplit("/", 1)[-1] for name in set(names))
+        self._stems: dict[Path, dict[str, list[Path]]] = {}
         self._indexes: dict[Path, dict[str, dict[str, list[Path]]]] = {}
 
     def find(self, name: str) -> Path | None:
@@ -54,6 +59,10 @@ class NamedFiles:
                 if len(paths) == 1:
                     self.ways[f"{way}, {letters}" if way else letters] += 1
                     return paths[0]
+        for way, text in self._spellings(name):
+            if (path := self._without_suffix(text)) is not None:
+                self.ways[f"{way}, without a suffix" if way else "without a suffix"] += 1
+                return path
         return None
 
     def line(self) -> str | None:
@@ -91,6 +100,19 @@ class NamedFiles:
         except OSError:  # a name that is too long for any file
             return None
 
+    def _without_suffix(self, text: str) -> Path | None:
+        """The only image in its folder of a name that lacks its suffix."""
+        place = PurePosixPath(text)
+        if not place.name or "\0" in text or place.suffix.lower() in EXTENSIONS:
+            return None
+        for folder in self.folders:
+            inside = folder / place.parent
+            if inside not in self._stems:
+                self._stems[inside] = _stems(inside)
+            if len(paths := self._stems[inside].get(nfc(place.name), [])) == 1:
+                return paths[0]
+        return None
+
     def _index(self, folder: Path) -> dict[str, dict[str, list[Path]]]:
         """The files below a folder by their names in each of the forms."""
         if folder not in self._indexes:
@@ -102,6 +124,20 @@ class NamedFiles:
                         index[letters].setdefault(form(path.relative_to(folder).as_posix()), []).append(path)
             self._indexes[folder] = index
         return self._indexes[folder]
+
+
+def _stems(folder: Path) -> dict[str, list[Path]]:
+    """The images in a folder by their names without suffixes."""
+    result: dict[str, list[Path]] = {}
+    try:
+        names = os.listdir(folder)
+    except (OSError, ValueError):
+        return result
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in EXTENSIONS and not is_left_out(name):
+            result.setdefault(nfc(stem), []).append(folder / name)
+    return result
 
 
 def _posix(name: str) -> str:

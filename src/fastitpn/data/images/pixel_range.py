@@ -1,20 +1,24 @@
 """Values of images with more than 8 bits: which are black and white. A sensor's 12 bits keep their range."""
 
+import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastitpn.data.images.tar_members import read_member
 from fastitpn.errors import InputError
 
+Content = Callable[[], bytes]
+"""Gives the bytes of an image that lies in no file of its own."""
 _DEPTHS = (8, 10, 12, 14, 16)
 """Bits that sensors have."""
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
@@ -120,13 +124,14 @@ class FoundRange:
         return f"{self.deep:,} image{'s' * (self.deep != 1)} with more than 8 bits per channel: {values}"
 
 
-def find_range(paths: Sequence[Path]) -> FoundRange | None:
+def find_range(images: Sequence[Path | Content]) -> FoundRange | None:
     """The range of a data set's images with more than 8 bits; None if there are none.
 
     Args:
-        paths: Image files; at most 2,000 of them, spread over all, are opened. Those that cannot be read do not count.
+        images: Files, or what gives their bytes; at most 2,000 of them, spread over all, are opened. Those that cannot
+            be read do not count.
     """
-    candidates = [path for path in paths if path.suffix.lower() not in _NEVER_DEEP]
+    candidates = [image for image in images if not isinstance(image, Path) or may_be_deep(image)]
     if len(candidates) > _MOST_READ:
         candidates = [candidates[i * len(candidates) // _MOST_READ] for i in range(_MOST_READ)]
     with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
@@ -142,13 +147,23 @@ def find_range(paths: Sequence[Path]) -> FoundRange | None:
     return FoundRange(deep=len(ends), low=min(lows), high=max(highs), text=text)
 
 
-def _ends(path: Path) -> tuple[float, float, bool] | None:
+def may_be_deep(path: PurePath) -> bool:
+    """Whether a file of this name may have more than 8 bits per channel."""
+    return path.suffix.lower() not in _NEVER_DEEP
+
+
+def _ends(image_of: Path | Content) -> tuple[float, float, bool] | None:
     """Least and largest value, and whether these are floats; None for 8 bits, and where there is no picture."""
     try:
-        with Image.open(path) as image:
+        if isinstance(image_of, Path):
+            content = read_member(image_of)
+            source = image_of if content is None else io.BytesIO(content)
+        else:
+            source = io.BytesIO(image_of())
+        with Image.open(source) as image:
             if not is_deep(image):
                 return None
-            values = deep_values(image, path)
+            values = deep_values(image, source)
     except Exception:  # what is wrong with the file, its check says
         return None
     colours = values if values.ndim == 2 else values[..., :3]

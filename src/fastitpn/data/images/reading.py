@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fastitpn.console import say
 from fastitpn.data.images.keys import ImageKeys
-from fastitpn.data.images.pixel_range import FULL, FoundRange, PixelRange, find_range
+from fastitpn.data.images.pixel_range import FULL, Content, FoundRange, PixelRange, find_range
 
 ResultT = TypeVar("ResultT")
 
@@ -63,12 +63,12 @@ def reads_images(run: Callable[..., ResultT]) -> Callable[..., ResultT]:
     return within
 
 
-def settle_range(keys: ImageKeys, paths: Sequence[Path], trained: str | None = None) -> str | None:
+def settle_range(keys: ImageKeys, images: Sequence[Path | Content], trained: str | None = None) -> str | None:
     """From here on in a `reads_images` function, images are read in the range of their data set; a line says so.
 
     Args:
         keys: What the command asks for.
-        paths: The images of its data.
+        images: Those of its data: files, or what gives their bytes.
         trained: The range that the model was trained with, if it was one.
 
     Returns:
@@ -77,7 +77,7 @@ def settle_range(keys: ImageKeys, paths: Sequence[Path], trained: str | None = N
     text: str | None = keys.range
     if keys.range == AUTO:
         text = trained
-        if trained is None and (extent := find_range(paths)) is not None:
+        if trained is None and (extent := find_range(images)) is not None:
             text = extent.text
             say(range_line(extent, extent.text))
     if len(_current) > 1:

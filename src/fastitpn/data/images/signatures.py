@@ -25,6 +25,7 @@ _BUILT_IN = {
 }
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _FRAMES = "save frames of it; predict takes it if its name ends as a video's does, such as .mp4"
+_VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _OTHERS = (
     (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the image itself", "git lfs pull"),
     (re.compile(rb"\s*(\xef\xbb\xbf)?(<!doctype html|<html|<head|<body)", re.I), "a web page, not an image", None),
@@ -38,7 +39,7 @@ _OTHERS = (
     (re.compile(rb"\x93NUMPY"), "a NumPy array, not an image", "save it as PNG or TIFF"),
     (re.compile(rb"\x89HDF"), "an HDF5 file, not an image", "save its images as PNG or TIFF"),
     (re.compile(rb"....ftypcrx|FUJIFILMCCD-RAW", re.DOTALL), "a raw photograph", "develop it to JPEG, PNG or TIFF"),
-    (re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL), "a video, not an image", _FRAMES),
+    (_VIDEO, "a video, not an image", _FRAMES),
     (re.compile(rb"PK\x03\x04|Rar!|\x1f\x8b|7z\xbc\xaf"), "an archive, not an image", "unpack it"),
     (re.compile(rb"<\?xml|\s*[{\[]\s*[\"{\[]"), "a text file (XML or JSON), not an image", None),
     (re.compile(rb"\x00{64}"), "not an image: it begins with zeros, as after an interrupted copy", None),
@@ -59,6 +60,15 @@ class Identified:
 
     def __str__(self) -> str:
         return f"{self.what}: {self.fix}" if self.fix else self.what
+
+
+def kind_of(head: bytes) -> str | None:
+    """Whether a file that begins so is an "image" or a "video"; None if it is neither, as far as is known here."""
+    if head.startswith((*_BUILT_IN, *_TIFF, b"BM")) or any(signature.match(head) for signature, *_ in _PLUGINS):
+        return "image"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image"
+    return "video" if _VIDEO.match(head) else None
 
 
 def identify(head: bytes) -> Identified:

@@ -19,7 +19,8 @@ EXPECTED = (
     "filename, file, path; class, category, target; the part of an image in a column split)"
 )
 _NAMES = {
-    "image": "image filename file path image_path img file_name image_name image_file filepath file_path images name",
+    "image": "image filename file path image_path img file_name image_name image_file filepath file_path images name "
+    "image_id",
     "label": "label class category target class_name label_name labels classes categories name",
     "part": "split subset part partition set is_valid is_val",
 }
@@ -212,8 +213,9 @@ def part_column(column: str, values: Sequence[str]) -> list[str]:
 
 def first_folder(file: Path, name: str) -> Path:
     """Where the names of a table begin: its folder, or, if the first image is not there but there, one within."""
-    folders = (file.parent, *(file.parent / inside for inside in (*_IMAGE_FOLDERS, file.stem)))
-    folder = next((folder for folder in folders if _is_file(folder, name)), file.parent)
+    folders = (file.parent, *(file.parent / inside for inside in (*_IMAGE_FOLDERS, file.stem, f"{file.stem}_images")))
+    whole = next((folder for folder in folders if _is_file(folder, name)), None)
+    folder = whole or next((folder for folder in folders if NamedFiles([folder], [name]).find(name)), file.parent)
     if folder != file.parent:
         say(f"{file.name}: names of images begin in the folder {folder.name}")
     return folder

@@ -8,8 +8,7 @@ reads.
 import logging
 import os
 import re
-import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from fastitpn.data.images.decode import EXTENSIONS, decode_image
 from fastitpn.data.images.folders import has_images
 from fastitpn.data.images.image_source import ImageSource, SourceKind
 from fastitpn.data.images.reading import Reading
+from fastitpn.data.images.tar_members import read_members
 from fastitpn.data.parts import data_parts, part_of
 from fastitpn.errors import InputError
 
@@ -57,15 +57,16 @@ def find_shards(path: Path) -> list[Path]:
 
 def _shards_in(folder: Path) -> list[Path]:
     """The shards to train on: those that are not named after val or test, if any others are there."""
-    shards = _all_shards(folder)
-    return [path for path in shards if _part_of(path) not in ("val", "test")] or shards
+    shards = all_shards(folder)
+    return [path for path in shards if part_of_shard(path) not in ("val", "test")] or shards
 
 
-def _all_shards(folder: Path) -> list[Path]:
+def all_shards(folder: Path) -> list[Path]:
+    """The tar files in a folder."""
     return sorted(path for path in folder.glob("*.tar") if path.is_file() and not is_left_out(path.name))
 
 
-def _part_of(shard: Path) -> str | None:
+def part_of_shard(shard: Path) -> str | None:
     """The part that a shard is named after, such as val of imagenet-val-000012.tar."""
     words = re.split(r"[^A-Za-z]+", shard.stem)
     return next((part for word in words if (part := part_of(word))), None)
@@ -134,50 +135,44 @@ class TarShards(ImageSource):
             fix="write or fetch this shard again, or move it away, then run the same command again",
         )
 
-    def _decode(self, index: int, min_px: int | None, how: Reading | None) -> Image.Image:
+    def content(self, index: int) -> bytes:
+        """The bytes of a member."""
         shard = self._shards[self._shard_of[index]]
         try:
             with open(shard, "rb") as file:
                 file.seek(int(self._offsets[index]))
-                content = file.read(int(self._sizes[index]))
+                return file.read(int(self._sizes[index]))
         except OSError as error:
             raise InputError(f"the shard cannot be read: {error.strerror}", where=shard) from error
-        where = f"{shard}, member {os.fsdecode(self._names[index])}"
-        return decode_image(content, where=where, min_px=min_px, how=how)
+
+    def _decode(self, index: int, min_px: int | None, how: Reading | None) -> Image.Image:
+        where = f"{self._shards[self._shard_of[index]]}, member {os.fsdecode(self._names[index])}"
+        return decode_image(self.content(index), where=where, min_px=min_px, how=how)
 
 
 def _read_contents(shard: Path) -> _Contents:
     """Where the images lie in a shard, one of each sample; only the headers are read."""
-    pictures: dict[str, list[tuple[int, tarfile.TarInfo]]] = {}
-    try:
-        with tarfile.open(shard, "r:") as archive:
-            size = shard.stat().st_size
-            for member in archive:
-                if member.offset_data + member.size > size:
-                    raise tarfile.ReadError("unexpected end of data")
-                if not member.isfile() or not _is_image(member.name):
-                    continue
-                key, rank = _sample(member.name)
-                pictures.setdefault(key, []).append((rank, member))
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise InputError(
-            f"this shard is damaged: {error}",
-            where=shard,
-            expected="a whole, uncompressed tar file",
-            fix="write or fetch it again, or move it away, then run the same command again",
-        ) from error
-    chosen: list[tarfile.TarInfo] = []
+    table = read_members(shard)
+    chosen = sorted(picture_names(table), key=lambda name: table[name].offset)
+    return _Contents(
+        [table[name].offset for name in chosen],
+        [table[name].size for name in chosen],
+        chosen,
+        sum(map(_is_image, table)) - len(chosen),
+    )
+
+
+def picture_names(names: Iterable[str]) -> list[str]:
+    """Those members of a shard that are pictures, one of each sample."""
+    pictures: dict[str, list[tuple[int, str]]] = {}
+    for name in filter(_is_image, names):
+        pictures.setdefault(sample_of(name)[0], []).append((_rank(name), name))
+    chosen: list[str] = []
     for of_sample in pictures.values():
         rank, first = min(of_sample, key=lambda picture: picture[0])
         # Dots in plain names, such as 2024.01.02.jpg, make no samples: there must be a picture that is known as such.
-        chosen += [member for _, member in of_sample] if rank == len(_PICTURES) else [first]
-    members = sorted(chosen, key=lambda member: member.offset_data)
-    return _Contents(
-        [member.offset_data for member in members],
-        [member.size for member in members],
-        [member.name for member in members],
-        sum(map(len, pictures.values())) - len(members),
-    )
+        chosen += [name for _, name in of_sample] if rank == len(_PICTURES) else [first]
+    return chosen
 
 
 def _is_image(name: str) -> bool:
@@ -185,12 +180,17 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in EXTENSIONS and not any(map(is_left_out, parts))
 
 
-def _sample(name: str) -> tuple[str, int]:
-    """The sample that a member belongs to, `a/12` of a/12.seg.png as WebDataset has it, and the rank of its kind."""
+def sample_of(name: str) -> tuple[str, str]:
+    """The sample that a member belongs to, `a/12` of a/12.seg.png as WebDataset has it, and its kind, `seg.png`."""
     folder, _, file = name.rpartition("/")
     stem, _, kind = file.partition(".")
-    ranks = (rank for rank, known in enumerate(_PICTURES) if f"{kind.lower()}.".startswith(f"{known}."))
-    return f"{folder}/{stem}", next(ranks, len(_PICTURES))
+    return f"{folder}/{stem}", kind
+
+
+def _rank(name: str) -> int:
+    """How certainly a member is the picture of its sample; the first is the most certain."""
+    kind = f"{sample_of(name)[1].lower()}."
+    return next((rank for rank, known in enumerate(_PICTURES) if kind.startswith(f"{known}.")), len(_PICTURES))
 
 
 def _recognise(path: Path) -> bool:
@@ -208,7 +208,7 @@ def _recognise(path: Path) -> bool:
 
 def _open(path: Path) -> TarShards:
     shards = find_shards(path)
-    if path.is_dir() and (others := len(_all_shards(shards[0].parent)) - len(shards)):
+    if path.is_dir() and (others := len(all_shards(shards[0].parent)) - len(shards)):
         say(f"{others} of {others + len(shards)} shards are named after val or test: they are not trained on")
     return TarShards(shards)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastitpn.data.json_files import read_json
+from fastitpn.data.parts import data_parts
 from fastitpn.data.text_files import read_text
 from fastitpn.data.yaml_words import read_yaml_words
 from fastitpn.errors import InputError
@@ -41,7 +42,15 @@ def read_class_file(file: Path) -> Content:
 
 
 def class_file(folder: Path) -> Path | None:
-    """The file in a folder that names its classes, this project's own before those of others; None if there is none."""
+    """The file in a folder, or in its part train, that names its classes; None if there is none.
+
+    This project's own comes before those of others.
+    """
+    inside = data_parts(folder).get("train") if folder.is_dir() else None
+    return _file_in(folder) or (_file_in(inside) if inside else None)
+
+
+def _file_in(folder: Path) -> Path | None:
     names = (CLASSES_FILE, "classes.yml", *_READERS)
     try:
         files = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
@@ -147,6 +156,7 @@ _READERS: dict[str, Callable[[Path], Content]] = {
     "obj_class_to_machine_color.json": _read_supervisely,
     "class_names.txt": _read_table_or_list,
     "label_names.txt": _read_table_or_list,
+    "codes.txt": _read_table_or_list,
     "classes.txt": _read_table_or_list,
     "labels.txt": _read_table_or_list,
 }

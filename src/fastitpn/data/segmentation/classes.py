@@ -95,7 +95,10 @@ def find_classes(
         ignore_index = _ignore_index(content.get("ignore_index", str(IGNORE)), file)
     if reduce_zero_label is None:
         reduce_zero_label = _yes_or_no(content.get("reduce_zero_label", "false"), file)
-    names = _names(content.get("names"), reduce_zero_label, file)
+    listed = content.get("names")
+    if not values and not reduce_zero_label and (numbered := _with_gaps(listed)):
+        listed, values = list(numbered.values()), tuple(numbered)
+    names = _names(listed, reduce_zero_label, file)
     if values and names and len(values) != len(names):
         raise wrong(f"masks.values has {len(values)} numbers, and there are {len(names)} names of classes", file)
     palette = _colors(content.get("colors"), names, reduce_zero_label, file)
@@ -149,6 +152,15 @@ def _names(given: Any, reduce_zero_label: bool, file: Path | None) -> tuple[str,
     if double := sorted({name for name in names if names.count(name) > 1}):
         raise wrong(f"two classes have the name {double[0]!r}", file)
     return names
+
+
+def _with_gaps(given: Any) -> dict[int, str]:
+    """Names by their numbers in ascending order, where these begin at 0 and some are left out; else {}."""
+    numbered = _by_number(given) if isinstance(given, Mapping) else {}
+    if not all(isinstance(number, int) and number < 2**16 for number in numbered) or len(numbered) < 2:
+        return {}
+    numbers = sorted(numbered)
+    return {} if numbers[0] or numbers[-1] < len(numbers) else {number: numbered[number] for number in numbers}
 
 
 def _by_number(given: Mapping[str, Any]) -> dict[Any, Any]:

@@ -46,7 +46,7 @@ def segmentation_images(folders: MaskFolders, classes: SegmentationClasses | Non
     named = folders.read_classes()
     if classes is not None:
         named = _as_trained(named, classes, folders)
-    form = format_of(folders, "val")
+    form = format_of(folders, "val", "test", "train")
     if (named.panoptic or folders.panoptic) and not form.panoptic:
         raise _no_segments(folders.data)
     return form.images(folders, named)

@@ -1,14 +1,21 @@
 """Images with a mask each, and where a command has them from."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from fastitpn.data.segmentation.classes import SegmentationClasses, find_classes
 from fastitpn.data.segmentation.masks import Labels, MaskReader
 from fastitpn.data.segmentation.panoptic_codes import Codes
 from fastitpn.data.segmentation.panoptic_labels import PanopticLabels
+
+_MOST_COUNTED = 100
+"""Images whose pixels are counted where that was not done while they were checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +27,14 @@ class MaskedImages:
         masks: Files, one for each image; or annotations that make labels when asked for them.
         classes: With names.
         reader: Reads the files; None reads them as the classes say.
+        counts: Pixels of each class, where they were counted.
     """
 
     images: list[Path]
     masks: list[Path] | Callable[[int], Labels]
     classes: SegmentationClasses
     reader: MaskReader | None = None
+    counts: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -33,6 +42,17 @@ class MaskedImages:
     def labels(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
         return self.masks(index) if callable(self.masks) else self.read(self.masks[index])
+
+    def pixels(self) -> list[int]:
+        """Pixels of each class: those that were counted, else of images spread over all of them."""
+        if self.counts is not None:
+            return list(self.counts)
+        step = -(-len(self) // _MOST_COUNTED)
+        with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+            counts = pool.map(
+                lambda index: np.bincount(self.labels(index).ravel(), minlength=256), range(0, len(self), step)
+            )
+            return [int(count) for count in sum(counts, np.zeros(256, np.int64))[: len(self.classes.names)]]
 
     @property
     def read(self) -> MaskReader:

@@ -10,7 +10,9 @@ from fastitpn.data.segmentation.masks import MaskReader
 from fastitpn.errors import InputError
 
 BINARY = (0, 255)
-"""Background and thing, as most programs that draw masks of one thing save them."""
+"""Background and thing, as most programs that draw masks of one thing save them; with 16 bits, 255 is 65535."""
+_GRAYS, _SHARE_OF_EDGES = 16, 0.2
+"""Numbers between black and white, and their share of the pixels at most, that make smoothed edges."""
 
 
 def settle(contents: Sequence[MaskContent], classes: SegmentationClasses) -> tuple[MaskReader, list[str]]:
@@ -39,24 +41,45 @@ def settle(contents: Sequence[MaskContent], classes: SegmentationClasses) -> tup
         reader = replace(reader, colors=known)
         lines.append("masks by their colours" + ("" if _given(classes) else ", which are those of Pascal VOC"))
     numbers = _numbers(contents, reader)
-    if not reader.values and not classes.reduce_zero_label and set(numbers) <= set(BINARY) and numbers[IGNORE]:
-        reader = _binary(reader, classes, lines)
+    if reader.values or classes.reduce_zero_label or not all(map(is_gray, colors)):
+        return reader, lines
+    white = max(numbers, default=0)
+    if white >= IGNORE and set(numbers) <= {0, white}:
+        reader = _binary(reader, classes, white, lines)
+    elif not classes.names:
+        _check_edges(numbers)
     return reader, lines
 
 
-def _binary(reader: MaskReader, classes: SegmentationClasses, lines: list[str]) -> MaskReader:
+def _check_edges(numbers: Counter[int]) -> None:
+    """Raises for masks of black and white things whose edges were smoothed: their grays are no classes."""
+    between = [number for number in numbers if number not in BINARY]
+    share = sum(numbers[number] for number in between) / max(1, numbers.total())
+    if len(between) >= _GRAYS and share <= _SHARE_OF_EDGES and all(numbers[number] for number in BINARY):
+        raise InputError(
+            f"the masks hold 0, 255 and {len(between)} numbers between them in {share:.1%} of the pixels: these are no "
+            "classes, but edges that were smoothed when the masks were resized or saved as JPEG",
+            expected="masks whose pixels are the numbers of their classes, and names for them",
+            fix="save them again without smoothing, such as mask.point(lambda value: 255 * (value > 127)) in Pillow",
+        )
+
+
+def _binary(reader: MaskReader, classes: SegmentationClasses, white: int, lines: list[str]) -> MaskReader:
     if classes.ignore_is_given:
         return reader
     if len(classes.names) == 2:
         first, second = classes.names
-        lines.append(f"the masks hold 0 and 255 alone: 0 is {first}, 255 is {second}; ignore_index=255 leaves 255 out")
-        return replace(reader, values=BINARY)
+        alone = f"the masks hold 0 and {white} alone: 0 is {first}, {white} is {second}"
+        lines.append(f"{alone}; ignore_index={white} leaves {white} out")
+        return replace(reader, values=(0, white))
     if classes.names:
         return reader
     raise InputError(
-        "the masks hold 0 and 255 alone, and 255 is what is left out: so they hold fewer than two classes",
+        f"the masks hold 0 and {white} alone"
+        + (", and 255 is what is left out: so they hold fewer than two classes" if white == IGNORE else ""),
         expected="names for both, or the number of each class",
-        fix="masks.values=0,255 if 255 is the second class; or name both in classes.yaml: names: [background, thing]",
+        fix=f"masks.values=0,{white} if {white} is the second class; or name both in classes.yaml: "
+        "names: [background, thing]",
     )
 
 
@@ -68,7 +91,7 @@ def _numbers(contents: Sequence[MaskContent], reader: MaskReader) -> Counter[int
         if not counts:
             numbers.update(content.numbers)
         elif not reader.colors:
-            numbers.update({color & 255: pixels for color, pixels in counts.items()})
+            numbers.update({color & 255: pixels for color, pixels in counts.items() if is_gray(color)})
     return numbers
 
 

@@ -39,10 +39,14 @@ class CheckedPairs:
     places: list[int]
     counts: list[dict[int, int]]
 
-    def labels(self, places: range) -> set[int]:
-        """Labels in the pairs with these places."""
-        pairs = zip(self.places, self.counts, strict=True)
-        return {label for place, counts in pairs if place in places for label in counts if label != IGNORE}
+    def part(self, places: range) -> "CheckedPairs":
+        """Those with these places."""
+        kept = [(place, counts) for place, counts in zip(self.places, self.counts, strict=True) if place in places]
+        return CheckedPairs(places=[place for place, _ in kept], counts=[counts for _, counts in kept])
+
+    def labels(self) -> set[int]:
+        """Labels in them."""
+        return {label for counts in self.counts for label in counts if label != IGNORE}
 
 
 def look_at_pairs(pairs: Sequence[Pair]) -> list[MaskContent | InputError]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from picture import read_picture
+from PIL import Image
 
 HERE = Path(__file__).parent
 ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
 SESSION = onnxruntime.InferenceSession(HERE / ABOUT["file"], providers=["CPUExecutionProvider"])
 for name in sys.argv[1:]:
-    picture, (height, width) = ImageOps.exif_transpose(Image.open(name)).convert("RGB"), ABOUT["px"]
+    picture, (height, width) = read_picture(name, ABOUT), ABOUT["px"]
     scale = ABOUT["view"].get("shorter_side", 0) / min(picture.size)
     size = (int(picture.width * scale), int(picture.height * scale)) if scale else (width, height)
     picture = picture.resize(size, Image.Resampling.BICUBIC if scale else Image.Resampling.BILINEAR)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from picture import read_picture
+from PIL import Image
 
 HERE, MIN_SCORE = Path(__file__).parent, 0.3
 ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
 SESSION = onnxruntime.InferenceSession(HERE / ABOUT["file"], providers=["CPUExecutionProvider"])
 for name in sys.argv[1:]:
-    picture, (height, width) = ImageOps.exif_transpose(Image.open(name)).convert("RGB"), ABOUT["px"]
+    picture, (height, width) = read_picture(name, ABOUT), ABOUT["px"]
     if "height" in ABOUT["input"]["shape"]:  # any size: keep the shape of the picture
         scale = min(height, width) / min(picture.size)
         height, width = (max(2, round(side * scale / 16)) * 16 for side in (picture.height, picture.width))

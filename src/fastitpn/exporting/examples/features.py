@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from picture import read_picture
+from PIL import Image
 
 HERE = Path(__file__).parent
 ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
 SESSION = onnxruntime.InferenceSession(HERE / ABOUT["file"], providers=["CPUExecutionProvider"])
 for name in sys.argv[1:]:
-    picture, (height, width) = ImageOps.exif_transpose(Image.open(name)).convert("RGB"), ABOUT["px"]
+    picture, (height, width) = read_picture(name, ABOUT), ABOUT["px"]
     pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
     images = ((pixels - np.float32(ABOUT["mean"])) / np.float32(ABOUT["std"])).transpose(2, 0, 1)
     images = np.repeat(images[None], ABOUT["input"]["fewest_images"], axis=0)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from fastitpn.config.types import BelowOne, Count, Decay, Factor, NonNegative, Positive, Ratio, Scales
-from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
+from fastitpn.tasks.keys import ClassWeights, EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.training.config import CropsConfig
 
@@ -26,7 +26,7 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
     """Factor on the learning rate from each block to the one before it."""
     label_smoothing: BelowOne | None = None
     """Share of the label spread over all classes; none is 0.1, with multilabel 0."""
-    class_weights: Literal["balanced"] | Path | None = None
+    class_weights: ClassWeights = None
     """What classes weigh in the loss: balanced, all alike; a YAML file of names and weights; none, by their images."""
     mixup: NonNegative | None = None
     """Alpha of mixup, which blends two images; 0 is off, and none is 0.8, with multilabel 0."""

@@ -18,6 +18,7 @@ from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.task import confusion_matrix, predict_logits, scores
 from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
+from fastitpn.tasks.largest_class import LargestClass
 from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.loading import worker_errors
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 EXAMPLES, MISTAKES = 18, 24
 """Pictures of predictions and of the worst mistakes in a report."""
 THUMBNAIL_PX = 320
-ALMOST_ALWAYS = 0.95
-"""Share of the images from which on one answer is worth a warning, unless most are right."""
 _ENOUGH_IMAGES = 10
 """Of fewer nothing is said."""
 
@@ -58,49 +57,33 @@ class ClassifyEvaluation(Evaluation):
         return rows_of(self.table)
 
     @property
-    def largest_class(self) -> tuple[str, float]:
-        """The class with most images and its share of them in percent: what answering it always would score."""
-        images = self.matrix.sum(1)
-        return self.classes[int(images.argmax())], 100 * images.max().item() / self.num_images
+    def largest_class(self) -> LargestClass:
+        """The class with most images: what answering it always would score."""
+        return LargestClass(matrix=self.matrix, classes=self.classes, unit="images", metric="accuracy")
 
     def tables(self) -> list[Table]:
         """The classes, and the metrics."""
-        name, share = self.largest_class
-        return [self.table, metrics_table({**self.metrics, f"largest class ({name})": share})]
+        return [self.table, metrics_table({**self.metrics, **self.largest_class.row()})]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        name, share = self.largest_class
-        largest = {"class": name, "share": share}
+        largest = self.largest_class.to_json()
         return {**super().to_json(), "largest_class": largest, "confusion_matrix": self.matrix.tolist()}
 
     def headlines(self, note: str = "percent") -> list[Headline]:
         """Top-1 accuracy, and what the largest class alone would give."""
-        return [("top-1 accuracy", round(self.metrics["top1"], 1), note), self._largest()]
+        return [("top-1 accuracy", round(self.metrics["top1"], 1), note), self.largest_class.headline()]
 
     def summary(self) -> list[Headline]:
         """All metrics."""
         metrics: list[Headline] = [
             (name, value, "percent" if name.startswith("top") else "") for name, value in self.metrics.items()
         ]
-        return [*metrics, self._largest()]
-
-    def _largest(self) -> Headline:
-        name, share = self.largest_class
-        return "largest class", round(share, 1), f"percent of the images are {name}"
+        return [*metrics, self.largest_class.headline()]
 
     def warnings(self) -> list[str]:
         """That the model answers the same class almost always, or is no better than if it did."""
-        answers, (name, share), top1 = self.matrix.sum(0), self.largest_class, self.metrics["top1"]
-        if self.num_images < _ENOUGH_IMAGES:
-            return []
-        usual = int(answers.argmax())
-        beside = f"Its accuracy is {top1:.1f} %; answering {name} for every image gives {share:.1f} %."
-        fix = "Train longer (epochs), with another lr or, where some classes are small, class_weights=balanced."
-        if answers[usual] >= ALMOST_ALWAYS * self.num_images and top1 < 100 * ALMOST_ALWAYS:
-            count = f"{int(answers[usual])} of {self.num_images}"
-            return [f"The model answers {self.classes[usual]} almost always, for {count} images. {beside} {fix}"]
-        return [f"The model is no better than one answer for all. {beside} {fix}"] if top1 <= share < 100 else []
+        return self.largest_class.warnings() if self.num_images >= _ENOUGH_IMAGES else []
 
     def sections(self) -> list[Section]:
         """Predictions, confusion matrix, metrics by class and the worst mistakes, for a report."""

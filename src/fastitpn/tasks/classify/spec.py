@@ -20,7 +20,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.chosen_defaults import SuitedDefaults
-from fastitpn.tasks.classify.class_weights import class_weights, describe_imbalance
+from fastitpn.tasks.class_weights import class_weights, describe_imbalance
 from fastitpn.tasks.classify.config import ClassifyConfig, ClassifyPredictConfig
 from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.diagnosis import diagnose
@@ -84,7 +84,7 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
             for line in images.describe(effect)
         ]
         if isinstance(train, LabelledImages):
-            notes += describe_imbalance(config.class_weights, train.labels, train.classes)
+            notes += describe_imbalance(config.class_weights, train.counts(), train.classes)
         for line in notes:
             say(line)
         return Split(train=train, val=val, num_classes=len(train.classes), notes=notes)
@@ -121,7 +121,7 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
         )
         if isinstance(split.train, MultilabelImages):
             return MultilabelTask(model, about, mix)
-        return ClassifyTask(model, about, mix, class_weights(config.class_weights, split.train.labels, classes))
+        return ClassifyTask(model, about, mix, class_weights(config.class_weights, split.train.counts(), classes))
 
     def training_samples(
         self, config: ClassifyConfig, split: Split[ClassifiedImages], about: ClassifierDescription

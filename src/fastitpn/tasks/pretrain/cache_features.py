@@ -62,7 +62,7 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
     images = open_images(config.data)
     files = [images.path(number) for number in range(len(images))] if isinstance(images, FileSource) else []
     check_readable(files)
-    settle_range(config.image, files)
+    settle_range(config.image, images.some())
     teacher: Any = build_alone(config.teacher)
     dims = config.dims
     if dims is not None and dims >= teacher.dim:

@@ -55,7 +55,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
     check_readable(files)
-    pixel_range = settle_range(config.image, files)
+    pixel_range = settle_range(config.image, images.some())
     task = build_task(config)
     task.about = replace(task.about, pixel_range=pixel_range)
     dataset = build_dataset(config, images, task.teacher)

@@ -21,7 +21,7 @@ from fastitpn.config.types import (
     Schedule,
 )
 from fastitpn.data.segmentation.keys import MaskKeys
-from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
+from fastitpn.tasks.keys import ClassWeights, EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.tasks.segment.heads.registry import HEADS, SegmentHeadKeys
 from fastitpn.tasks.segment.heads.upernet import UPerNetKeys
@@ -101,6 +101,8 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     """Smallest and largest random scale of an image before it is cropped."""
     max_class_ratio: Factor = 0.75
     """A crop of which one class covers more than this share is drawn again, up to ten times."""
+    class_weights: ClassWeights = None
+    """What classes weigh in the loss: balanced, all alike; a YAML file of names and weights; none, by their pixels."""
     photometric: bool = True
     """Distort brightness, contrast, saturation and hue."""
     schedule: Schedule = "poly"
@@ -126,6 +128,9 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
         if self.panoptic and not self.head.tells_things_apart:
             heads = " or ".join(name for name in HEADS if HEADS[name].keys.tells_things_apart)
             result.append(f"head: expected {heads} for panoptic=true, got {self.head.name}")
+        if self.class_weights is not None and not self.head.weighs_classes:
+            got = f"expected none with head={self.head.name}, which learns one mask for each class of an image"
+            result.append(f"class_weights: {got}, got {self.class_weights}")
         if self.freeze and self.weights is None:
             result.append("freeze: expected false without weights, since random features are worth nothing, got true")
         return result

@@ -13,6 +13,7 @@ from fastitpn.reporting.overlays import with_legend
 from fastitpn.reporting.sections import Grid, Picture, Section, Table
 from fastitpn.reporting.tables import metrics_table
 from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
+from fastitpn.tasks.largest_class import LargestClass
 from fastitpn.tasks.segment.metrics import MIOU, PIXEL_ACCURACY
 from fastitpn.tasks.segment.tables import iou_table
 from fastitpn.training.metric import Metric
@@ -96,6 +97,29 @@ class SegmentEvaluation(MaskEvaluation):
         """IoU and accuracy of each class."""
         return iou_table(self.matrix.numpy(), self.classes)
 
+    @property
+    def largest_class(self) -> LargestClass:
+        """The class with most pixels: what answering it always would score."""
+        return LargestClass(
+            matrix=self.matrix, classes=self.classes, unit="pixels", metric=PIXEL_ACCURACY.title.lower(), uneven=True
+        )
+
+    def tables(self) -> list[Table]:
+        """The classes, and the metrics."""
+        return [self.table, metrics_table({**self.metrics, **self.largest_class.row()})]
+
+    def headlines(self, note: str = "percent") -> list[Headline]:
+        """The two main metrics, and what the largest class alone would give."""
+        return [*super().headlines(note), self.largest_class.headline()]
+
+    def summary(self) -> list[Headline]:
+        """All metrics."""
+        return [*super().summary(), self.largest_class.headline()]
+
+    def warnings(self) -> list[str]:
+        """That the model answers the same class almost always, or is no better than if it did."""
+        return self.largest_class.warnings()
+
     def more_sections(self) -> list[Section]:
         """The confusion matrix."""
         counts = self.matrix.double().numpy()
@@ -110,4 +134,5 @@ class SegmentEvaluation(MaskEvaluation):
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        return {**super().to_json(), "confusion_matrix": self.matrix.tolist()}
+        largest = self.largest_class.to_json()
+        return {**super().to_json(), "largest_class": largest, "confusion_matrix": self.matrix.tolist()}

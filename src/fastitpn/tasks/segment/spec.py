@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fastitpn.console import say
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.datasets import SegmentDataset
 from fastitpn.data.segmentation.images import MaskedImages, MaskFolders, segmentation_images, segmentation_split
@@ -14,6 +16,7 @@ from fastitpn.data.segmentation.transforms import SegmentationTrain
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet
 from fastitpn.errors import InputError
+from fastitpn.tasks.class_weights import class_weights, describe_imbalance
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.segment.config import (
     SegmentConfig,
@@ -63,7 +66,12 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         """Images with masks, or with annotations."""
         folders = replace(MaskFolders.of(config), panoptic=config.panoptic)
         train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
-        return Split(train=train, val=val, num_classes=len(train.classes.names))
+        names, notes = train.classes.names, []
+        if config.head.weighs_classes:
+            notes = describe_imbalance(config.class_weights, train.pixels(), names, unit="pixels")
+        for line in notes:
+            say(line)
+        return Split(train=train, val=val, num_classes=len(names), notes=notes)
 
     def image_files(self, images: MaskedImages) -> Sequence[Path]:
         """All of them."""
@@ -75,7 +83,11 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
 
     def build(self, config: SegmentConfig, split: Split[MaskedImages]) -> SegmentTask:
         """The network with its start weights; from a network with the same head the head too."""
-        return build_task(config, split.train.classes)
+        train = split.train
+        weights = None
+        if config.class_weights is not None:
+            weights = class_weights(config.class_weights, train.pixels(), train.classes.names)
+        return build_task(config, train.classes, weights)
 
     def training_samples(
         self, config: SegmentConfig, split: Split[MaskedImages], about: SegmenterDescription
@@ -189,8 +201,13 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         return diagnose(config)
 
 
-def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTask:
+def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weights: Tensor | None = None) -> SegmentTask:
     """The network of a configuration, with its start weights, as a task.
+
+    Args:
+        config: Keys of the training.
+        classes: Names and colours of the classes in the data.
+        class_weights: [classes], of each class in the loss; None for no weights.
 
     Raises:
         InputError: The weights do not fit.
@@ -220,7 +237,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses) -> SegmentTa
         class_layers=tuple(f"head.{name}" for name in network.head.class_layers),
         strict=config.weights_strict,
     )
-    return SegmentTask(network, about)
+    return SegmentTask(network, about, class_weights)
 
 
 def _views(config: TestTimeViewsConfig, trained: TrainedSegmenter) -> TestTimeViews:

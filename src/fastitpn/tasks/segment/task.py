@@ -21,18 +21,23 @@ class SegmentTask(BackboneTask[SegmenterDescription]):
     Args:
         model: The network that learns.
         about: What a checkpoint says of it.
+        class_weights: [classes], of each class in the loss; None for no weights, as heads need that take none.
     """
 
     trained_model: Segmenter
+    class_weights: Tensor | None
 
-    def __init__(self, model: Segmenter, about: SegmenterDescription):
+    def __init__(self, model: Segmenter, about: SegmenterDescription, class_weights: Tensor | None = None):
         super().__init__("segment", model, about, measure_of(about.classes).metrics)
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self.views = TestTimeViews.of(about)
         self._run: Callable[[Tensor], Outputs] = model.forward
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of a micro-batch {image [B, 3, H, W], mask [B, H, W], of labels or of codes of segments}."""
-        return self.trained_model.head.losses(self._run(batch["image"]), batch["mask"])
+        weights = () if self.class_weights is None else (self.class_weights,)
+        losses: dict[str, Tensor] = self.trained_model.head.losses(self._run(batch["image"]), batch["mask"], *weights)
+        return losses
 
     def compile_model(self) -> None:
         """Compiles training alone: in an evaluation nearly every image has a size of its own."""

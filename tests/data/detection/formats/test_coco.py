@@ -258,6 +258,8 @@ THING, OTHER = "annotation 7, image 5: ", "annotation 8, image 6: "
 WRONG = {  # a change: kind, where, images and annotations that are left
     "category": (annotation(0, category_id=99), "unknown category", THING + "there is no category 99", 3, 2),
     "no category": (annotation(0, category_id=None), "unknown category", THING + "there is no category None", 3, 2),
+    "key": (lambda made: made["annotations"][0].pop("category_id"), "unknown category", THING + "it has no", 3, 2),
+    "shares": (box(0.1, 0.2, 0.4, 0.5), "box in shares of its image", THING + "its box seems to be in shares", 3, 2),
     "outside": (box(40, 3, 5, 5), "box outside of its image", THING + "its box is outside of its image", 3, 2),
     "above": (box(4, -9, 5, 9), "box outside of its image", THING + "its box is outside of its image", 3, 2),
     "partly": (box(20, 3, 20, 5), "box partly outside of its image", THING + "its box leaves its image", 3, 3),

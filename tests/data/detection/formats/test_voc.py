@@ -146,6 +146,10 @@ def test_lists_of_sub_folders_and_of_two_years(tmp_path, capsys):
         f"VOC{year}/Annotations/cam2/2.xml" for year in (2007, 2012)
     }
     assert "taken together: VOC2007, VOC2012" in capsys.readouterr().out
+    (tmp_path / "data" / "VOCdevkit").mkdir(parents=True)  # as the archives have it, one folder more
+    for year in (2007, 2012):
+        (tmp_path / f"VOC{year}").rename(tmp_path / "data" / "VOCdevkit" / f"VOC{year}")
+    assert len(read_voc(tmp_path / "data").parts["train"].images) == 4
 
 
 def test_images_without_xml_files_are_told(tmp_path, capsys):
@@ -166,6 +170,7 @@ TURNED = "<robndbox><cx>7</cx><cy>8</cy><w>10</w><h>4</h><angle>1.5707963</angle
         (OUTLINE, (1, 2, 12, 13)),
         (TURNED, (5, 3, 9, 13)),
         ("<bndbox><xmin> 2.5 </xmin><ymin>3.0</ymin><xmax>12.5</xmax><ymax>13</ymax></bndbox>", (1.5, 2, 12.5, 13)),
+        ("<bndbox><xmin>2,5</xmin><ymin>3</ymin><xmax>12,5</xmax><ymax>13</ymax></bndbox>", (1.5, 2, 12.5, 13)),
         ("<bndbox><xmax>12</xmax><ymax>13</ymax><ymin>0</ymin><xmin>0</xmin></bndbox>", (0, 0, 12, 13)),
     ],
 )

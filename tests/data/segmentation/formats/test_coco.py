@@ -12,6 +12,7 @@ from PIL import Image
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.datasets import SegmentEvaluationDataset
 from fastitpn.data.segmentation.formats.coco import is_coco
+from fastitpn.data.segmentation.formats.registry import format_of
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images, segmentation_split
 from fastitpn.data.segmentation.transforms import SegmentationEval
 from fastitpn.errors import InputError
@@ -55,6 +56,8 @@ def test_labels_by_hand(tmp_path):
     expected[1:15, 6:26] = 1
     expected[2:6, 3:9] = 2
     assert np.array_equal(images.labels(0), expected)
+    labels = np.concatenate([images.labels(index).ravel() for index in range(len(images))])
+    assert images.pixels() == np.bincount(labels, minlength=256)[:3].tolist()
     assert not images.labels(2).any()  # an image without anything is background
 
 
@@ -150,3 +153,40 @@ def test_masks_and_annotations_of_the_same_scene_agree(tmp_path):
     (tmp_path / "png" / "classes.yaml").write_text(json.dumps(names))
     same = segmentation_images(MaskFolders(data=tmp_path / "png"), images.classes)
     assert all(np.array_equal(same.labels(place), images.labels(place)) for place in range(3))
+
+
+def labelme(folder: Path) -> Path:
+    for number in range(4):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / f"{number}.png")
+        shape = {"label": "cat", "points": [[3, 2], [13, 2], [13, 12], [3, 12]], "shape_type": "polygon"}
+        content = {"shapes": [shape], "imagePath": f"{number}.png", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+        (folder / f"{number}.json").write_text(json.dumps(content))
+    return folder
+
+
+def yolo(folder: Path) -> Path:
+    outline = " ".join(str(value) for corner in ((3, 2), (13, 2), (13, 12), (3, 12)) for value in corner_share(corner))
+    for number in range(4):
+        for kind in ("images", "labels"):
+            (folder / kind / "train").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "images" / "train" / f"{number}.png")
+        (folder / "labels" / "train" / f"{number}.txt").write_text(f"0 {outline}\n")
+    (folder / "data.yaml").write_text("train: images/train\nnames: [cat]\n")
+    return folder
+
+
+def corner_share(corner: tuple[int, int]) -> tuple[float, float]:
+    return corner[0] / WIDTH, corner[1] / HEIGHT
+
+
+@pytest.mark.parametrize("make", [labelme, yolo])
+def test_outlines_of_other_tools(tmp_path, make):
+    train, val = segmentation_split(MaskFolders(data=make(tmp_path)), val_ratio=0.3, seed=0)
+    assert (train.classes.names, len(train), len(val)) == (("background", "cat"), 3, 1)
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[2:12, 3:13] = 1
+    assert np.array_equal(train.labels(0), expected)
+    parts, classes = format_of(MaskFolders(data=tmp_path), "train").parts(
+        MaskFolders(data=tmp_path), train.classes, None
+    )
+    assert ([len(part.images) for part in parts.values()], classes.names) == ([4], ("background", "cat"))

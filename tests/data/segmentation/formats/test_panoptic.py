@@ -249,3 +249,10 @@ def test_a_file_in_utf_16(tmp_path):
     file = make(tmp_path, "val2017")
     file.write_text(file.read_text(), encoding="utf-16")
     assert set(segmentation_images(MaskFolders(data=tmp_path)).classes.names) == {"cat", "sky"}
+
+
+def test_a_part_train_alone_is_evaluated_on(tmp_path, capsys):
+    make(tmp_path)
+    images = segmentation_images(MaskFolders(data=tmp_path, panoptic=True))
+    assert len(images) == 1
+    assert "evaluated on the part train" in capsys.readouterr().out

@@ -234,3 +234,15 @@ class TestMaskDINO:
         assert objects["labels"].tolist() == [3, 1]
         torch.testing.assert_close(objects["boxes"], torch.tensor([[0.1, 0.9, 0.2, 0.2], [0.5, 0.4, 0.5, 0.4]]))
         assert objects["masks"].sum((1, 2)).tolist() == [8, 40]
+
+
+def test_weights_of_classes_are_those_of_their_pixels():
+    torch.manual_seed(0)
+    logits, masks = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8), dtype=torch.uint8)
+    masks[0, :4] = IGNORE
+    weights = torch.tensor([0.5, 1.0, 4.0])
+    expected = F.cross_entropy(logits, masks.long(), weights, ignore_index=IGNORE)
+    torch.testing.assert_close(pixel_cross_entropy(logits, masks, weights), expected)
+    torch.testing.assert_close(pixel_cross_entropy(logits, masks, torch.ones(3)), pixel_cross_entropy(logits, masks))
+    nothing = pixel_cross_entropy(logits, torch.full((2, 8, 8), IGNORE, dtype=torch.uint8), weights)
+    assert nothing == 0

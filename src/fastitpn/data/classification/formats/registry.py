@@ -9,6 +9,7 @@ FORMATS: Registry[ClassFormat] = Registry(
     "class format",
     {
         "table": "fastitpn.data.classification.formats.table:FORMAT",
+        "tar_shards": "fastitpn.data.classification.formats.tar_shards:FORMAT",
         "folders": "fastitpn.data.classification.formats.folders:FORMAT",
     },
 )

@@ -9,6 +9,7 @@ _KINDS = (
     ({"images", "annotations"}, "like COCO's format, but has no list of categories"),
     ({"tagging", "objects"}, "Supervisely's; export it there as COCO's format"),
     ({"objects", "size"}, "Supervisely's annotation of one image; export it there as COCO's format"),
+    ({"classes", "tags"}, "the settings of a Supervisely project; export it there as COCO's format"),
     ({"asset", "regions"}, "VoTT's; export it there as Pascal VOC"),
     ({"data_row", "projects"}, "Labelbox's; convert it to COCO's format with its own tools"),
     ({"database", "taxonomy"}, "ActivityNet's, of videos"),

@@ -12,6 +12,7 @@ from fastitpn.console import say
 from fastitpn.data.detection.formats.voc_files import ImageFinder, files_by_part, has_voc_files
 from fastitpn.data.detection.formats.voc_masks import read_masks
 from fastitpn.data.detection.sources import Source, SourceImage, SourceObject, SourcePart, source_format
+from fastitpn.data.detection.values import number
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.text_files import decode
 from fastitpn.errors import InputError
@@ -173,10 +174,8 @@ def _number(element: ElementTree.Element, path: str) -> float:
 
 def _as_number(text: str | None) -> float:
     """Not a number where there is none."""
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
+    value = number((text or "").strip())
+    return math.nan if value is None else value
 
 
 FORMAT = source_format(title="Pascal VOC", layout=LAYOUT, recognise=is_voc, read=read_voc)

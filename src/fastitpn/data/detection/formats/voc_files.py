@@ -37,7 +37,10 @@ def files_by_part(data: Path) -> dict[str, list[Path]]:
     XML files that a list names may be missing; those that no list names are told. Data sets that lie side by side, as
     VOC2007 and VOC2012 do, count as one.
     """
-    inside = [] if _lists(data) else [folder.parent for folder in sorted(data.glob("*/ImageSets"))]
+    below = (
+        () if _lists(data) else sorted(folder for depth in ("*", "*/*") for folder in data.glob(f"{depth}/ImageSets"))
+    )
+    inside = [folder.parent for folder in below]
     if inside := [folder for folder in inside if _lists(folder)]:
         say(f"taken together: {', '.join(folder.name for folder in inside)}")
         of_folders = [files_by_part(folder) for folder in inside]

@@ -42,7 +42,12 @@ def read_masks(file: Path, size: tuple[int, int], boxes: Sequence[Box], part: So
         what = f"it is {width}x{height} px, its image {size[1]}x{size[0]} px"
         part.note("masks of another size", what, file, image=True)
         return None
-    by_number = {int(number): numbers == number for number in np.unique(numbers) if number not in (_NOTHING, _VOID)}
+    listed = [int(number) for number in np.unique(numbers) if number not in (_NOTHING, _VOID)]
+    if len(listed) > _VOID:
+        what = f"it has {len(listed)} different numbers, each of which would be an object"
+        part.note("masks that cannot be read", what, file, image=True)
+        return None
+    by_number = {number: numbers == number for number in listed}
     places = _matched({number: _around(mask) for number, mask in by_number.items()}, boxes)
     packed: list[bytes | None] = [None] * len(boxes)
     for number, mask in by_number.items():

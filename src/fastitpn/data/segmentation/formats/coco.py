@@ -8,7 +8,8 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 
 from fastitpn.data.detection.annotations import DetectionImages
-from fastitpn.data.detection.formats.coco import CocoParts, find_coco
+from fastitpn.data.detection.formats.coco import find_coco
+from fastitpn.data.detection.formats.registry import open_annotations, recognise
 from fastitpn.data.detection.images import detection_images, detection_split
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.reading import scan
@@ -21,6 +22,8 @@ from fastitpn.errors import InputError
 
 BACKGROUND = "background"
 """The class of pixels in no object; where the classes have none of this name, such pixels are left out."""
+_WITH_OUTLINES = ("labelme", "label_studio", "cvat", "yolo")
+"""Formats of objects that may have outlines."""
 _FOLDERS_OF_MASKS = ("masks", "annotations", "labels")
 
 
@@ -58,12 +61,14 @@ class CocoLabels:
 
 
 def is_coco(data: Path) -> bool:
-    """Whether data for segmentation is in COCO's format: a JSON file, or a folder that has some and no masks."""
+    """Whether data for segmentation has outlines of objects and no masks: a file, or a folder of COCO's or others'."""
     if data.is_file():
         return True
     folders = (data / name for name in _FOLDERS_OF_MASKS)
     if any(next(folder.rglob("*.[pP][nN][gG]"), None) for folder in folders if folder.is_dir()):
         return False
+    if recognise(data) in _WITH_OUTLINES:
+        return True
     return data.is_dir() and any(find_coco(data, part) is not None for part in ("train", "val", None))
 
 
@@ -94,8 +99,8 @@ def _parts(
     folders: MaskFolders, classes: SegmentationClasses, val: Path | None
 ) -> tuple[dict[str, UncheckedPart], SegmentationClasses]:
     images = folders.images_of_coco
-    find_in_val = None if val is None else CocoParts(data=val, images=images).find
-    annotations_of = train_and_val(CocoParts(data=folders.data, images=images).find, find_in_val)
+    find_in_val = None if val is None else open_annotations(val, images).find
+    annotations_of = train_and_val(open_annotations(folders.data, images).find, find_in_val)
     scans = {part: scan(annotations, with_masks=True) for part, annotations in annotations_of.items()}
     listed = next(iter(scans.values())).classes.names
     names = classes.names or (BACKGROUND, *(name for name in listed if name != BACKGROUND))
@@ -160,7 +165,8 @@ def _masked(images: DetectionImages, classes: SegmentationClasses) -> MaskedImag
 
 FORMAT = MaskFormat(
     title="COCO masks",
-    layout="masks of objects in COCO's format, in the layouts that finetune detect takes",
+    layout="masks or outlines of objects in COCO's, YOLO's, LabelMe's, Label Studio's or CVAT's format, in the layouts "
+    "that finetune detect takes",
     recognise=lambda folders, part: folders.masks is None and is_coco(folders.data),
     claims=lambda folders: False,
     split=_split,

@@ -87,7 +87,7 @@ def _split(
         train, held_out = ([train[place] for place in places] for places in both)
     pairs = [*train, *held_out]
     checked, reader, classes = _check(pairs, pictures.named(classes), folders)
-    labels = checked.labels(range(len(train)))
+    labels = checked.part(range(len(train))).labels()
     if len(labels) < 2:
         raise _one_class(folders, classes, labels)
     if missing := [name for label, name in enumerate(classes.names) if label not in labels]:
@@ -95,10 +95,10 @@ def _split(
         say(f"classes without a pixel in the training masks: {', '.join(missing[:_MOST_LISTED])}{more}")
     result = []
     for name, part in (("train", range(len(train))), ("validate", range(len(train), len(pairs)))):
-        places = [place for place in checked.places if place in part]
-        if not places:
+        kept = checked.part(part)
+        if not kept.places:
             raise InputError(f"no images are left to {name} on", where=folders.data, fix="correct the files above")
-        result.append(_masked([pairs[place] for place in places], classes, reader))
+        result.append(_masked(pairs, kept, classes, reader))
     return result[0], result[1]
 
 
@@ -110,7 +110,7 @@ def _images(find: Find, folders: MaskFolders, classes: SegmentationClasses) -> M
     checked, reader, classes = _check(pairs, pictures.named(classes), folders)
     if not any(label != IGNORE for counts in checked.counts for label in counts):
         raise _one_class(folders, classes, set())
-    return _masked([pairs[place] for place in checked.places], classes, reader)
+    return _masked(pairs, checked, classes, reader)
 
 
 def _trained(pictures: MaskPictures, folders: MaskFolders) -> list[Pair]:
@@ -145,7 +145,7 @@ def _check(
         say(line)
     highest = max((label for counts in checked.counts for label in counts if label != IGNORE), default=-1)
     if not classes.names and not classes.values and highest < 1:
-        raise _one_class(folders, classes, checked.labels(range(len(pairs))))
+        raise _one_class(folders, classes, checked.labels())
     classes = replace(classes, values=reader.values).numbered(highest + 1)
     return checked, reader, classes
 
@@ -162,9 +162,17 @@ def _one_class(folders: MaskFolders, classes: SegmentationClasses, labels: set[i
     )
 
 
-def _masked(pairs: Sequence[Pair], classes: SegmentationClasses, reader: MaskReader) -> MaskedImages:
-    masks = [mask for _, mask in pairs if mask is not None]
-    return MaskedImages(images=[image for image, _ in pairs], masks=masks, classes=classes, reader=reader)
+def _masked(
+    pairs: Sequence[Pair], checked: CheckedPairs, classes: SegmentationClasses, reader: MaskReader
+) -> MaskedImages:
+    kept = [pairs[place] for place in checked.places]
+    return MaskedImages(
+        images=[image for image, _ in kept],
+        masks=[mask for _, mask in kept if mask is not None],
+        classes=classes,
+        reader=reader,
+        counts=tuple(sum(counts.get(label, 0) for counts in checked.counts) for label in range(len(classes.names))),
+    )
 
 
 def _parts(

@@ -109,7 +109,7 @@ class MaskDINO(Detector):
         """
         logits, boxes, masks = self.network(self.feature_maps(canvas)[:_LEVELS])
         best = instances(logits.float(), masks.float(), self.detections)
-        scores, order = best.scores.sort(1, descending=True, stable=True)
+        scores, order = best.scores.sort(dim=1, descending=True, stable=True)
         queries = best.queries.gather(1, order)
         corners = gather(box_convert(boxes, "cxcywh", "xyxy").clamp(0, 1), queries)
         drawn = masks.gather(1, queries[..., None, None].expand(-1, -1, *masks.shape[-2:]))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -52,12 +53,18 @@ class LogitsHead(SegmentationHead):
         super().__init__()
         self.auxiliary_weight = auxiliary_weight
 
-    def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
-        """Cross entropy at the size of the masks, mean over the pixels that are not left out."""
-        loss = pixel_cross_entropy(outputs["logits"], masks)
+    def losses(self, outputs: Outputs, masks: Tensor, class_weights: Tensor | None = None) -> dict[str, Tensor]:
+        """Cross entropy at the size of the masks, mean over the pixels that are not left out.
+
+        Args:
+            outputs: What `forward` gave.
+            masks: uint8 [B, H, W].
+            class_weights: [classes]; None for no weights.
+        """
+        loss = pixel_cross_entropy(outputs["logits"], masks, class_weights)
         if "auxiliary" not in outputs:
             return {"loss": loss}
-        auxiliary = pixel_cross_entropy(outputs["auxiliary"], masks)
+        auxiliary = pixel_cross_entropy(outputs["auxiliary"], masks, class_weights)
         return {"loss": loss + self.auxiliary_weight * auxiliary, "main_loss": loss, "auxiliary_loss": auxiliary}
 
     def log_probabilities(self, outputs: Outputs) -> Tensor:
@@ -65,17 +72,22 @@ class LogitsHead(SegmentationHead):
         return outputs["logits"].float().log_softmax(1)
 
 
-def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+def pixel_cross_entropy(logits: Tensor, masks: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Cross entropy of resized logits; 0, and not nan, if all pixels are left out.
 
     Args:
         logits: [B, classes, h, w].
         masks: uint8 [B, H, W].
+        class_weights: [classes], of each pixel by its class; None for no weights.
     """
     labels = masks.long()
     logits = F.interpolate(logits.float(), size=labels.shape[-2:], mode="bilinear")
-    total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp(min=1)
+    total = F.cross_entropy(logits, labels, class_weights, ignore_index=IGNORE, reduction="sum")
+    counted = labels != IGNORE
+    if class_weights is None:
+        return total / counted.sum().clamp(min=1)
+    weights = class_weights[labels[counted]].sum()
+    return total / torch.where(weights > 0, weights, 1.0)
 
 
 def start_classifiers(layers: Iterable[Any]) -> None:

@@ -1,7 +1,7 @@
 """The linear head: its keys, which are none but its name."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastitpn.tasks.heads import HeadSpec
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
@@ -10,6 +10,8 @@ from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
 @dataclass(frozen=True, kw_only=True)
 class LinearKeys(SegmentHeadKeys):
     """Head: linear."""
+
+    weighs_classes: ClassVar[bool] = True
 
     name: str = "linear"
 

@@ -25,10 +25,12 @@ class SegmentHeadKeys(HeadKeys):
 
     Attributes:
         tells_things_apart: Whether it can learn a panoptic segmentation.
+        weighs_classes: Whether its `losses` take the weights of classes.
     """
 
     _variants = HEADS
     tells_things_apart: ClassVar[bool] = False
+    weighs_classes: ClassVar[bool] = False
 
     name: str = "upernet"
     """What makes classes of the pyramid: linear is light, upernet slower, mask2former and maskdino slowest."""

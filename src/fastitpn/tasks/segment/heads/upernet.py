@@ -17,6 +17,7 @@ class UPerNetKeys(SegmentHeadKeys):
     """Head: upernet."""
 
     _before: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
+    weighs_classes: ClassVar[bool] = True
 
     name: str = "upernet"
     width: Count | None = None

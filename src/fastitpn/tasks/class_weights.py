@@ -1,4 +1,4 @@
-"""What classes weigh in the loss, where some have far fewer images than others."""
+"""What classes weigh in the loss, where some have far fewer images or pixels than others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from torch import Tensor
 from fastitpn.data.yaml_words import read_yaml_words
 from fastitpn.errors import InputError
 from fastitpn.nearest import nearest_name
+from fastitpn.tasks.keys import ClassWeights
 
-ClassWeights = Literal["balanced"] | Path | None
 IMBALANCED = 10
-"""The largest class has more than so many times the images of the smallest: worth a line."""
+"""The largest class has more than so many times the images or pixels of the smallest: worth a line."""
 _EXPECTED = "a line for each class with its name and a weight above 0, such as cat: 2.5"
 
 
-def class_weights(wanted: ClassWeights, labels: Sequence[int], classes: Sequence[str]) -> Tensor | None:
-    """Weight of each class in the loss, of a mean of 1 over the images.
+def class_weights(wanted: ClassWeights, counts: Sequence[int], classes: Sequence[str]) -> Tensor | None:
+    """Weight of each class in the loss, of a mean of 1 over the images or pixels.
 
     Args:
         wanted: "balanced", with which all classes weigh alike; a YAML or JSON file of class names and weights; or None.
-        labels: Class of each training image.
+        counts: Images or pixels of each class to train.
         classes: Names, in the order of their labels.
 
     Returns:
@@ -33,21 +33,35 @@ def class_weights(wanted: ClassWeights, labels: Sequence[int], classes: Sequence
     """
     if wanted is None:
         return None
-    counts = torch.bincount(torch.tensor(labels), minlength=len(classes)).clamp(min=1)
-    weights = 1 / counts if wanted == "balanced" else torch.tensor(_read(Path(wanted), classes))
-    return (weights * counts.sum() / (weights * counts).sum()).float()
+    numbers = torch.tensor(counts).clamp(min=1)
+    weights = 1 / numbers if wanted == "balanced" else torch.tensor(_read(Path(wanted), classes))
+    return (weights * numbers.sum() / (weights * numbers).sum()).float()
 
 
-def describe_imbalance(wanted: ClassWeights, labels: Sequence[int], classes: Sequence[str]) -> list[str]:
-    """A line on classes of very different numbers of images, if they are."""
-    counts = torch.bincount(torch.tensor(labels), minlength=len(classes))
-    most, least = int(counts.argmax()), int(counts.argmin())
+def describe_imbalance(
+    wanted: ClassWeights, counts: Sequence[int], classes: Sequence[str], unit: Literal["images", "pixels"] = "images"
+) -> list[str]:
+    """A line on classes of very different numbers of images or pixels, if they are.
+
+    Args:
+        wanted: What the key says.
+        counts: Images or pixels of each class to train; of pixels, classes without any do not count.
+        classes: Names, in the order of their labels.
+        unit: What is counted.
+    """
+    places = [place for place, count in enumerate(counts) if count or unit == "images"]
+    most, least = max(places, key=counts.__getitem__), min(places, key=counts.__getitem__)
     if counts[most] <= IMBALANCED * counts[least]:
         return []
     advice = "class_weights=balanced makes all classes weigh alike" if wanted is None else f"class_weights={wanted}"
+    share = 100 / sum(counts)
+    largest, smallest = (
+        f"{counts[place]} images" if unit == "images" else f"{share * counts[place]:.2g} % of the pixels"
+        for place in (most, least)
+    )
     return [
-        f"the classes are imbalanced: {classes[most]} has {int(counts[most])} images to train, "
-        f"{classes[least]} has {int(counts[least])}; {advice}"
+        f"the classes are imbalanced: {classes[most]} has {largest} to train, "
+        f"{classes[least]} has {smallest.removesuffix(' images').removesuffix(' of the pixels')}; {advice}"
     ]
 
 
