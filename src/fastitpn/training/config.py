@@ -61,7 +61,7 @@ class RunConfig(ChoiceConfig, DeviceConfig):
     out: Path
     """Folder of the run: configuration, metrics, checkpoints and report."""
     model: str | None = DEFAULT_MODEL
-    """Name of the model: fastitpn_tiny, _small, _base or _large; itpn_base or itpn_large, hivit_tiny, _small or _base."""
+    """Name of the model: fastitpn_tiny, _small, _base or _large; itpn_base or _large; hivit_tiny, _small or _base."""
     weights: Path | None = None
     """File or run folder with weights to start from, or published:NAME (see weights); none starts from random ones."""
     acceleration: AccelerationName | None = None
