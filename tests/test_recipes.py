@@ -169,6 +169,30 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
     assert "not known" in header(recipe)["figure"]
 
 
+@pytest.mark.parametrize(
+    ("name", "queries", "steps", "px", "layer_decay"),
+    [
+        ("segment_ade20k_base", 100, 160_000, 512, 0.90),
+        ("segment_ade20k_large", 100, 160_000, 512, 0.95),
+        ("panoptic_coco_base", 300, None, 1024, 0.90),
+    ],
+)
+def test_published_maskdino(name, queries, steps, px, layer_decay):
+    recipe = ROOT / "recipes" / f"{name}_maskdino.yaml"
+    config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
+    assert (config.head.name, config.head.queries, config.head.layers, config.head.denoising) == (
+        "maskdino",
+        queries,
+        None,
+        100,
+    )
+    assert (config.panoptic, config.steps, config.px) == (steps is None, steps, px)
+    assert (config.lr, config.weight_decay, config.clip_grad) == (1e-4, 0.05, 0.01)
+    assert (config.max_class_ratio, config.layer_decay, config.schedule) == (1.0, layer_decay, "step")
+    assert config.devices * config.nodes * config.batch * config.accumulate == 16
+    assert "not known: we have not run it" in header(recipe)["time"]
+
+
 @pytest.mark.parametrize(("size", "decay"), [("base", 0.90), ("large", 0.95)])
 def test_published_segmentation(size, decay):
     recipe = ROOT / "recipes" / f"segment_ade20k_{size}.yaml"

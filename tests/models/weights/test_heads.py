@@ -1,4 +1,4 @@
-"""Published weights of DINO's head: in and out by name, with and without a trunk, and what does not fit."""
+"""Published weights of the heads of DINO and MaskDINO: by name, with and without a trunk, and what does not fit."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,10 @@ from published_heads import FOLDER, rule_value
 
 import fastitpn
 from fastitpn.errors import InputError
+from fastitpn.models.weights.heads import published_state
 from fastitpn.tasks.detect.model import create_detector
+from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings
+from fastitpn.tasks.segment.model import create_segmenter
 
 MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 64}}
 SMALL = {"width": 64, "neck": "published", "queries": 20, "encoder_layers": 1, "decoder_layers": 2, "ffn_ratio": 2}
@@ -23,7 +26,7 @@ def detector(num_classes=5, **changes):
 def head_of(model):
     """Other values for a head, each by all of its published names."""
     names = model.published_names().values()
-    shapes = {name: tensor.shape for name, tensor in model.published_state().items()}
+    shapes = {name: tensor.shape for name, tensor in published_state(model).items()}
     return {name: rule_value(several[0], shapes[name]) for several in names for name in several}
 
 
@@ -42,7 +45,7 @@ def test_a_head_goes_in_and_out_bit_exact(wrap, tmp_path: Path):
     assert report.ok
     assert report.share == 1
     assert (report.num_loaded, report.num_tensors) == (len(head), len(head))
-    written = model.published_state()
+    written = published_state(model)
     assert written.keys() == head.keys()
     assert all(torch.equal(written[name], head[name]) for name in head)
     assert torch.equal(model.backbone.pyramid.output16.norm.weight, before)
@@ -52,7 +55,7 @@ def test_a_head_goes_in_and_out_bit_exact(wrap, tmp_path: Path):
 def test_the_names_are_the_published_ones():
     layout = json.loads((FOLDER / "layouts" / "dino_4scale_r50_coco_head.json").read_text())["entries"]
     model = detector(91, encoder_layers=6, decoder_layers=6, queries=900)
-    assert model.published_state().keys() == layout.keys()
+    assert published_state(model).keys() == layout.keys()
     for name, several in model.published_names().items():
         for published in several[1:]:
             assert layout[published]["alias_of"] == several[0], name
@@ -128,3 +131,40 @@ def test_heads_that_layers_do_not_share_are_refused():
     head["class_embed.1.bias"] = head["class_embed.1.bias"] + 1
     with pytest.raises(InputError, match=r"class_embed.1.bias is not the same as transformer.decoder.class_embed.0"):
         fastitpn.load_weights(model, head)
+
+
+R50 = (256, 512, 1024, 2048)
+FOUR_LEVELS = {"encoder_hidden": 2048, "levels": 4, "coarse_first": False, "box_start": "mask2box"}
+MASKDINO = {
+    "maskdino_r50_coco_instance_3s_downsample1_hid2048": (80, FOUR_LEVELS),
+    "maskdino_r50_ade20k_semantic_hid1024": (150, {"two_stage": False, "no_object": True, "queries": 100}),
+}
+
+
+@pytest.mark.parametrize("name", MASKDINO)
+def test_the_names_of_maskdino_are_the_published_ones(name):
+    layout = json.loads((FOLDER / "layouts" / f"{name}.json").read_text())
+    num_classes, form = MASKDINO[name]
+    with torch.device("meta"):
+        network = MaskDINONetwork(num_classes, MaskDINOSettings(channels=R50, **form))
+    published = {p: tensor.shape for p, tensor in published_state(network).items()}
+    entries = {p: torch.Size(it["shape"]) for p, it in layout["entries"].items() if it["kind"] == "parameter"}
+    assert published == entries
+    assert sum(parameter.numel() for parameter in network.parameters()) == layout["n_parameters"]
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_a_head_of_maskdino_goes_in(task):
+    torch.manual_seed(3)
+    arguments = {"width": 64, "queries": 9, "encoder_layers": 1, "decoder_layers": 2}
+    spec = {"name": "maskdino", "arguments": arguments, "features": "pyramid"}
+    model = (create_detector if task == "detect" else create_segmenter)(MODEL, spec, 5)
+    head = {**head_of(model), "criterion.empty_weight": torch.ones(6)}
+    report = fastitpn.load_weights(model, {"model": head})
+    assert report.ok
+    assert report.set_aside == {"criterion.empty_weight": "weights of its loss"}
+    written = published_state(model)
+    assert all(torch.equal(written[name], head[name]) for name in written)
+    assert fastitpn.load_weights(model, trunk()).ok
+    with pytest.raises(InputError, match="the head is for other classes"):
+        fastitpn.load_weights((create_detector if task == "detect" else create_segmenter)(MODEL, spec, 3), head)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,12 +10,12 @@ from tiny_runs import TRAINING, assert_same, content, figures, files
 
 import fastitpn
 from fastitpn.config import build, parse
-from fastitpn.data.detection.annotations import DetectionClasses, DetectionImages
+from fastitpn.data.detection.annotations import Annotation, DetectionClasses, DetectionImages
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
 from fastitpn.tasks.detect.config import DetectConfig
-from fastitpn.tasks.detect.spec import SPEC
+from fastitpn.tasks.detect.spec import SPEC, say_if_many
 from fastitpn.tasks.detect.task import DetectTask
 from fastitpn.tasks.spec import Split
 
@@ -215,3 +216,19 @@ class TestStart:
             file.write_text(json.dumps(labels))
         finetune(data, tmp_path / "small", scratch=True, detector="faster_rcnn", steps=1)
         assert "are looked at in 32 px: a larger px finds smaller things" in capsys.readouterr().out
+
+
+def test_more_objects_than_queries_are_said(capsys):
+    """With the share of images, and what to type; crowds are not counted."""
+    annotation = Annotation(box=(0.0, 0.0, 9.0, 9.0), label=0, crowd=False, area=81.0, id=1, mask=None)
+    crowd = annotation._replace(crowd=True)
+    of_images = [[annotation] * 3, [annotation, crowd, crowd], [annotation] * 2, []]
+    names = [Path(f"{place}.png") for place in range(4)]
+    classes = DetectionClasses(names=("a",), ids=(1,))
+    images = DetectionImages(Path("a.json"), classes, names, range(4), [(9, 9)] * 4, of_images, with_masks=False)
+    assert images.num_objects == [3, 1, 2, 0]
+    say_if_many(images, 2)
+    assert "1 of 4 images (25%) have more objects than the 2 that" in capsys.readouterr().out.replace("\n", " ")
+    say_if_many(images, 3)
+    say_if_many(images, None)
+    assert not capsys.readouterr().out

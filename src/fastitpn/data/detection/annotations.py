@@ -162,6 +162,12 @@ class DetectionImages:
         return len(self._ids)
 
     @property
+    def num_objects(self) -> list[int]:
+        """Number of annotations of each image that are no crowds."""
+        objects = np.cumsum([0, *~self._crowd])
+        return [int(count) for count in objects[self._first[1:]] - objects[self._first[:-1]]]
+
+    @property
     def labels(self) -> Tensor:
         """int64 [num_annotations], of all images one after the other."""
         return torch.from_numpy(self._labels.copy())

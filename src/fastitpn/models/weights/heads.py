@@ -73,6 +73,21 @@ def read_head(source: str | Path | Mapping[str, Any], names: Names, key: str | N
     return None
 
 
+def published_state(model: nn.Module) -> dict[str, Tensor]:
+    """Tensors of a network's head under their published names, which the published code would load.
+
+    Args:
+        model: With `published_names`.
+    """
+    named: Any = model
+    parameters = dict(model.named_parameters())
+    return {
+        published: parameters[name].detach()
+        for name, several in named.published_names().items()
+        for published in several
+    }
+
+
 def load_head(
     model: nn.Module, head: HeadWeights, *, strict: bool, load_trunk: Callable[[Mapping[str, Tensor]], LoadReport]
 ) -> LoadReport:

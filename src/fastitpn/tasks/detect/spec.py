@@ -112,6 +112,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
             strict=config.weights_strict,
         )
         _say_if_small(split.train, start.px)
+        say_if_many(split.train, getattr(config.detector, "queries", None))
         return DetectTask(detector, about)
 
     def training_samples(
@@ -238,6 +239,18 @@ def _say_if_small(images: DetectionImages, px: int) -> None:
     shorter = sorted(min(size) for size in images.sizes)[len(images) // 2]
     if shorter > _SMALL * px:
         say(f"the images are {shorter} px high or wide, and are looked at in {px} px: a larger px finds smaller things")
+
+
+def say_if_many(images: DetectionImages, queries: int | None) -> None:
+    """A hint where images have more objects than a detector can find in one."""
+    counts = images.num_objects
+    full = sum(count > queries for count in counts) if queries is not None else 0
+    if full:
+        share = f"{full} of {len(counts)} images ({100 * full / len(counts):.2g}%)"
+        say(
+            f"{share} have more objects than the {queries} that the detector finds at most, up to {max(counts)}; the "
+            f"rest of them teach nothing: detector.queries={max(counts)} finds all"
+        )
 
 
 SPEC = Detect()

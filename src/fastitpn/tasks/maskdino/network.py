@@ -113,6 +113,11 @@ class MaskDINONetwork(nn.Module):
         [predictions], _, _ = self.predictor(*self.pixel_decoder(maps), last=True)
         return Predictions(*predictions)
 
+    def published_names(self) -> dict[str, tuple[str, ...]]:
+        """The parameters, by their published names."""
+        layers = len(self.predictor.decoder.layers)
+        return {name: published_names(name, layers) for name, _ in self.named_parameters()}
+
     def denoiser(self, targets: Targets, draws: Draws | None = None) -> Callable[[int], Denoising | None]:
         """Makes denoising queries of objects, beside so many that are matched."""
         table = self.predictor.label_enc

@@ -49,6 +49,15 @@ class Segmenter(nn.Module):
         """The layers of the backbone; all else has the whole learning rate, as published."""
         return self.backbone.group_matcher(coarse)
 
+    @property
+    def class_layers(self) -> tuple[str, ...]:
+        """How the names of the layers begin that depend on the classes."""
+        return tuple(f"head.{name}" for name in self.head.class_layers)
+
+    def published_names(self) -> dict[str, tuple[str, ...]]:
+        """Parameters of the head, by their published names."""
+        return {f"head.{name}": several for name, several in self.head.published_names().items()}
+
     def forward(self, images: Tensor) -> Outputs:
         """[B, 3, H, W], H and W multiples of 16, to the outputs of the head."""
         if self.frozen:

@@ -234,7 +234,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
         task=SPEC.name,
         head=("head", about.head),
         classes=classes.names,
-        class_layers=tuple(f"head.{name}" for name in network.head.class_layers),
+        class_layers=network.class_layers,
         strict=config.weights_strict,
     )
     return SegmentTask(network, about, class_weights)

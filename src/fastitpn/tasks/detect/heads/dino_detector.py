@@ -88,15 +88,6 @@ class DINO(Detector):
             if self._maps < _LEVELS or not name.startswith("input_proj.")
         }
 
-    def published_state(self) -> dict[str, Tensor]:
-        """The head's tensors under their published names, which the published code would load."""
-        parameters = dict(self.named_parameters())
-        return {
-            published: parameters[name].detach()
-            for name, several in self.published_names().items()
-            for published in several
-        }
-
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses of the matched queries of all layers: class, box and overlap; and of the denoising, their sum."""
         assert self.training

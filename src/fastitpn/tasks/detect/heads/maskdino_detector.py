@@ -13,7 +13,7 @@ from fastitpn.tasks.detect.heads.dino_detector import normalised
 from fastitpn.tasks.detect.heads.mask2former_detector import draw_masks
 from fastitpn.tasks.detr.proposals import gather
 from fastitpn.tasks.maskdino.inference import Instances, instances
-from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings, published_names
+from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings
 
 _LEVELS = 4
 _HEAD_DIM = 32
@@ -74,8 +74,7 @@ class MaskDINO(Detector):
 
     def published_names(self) -> dict[str, tuple[str, ...]]:
         """Parameters of the head, by their published names."""
-        layers = len(self.network.predictor.decoder.layers)
-        return {f"network.{name}": published_names(name, layers) for name, _ in self.network.named_parameters()}
+        return {f"network.{name}": several for name, several in self.network.published_names().items()}
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """Losses of the matched queries of all layers: class, mask, overlap, box; and of the denoising, their sum."""
@@ -109,7 +108,7 @@ class MaskDINO(Detector):
         """
         logits, boxes, masks = self.network(self.feature_maps(canvas)[:_LEVELS])
         best = instances(logits.float(), masks.float(), self.detections)
-        scores, order = best.scores.sort(dim=1, descending=True, stable=True)
+        scores, order = best.scores.topk(best.scores.shape[1], 1)
         queries = best.queries.gather(1, order)
         corners = gather(box_convert(boxes, "cxcywh", "xyxy").clamp(0, 1), queries)
         drawn = masks.gather(1, queries[..., None, None].expand(-1, -1, *masks.shape[-2:]))

@@ -28,6 +28,10 @@ class SegmentationHead(nn.Module):
         """Maps [B, C, H / s, W / s] for the strides s = 4, 8, 16, 32, 64 to what the other methods take."""
         raise NotImplementedError
 
+    def published_names(self) -> dict[str, tuple[str, ...]]:
+        """Parameters by the names that a published file has for each, which `load_weights` takes; none for no such."""
+        return {}
+
     def losses(self, outputs: Outputs, masks: Tensor) -> dict[str, Tensor]:
         """Scalars, of which "loss" is minimised.
 
