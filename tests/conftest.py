@@ -115,13 +115,14 @@ def panoptic_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def panoptic_run(panoptic_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning for panoptic segmentation; read only."""
-    from tiny_runs import PANOPTIC
+    from tiny_runs import PANOPTIC, shallow_mask2former
 
     import fastitpn
 
     out = tmp_path_factory.mktemp("runs") / "panoptic"
     keys = {**PANOPTIC, "weights": pretrained_run.directory, "lr": 2e-3, "steps": 6}
-    return fastitpn.finetune("segment", data=panoptic_scenes, out=out, **keys)
+    with shallow_mask2former():
+        return fastitpn.finetune("segment", data=panoptic_scenes, out=out, **keys)
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ cache_dir = /dev/null
 [mypy-fastitpn.*,torch,torch._C.*,torch._tensor,torch.nn.*,numpy.*,PIL.*]
 follow_imports = normal
 """
-"""To read the package, and of what lies below it those whose types its names show: the rest of PyTorch takes a minute."""
+"""To read the package, and of what lies below it those whose types its names show: all of PyTorch takes a minute."""
 
 
 def test_types_are_told_to_those_who_install_it():

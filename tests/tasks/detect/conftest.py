@@ -11,7 +11,7 @@ from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.model import create_detector
 
-MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 64}}
+MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 64, "depths": (1, 1, 2)}}
 _RCNN = {"anchor_scale": 4, "box_width": 64, "regions": 32, "proposals": 60}
 DETECTORS: dict[str, dict[str, Any]] = {
     "mask_rcnn": {**_RCNN, "mask_width": 16},
