@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import functools
 import gc
+import importlib
 import inspect
 import json
 import os
@@ -183,16 +184,21 @@ def begin(request: dict[str, Any]) -> None:
         runpy.run_path(words[0], run_name="__main__")
 
 
+IMPORTED = (
+    *("timm", "torch.distributed.fsdp", "training_example", "fastitpn.cli.main", "fastitpn.reporting.charts"),
+    *("fastitpn.tasks.pretrain.pretrain", "fastitpn.tasks.classify.spec", "fastitpn.tasks.segment.spec"),
+    *("fastitpn.tasks.segment.heads.upernet_network", "fastitpn.tasks.segment.heads.mask2former_network"),
+    *("fastitpn.tasks.detect.spec", "fastitpn.tasks.detect.heads.dino_network"),
+    "fastitpn.tasks.detect.heads.rcnn_detector",
+)
+
+
 def prepare() -> None:
-    """Import what runs need, and compute nothing."""
+    """Import what runs need, and compute nothing; what Lightning starts is a copy too."""
     import lightning_fabric.strategies.launchers.subprocess_script as launcher
-    import timm  # noqa: F401
-    import training_example  # noqa: F401
 
-    import fastitpn.commands.finetune
-    import fastitpn.commands.pretrain  # noqa: F401
-    from fastitpn.cli.main import main  # noqa: F401
-
+    for name in IMPORTED:
+        importlib.import_module(name)
     launcher.subprocess = type(sys)("subprocess")
     vars(launcher.subprocess).update(vars(subprocess), Popen=Popen)
 
