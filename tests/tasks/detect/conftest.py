@@ -68,8 +68,9 @@ def small() -> dict[str, dict[str, Any]]:
 def create() -> Callable[..., Detector]:
     """Makes a small detector, the same one each time."""
 
-    def make(name: str, num_classes: int = 2, **extra: Any) -> Detector:
+    def make(name: str, num_classes: int = 2, whole_trunk: bool = False, **extra: Any) -> Detector:
         torch.manual_seed(0)
-        return create_detector(MODEL, {"name": name, "arguments": DETECTORS[name]}, num_classes, **extra)
+        model = {**MODEL, "arguments": {"img_size": 64}} if whole_trunk else MODEL
+        return create_detector(model, {"name": name, "arguments": DETECTORS[name]}, num_classes, **extra)
 
     return make
