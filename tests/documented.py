@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 import timm
 import torch
 import yaml
@@ -14,6 +15,9 @@ from tiny_runs import TRAINING, words
 from video_example import moving, write_video
 
 import fastitpn
+from fastitpn.benchmarking import benchmark, matmul_peak, timing
+from fastitpn.benchmarking.conditions import Conditions
+from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.commands.registry import all_verbs
 from fastitpn.commands.verb import Verb
 from fastitpn.data.scenes import build_scenes
@@ -55,6 +59,14 @@ def small(command: str) -> list[str]:
     if any("timm:" in text for text in taught):
         keys |= {"teacher": "timm:test_vit", "teacher_weights": "teacher.pth"}
     return [*verb.words, *arguments, *words(**keys)]
+
+
+def measure_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `benchmark` short: few calls of each model, a small product for the peak, and no memory."""
+    monkeypatch.setattr(matmul_peak, "CPU_SIZES", ((64, 64, 64),))
+    monkeypatch.setattr(timing, "WARM_UP_CALLS", 1)
+    monkeypatch.setattr(timing, "MOST_CALLS", 2)
+    monkeypatch.setattr(benchmark, "MemoryMeter", lambda conditions: MemoryMeter(Conditions(device="mps")))
 
 
 def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_scenes: Path) -> Path:

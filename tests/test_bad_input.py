@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forking
 import pytest
 import timm
 import torch
@@ -405,14 +406,8 @@ class TestNoSpace:
             "from fastitpn.cli.main import entry; entry()"
         )
         keys = words(**{**TRAINING, "data": scenes.unlabelled, "out": tmp_path / "run"})
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", limited, "pretrain", *keys],
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        command = [sys.executable, "-W", "error", "-c", limited, "pretrain", *keys]
+        done = forking.run(command, env=ENVIRONMENT, timeout=120)
         assert done.returncode == 2, done.stderr
         assert "last.ckpt could not be written: File too large" in done.stderr
         assert "Traceback" not in done.stderr

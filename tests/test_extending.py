@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from documented import measure_little
 from PIL import Image
 from tiny_runs import TRAINING
 
@@ -137,7 +138,8 @@ class TestTask:
         page = fastitpn.report("compare", depth_run.directory, other, out=tmp_path / "c").read_text()
         assert "Best mean error" in page
 
-    def test_benchmark_measures_it(self, depth_run, rooms, tmp_path):
+    def test_benchmark_measures_it(self, depth_run, rooms, tmp_path, monkeypatch):
+        measure_little(monkeypatch)
         keys = {"data": rooms, "rounds": 1, "acceleration": ("off",), "out": tmp_path / "b", **USE}
         benchmark = fastitpn.benchmark(checkpoint=depth_run.directory, **keys)
         assert benchmark.metric.name == "error_m"

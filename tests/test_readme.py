@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from documented import FACTS, FETCHES, ROOT, WITHOUT_END, fill_folder, small, verb_of
+from documented import FACTS, FETCHES, ROOT, WITHOUT_END, fill_folder, measure_little, small, verb_of
 from tiny_runs import TRAINING
 
 import fastitpn
@@ -43,6 +43,7 @@ def test_commands_are_right(command):
 def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("FASTITPN_CACHE", str(folder))
+    measure_little(monkeypatch)
     assert {tuple(verb_of(command)[0].words) for command in COMMANDS} == {
         verb.words for verb in all_verbs() if verb.words != ("demo",)
     }

@@ -1,5 +1,6 @@
 """Runs small enough for a test: `fastitpn_nano` at 32 px, a few steps on a few scenes."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 import fastitpn
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
+from fastitpn.tasks.segment.heads import mask2former
 
 TRAINING: dict[str, Any] = {
     "model": "fastitpn_nano",
@@ -41,6 +43,18 @@ PANOPTIC: dict[str, Any] = {
 _PATHS = (Path(fastitpn.__file__).parents[1], Path(__file__).parent / "as_installed")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PATHS))}
 """Of processes that are to use this very package, and have no more than users have."""
+
+
+@contextlib.contextmanager
+def shallow_mask2former() -> Iterator[None]:
+    """Segmentation networks that are made have a Mask2Former of 1 and 2 layers; no key asks for fewer than 6 and 9."""
+    arguments = mask2former.HEAD.arguments
+    fewer = {"encoder_layers": 1, "decoder_layers": 2}
+    object.__setattr__(mask2former.HEAD, "arguments", lambda *given: {**arguments(*given), **fewer})
+    try:
+        yield
+    finally:
+        object.__setattr__(mask2former.HEAD, "arguments", arguments)
 
 
 def words(**keys: Any) -> list[str]:

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import forking
 import pytest
 from tiny_runs import ENVIRONMENT
 
@@ -125,7 +126,7 @@ def test_without_the_library(classifier_run, monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_ends_it_with_a_clean_line(classifier_run):
     command = [sys.executable, "-u", "-m", "fastitpn.cli", "app", str(classifier_run.directory), "port=0", "device=cpu"]
-    with subprocess.Popen(
+    with forking.Popen(
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         lines = iter(process.stdout.readline, "")

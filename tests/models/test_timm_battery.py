@@ -24,7 +24,7 @@ from filelock import FileLock
 import fastitpn.models.registry as registry
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("fastitpn_nano", "fastitpn_tiny", family_sizes.ITPN, family_sizes.HIVIT)
+SMALL = ("fastitpn_nano", family_sizes.ITPN, family_sizes.HIVIT)
 FOR_ALL_NAMES = {"forward", "forward_features", "forward_fx"}
 FOR_NAMES_WITH_SETTINGS = {"default_cfgs", "backward", "forward_torchscript", "backward_fx", "forward_fx_torchscript"}
 BY_MODULE = (  # timm gives these the names of listed modules of its own

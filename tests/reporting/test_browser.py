@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documented import measure_little
 
 import fastitpn
 from fastitpn.cli.main import main
@@ -120,7 +121,9 @@ def comparison_report(request: pytest.FixtureRequest, out: Path) -> Path:
 
 def benchmark_report(request: pytest.FixtureRequest, out: Path) -> Path:
     keys = {"px": [32], "rounds": 2, "device": "cpu", "acceleration": ["fast"]}
-    fastitpn.benchmark(model="fastitpn_nano", out=out, **keys)
+    with pytest.MonkeyPatch.context() as patch:
+        measure_little(patch)
+        fastitpn.benchmark(model="fastitpn_nano", out=out, **keys)
     return out / "report.html"
 
 

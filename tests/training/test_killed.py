@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 
+import forking
 import pytest
 import torch
 from training_example import RandomImages, program, train, wait_for_rows
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(out, **options):
-    return subprocess.Popen(**program(out, **options), stderr=subprocess.PIPE, start_new_session=True)
+    return forking.Popen(**program(out, **options), stderr=subprocess.PIPE, start_new_session=True)
 
 
 def weights(run):

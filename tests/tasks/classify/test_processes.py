@@ -1,8 +1,8 @@
 """Fine-tuning in two processes that share the weights, against one process."""
 
-import subprocess
 import sys
 
+import forking
 import pytest
 import torch
 from tiny_runs import ENVIRONMENT, TRAINING, content, leaves, words
@@ -20,7 +20,7 @@ def test_2_processes_x_4_images_learn_what_1_x_8_learns(scenes, tmp_path):
     keys = {"data": scenes.train, "out": tmp_path / "two", "scratch": "true", "devices": 2, "strategy": "fsdp"}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "classify", *words(**KEYS, **keys)]
     environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
+    done = forking.run(command, env=environment)
     assert done.returncode == 0, done.stderr
     two = fastitpn.Run(tmp_path / "two")
     assert two.metrics["loss"] == pytest.approx(one.metrics["loss"], abs=1e-4)

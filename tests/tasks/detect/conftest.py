@@ -11,7 +11,7 @@ from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.model import create_detector
 
-MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 64}}
+MODEL = {"name": "fastitpn_nano", "arguments": {"img_size": 64, "depths": (1, 1, 2)}}
 _RCNN = {"anchor_scale": 4, "box_width": 64, "regions": 32, "proposals": 60}
 DETECTORS: dict[str, dict[str, Any]] = {
     "mask_rcnn": {**_RCNN, "mask_width": 16},
@@ -76,8 +76,9 @@ def small() -> dict[str, dict[str, Any]]:
 def create() -> Callable[..., Detector]:
     """Makes a small detector, the same one each time."""
 
-    def make(name: str, num_classes: int = 2, **extra: Any) -> Detector:
+    def make(name: str, num_classes: int = 2, whole_trunk: bool = False, **extra: Any) -> Detector:
         torch.manual_seed(0)
-        return create_detector(MODEL, {"name": name, "arguments": DETECTORS[name]}, num_classes, **extra)
+        model = {**MODEL, "arguments": {"img_size": 64}} if whole_trunk else MODEL
+        return create_detector(model, {"name": name, "arguments": DETECTORS[name]}, num_classes, **extra)
 
     return make

@@ -21,6 +21,7 @@ from fastitpn.tasks.spec import Split
 
 NAMES = ("mammal", "produce", "building")
 CLASSES = DetectionClasses(names=NAMES, ids=(1, 2, 3))
+REGIONS = {"detector.regions": 32}
 SMALL = {"detector.queries": 20, "detector.layers": 1}
 
 
@@ -84,9 +85,9 @@ class TestRun:
     @pytest.mark.parametrize(
         ("detector", "keys"),
         [
-            ("mask_rcnn", {}),
-            ("faster_rcnn", {}),
-            ("cascade_mask_rcnn", {}),
+            ("mask_rcnn", REGIONS),
+            ("faster_rcnn", REGIONS),
+            ("cascade_mask_rcnn", REGIONS),
             ("dino", {**SMALL, "lr": 2e-3}),
             ("mask2former", SMALL),
         ],

@@ -30,7 +30,7 @@ def learn(model, images, targets, steps):
 @pytest.mark.parametrize(("name", "acceleration"), [*((name, "off") for name in STEPS), ("mask_rcnn", "balanced")])
 def test_two_pictures_by_heart(create, pictures, classes, name, acceleration):
     images, targets = pictures
-    model = create(name)
+    model = create(name, whole_trunk=acceleration != "off")  # of two blocks the tokens leave the first
     model.backbone.set_acceleration(acceleration)
     history = learn(model, images, targets, STEPS[name])
     assert sum(history[-5:]) < 0.5 * sum(history[:5])

@@ -2,9 +2,9 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
+import forking
 import pytest
 from tiny_runs import ENVIRONMENT, TRAINING, content, leaves, words
 
@@ -26,7 +26,7 @@ def test_two_processes_leave_what_one_leaves(detect_scenes, pretrained_run, tmp_
     one = fastitpn.finetune("detect", **shared, out=tmp_path / "one")
     two = {**shared, "out": tmp_path / "two", "devices": 2, "batch": 2, "strategy": "fsdp"}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "detect", *words(**two)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=ENVIRONMENT)
+    done = forking.run(command, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "two")
     assert run.complete
@@ -52,7 +52,7 @@ def test_two_processes_train(detect_scenes, tmp_path, keys):
     file.write_text(json.dumps(content))
     keys = {**TRAINING, **keys, "data": data, "out": tmp_path / "run", "devices": 2, "batch": 1, "scratch": "true"}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "detect", *words(**keys)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=ENVIRONMENT)
+    done = forking.run(command, timeout=200, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "run")
     assert run.complete

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 
+import forking
 import pytest
 import timm
 import torch
@@ -62,7 +63,7 @@ def fresh_mask_token():
 
 
 def start(arguments, **environment):
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, *arguments],
         env={**ENVIRONMENT, "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,

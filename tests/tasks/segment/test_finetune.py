@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from tiny_runs import TRAINING, assert_same, content, figures, files
+from tiny_runs import TRAINING, assert_same, content, figures, files, shallow_mask2former
 
 import fastitpn
 from fastitpn.config import build, parse
@@ -58,23 +58,24 @@ class TestRun:
     def test_it_learns(self, segment_scenes, pretrained_run, tmp_path, head, accuracy):
         """Its own training images by heart."""
         plain = {"hflip": 0, "photometric": False, "scale_range": (1, 1), "drop_path": 0, "max_class_ratio": 1}
-        run = finetune(
-            shutil.copytree(segment_scenes, tmp_path / "data", ignore=shutil.ignore_patterns("train")),
-            tmp_path / "run",
-            val=tmp_path / "data",
-            images="images/val",
-            masks="masks/val",
-            weights=pretrained_run.directory,
-            head=head,
-            px=64,
-            batch=5,
-            steps=40,
-            lr=3e-3,
-            layer_decay=1,
-            eval_every_epochs=40,
-            warmup_steps=5,
-            **plain,
-        )
+        with shallow_mask2former():
+            run = finetune(
+                shutil.copytree(segment_scenes, tmp_path / "data", ignore=shutil.ignore_patterns("train")),
+                tmp_path / "run",
+                val=tmp_path / "data",
+                images="images/val",
+                masks="masks/val",
+                weights=pretrained_run.directory,
+                head=head,
+                px=64,
+                batch=5,
+                steps=40,
+                lr=3e-3,
+                layer_decay=1,
+                eval_every_epochs=40,
+                warmup_steps=5,
+                **plain,
+            )
         rows = [row["loss"] for row in run.history if row["split"] == "train"]
         assert rows[-1] < 0.7 * rows[0]
         assert run.metrics["pixel_accuracy"] > accuracy

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from PIL import Image
-from tiny_runs import PANOPTIC, assert_same, content, figures
+from tiny_runs import PANOPTIC, assert_same, content, figures, shallow_mask2former
 
 import fastitpn
 from fastitpn.config import build
@@ -16,6 +16,12 @@ from fastitpn.tasks.segment.config import SegmentConfig
 from fastitpn.tasks.segment.task import SegmentTask
 
 FIGURES = {f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq")}
+
+
+@pytest.fixture(autouse=True)
+def shallow():
+    with shallow_mask2former():
+        yield
 
 
 def finetune(data, out, **keys):

@@ -1,8 +1,8 @@
 """Fine-tuning for segmentation in two processes, against one process."""
 
-import subprocess
 import sys
 
+import forking
 import pytest
 from tiny_runs import ENVIRONMENT, TRAINING, content, leaves, words
 
@@ -21,7 +21,7 @@ def test_2_processes_x_2_images_learn_nearly_what_1_x_4_learns(
     one = fastitpn.finetune("segment", **shared, out=tmp_path / "one")
     keys = {**shared, "out": tmp_path / "two", "devices": 2, "batch": 2, "strategy": strategy}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "segment", *words(**keys)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=ENVIRONMENT)
+    done = forking.run(command, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     two = fastitpn.Run(tmp_path / "two")
     assert two.complete

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 
+import forking
 import pytest
 import torch
 from tiny_runs import assert_same, leaves
@@ -18,7 +19,7 @@ both = pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 
 
 def train_in_two_processes(out, **options):
-    return subprocess.run(**program(out, devices=2, **options), capture_output=True, timeout=280)
+    return forking.run(**program(out, devices=2, **options))
 
 
 @both
@@ -43,7 +44,7 @@ def test_a_run_that_is_stopped_goes_on_sharded_to_the_same_bits(tmp_path):
     assert train_in_two_processes(tmp_path / "whole", strategy="fsdp").returncode == 0
     out = tmp_path / "run"
     arguments = program(out, devices=2, strategy="fsdp", delay_s=0.05)
-    process = subprocess.Popen(**arguments, stderr=subprocess.PIPE, start_new_session=True)
+    process = forking.Popen(**arguments, stderr=subprocess.PIPE, start_new_session=True)
     wait_for_rows(out, 3, process)
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=120)

@@ -1,10 +1,10 @@
 """A failure of one process, as the others hear of it."""
 
-import subprocess
 import sys
 import textwrap
 import time
 
+import forking
 import pytest
 from tiny_runs import ENVIRONMENT
 
@@ -41,13 +41,7 @@ ON_ONE = "if fabric.global_rank == {rank}: raise InputError('the data is wrong',
 def run(tmp_path, failing):
     file = tmp_path / "program.py"
     file.write_text(textwrap.dedent(PROGRAM).format(failing=failing))
-    return subprocess.run(
-        [sys.executable, str(file)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**ENVIRONMENT, "OMP_NUM_THREADS": "1"},
-    )
+    return forking.run([sys.executable, str(file)], timeout=200, env={**ENVIRONMENT, "OMP_NUM_THREADS": "1"})
 
 
 @pytest.mark.parametrize("rank", [0, 1])
