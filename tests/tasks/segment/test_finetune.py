@@ -116,7 +116,7 @@ class TestRun:
         run = finetune(segment_scenes, tmp_path / "run", weights=pretrained_run.directory, **keys)
         saved = load_checkpoint(run.best_checkpoint)
         assert saved["acceleration"]["name"] == "balanced"
-        arguments = {"width": 16, "auxiliary_width": 64, "auxiliary_weight": 0.4}
+        arguments = {"width": 16, "auxiliary_width": 64, "auxiliary_weight": 0.4, "dropout": 0.1}
         assert saved["head"] == {"name": "upernet", "arguments": arguments, "features": "pyramid_and_trunk"}
         assert "acceleration" in (run.directory / "report.html").read_text()
 
