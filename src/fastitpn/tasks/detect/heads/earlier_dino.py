@@ -213,7 +213,7 @@ class _Encoder(DeformableDetrEncoder):
     @staticmethod
     def get_reference_points(spatial_shapes_list: list[Size], valid_ratios: Tensor, device: torch.device) -> Tensor:
         """Where cells are on each level, [B, N, levels, 2], as shares of the map."""
-        batch = len(valid_ratios)
+        batch = valid_ratios.shape[0]  # `len` would make it a constant of a graph that is traced
         shapes = [torch.zeros(batch, *shape, dtype=torch.bool, device=device) for shape in spatial_shapes_list]
         whole = Levels(padding=shapes)
         points = [
