@@ -17,7 +17,7 @@ from fastitpn.tasks.detect.model import create_detector
 from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.registry import TASKS
 
-SMALL = {"queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2, "detections": 10}
+SMALL = {"width": 64, "queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2, "detections": 10}
 SHORT = {"depths": (1, 1, 2)}
 """Every part of a trunk, with few of the operations that exporters take one by one."""
 FEW = {"proposals": 100, "detections": 20}
@@ -33,7 +33,8 @@ def dino(detector_run, tmp_path_factory):
     checkpoint["detector"] = {"name": "dino", "arguments": SMALL}
     torch.manual_seed(0)
     model = create_detector(checkpoint["model"], checkpoint["detector"], len(checkpoint["classes"]))
-    for head in (model.network.first_class_head, *model.network.class_heads):
+    transformer = model.network.transformer
+    for head in (transformer.enc_out_class_embed, transformer.decoder.class_embed):
         torch.nn.init.normal_(head.weight, std=0.5)
     path = tmp_path_factory.mktemp("dino") / "dino.ckpt"
     torch.save({**checkpoint, "weights": model.state_dict()}, path)
