@@ -16,7 +16,8 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.region_heads import CASCADE, ONE_STAGE, RegionHeads
-from fastitpn.tasks.detect.heads.region_losses import proposal_losses, within
+from fastitpn.tasks.detect.heads.region_losses import proposal_losses
+from fastitpn.tasks.detr.boxes import within
 
 _ROI_STRIDES = STRIDES[:4]
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)

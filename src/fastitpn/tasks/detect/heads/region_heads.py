@@ -12,7 +12,8 @@ from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
 from torchvision.ops import roi_align
 from torchvision.ops.boxes import box_iou, clip_boxes_to_image
 
-from fastitpn.tasks.detect.heads.region_losses import region_losses, within
+from fastitpn.tasks.detect.heads.region_losses import region_losses
+from fastitpn.tasks.detr.boxes import within
 
 _LEAST_PROBABILITY = 1e-12
 _SIDE = 7

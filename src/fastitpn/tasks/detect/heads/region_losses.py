@@ -6,11 +6,8 @@ from torch import Tensor
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import generalized_box_iou_loss
-from torchvision.ops.boxes import box_area
 
 _GIOU_WEIGHT = 10.0
-_WITHIN = 0.5
-"""Share of a box in an ignored region from which on it counts as lying in it."""
 
 
 def region_losses(
@@ -60,13 +57,3 @@ def proposal_losses(
     sampled = torch.cat([positive, negative])
     box_loss = F.l1_loss(deltas[positive], goals[positive], reduction="sum") / max(1, sampled.numel())
     return F.binary_cross_entropy_with_logits(objectness[sampled], labels[sampled]), box_loss
-
-
-def within(boxes: Tensor, ignored: Tensor) -> Tensor:
-    """Which of boxes [n, 4] lie with more than half of their area in one of the ignored ones [k, 4]: bool [n]."""
-    if not len(ignored):
-        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
-    low = torch.maximum(boxes[:, None, :2], ignored[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], ignored[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    return (shared.amax(1) / box_area(boxes).clamp(min=1e-6)) > _WITHIN
