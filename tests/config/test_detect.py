@@ -42,6 +42,7 @@ def test_what_does_not_go_together(words, text):
         parse(DetectConfig, ["data=a", *words])
 
 
+MLPS = {"box_head": "mlp", "box_loss": "smooth_l1", "region_loss": "smooth_l1", "sampling": 2}
 DINO = {"neck": "pyramid", "denoising": 100, "box_noise": 1.0}
 
 
@@ -50,11 +51,18 @@ DINO = {"neck": "pyramid", "denoising": 100, "box_noise": 1.0}
     [
         (
             ["detector=mask_rcnn"],
-            {"anchor_scale": 6.4, "regions": 410, "proposals": 800, "box_width": 1024, "mask_width": 256},
+            {
+                "anchor_scale": 6.4,
+                "regions": 410,
+                "proposals": 800,
+                "box_width": 1024,
+                "mask_width": 256,
+                **MLPS,
+            },
         ),
         (
             ["detector=faster_rcnn", "detector.anchor_scale=5", "detector.regions=99"],
-            {"anchor_scale": 5.0, "regions": 99, "proposals": 800, "box_width": 1024},
+            {"anchor_scale": 5.0, "regions": 99, "proposals": 800, "box_width": 1024, **MLPS},
         ),
         (["detector=dino"], {"width": 256, **DINO, "queries": 300, "encoder_layers": 6, "decoder_layers": 6}),
         (

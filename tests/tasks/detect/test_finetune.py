@@ -68,6 +68,7 @@ class TestRun:
         assert (saved["task"], saved["classes"], saved["category_ids"]) == ("detect", list(NAMES), [1, 2, 3])
         assert (saved["px"], saved["max_px"], saved["acceleration"]["name"]) == (32, 53, "off")
         sizes = {"anchor_scale": 4.0, "regions": 64, "proposals": 200, "box_width": 256, "mask_width": 64}
+        sizes |= {"box_head": "mlp", "box_loss": "smooth_l1", "region_loss": "smooth_l1", "sampling": 2}
         assert saved["detector"] == {"name": "mask_rcnn", "arguments": sizes}
         assert "training" not in saved
 

@@ -241,7 +241,7 @@ class TestStart:
     def test_own_weights(self, scenes, pretrained_run, capsys):
         task = build_task(config(scenes, weights=pretrained_run.directory))
         assert_same(task.trained_model.state_dict(), content(pretrained_run)["weights"])
-        assert "(100.0% of parameters)" in capsys.readouterr().out
+        assert "(100.0% of its parameters)" in capsys.readouterr().out
 
     def test_a_moving_average_starts_from_the_weights_that_were_given(self, scenes, pretrained_run):
         task = build_task(config(scenes, weights=pretrained_run.directory))

@@ -105,7 +105,8 @@ def _check_archive(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if damaged := damaged_member(path, archive):
-                raise _damaged(path, f"wrong checksum of {damaged}", _first_bytes(path))
+                reason = f"{path.name} is damaged or incomplete: wrong checksum of {damaged}"
+                raise InputError(reason, where=path, expected=EXPECTED, fix="get the file again")
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as members:
             names = list(itertools.islice((member.name for member in members), _MAX_NAMES))
