@@ -28,6 +28,23 @@ class HeadKeys(Config):
         return []
 
 
+HEAD_DIM = 32
+"""Channels of an attention head in heads that are transformers, as published."""
+_MOST_POINTS = 12544
+
+
+def width_problems(width: int | None, head: str) -> list[str]:
+    """What is wrong with the width of a transformer that `head`, such as head=maskdino, is: it is cut into heads."""
+    if width is None or width % HEAD_DIM == 0:
+        return []
+    return [f"width: expected a multiple of {HEAD_DIM} for {head}, got {width}"]
+
+
+def points_of_masks(px: int) -> int:
+    """Points that losses look at for each mask: 12544 as published, of small images one for each cell at stride 4."""
+    return min(_MOST_POINTS, (px // 4) ** 2)
+
+
 KeysT = TypeVar("KeysT", bound=HeadKeys)
 
 

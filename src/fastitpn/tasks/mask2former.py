@@ -16,8 +16,9 @@ from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerTransformerModule,
 )
 
+from fastitpn.tasks.heads import HEAD_DIM
+
 _LEVELS = 4
-_HEAD_DIM = 32
 
 Outputs = dict[str, Any]
 """For each layer: `classes`, logits [B, queries, classes + 1], and `masks`, logits [B, queries, H / 4, W / 4]."""
@@ -58,7 +59,7 @@ class MatchedMasks(nn.Module):
             feature_size=width,
             mask_feature_size=width,
             hidden_dim=width,
-            num_attention_heads=max(1, width // _HEAD_DIM),
+            num_attention_heads=max(1, width // HEAD_DIM),
             encoder_feedforward_dim=4 * width,
             dim_feedforward=8 * width,
             encoder_layers=encoder_layers,

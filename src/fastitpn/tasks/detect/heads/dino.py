@@ -7,9 +7,7 @@ from pydantic import Field
 
 from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
-from fastitpn.tasks.heads import HeadSpec
-
-_HEAD_DIM = 32
+from fastitpn.tasks.heads import HeadSpec, width_problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +30,7 @@ class DINOKeys(DetectorKeys):
 
     def problems(self) -> list[str]:
         """Checks the width."""
-        if self.width is not None and self.width % _HEAD_DIM:
-            return [f"width: expected a multiple of {_HEAD_DIM} for detector=dino, got {self.width}"]
-        return []
+        return width_problems(self.width, "detector=dino")
 
 
 def _arguments(keys: DINOKeys, dim: int, px: int) -> dict[str, Any]:

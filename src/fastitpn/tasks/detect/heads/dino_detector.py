@@ -10,9 +10,9 @@ from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.dino_network import DINONetwork, DINOSettings, published_names
 from fastitpn.tasks.detr.levels import padding_of
+from fastitpn.tasks.heads import HEAD_DIM
 
 _LEVELS = 4
-_HEAD_DIM = 32
 
 
 class DINO(Detector):
@@ -69,7 +69,7 @@ class DINO(Detector):
             channels=(backbone.pyramid.dim,) * self._maps,
             strides=STRIDES[first : first + _LEVELS] if neck == "pyramid" else None,
             width=width,
-            heads=max(1, width // _HEAD_DIM),
+            heads=max(1, width // HEAD_DIM),
             hidden=round(width * ffn_ratio),
             queries=queries,
             denoising=denoising,

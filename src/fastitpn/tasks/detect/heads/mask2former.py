@@ -5,10 +5,7 @@ from typing import Any
 
 from fastitpn.config.types import Count
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
-from fastitpn.tasks.heads import HeadSpec
-
-_MOST_POINTS = 12544
-"""Pixels of each mask that the losses look at, as published; of small images one for each cell at 1/4."""
+from fastitpn.tasks.heads import HeadSpec, points_of_masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,7 @@ class Mask2FormerKeys(DetectorKeys):
 
 def _arguments(keys: Mask2FormerKeys, dim: int, px: int) -> dict[str, Any]:
     both = {"encoder_layers": keys.layers, "decoder_layers": keys.layers} if keys.layers else {}
-    return {"width": dim, "queries": keys.queries, "points": min(_MOST_POINTS, (px // 4) ** 2), **both}
+    return {"width": dim, "queries": keys.queries, "points": points_of_masks(px), **both}
 
 
 def _build(*inputs: Any, **settings: Any) -> Any:

@@ -7,11 +7,7 @@ from pydantic import Field
 
 from fastitpn.config.types import Count
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
-from fastitpn.tasks.heads import HeadSpec
-
-_HEAD_DIM = 32
-_MOST_POINTS = 12544
-"""Points that the losses look at for each mask, as published; of small images one for each cell at 1/4."""
+from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +26,12 @@ class MaskDINOKeys(DetectorKeys):
 
     def problems(self) -> list[str]:
         """Checks the width."""
-        if self.width is not None and self.width % _HEAD_DIM:
-            return [f"width: expected a multiple of {_HEAD_DIM} for detector=maskdino, got {self.width}"]
-        return []
+        return width_problems(self.width, "detector=maskdino")
 
 
 def _arguments(keys: MaskDINOKeys, dim: int, px: int) -> dict[str, Any]:
     both = {"encoder_layers": keys.layers, "decoder_layers": keys.layers} if keys.layers else {}
-    points = min(_MOST_POINTS, (px // 4) ** 2)
+    points = points_of_masks(px)
     shared = {"queries": keys.queries, "denoising": keys.denoising, "points": points}
     return {"width": keys.width or dim, **shared, **both}
 

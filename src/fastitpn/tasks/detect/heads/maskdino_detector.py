@@ -12,11 +12,11 @@ from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.dino_detector import normalised
 from fastitpn.tasks.detect.heads.mask2former_detector import draw_masks
 from fastitpn.tasks.detr.proposals import gather
+from fastitpn.tasks.heads import HEAD_DIM
 from fastitpn.tasks.maskdino.inference import Instances, instances
 from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings
 
 _LEVELS = 4
-_HEAD_DIM = 32
 _SIDE = 56
 """Sides of the masks inside of their boxes that an exported file gives."""
 _CELL = 4
@@ -61,7 +61,7 @@ class MaskDINO(Detector):
             channels=(backbone.pyramid.dim,) * _LEVELS,
             width=width,
             mask_width=width,
-            heads=max(1, width // _HEAD_DIM),
+            heads=max(1, width // HEAD_DIM),
             encoder_hidden=4 * width,
             decoder_hidden=8 * width,
             encoder_layers=encoder_layers,

@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastitpn.config.types import Count
-from fastitpn.tasks.heads import HeadSpec
+from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
-
-_HEAD_DIM = 32
-_MOST_POINTS = 12544
-"""Pixels that the losses look at for each mask, as published; of small crops one for each cell at 1/4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +23,11 @@ class Mask2FormerKeys(SegmentHeadKeys):
 
     def problems(self) -> list[str]:
         """Checks the width."""
-        if self.width is not None and self.width % _HEAD_DIM:
-            return [f"width: expected a multiple of {_HEAD_DIM} for head=mask2former, got {self.width}"]
-        return []
+        return width_problems(self.width, "head=mask2former")
 
 
 def _arguments(keys: Mask2FormerKeys, dim: int, px: int) -> Mapping[str, Any]:
-    points = min(_MOST_POINTS, (px // 4) ** 2)
+    points = points_of_masks(px)
     return {"width": keys.width or dim, "queries": keys.queries, "points": points}
 
 

@@ -7,12 +7,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from fastitpn.config.types import Count
-from fastitpn.tasks.heads import HeadSpec
+from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
 
-_HEAD_DIM = 32
-_MOST_POINTS = 12544
-"""Points that the losses look at for each mask, as published; of small crops one for each cell at 1/4."""
 _PANOPTIC = {"two_stage": True, "no_object": False, "queries": 300, "levels": 4, "coarse_first": False}
 _PANOPTIC_RATIO = 8
 
@@ -35,13 +32,11 @@ class MaskDINOKeys(SegmentHeadKeys):
 
     def problems(self) -> list[str]:
         """Checks the width."""
-        if self.width is not None and self.width % _HEAD_DIM:
-            return [f"width: expected a multiple of {_HEAD_DIM} for head=maskdino, got {self.width}"]
-        return []
+        return width_problems(self.width, "head=maskdino")
 
 
 def _arguments(keys: MaskDINOKeys, dim: int, px: int) -> Mapping[str, Any]:
-    points = min(_MOST_POINTS, (px // 4) ** 2)
+    points = points_of_masks(px)
     given = {"queries": keys.queries, "encoder_layers": keys.layers, "decoder_layers": keys.layers}
     given = {name: number for name, number in given.items() if number is not None}
     return {"width": keys.width or dim, "denoising": keys.denoising, "points": points, **given}
