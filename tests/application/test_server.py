@@ -1,6 +1,7 @@
 """The page, served and asked as a browser asks it."""
 
 import gc
+import json
 import os
 import re
 import signal
@@ -72,6 +73,52 @@ def test_what_is_no_image_gives_a_message(client, tmp_path):
     assert "cannot read this image: not an image in a known format" in summary
     assert str(tmp_path) not in summary
     assert found == {"error": "cannot read this image: not an image in a known format"}
+
+
+def call(page: ServedPage, payload: dict) -> str:
+    """What the page answers to a client that says itself where the image lies."""
+    body = json.dumps({"data": [payload, "off", 0.5, 0.0]}).encode()
+    asked = urllib.request.Request(page.url + "/gradio_api/call/predict", body, {"Content-Type": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    event = json.load(opener.open(asked, timeout=30))["event_id"]
+    return opener.open(f"{page.url}/gradio_api/call/predict/{event}", timeout=30).read().decode()
+
+
+@pytest.mark.parametrize("more", [{}, {"is_stream": True}, {"url": "x"}], ids=["plain", "stream", "url"])
+@pytest.mark.parametrize("kind", ["absolute", "link", "above", "address"])
+def test_only_uploads_are_read(page, scenes, tmp_path, kind, more):
+    image = tmp_path.resolve() / "not-uploaded.jpg"
+    image.write_bytes(next(scenes.val.rglob("*.jpg")).read_bytes())
+    uploads = Path(os.environ["GRADIO_TEMP_DIR"])
+    (uploads / "link").unlink(missing_ok=True)
+    (uploads / "link").symlink_to(image)
+    path = {
+        "absolute": str(image),
+        "link": str(uploads / "link"),
+        "above": f"{uploads}/{'../' * 12}{str(image)[1:]}",
+        "address": "http://127.0.0.1:9/a.png",
+    }[kind]
+    said = call(page, {"path": path, "meta": {"_type": "gradio.FileData"}, **more})
+    assert "event: error" in said
+    assert "label" not in said
+    assert not any(file.name == image.name for file in uploads.rglob("*"))  # nor copied to where it would be served
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "/gradio_api/file=/etc/hostname",
+        "/gradio_api/file=%2Fetc%2Fhostname",
+        "/gradio_api/file=pyproject.toml",
+        "/gradio_api/file/etc/hostname",
+        "/gradio_api/file=http://127.0.0.1:9/a.png",
+        "/gradio_api/file=%2e%2e/%2e%2e/etc/hostname",
+        "/gradio_api/proxy=http://127.0.0.1:9/a.png",
+    ],
+)
+def test_only_uploads_are_served(page, route):
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        fetch(page, route)
 
 
 def test_it_listens_at_this_machine_alone(page):

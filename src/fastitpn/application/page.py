@@ -1,11 +1,11 @@
 """The page: an image, the controls of the acceleration, and what the model says."""
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from fastitpn.application import markup
 from fastitpn.application.answers import Answers
+from fastitpn.application.uploads import take_uploads_alone
 from fastitpn.errors import InputError
 
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
@@ -49,7 +49,7 @@ def build_page(gradio: ModuleType, answers: Answers, title: str) -> Any:
                 image = gradio.Image(
                     label="image", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=300
                 )
-                image.preprocess = _path_of  # our own reader looks at it, and says what is wrong with it
+                take_uploads_alone(gradio, image)
                 choice = gradio.Radio(answers.choices, value=answers.first_choice, label="acceleration")
                 keep_ratio = gradio.Slider(
                     0.1,
@@ -123,8 +123,3 @@ def build_theme(gradio: ModuleType) -> Any:
         block_label_text_color="*body_text_color_subdued",
         block_label_text_color_dark="*body_text_color_subdued",
     )
-
-
-def _path_of(payload: Any) -> str | None:
-    """The file of an upload as it is."""
-    return None if payload is None or payload.path is None else str(Path(payload.path))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from fastitpn.application.config import AppConfig
 from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
+from fastitpn.application.uploads import Application, Message, Receive, Send, UploadsAlone
 from fastitpn.console import say
 from fastitpn.data.images.reading import reads_images
 from fastitpn.errors import InputError
@@ -33,10 +34,6 @@ _POLICY = (
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 )
 """What browsers may load: nothing from anywhere else."""
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 @reads_images
@@ -87,7 +84,7 @@ def serving(config: AppConfig) -> Iterator[ServedPage]:
         answers = Answers.of(open_model(config))
         port = listener.getsockname()[1]
         title = _name(config.checkpoint)
-        app = asyncio.run(_application(gradio, answers, title, config.host, port))
+        app = asyncio.run(_application(gradio, answers, title, config.host, port, Path(uploads)))
         options = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, access_log=False)
         yield ServedPage(
             title=title,
@@ -113,12 +110,13 @@ def _libraries(uploads: str) -> tuple[ModuleType, ModuleType]:
     return gradio, uvicorn
 
 
-async def _application(gradio: ModuleType, answers: Answers, title: str, host: str, port: int) -> Any:
+async def _application(gradio: ModuleType, answers: Answers, title: str, host: str, port: int, uploads: Path) -> Any:
     # Nothing here waits, but where no event loop runs Gradio makes some, and leaves them open.
     from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     app = FastAPI(openapi_url=None)
+    app.add_middleware(UploadsAlone, uploads=uploads)
     app.add_middleware(_Policy)
     if host in _LOOPBACK:  # else a page elsewhere could reach this one under a name of its own
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(_LOOPBACK))
@@ -141,7 +139,7 @@ async def _application(gradio: ModuleType, answers: Answers, title: str, host: s
 class _Policy:
     """Tells browsers to load nothing from anywhere else."""
 
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]):
+    def __init__(self, app: Application):
         self.app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
