@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "fastitpn"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (  # each may import those before it
     {"errors", "nearest", "imagenet"},
-    {"files", "registry", "console"},
+    {"files", "registry", "console", "yaml_files"},
     {"config"},
     {"data", "models"},
     {"pretraining"},

@@ -58,8 +58,8 @@ TENFOLD = "".join(f"- &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in z
     [
         ("names:\n  0: a\n  '0': b", "'0' stands twice"),
         ("names: [a", "expected ',' or ']'"),
-        ("&a [*a]", "recursive"),
-        ("a: " + "[" * 3000, "recursion"),
+        ("&a [*a]", "stands inside itself"),
+        ("a: " + "[" * 3000, "more than 40 mappings and lists in each other"),
         (r'"\UFFFFFFFF"', "too large"),
         ("? [a, b]\n: 1", "unhashable"),
         ("a: \x01", "special characters"),

@@ -10,6 +10,7 @@ import yaml
 
 from fastitpn.config.fields import Config, fields_of, value_of
 from fastitpn.config.values import show
+from fastitpn.yaml_files import Values, check_size, pairs, problem_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
         The keys in the order of the file, nested ones dotted, and what is wrong with the file, a sentence each.
     """
     try:
+        check_size(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return [], [f"recipe: expected a YAML file, but there is no file {str(path)!r}"]
@@ -50,7 +52,7 @@ def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         return [], [f"recipe: {str(path)!r} cannot be read: {reason}"]
     try:
-        loader = yaml.SafeLoader(text)
+        loader = Values(text)
         node = loader.get_single_node()
         if node is None:  # nothing but comments
             return [], []
@@ -58,12 +60,9 @@ def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
             return [], [f"{path}, line {node.start_mark.line + 1}: expected lines of the form 'key: value'"]
         items = list(_walk(loader, node, path))
         return [item for item in items if isinstance(item, Given)], [item for item in items if isinstance(item, str)]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"{path}, line {mark.line + 1}" if mark else str(path)
-        return [], [f"{line}: not valid YAML: {error.problem or error.context}"]
     except yaml.YAMLError as error:
-        return [], [f"{path}: not valid YAML: {' '.join(str(error).split())}"]
+        problem, line, _ = problem_of(error)
+        return [], [f"{path}, line {line}: not valid YAML: {problem}" if line else f"{path}: not valid YAML: {problem}"]
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -107,20 +106,21 @@ def flatten(mapping: Mapping[str, Any], outer: str = "") -> dict[str, Any]:
     return result
 
 
-def _walk(loader: yaml.SafeLoader, node: yaml.MappingNode, path: Path, outer: str = "") -> Iterator[Given | str]:
+def _walk(loader: Values, node: yaml.MappingNode, path: Path, outer: str = "") -> Iterator[Given | str]:
     """The keys of a mapping and of those in it; a text is something wrong."""
     lines: dict[str, int] = {}
-    for key_node, value_node in node.value:
-        key = f"{outer}{loader.construct_object(key_node, deep=True)}"
-        place = f"{path}, line {key_node.start_mark.line + 1}: "
+    for name, line, value_node in pairs(loader, node):
+        key, place = f"{outer}{name}", f"{path}, line {line}: "
         if key in lines:
             yield f"{place}{key}: given twice, first in line {lines[key]}"
-        lines[key] = key_node.start_mark.line + 1
+        lines[key] = line
         if isinstance(value_node, yaml.MappingNode):
             yield from _walk(loader, value_node, path, f"{key}.")
-        else:
-            value = loader.construct_object(value_node, deep=True)
-            yield Given(key=key, value=value, place=place, source=str(path))
+            continue
+        try:
+            yield Given(key=key, value=loader.construct_object(value_node, deep=True), place=place, source=str(path))
+        except yaml.YAMLError as error:
+            yield f"{place}not valid YAML: {problem_of(error)[0]} (in {key})"
 
 
 def _plain(value: Any) -> Any:

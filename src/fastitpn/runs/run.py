@@ -12,6 +12,7 @@ import yaml
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS
 from fastitpn.runs.metrics_log import read_rows
+from fastitpn.yaml_files import Values, check_size
 
 CONFIG, RESULT, METRICS, LOG, CHECKPOINTS = "config.yaml", "result.json", "metrics.jsonl", "log.txt", "checkpoints"
 
@@ -41,7 +42,8 @@ class Run:
         """Every key of the run, as resolved when it began."""
         path = self.directory / CONFIG
         try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            check_size(path)
+            config = Values(path.read_text(encoding="utf-8")).get_single_data()
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError("the settings of the run cannot be read", where=path, expected=str(error)) from error
         return config or {}
