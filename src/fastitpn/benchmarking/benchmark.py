@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +29,7 @@ from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value
 from fastitpn.runs.acceleration import trained_acceleration
 from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.runs.trained_model import TrainedCheckpoint
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.processes.devices import build_fabric, resolve_precision
@@ -121,7 +123,8 @@ def _part(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any] |
     if file is None or task is None or config.pyramid or task not in TASKS:
         return None
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(task)
-    part: dict[str, Any] | None = spec.measured_part(spec.description.from_dict(file.checkpoint))
+    checkpoint = TrainedCheckpoint(path=Path(file.source), content={**file.checkpoint, "weights": file.tensors})
+    part: dict[str, Any] | None = spec.measured_part(checkpoint.describe(spec.description))
     return part
 
 

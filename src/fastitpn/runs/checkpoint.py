@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.models.weights.checksums import damage_of
 
 FORMAT = "fastitpn-1"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -46,15 +47,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError("there is no such checkpoint", where=path, fix=_instead_of(path))
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
+            damage = damage_of(path, archive, all_written=True)
+    except Exception as error:  # zipfile raises about anything for a damaged table
         raise _damaged(path, str(error)) from error
-    if damaged is not None:
-        raise _damaged(path, f"wrong checksum of {damaged}")
+    if damage is not None:
+        raise _damaged(path, damage)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises about anything for a file that is not one of its own
-        raise _damaged(path, str(error).splitlines()[0]) from error
+        raise _damaged(path, (str(error).splitlines() or ["it ends too early"])[0]) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
             "this is not a checkpoint of a fastitpn run", where=path, expected=f"a file whose 'format' is {FORMAT!r}"

@@ -1,8 +1,18 @@
 """What a checkpoint says of its model: all that is needed to build the model and to use it."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
+
+from fastitpn.errors import InputError
+from fastitpn.models.architecture import ARCHITECTURES, ModelArguments
+
+ARGUMENTS = frozenset(field.name for field in fields(ModelArguments)) - {"device", "dtype"} | {"num_classes"}
+"""Of `create_model`, all that a checkpoint may give; timm would take others, such as where to fetch weights from."""
+MAX_BLOCKS = 200
+MAX_PX = 1 << 14
+"""Of a side, in a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +57,61 @@ class ModelDescription:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read a checkpoint that has all that is `needed`."""
+        """Read a checkpoint that has all that is `needed`.
+
+        Raises:
+            InputError: It says something that no training writes.
+        """
         return cls(**cls.shared(content))
 
     @classmethod
     def shared(cls, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that every description has, from a checkpoint."""
+        """The arguments that every description has, from a checkpoint.
+
+        Raises:
+            InputError: One of them is nothing that a training writes.
+        """
+        normalisation = content["normalisation"]
         return {
-            "model": content["model"],
-            "mean": tuple(content["normalisation"]["mean"]),
-            "std": tuple(content["normalisation"]["std"]),
-            "px": content["px"],
+            "model": checked_model(content["model"]),
+            "mean": _three_numbers(normalisation["mean"], "mean"),
+            "std": _three_numbers(normalisation["std"], "std"),
+            "px": _px(content["px"]),
             "pixel_range": content.get("pixel_range"),
         }
+
+
+def checked_model(model: Any) -> Mapping[str, Any]:
+    """The "model" of a checkpoint, after a look at what it asks for.
+
+    Raises:
+        InputError: It is none of this package, or has arguments that a training does not write.
+    """
+    name, arguments = model["name"], model["arguments"]
+    if name not in {*ARCHITECTURES, *(f"{size}_fpn" for size in ARCHITECTURES)}:
+        raise _strange(f"the model {str(name)[:80]!r}, which this package does not have", ", ".join(ARCHITECTURES))
+    if strange := [str(key)[:40] for key in arguments if key not in ARGUMENTS]:
+        raise _strange(
+            f"arguments of its model that training does not write: {', '.join(strange)}", "those of FastITPN"
+        )
+    if sum(arguments.get("depths") or ()) > MAX_BLOCKS:
+        raise _strange(f"depths={str(arguments['depths'])[:80]}", f"up to {MAX_BLOCKS} blocks")
+    checked: Mapping[str, Any] = model
+    return checked
+
+
+def _three_numbers(values: Any, name: str) -> tuple[float, ...]:
+    numbers = tuple(values)
+    if len(numbers) != 3 or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise _strange(f"{name}={str(values)[:80]}", "a number for red, green and blue each")
+    return numbers
+
+
+def _px(value: Any) -> int:
+    if type(value) is not int or not 0 < value <= MAX_PX:
+        raise _strange(f"px={str(value)[:80]}", f"a whole number up to {MAX_PX}")
+    return value
+
+
+def _strange(what: str, expected: str) -> InputError:
+    return InputError(f"the checkpoint has {what}", expected=expected, fix="get the file again, from whoever made it")

@@ -14,6 +14,7 @@ from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.weights.file import read_weights
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
+from fastitpn.runs.allocation import Bound
 from fastitpn.runs.description import ModelDescription
 from fastitpn.runs.hub_folder import is_hub_folder, read_hub_folder
 from fastitpn.runs.run import CHECKPOINTS
@@ -57,6 +58,24 @@ class TrainedCheckpoint:
                 fix=f"fastitpn finetune {task} data=FOLDER weights={shlex.quote(str(self.path))}",
             )
 
+    def describe(self, description: type[AboutT]) -> AboutT:
+        """What it says of its model.
+
+        Raises:
+            InputError: Something is absent, or nothing that a training writes.
+        """
+        self.check_complete((*description.needed, "weights"))
+        try:
+            return description.from_dict(self.content)
+        except InputError as error:
+            raise InputError(error.what, where=self.path, expected=error.expected, fix=error.fix) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"the description of this checkpoint's model cannot be read: {type(error).__name__}: {error}",
+                where=self.path,
+                expected="all that training writes",
+            ) from error
+
     def build(self, create: Callable[[], ModelT], expected: str) -> ModelT:
         """A model with its weights, in evaluation mode.
 
@@ -68,10 +87,11 @@ class TrainedCheckpoint:
             InputError: It cannot be made, or the weights are those of another.
         """
         try:
-            with torch.random.fork_rng(devices=[]):  # even layers that are to be filled draw start values
+            # Even layers that are to be filled draw start values.
+            with torch.random.fork_rng(devices=[]), Bound(self.content["weights"]):
                 model = create()
             model.load_state_dict(self.content["weights"])
-        except (TypeError, KeyError, RuntimeError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
             raise InputError(
                 f"the model of this checkpoint cannot be built: {' '.join(str(error).split())}",
                 where=self.path,

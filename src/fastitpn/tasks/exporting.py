@@ -54,7 +54,7 @@ def load_subject(config: ExportConfig) -> Subject:
         trained = load_trained(checkpoint, config.acceleration)
         settle_range(config.image, (), trained.about.pixel_range)
         subject = trained_subject(config, trained, spec.exportable(trained))
-    return replace(subject, measured=spec.metrics(spec.description.from_dict(checkpoint.content)))
+    return replace(subject, measured=spec.metrics(checkpoint.describe(spec.description)))
 
 
 def _classifier(model: FastITPN, mean: Sequence[float], std: Sequence[float]) -> Exportable:

@@ -30,8 +30,7 @@ def load_trained(
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(task) if task else TASKS.spec_of(checkpoint.task, checkpoint.path)
     path, content = checkpoint.path, checkpoint.content
     checkpoint.check_task(spec.name, spec.noun)
-    checkpoint.check_complete((*spec.description.needed, "weights"))
-    about = spec.description.from_dict(content)
+    about = checkpoint.describe(spec.description)
     model = checkpoint.build(lambda: spec.create(about, weight_init="skip"), f"the weights of {spec.parts}")
     backbone = spec.backbone(model)
     backbone.set_acceleration(choose_acceleration(acceleration, trained_acceleration(content, path)))

@@ -1,12 +1,15 @@
-"""Checksums of the members of a zip archive, without having its bytes in memory."""
+"""What a zip archive says of its members, and their checksums, without having its bytes in memory."""
 
 import struct
 import zipfile
 import zlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 HEADER_BYTES = 30
 """Of the header before a member, without its name and its extra field."""
+MAX_PICKLE = 256 << 20
+"""Bytes of what describes the tensors; that of the largest network with its optimiser has some MB."""
 _CHUNK = 1 << 22
 _NOT_WRITTEN = 0
 """What PyTorch writes in place of a checksum with `torch.serialization.set_crc32_options(False)`."""
@@ -23,26 +26,43 @@ def data_start(member: zipfile.ZipInfo, header: bytes) -> int:
     return member.header_offset + HEADER_BYTES + int(name_size) + int(extra_size)
 
 
-def damaged_member(path: Path, archive: zipfile.ZipFile) -> str | None:
-    """The first member whose checksum is wrong; `ZipFile.testzip` takes several times as long.
+def damage_of(path: Path, archive: zipfile.ZipFile, *, all_written: bool = False) -> str | None:
+    """What is wrong with a file of PyTorch: its table first, before anything is made of it, and then its checksums.
 
     Args:
         path: The archive.
         archive: The same, open.
+        all_written: Whether a checksum that was not written is wrong, as in files of our own. (`ZipFile.testzip` does
+            the same for them, and takes several times as long.)
 
     Returns:
-        Its name; None if all are right.
+        Why it should not be read; None if all is right.
     """
+    members = archive.infolist()
+    if len({member.filename for member in members}) < len(members):
+        return "two of its members have one name"
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        return "it is a compressed archive, which PyTorch does not write"
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        return "it says that it holds more bytes than it has"
+    if any(member.file_size > MAX_PICKLE and member.filename.endswith(".pkl") for member in members):
+        return f"what it says of its tensors takes more than {MAX_PICKLE >> 20} MiB"
+    damaged = _damaged_member(path, members, () if all_written else (_NOT_WRITTEN,))
+    return None if damaged is None else f"wrong checksum of {damaged}"
+
+
+def _damaged_member(path: Path, members: Iterable[zipfile.ZipInfo], accepted: Collection[int]) -> str | None:
     buffer = memoryview(bytearray(_CHUNK))
     with path.open("rb", buffering=0) as file:
-        for member in archive.infolist():
-            if member.compress_type != zipfile.ZIP_STORED:
-                return archive.testzip()
+        for member in members:
             file.seek(member.header_offset)
-            file.seek(data_start(member, file.read(HEADER_BYTES)))
+            header = file.read(HEADER_BYTES)
+            if len(header) < HEADER_BYTES:
+                return member.filename
+            file.seek(data_start(member, header))
             checksum, left = 0, member.file_size
             while left and (count := file.readinto(buffer[: min(left, _CHUNK)])):
                 checksum, left = zlib.crc32(buffer[:count], checksum), left - count
-            if left or member.CRC not in (_NOT_WRITTEN, checksum):
+            if left or member.CRC not in (*accepted, checksum):
                 return member.filename
     return None

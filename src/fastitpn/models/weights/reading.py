@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from fastitpn.errors import InputError
 from fastitpn.models.weights.archives import FileContent, read_archive
-from fastitpn.models.weights.checksums import damaged_member
+from fastitpn.models.weights.checksums import damage_of
 from fastitpn.models.weights.stored import Refused
 
 EXPECTED = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
@@ -104,8 +104,9 @@ def _check_archive(path: Path) -> bool:
     if is_zip := zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            if damaged := damaged_member(path, archive):
-                reason = f"{path.name} is damaged or incomplete: wrong checksum of {damaged}"
+            damage = damage_of(path, archive) if any(name.endswith("data.pkl") for name in names) else None
+            if damage:
+                reason = f"{path.name} is damaged or incomplete: {damage}"
                 raise InputError(reason, where=path, expected=EXPECTED, fix="get the file again")
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as members:
