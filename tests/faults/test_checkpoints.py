@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, blown up, or ask for what no training writes: one message, and nothing is made of them."""
+"""Checkpoints that are damaged, blown up, or ask for what no training writes: one message, and nothing is made."""
 
 import pickle
 import random
@@ -125,7 +125,7 @@ def test_a_model_that_is_none_of_ours(classifier_run, tmp_path, name):
     file = altered(classifier_run, tmp_path)
     content = {**load_checkpoint(file), "model": {"name": name, "arguments": arguments}}
     save_checkpoint(file, content)
-    with pytest.raises(InputError, match="which this package does not have|cannot be read"):
+    with pytest.raises(InputError, match=r"which this package does not have|cannot be read"):
         fastitpn.load(file, device="cpu")
 
 

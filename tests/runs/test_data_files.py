@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,8 @@ from fastitpn.errors import InputError
 from fastitpn.runs.data_files import DATA, list_files
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+
+TABLE_CHECKSUM = zlib.crc32(b"image,label\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,10 @@ def test_names_begin_at_the_folders_that_keys_say(photos, tmp_path):
     files = [photos / "a" / "1.jpg", photos / "b" / "1.jpg", outside]
     listing = list_files(Keys(data=photos, val=photos / "b"), files)
     assert listing == {"a/1.jpg": 7, "val: 1.jpg": 7, f"{outside.parent}/9.jpg": -1}
-    assert list_files(Keys(data=Path("table.csv")), files[:1]) == {"photos/a/1.jpg": 7, "table.csv": 12}
+    assert list_files(Keys(data=Path("table.csv")), files[:1]) == {
+        "photos/a/1.jpg": 7,
+        "table.csv": [12, TABLE_CHECKSUM],
+    }
 
 
 @pytest.mark.parametrize("how", ["absolute", "moved", "link"])

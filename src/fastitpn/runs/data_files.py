@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,9 +17,15 @@ DATA = "data.json.gz"
 DATA_KEYS = ("data", "val", "images", "classes", "probe.data", "weights", "class_weights")
 """Keys that say where files lie: they may change while the files are the same."""
 _MOST_NAMED = 5
+_CHUNK = 1 << 20
 
-Listing = Mapping[str, int]
-"""Name, relative to the folder that a key says, to size in bytes."""
+Listing = Mapping[str, int | list[int]]
+"""Name, relative to the folder that a key says, to size in bytes; for files of labels with the checksum of their text.
+
+Runs of earlier versions know sizes alone.
+"""
+_LABELS = (".json", ".csv", ".tsv", ".txt", ".xml", ".yaml", ".yml", ".names")
+"""Files in which a change may keep the size: two names of classes that change places."""
 
 
 def list_files(config: Config, files: Iterable[Path]) -> Listing:
@@ -35,12 +42,13 @@ def list_files(config: Config, files: Iterable[Path]) -> Listing:
     roots = {path if path.is_dir() else path.parent: key for key, path in reversed(places.items())}
     single = [path for path in places.values() if path.is_file()]
     prefixes: dict[str, str] = {}
-    listing = {}
+    listing: dict[str, int | list[int]] = {}
     for file in map(os.path.abspath, (*files, *single)):
         folder, name = os.path.split(file)
         if folder not in prefixes:
             prefixes[folder] = _prefix(Path(folder), roots)
-        listing[prefixes[folder] + name] = _size(file)
+        size = _size(file)
+        listing[prefixes[folder] + name] = [size, _checksum(file)] if name.lower().endswith(_LABELS) else size
     return listing
 
 
@@ -60,11 +68,15 @@ def read_listing(folder: Path) -> Listing | None:
 
 
 def differences(before: Listing, now: Listing) -> list[str]:
-    """What differs, a phrase each: files more, files fewer, files of another size."""
+    """What differs, a phrase each: files more, files fewer, files of another size or content."""
+    common = [name for name in now if name in before]
+    resized = [name for name in common if _size_of(before[name]) != _size_of(now[name])]
+    rewritten = [name for name in common if isinstance(before[name], list) and before[name] != now[name]]
     groups = {
         "more": [name for name in now if name not in before],
         "fewer": [name for name in before if name not in now],
-        "of another size": [name for name, size in now.items() if before.get(name, size) != size],
+        "of another size": resized,
+        "with another content": [name for name in rewritten if name not in resized],
     }
     return [f"data: {_count(names)} {kind}: {_named(names)}" for kind, names in groups.items() if names]
 
@@ -90,6 +102,22 @@ def _size(file: str) -> int:
     except OSError:  # a member of a tar file; what is nowhere is reported where it is read
         place = find_member(file)
         return -1 if place is None else place[1].size
+
+
+def _size_of(entry: int | list[int]) -> int:
+    return entry[0] if isinstance(entry, list) else entry
+
+
+def _checksum(file: str) -> int:
+    """Of a file; 0 of a member of a tar file, which is known by its size."""
+    checksum = 0
+    try:
+        with open(file, "rb") as opened:
+            while chunk := opened.read(_CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+    except OSError:
+        return 0
+    return checksum
 
 
 def _count(names: list[str]) -> str:

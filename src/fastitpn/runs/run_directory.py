@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -16,9 +16,11 @@ from fastitpn.config.stored_settings import same_settings
 from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
+from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
 from fastitpn.runs.data_files import DATA_KEYS, Listing, list_files, read_listing, write_listing
 from fastitpn.runs.data_files import differences as file_differences
+from fastitpn.runs.lock import RunLock
 from fastitpn.runs.metrics_log import append_row, drop_rows_after
 from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, RESULT, Run
 from fastitpn.runs.tensorboard import TensorBoardLog
@@ -61,6 +63,17 @@ class RunDirectory(Run):
         self.tensorboard: TensorBoardLog | None = None
         self.keep_checkpoints = 2
         """Checkpoints to resume from that are kept, the last one counted."""
+        self.lock: RunLock | None = None
+        self.marks = {identity.KEY: there} if (there := identity.read(self.directory)) else {}
+        """What every checkpoint says of the run that it is of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let other processes write into it."""
+        if self.lock is not None:
+            self.lock.release()
 
     @property
     def continue_command(self) -> str:
@@ -72,9 +85,14 @@ class RunDirectory(Run):
         """The checkpoint to go on from, None to begin. Forgets what was logged after it.
 
         A damaged last checkpoint is moved out of the way, so that it never takes the place of the one before.
+
+        Raises:
+            InputError: It is that of another run.
         """
         folder = self.directory / CHECKPOINTS
         checkpoint = latest_valid(folder)
+        if checkpoint is not None:
+            identity.check_same(self.directory, self.verb, *checkpoint)
         if self.is_writer:
             if checkpoint is not None and checkpoint[0].name != LAST and (folder / LAST).exists():
                 (folder / LAST).replace(folder / "damaged.ckpt")
@@ -98,12 +116,12 @@ class RunDirectory(Run):
         if self.is_writer:
             folder = self.directory / CHECKPOINTS
             make_room(folder, self.keep_checkpoints)
-            save_checkpoint(folder / LAST, content, previous=folder / PREVIOUS)
+            save_checkpoint(folder / LAST, {**content, **self.marks}, previous=folder / PREVIOUS)
 
     def save_best(self, content: Mapping[str, Any]) -> None:
         """Writes `best.ckpt`."""
         if self.is_writer:
-            save_checkpoint(self.directory / CHECKPOINTS / BEST, content)
+            save_checkpoint(self.directory / CHECKPOINTS / BEST, {**content, **self.marks})
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Writes the final figures, which marks the run as complete."""
@@ -123,7 +141,8 @@ def prepare(
 ) -> RunDirectory:
     """Makes a run directory, or opens the one that the same run began before.
 
-    From here on the package's log goes to its `log.txt` as well.
+    From here on the package's log goes to its `log.txt` as well, and no other process may write into it: used in a
+    `with` statement, until the end of that.
 
     Args:
         directory: The run's `out`.
@@ -133,12 +152,15 @@ def prepare(
         rank: Number of this process. The first one writes and checks for all of them, so all must call this.
 
     Raises:
-        InputError: The folder holds something else, or a run with other settings or other data.
+        InputError: The folder holds something else, or a run with other settings or other data; or a process writes
+            into it.
     """
     directory = Path(directory)
     problem: InputError | None = None
+    lock: RunLock | None = None
     if rank == 0:
         try:
+            lock = _lock(directory)
             _make(directory, config, list_files(config, files) if files else None)
         except InputError as error:
             problem = error
@@ -151,10 +173,22 @@ def prepare(
             )
     problem = _told_to_all(problem)
     if problem is not None:
+        if lock is not None:
+            lock.release()
         raise problem
     if rank == 0:
         _log_to(directory / LOG)
-    return RunDirectory(directory, rank=rank)
+    run = RunDirectory(directory, rank=rank)
+    run.lock = lock
+    return run
+
+
+def _lock(directory: Path) -> RunLock | None:
+    """The lock on a folder, which is made; on a file there is none."""
+    if directory.exists() and not directory.is_dir():
+        return None
+    directory.mkdir(parents=True, exist_ok=True)
+    return RunLock(directory)
 
 
 def _told_to_all(problem: InputError | None) -> InputError | None:
@@ -179,16 +213,21 @@ def _make(directory: Path, config: Config, listing: Listing | None) -> None:
             fix=f"out={_free(directory)}",
         )
     else:
-        directory.mkdir(parents=True, exist_ok=True)
         if listing is not None:
             write_listing(directory, listing)
+        identity.begin(directory, {"command": config._command, **_relevant(flatten(to_dict(config)))}, listing)
         write_text(directory / CONFIG, to_yaml(config))
     (directory / CHECKPOINTS).mkdir(exist_ok=True)
 
 
+def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the dotted keys that change what a run computes."""
+    return {key: value for key, value in settings.items() if not IRRELEVANT.intersection(key.split("."))}
+
+
 def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
     here, now = same_settings(type(config), run.config), flatten(to_dict(config))
-    keys = [key for key in here | now if not IRRELEVANT.intersection(key.split(".")) and here.get(key) != now.get(key)]
+    keys = [key for key in _relevant(here | now) if here.get(key) != now.get(key)]
     before = read_listing(run.directory)
     places = [key for key in keys if key in DATA_KEYS] if listing is not None and before is not None else []
     keys = [key for key in keys if key not in places]

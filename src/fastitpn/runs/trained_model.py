@@ -13,8 +13,8 @@ from torch import nn
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.weights.file import read_weights
-from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.runs.allocation import Bound
+from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.runs.description import ModelDescription
 from fastitpn.runs.hub_folder import is_hub_folder, read_hub_folder
 from fastitpn.runs.run import CHECKPOINTS

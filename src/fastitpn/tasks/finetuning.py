@@ -50,33 +50,35 @@ def run_finetune(config: FinetuneConfig) -> Run:
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
     labels = [path for part in (split.train, split.val) for path in spec.label_files(part)]
-    run = prepare(config.out, config, files=[*files, *labels], rank=fabric.global_rank)
-    samples = spec.training_samples(config, split, task.about)
-    validation = spec.validation_batches(config, split, task.about)
+    with prepare(config.out, config, files=[*files, *labels], rank=fabric.global_rank) as run:
+        samples = spec.training_samples(config, split, task.about)
+        validation = spec.validation_batches(config, split, task.about)
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        metrics: dict[str, float] = task.evaluate(on_device(validation, fabric), model)
-        return metrics
+        def evaluate(model: nn.Module) -> dict[str, float]:
+            metrics: dict[str, float] = task.evaluate(on_device(validation, fabric), model)
+            return metrics
 
-    num_images = len(split.train)
-    settings = fit_settings(
-        config,
-        num_images,
-        schedule=config.schedule,
-        layer_decay=config.layer_decay,
-        ema=config.ema,
-        evaluate_every=steps_between(config.eval_every_epochs, config, num_images),
-        best_metric=task.metrics[0],
-        metrics=task.metrics,
-    )
-    if not run.complete:
-        counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
-        for line in (counts, *split.notes, *filter(None, (left, chosen))):
-            logger.info(line)
-        steps = total_steps(config, num_images)
-        loader = training_loader(samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds)
-        fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
-    if fabric.is_global_zero:
-        write_run_report(spec, run, config, split.val, fabric)
-        run.say_complete()
+        num_images = len(split.train)
+        settings = fit_settings(
+            config,
+            num_images,
+            schedule=config.schedule,
+            layer_decay=config.layer_decay,
+            ema=config.ema,
+            evaluate_every=steps_between(config.eval_every_epochs, config, num_images),
+            best_metric=task.metrics[0],
+            metrics=task.metrics,
+        )
+        if not run.complete:
+            counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
+            for line in (counts, *split.notes, *filter(None, (left, chosen))):
+                logger.info(line)
+            steps = total_steps(config, num_images)
+            loader = training_loader(
+                samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds
+            )
+            fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
+        if fabric.is_global_zero:
+            write_run_report(spec, run, config, split.val, fabric)
+            run.say_complete()
     return Run(config.out)

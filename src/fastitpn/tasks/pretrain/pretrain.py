@@ -62,28 +62,30 @@ def run_pretrain(config: PretrainConfig) -> Run:
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     probe = build_probe(config, fabric)
     known = files or images.files
-    run = prepare(config.out, config, files=[*known, *probe_files(config)] if known else (), rank=fabric.global_rank)
-    every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
-    settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None, metrics=(KNN,))
-    ahead = runs_ahead(task.teacher, config, fabric)
-    to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
-    loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
-    if not run.complete:
-        if left := left_out(config.data).line():
-            logger.info(left)
-        logger.info("%s images, teacher %s of width %s", len(images), config.teacher.name, task.teacher.dim)
-        watch = None
-        if config.pictures:
-            batch = shown_batch(dataset)
-            folder = run.directory / SNAPSHOTS
-            watch = take_snapshots(folder, batch, steps=settings.steps, to_device=fabric.to_device)
-        with cores_left_by(config.workers if ahead else 0):
-            fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
-    if fabric.is_global_zero:
-        if shards(fabric):
-            task = build_task(config)  # a whole one, which looks without the other processes
-        write_pretrain_report(run, config, task, dataset, fabric)
-        run.say_complete()
+    with prepare(
+        config.out, config, files=[*known, *probe_files(config)] if known else (), rank=fabric.global_rank
+    ) as run:
+        every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
+        settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None, metrics=(KNN,))
+        ahead = runs_ahead(task.teacher, config, fabric)
+        to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
+        loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
+        if not run.complete:
+            if left := left_out(config.data).line():
+                logger.info(left)
+            logger.info("%s images, teacher %s of width %s", len(images), config.teacher.name, task.teacher.dim)
+            watch = None
+            if config.pictures:
+                batch = shown_batch(dataset)
+                folder = run.directory / SNAPSHOTS
+                watch = take_snapshots(folder, batch, steps=settings.steps, to_device=fabric.to_device)
+            with cores_left_by(config.workers if ahead else 0):
+                fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
+        if fabric.is_global_zero:
+            if shards(fabric):
+                task = build_task(config)  # a whole one, which looks without the other processes
+            write_pretrain_report(run, config, task, dataset, fabric)
+            run.say_complete()
     return Run(config.out)
 
 
