@@ -1,7 +1,7 @@
 """What a checkpoint says of its model: all that is needed to build the model and to use it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
@@ -30,6 +30,8 @@ class ModelDescription:
 
     needed: ClassVar[tuple[str, ...]] = ("model", "normalisation", "px")
     """Keys that a checkpoint must have, beside "weights"."""
+    more_arguments: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that a model of this task may have beside those of `create_model`."""
 
     model: Mapping[str, Any]
     mean: tuple[float, ...]
@@ -73,7 +75,7 @@ class ModelDescription:
         """
         normalisation = content["normalisation"]
         return {
-            "model": checked_model(content["model"]),
+            "model": checked_model(content["model"], cls.more_arguments),
             "mean": _three_numbers(normalisation["mean"], "mean"),
             "std": _three_numbers(normalisation["std"], "std"),
             "px": _px(content["px"]),
@@ -81,8 +83,12 @@ class ModelDescription:
         }
 
 
-def checked_model(model: Any) -> Mapping[str, Any]:
+def checked_model(model: Any, more_arguments: Collection[str] = ()) -> Mapping[str, Any]:
     """The "model" of a checkpoint, after a look at what it asks for.
+
+    Args:
+        model: Its "name" and "arguments".
+        more_arguments: Names that are fine beside `ARGUMENTS`.
 
     Raises:
         InputError: It is none of this package, or has arguments that a training does not write.
@@ -90,7 +96,7 @@ def checked_model(model: Any) -> Mapping[str, Any]:
     name, arguments = model["name"], model["arguments"]
     if name not in {*ARCHITECTURES, *(f"{size}_fpn" for size in ARCHITECTURES)}:
         raise _strange(f"the model {str(name)[:80]!r}, which this package does not have", ", ".join(ARCHITECTURES))
-    if strange := [str(key)[:40] for key in arguments if key not in ARGUMENTS]:
+    if strange := [str(key)[:40] for key in arguments if key not in {*ARGUMENTS, *more_arguments}]:
         raise _strange(
             f"arguments of its model that training does not write: {', '.join(strange)}", "those of FastITPN"
         )
