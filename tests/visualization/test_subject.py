@@ -78,7 +78,7 @@ def test_nothing_to_show(saved, tmp_path):
 
 
 def test_weights_that_cannot_be_shown(tmp_path):
-    torch.save(fastitpn.create_model("fastitpn_nano", depths=(1, 1, 2)).state_dict(), tmp_path / "odd.pt")
+    torch.save(fastitpn.create_model("fastitpn_nano", embed_dim=128, num_heads=2).state_dict(), tmp_path / "odd.pt")
     with pytest.raises(InputError, match="the weights are of a size that has no name"):
         load_subject(config(weights=tmp_path / "odd.pt"))
     torch.save(fastitpn.create_model("fastitpn_nano", in_chans=6).state_dict(), tmp_path / "six.pt")

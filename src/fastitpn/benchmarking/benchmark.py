@@ -73,7 +73,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
     """
     source = config.checkpoint or config.weights
     file = read_weights(source, **config.choice) if source is not None else None
-    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    name = config.model or (file.size if file is not None else DEFAULT_MODEL)
     if name is None:
         raise InputError(
             "the weights are of a size that has no name",

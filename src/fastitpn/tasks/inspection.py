@@ -25,6 +25,7 @@ from fastitpn.pretraining.pixel_model import create_pixel_model
 from fastitpn.reporting.values import printable
 from fastitpn.runs.acceleration import trained_acceleration
 from fastitpn.tasks.registry import TASKS
+from fastitpn.training.setup import check_model
 
 _SHOWN_CLASSES = 8
 _HEAD_DIM = 64
@@ -86,6 +87,7 @@ class Inspection:
         step: In our checkpoints: steps of training.
         acceleration: In our checkpoints: what it was trained with, in words.
         verdicts: What loading would do, for each model it is meant for.
+        instead: Call of the model that the weights belong to, where they fit none that was asked for.
     """
 
     file: Path
@@ -115,6 +117,7 @@ class Inspection:
     step: int | None
     acceleration: str | None
     verdicts: tuple[Verdict, ...]
+    instead: str | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Titles and values, as shown."""
@@ -183,7 +186,8 @@ def stop_at_misfit(inspection: Inspection, model: str) -> None:
         FastITPNError: It fits none.
     """
     if not any(verdict.ok for verdict in inspection.verdicts):
-        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above")
+        instead = f"; it fits {inspection.instead}" if inspection.instead is not None else ""
+        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above{instead}")
 
 
 def inspect(
@@ -207,6 +211,10 @@ def inspect(
         InputError: It cannot be read or has no Fast-iTPN weights, or there is no model of that name.
     """
     weights = read_weights(Path(file).expanduser(), key=key, prefix=prefix, blocks=blocks)
+    if model is not None:
+        check_model(model.removesuffix("_fpn"))
+    verdicts = _verdicts(weights, model)
+    fitting = () if any(verdict.ok for verdict in verdicts) else _verdicts(weights, None)
     checkpoint = weights.checkpoint
     classes = checkpoint.get("classes")
     original = {name: weights.tensors[ours] for ours, names in weights.origin.items() for name in names}
@@ -239,7 +247,8 @@ def inspect(
         task=checkpoint.get("task"),
         step=checkpoint.get("step"),
         acceleration=trained_acceleration(checkpoint, weights.source).describe() if checkpoint else None,
-        verdicts=_verdicts(weights, model),
+        verdicts=verdicts,
+        instead=next((verdict.model for verdict in reversed(fitting) if verdict.ok), None),
     )
 
 

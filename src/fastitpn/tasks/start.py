@@ -66,13 +66,13 @@ def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
     """
     seed_start(config.seed)
     file = read_weights(config.weights, **config.choice) if config.weights is not None else None
-    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    name = config.model or (file.size if file is not None else DEFAULT_MODEL)
     if name is None:
         raise InputError(
-            "the weights are of a size that has no name",
+            f"the weights are of a size that has no name, {file.embed_dim if file is not None else 0} channels wide",
             where=config.weights,
-            expected=f"one of {', '.join(ARCHITECTURES)}",
-            fix="model=NAME of a model that these weights belong to",
+            expected=f"one of {', '.join(ARCHITECTURES)}, with any number of blocks",
+            fix="weights=FILE of such a width",
         )
     check_model(name, file)
     px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name].px

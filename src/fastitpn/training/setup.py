@@ -129,6 +129,8 @@ def start_from(
     except InputError as error:
         if file.model not in (None, name):
             fix = f"model={file.model}, or weights=FILE of {name}"
+        elif (plain := min(file.experts, default=1) - 1) > 0:
+            fix = f"blocks=1-{plain}, which have no experts"
         raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
     logger.info("%s: %s", file.source, report.verdict)
     say(f"{file.source}: {report.verdict}")

@@ -80,7 +80,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     file = None
     if source is not None:
         file = read_weights(source.expanduser(), **config.choice)
-    name = config.model or (file.model if file is not None else None)
+    name = config.model or (file.size if file is not None else None)
     if name is None:
         raise InputError(
             "the weights are of a size that has no name",
@@ -139,7 +139,7 @@ def _short(source: Path) -> str:
 
 
 def _with_weights(file: WeightsFile, name: str, px: int, pyramid: bool) -> FastITPN:
-    if file.in_chans != 3:
+    if file.image_channels != 3:
         raise InputError(
             f"the weights are for images of {file.in_chans} channels",
             where=file.source,
@@ -147,7 +147,7 @@ def _with_weights(file: WeightsFile, name: str, px: int, pyramid: bool) -> FastI
             fix="other weights",
         )
     arguments = {key: value for key, value in file.arguments().items() if pyramid or not key.startswith("pyramid")}
-    model = create_model(name, **{**arguments, "img_size": px, "num_classes": file.num_classes})
+    model = create_model(name, **{**arguments, "in_chans": 3, "img_size": px, "num_classes": file.num_classes})
     complete = [f"pyramid.output{stride}.norm.weight" in file.tensors for stride in STRIDES[:3]]
     levels = [place for place, has in enumerate(complete) if has]
     if model.pyramid is not None and len(levels) < 3:  # of a detector that needs no finest level

@@ -207,7 +207,7 @@ def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
         f"these are weights of {theirs}, {ours}",
         where=file.source,
         expected="weights of the same architecture",
-        fix=f"create_model({file.model!r}{'' if whole else f', depths={file.depths}'})" if file.model else None,
+        fix=f"create_model({file.size!r}{'' if whole else f', depths={file.depths}'})" if file.size else None,
     )
 
 
@@ -258,6 +258,14 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
     return None
 
 
+def _holes(file: WeightsFile) -> list[tuple[int, int]]:
+    """Stage and number, both from 1, of the blocks that a file leaves out before its last one."""
+    matches = (re.match(r"stages\.(\d)\.blocks\.(\d+)\.", name) for name in file.tensors)
+    present = {(int(match[1]) + 1, int(match[2]) + 1) for match in matches if match}
+    blocks = ((stage, block) for stage, depth in enumerate(file.depths, 1) for block in range(1, depth + 1))
+    return [place for place in blocks if place not in present]
+
+
 def _explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
@@ -269,13 +277,18 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         return f"blocks without experts: {plain}; or {', '.join(given)} before loading"
     if any(re.match(EXPERTS, name.removeprefix(BACKBONE)) for name in wrong):
         return "blocks with experts; of other weights they are made by add_experts(model, ...) after loading"
-    if any(".gamma_" in name for name in wrong):
+    if holes := _holes(file):
+        numbers = ", ".join(f"{block} of stage {stage}" for stage, block in holes)
+        before = f"; blocks=1-{holes[0][1] - 1} takes those before" if holes[0][0] == 3 and holes[0][1] > 1 else ""
+        return f"every block in the file; it does not have block {numbers}{before}"
+    of_file = "\n".join(file.tensors)
+    if any(".gamma_" in name for name in wrong) and ".gamma_" not in of_file:
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
-    if any(".gamma_" in name for name in report.unexpected):
+    if any(".gamma_" in name for name in report.unexpected) and not any(".gamma_" in name for name in report.loaded):
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
     if "cls_token" in wrong:
         return "a file with a class token; for another, load_weights(..., class_token='fresh' or 'mean')"
-    if any(".rel_pos_bias." in name for name in wrong):
+    if any(".rel_pos_bias." in name for name in wrong) and ".rel_pos_bias." not in of_file:
         return "relative positions; weights trained without them need create_model(..., relative_position='off')"
     if any("relative_position" in name or "rel_pos" in name for name in report.unexpected):
         kind = file.arguments().get("relative_position")
@@ -283,7 +296,7 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
     if "mask_token" in wrong:
         return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:
-        return "a file with a pyramid (pre-training weights); without one use create_model(..., pyramid=False)"
+        return "a file with a pyramid (pre-training weights), or a model without one (pyramid=False)"
     widths = []
     if "patch_embed.proj.weight" in report.mismatched:
         widths.append(f"in_chans={file.in_chans}")

@@ -54,12 +54,14 @@ class LoadReport:
         wrong = [name for name in self.missing if name not in self.fresh]
         named = (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched))
         parts = [f"{len(names)} {title}: {_some(names)}" for title, names in named if names]
+        if self.mismatched:
+            parts += [f"{name} has {how}" for name, how in [*self.mismatched.items()][:1]]
         parts += self._loaded()
         parts += self._new()
         count = "all" if self.num_loaded == self.num_tensors else f"{self.num_loaded}"
         parts.append(f"{count} of the file's {self.num_tensors} tensors ({100 * self.share:.1f}% of its parameters)")
         parts += [f"{count} set aside: {reason}" for reason, count in Counter(self.set_aside.values()).items()]
-        parts += [f"{name} resized {how}" for name, how in self.resized.items()]
+        parts += self._resized()
         return "; ".join([*parts, *self.notes])
 
     def _loaded(self) -> Iterator[str]:
@@ -85,6 +87,12 @@ class LoadReport:
         others = [name.removeprefix(BACKBONE) for name in self.fresh if name not in head]
         if others:
             yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
+
+    def _resized(self) -> Iterator[str]:
+        """What was adapted, all that was adapted in the same way together."""
+        for how, count in Counter(self.resized.values()).items():
+            first = next(name for name in self.resized if self.resized[name] == how)
+            yield f"{first}{f' and {count - 1} more' if count > 1 else ''} resized {how}"
 
     def _part(self, name: str) -> str:
         """The part of the model that a parameter is in; in a detector all beside the backbone is its head."""
