@@ -31,7 +31,7 @@ from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.processes.devices import build_fabric, resolve_precision
-from fastitpn.training.setup import check_model
+from fastitpn.training.setup import arguments_of, check_model
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -111,7 +111,8 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
     if _part(file, config) is not None:
         return {name: value for name, value in file.checkpoint["model"]["arguments"].items() if name != "img_size"}
     left_out = ("img_size", "pyramid") if not config.pyramid else ("img_size",)
-    kept = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
+    form = arguments_of(file, config.model, config.blocks)
+    kept = {key: value for key, value in form.items() if not key.startswith(left_out) and key != "pyramid"}
     return {**kept, "num_classes": file.num_classes}
 
 

@@ -14,7 +14,7 @@ from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.tasks.keys import FinetuneConfig
-from fastitpn.training.setup import check_model, seed_start, start_from
+from fastitpn.training.setup import arguments_of, check_model, seed_start, start_from
 
 PYRAMID_ARGUMENTS = ("pyramid", "pyramid_dim", "pyramid_depth", "pyramid_mlp_ratio")
 """Arguments of a model that a task without a pyramid leaves out."""
@@ -79,7 +79,8 @@ def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
     arguments: dict[str, Any] = {"img_size": px}
     trained = None
     if file is not None:
-        arguments |= {k: v for k, v in file.arguments().items() if k not in (*_IMAGE_ARGUMENTS, *without)}
+        form = arguments_of(file, config.model, config.blocks)
+        arguments |= {k: v for k, v in form.items() if k not in (*_IMAGE_ARGUMENTS, *without)}
         trained = trained_acceleration(file.checkpoint, file.source)
     elif not config.scratch:
         say("no weights given: training starts from random ones (scratch=true says so on purpose)")

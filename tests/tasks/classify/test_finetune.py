@@ -298,6 +298,11 @@ class TestStart:
         torch.save(model.state_dict(), tmp_path / "a.pt")
         task = build_task(config(scenes, weights=tmp_path / "a.pt", model=None), CLASSES)
         assert task.about.model["arguments"]["depths"] == (1, 1, 2)
+        with pytest.raises(InputError, match=r"depths=\(1, 1, 2\), the model has .* depths=\(1, 1, 6\)") as caught:
+            build_task(config(scenes, weights=tmp_path / "a.pt", model="fastitpn_nano"), CLASSES)
+        assert caught.value.fix == "leave out model=fastitpn_nano: the weights say which it is"
+        cut = build_task(config(scenes, weights=tmp_path / "a.pt", model="fastitpn_nano", blocks="1-1"), CLASSES)
+        assert cut.about.model["arguments"]["depths"] == (1, 1, 1)
         assert_same(trunk(task.trained_model.state_dict()), trunk(model.state_dict()))
 
     def test_drop_path_smoothing_and_mixing_are_those_asked_for(self, scenes):
