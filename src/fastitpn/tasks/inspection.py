@@ -319,6 +319,8 @@ def _arguments(weights: WeightsFile, function: str) -> dict[str, Any]:
     dim = weights.pyramid_dim
     if dim is not None and weights.pyramid_hidden == int(dim * defaults["pyramid_mlp_ratio"]):
         del arguments["pyramid_mlp_ratio"]
+    if weights.family == "itpn" and "position_px" in arguments:  # a published segmentation network's
+        arguments |= {"pyramid_pool": "max", "pyramid_joined": True}
     if weights.kind == "pre-training":
         arguments.pop("pyramid", None)  # the pre-training model has one in any case, a classifier needs none
         if function == "create_pixel_model":

@@ -100,6 +100,8 @@ def start_network(
 ) -> None:
     """Load weights into the backbone of a network, and into its head where they are of the same one.
 
+    The pyramid of a HiViT starts fresh, and that with the trunk of a tracker: their files have none.
+
     Args:
         network: With a `backbone`, a `FastITPN` with its pyramid; all the rest is its head.
         start: Where the weights are from.
@@ -120,7 +122,8 @@ def start_network(
     tensors = {key: tensor for key, tensor in file.tensors.items() if key not in of_head}
     rest = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
     backbone: Any = network.backbone
-    start_from(backbone, rest, name=start.name, fix=_FIX, strict=strict)
+    has_never_one = file.client is not None or start.name.startswith("hivit_")
+    start_from(backbone, rest, name=start.name, fix=_FIX, strict=strict, fresh_pyramid=has_never_one)
     if not of_same_task:
         return
     if file.checkpoint.get(kind) != wanted:

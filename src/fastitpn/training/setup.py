@@ -123,7 +123,13 @@ def arguments_of(file: WeightsFile, asked: str | None, blocks: str | None) -> di
 
 
 def start_from(
-    model: nn.Module, weights: Path | WeightsFile, *, name: str, fix: str, strict: bool = True
+    model: nn.Module,
+    weights: Path | WeightsFile,
+    *,
+    name: str,
+    fix: str,
+    strict: bool = True,
+    fresh_pyramid: bool = False,
 ) -> LoadReport:
     """Load weights and say what became of them.
 
@@ -133,13 +139,14 @@ def start_from(
         name: Name of the model's size.
         fix: What to type if weights of the same architecture do not fit.
         strict: See `load_weights`.
+        fresh_pyramid: See `load_weights`.
 
     Raises:
         InputError: They cannot be read or do not fit.
     """
     file = weights if isinstance(weights, WeightsFile) else read_weights(weights)
     try:
-        report = load_weights(model, file, strict=strict)
+        report = load_weights(model, file, strict=strict, fresh_pyramid=fresh_pyramid)
     except InputError as error:
         if file.model not in (None, name):
             fix = f"model={file.model}, or weights=FILE of {name}"

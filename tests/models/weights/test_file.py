@@ -510,3 +510,12 @@ def test_what_is_no_file(kind: str, message: str, tmp_path: Path) -> None:
 def test_numbers_that_are_not_those_of_weights(dtype: torch.dtype, state: State) -> None:
     with pytest.raises(InputError, match=f"has numbers of {str(dtype).removeprefix('torch.')}"):
         read_weights({name: tensor.to(dtype) for name, tensor in state.items()})
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)  # permissions stop no superuser
+    with pytest.raises(InputError, match="you may not read this folder, or one on the way to it"):
+        read_weights(tmp_path / "a.pth")

@@ -40,6 +40,7 @@ def load_weights(
     blocks: str | None = None,
     first_kernel: str = "halfcopy",
     class_token: str | None = None,
+    fresh_pyramid: bool = False,
 ) -> LoadReport:
     """Load published or own weights into a model.
 
@@ -64,6 +65,7 @@ def load_weights(
         class_token: What a model with a class token does with a file that has none: "fresh", the token keeps its start
             values and gets no position (SUTrack); "mean", the mean of the file's positions is the token and its
             position (CSTrack); None refuses the file.
+        fresh_pyramid: A model with a pyramid keeps its start values there if the file has none, such as HiViT's.
 
     Returns:
         The report; print it.
@@ -79,7 +81,9 @@ def load_weights(
                 model, head, strict=strict, load_trunk=lambda rest: load_weights(_trunk(model), rest, strict=strict)
             )
     file = source if isinstance(source, WeightsFile) else read_weights(source, key=key, prefix=prefix, blocks=blocks)
-    report, values, pyramid = plan_loading(model, file, first_kernel=first_kernel, class_token=class_token)
+    report, values, pyramid = plan_loading(
+        model, file, first_kernel=first_kernel, class_token=class_token, fresh_pyramid=fresh_pyramid
+    )
     if strict and not report.ok:
         raise InputError(
             f"the weights do not fit the model: {report.verdict}",
@@ -98,7 +102,12 @@ def load_weights(
 
 
 def plan_loading(
-    model: nn.Module, file: WeightsFile, *, first_kernel: str = "halfcopy", class_token: str | None = None
+    model: nn.Module,
+    file: WeightsFile,
+    *,
+    first_kernel: str = "halfcopy",
+    class_token: str | None = None,
+    fresh_pyramid: bool = False,
 ) -> tuple[LoadReport, dict[str, Tensor], Pyramid | None]:
     """Decide what goes where, without touching the model; the options are those of `load_weights`.
 
@@ -163,6 +172,8 @@ def plan_loading(
         or (decomposed and ".rel_pos_bias." in name)
         or name == fresh_token
     ]
+    if fresh_pyramid and not any(name.startswith("pyramid.") for name in file.tensors):
+        fresh += [name for name in missing if name.removeprefix(BACKBONE).startswith("pyramid.")]
     if hasattr(model, "published_names") and not file.has_backbone:  # a trunk alone, for a network with a head
         fresh += [name for name in missing if not name.startswith(BACKBONE)]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}

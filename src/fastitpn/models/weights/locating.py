@@ -23,6 +23,18 @@ def locate(path: Path) -> Path:
     """
     if str(path).startswith(PREFIX):
         return fetched(published_file(str(path)))
+    try:
+        return _on_disk(path)
+    except PermissionError:
+        raise InputError(
+            "you may not read this folder, or one on the way to it",
+            where=path,
+            expected="a file or a run directory that you may read",
+            fix=f"see who may: ls -ld {path.parent} {path}",
+        ) from None
+
+
+def _on_disk(path: Path) -> Path:
     if path.is_dir():
         return _in_folder(path)
     if path.is_file():
@@ -39,10 +51,7 @@ def _in_folder(folder: Path) -> Path:
     for inside in _IN_FOLDERS:
         if (folder / inside).is_file():
             return folder / inside
-    try:
-        names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    except PermissionError:
-        raise InputError("you may not read this folder", where=folder, fix=f"chmod u+rx {folder}") from None
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
     files = [name for name in names if name.endswith(_INDEX)] or [name for name in names if name.endswith(WRITTEN)]
     sets = {shards_of(name) or (name,): name for name in files}
     if len(sets) == 1:

@@ -8,8 +8,8 @@ from functools import cached_property
 from fastitpn.models.weights.file import PRETRAINING_ONLY
 from fastitpn.models.weights.official_names import BACKBONE
 
-_TRUNK, _HEAD, _PRETRAINING = "trunk", "head", "pre-training parts"
-_STARTS = {"pyramid": ("pyramid.",), _HEAD: ("head.", "fc_norm.")}
+_TRUNK, _PYRAMID, _HEAD, _PRETRAINING = "trunk", "pyramid", "head", "pre-training parts"
+_STARTS = {_PYRAMID: ("pyramid.",), _HEAD: ("head.", "fc_norm.")}
 _PARTS = (_TRUNK, *_STARTS, _PRETRAINING)
 
 
@@ -84,7 +84,10 @@ class LoadReport:
         head = [name for name in self.fresh if self._part(name) == _HEAD]
         if head:
             yield "the head is new" if any(map(self._is_head, head)) else "the head's norm is new"
-        others = [name.removeprefix(BACKBONE) for name in self.fresh if name not in head]
+        if any(self._part(name) == _PYRAMID for name in self.fresh):
+            yield "the pyramid is new"
+        rest = [name for name in self.fresh if self._part(name) not in (_HEAD, _PYRAMID)]
+        others = [name.removeprefix(BACKBONE) for name in rest]
         if others:
             yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
 
