@@ -18,7 +18,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.experts import add_experts
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights.file import WeightsFile, read_weights
-from fastitpn.models.weights.loading import plan_loading
+from fastitpn.models.weights.loading import explain, plan_loading
 from fastitpn.models.weights.official_names import is_official
 from fastitpn.pretraining.model import create_pretraining_model
 from fastitpn.pretraining.pixel_model import create_pixel_model
@@ -45,11 +45,13 @@ class Verdict:
         model: The call that builds the model.
         ok: Whether `load_weights` would accept it.
         sentence: What would be loaded, set aside, resized, fresh or missing.
+        expected: What the model would take in place of a file that does not fit.
     """
 
     model: str
     ok: bool
     sentence: str
+    expected: str = ""
 
     def __str__(self) -> str:
         return f"{'fits' if self.ok else 'DOES NOT FIT'} {self.model}: {self.sentence}"
@@ -186,8 +188,11 @@ def stop_at_misfit(inspection: Inspection, model: str) -> None:
         FastITPNError: It fits none.
     """
     if not any(verdict.ok for verdict in inspection.verdicts):
-        instead = f"; it fits {inspection.instead}" if inspection.instead is not None else ""
-        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above{instead}")
+        expected = inspection.verdicts[-1].expected
+        hint = (
+            f"; it fits {inspection.instead}" if inspection.instead else f"; expected: {expected}" if expected else ""
+        )
+        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above{hint}")
 
 
 def inspect(
@@ -295,7 +300,8 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[
         report, _, _ = plan_loading(model, weights)
     except InputError as error:  # another architecture
         return Verdict(model=call, ok=False, sentence=error.what)
-    return Verdict(model=call, ok=report.ok, sentence=replace(report, notes=()).verdict)
+    expected = "" if report.ok else explain(weights, report)
+    return Verdict(model=call, ok=report.ok, sentence=replace(report, notes=()).verdict, expected=expected)
 
 
 def _nearest_size(weights: WeightsFile) -> str:

@@ -88,7 +88,7 @@ def load_weights(
         raise InputError(
             f"the weights do not fit the model: {report.verdict}",
             where=file.source,
-            expected=_explain(file, report),
+            expected=explain(file, report),
             fix="build the model these weights belong to, or load_weights(..., strict=False) to take what fits",
         )
     trunk = _trunk(model)
@@ -277,7 +277,7 @@ def _holes(file: WeightsFile) -> list[tuple[int, int]]:
     return [place for place in blocks if place not in present]
 
 
-def _explain(file: WeightsFile, report: LoadReport) -> str:
+def explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
     origins = {block: file.origin[f"stages.2.blocks.{block - 1}.mlp.slots.weight"][0] for block in file.experts}
@@ -317,8 +317,8 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         widths.append(f"pyramid_dim={file.pyramid_dim}")
     if widths:
         return f"{' and '.join(widths)}, as in the file"
-    if any(name.startswith("fc_norm") for name in wrong) and "norm.weight" in file.tensors:
-        return "a classifier that normalises before pooling: create_model(..., fc_norm=False)"
+    if any("fc_norm." in name for name in report.missing) and "norm.weight" in file.tensors:
+        return "a file that normalises after pooling; for one that does before, create_model(..., fc_norm=False)"
     if any(name.startswith("norm.") for name in wrong) and "fc_norm.weight" in file.tensors:
         return "a classifier that normalises after pooling: create_model(..., fc_norm=True)"
     return "every parameter of the model in the file, and the other way round"
