@@ -506,7 +506,7 @@ def test_what_is_no_file(kind: str, message: str, tmp_path: Path) -> None:
         read_weights(path)
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.complex64, torch.bool])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.complex64, torch.bool, torch.float8_e4m3fn])
 def test_numbers_that_are_not_those_of_weights(dtype: torch.dtype, state: State) -> None:
     with pytest.raises(InputError, match=f"has numbers of {str(dtype).removeprefix('torch.')}"):
         read_weights({name: tensor.to(dtype) for name, tensor in state.items()})
@@ -519,3 +519,24 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "is_dir", refuse)  # permissions stop no superuser
     with pytest.raises(InputError, match="you may not read this folder, or one on the way to it"):
         read_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("address", ["https://a.org/x.pth", "http://a.org/x.pth"])
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(InputError, match="this is an address, and nothing is fetched from it"):
+        read_weights(address)
+
+
+def test_odd_formats_beside_weights(state: State) -> None:
+    scale = {"blocks.2.scale": torch.ones(3, dtype=torch.float8_e5m2)}
+    assert read_weights({**state, **scale}).tensors["blocks.2.scale"].dtype == torch.float8_e5m2
+
+
+def test_a_compressed_archive_says_how_to_store_it(state: State, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth") as stored, zipfile.ZipFile(tmp_path / "b.pth", "w", 8) as packed:
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    with pytest.raises(InputError, match="it is a compressed archive") as caught:
+        read_weights(tmp_path / "b.pth")
+    assert caught.value.fix == f"torch.save(torch.load({str(tmp_path / 'b.pth')!r}), 'weights.pth')"

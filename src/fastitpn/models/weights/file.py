@@ -275,8 +275,8 @@ def read_weights(
     taken = choice.taken
     if isinstance(source, (str, Path)):
         check_storage(name, taken.tensors)
-    check_numbers(name, taken.tensors)
     check_format(name, taken.tensors)
+    check_numbers(name, taken.tensors)
     tensors, origin, parts, client_tensors = _to_our_names(taken, name)
     depth = _count(r"stages\.2\.blocks\.(\d+)\.", tensors)
     if blocks is not None:

@@ -9,6 +9,7 @@ from fastitpn.models.weights.published import PREFIX, published_file
 from fastitpn.models.weights.reading import shards_of
 
 _IN_FOLDERS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors", "pytorch_model.bin")
+_ADDRESSES = ("http:/", "https:/", "ftp:/")  # of which a path has one slash alone
 _INDEX = ".index.json"
 
 
@@ -23,6 +24,13 @@ def locate(path: Path) -> Path:
     """
     if str(path).startswith(PREFIX):
         return fetched(published_file(str(path)))
+    if str(path).startswith(_ADDRESSES):
+        raise InputError(
+            "this is an address, and nothing is fetched from it",
+            where=path,
+            expected="a file or a run directory",
+            fix="fetch it, and give the file; fastitpn weights lists published ones that have a verb for that",
+        )
     try:
         return _on_disk(path)
     except PermissionError:

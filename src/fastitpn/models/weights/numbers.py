@@ -31,13 +31,13 @@ def check_storage(name: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def check_format(name: str, tensors: Mapping[str, Tensor]) -> None:
-    """That a trunk's weights are real numbers with a fraction: those of quantised files are whole, and mean others.
+    """That a trunk's weights are real numbers of 16 bits or more: those of quantised files mean others than they are.
 
     Raises:
         InputError: They are not.
     """
     for key, tensor in tensors.items():
-        if not tensor.is_floating_point() and key.endswith(_WEIGHTS):
+        if tensor.dtype not in _WITH_EXTREMES and key.endswith(_WEIGHTS):
             raise InputError(
                 f"{key} has numbers of {str(tensor.dtype).removeprefix('torch.')}, as quantised weights have",
                 where=name,
@@ -68,6 +68,6 @@ def _is_finite(tensor: Tensor) -> bool:
     if tensor.is_meta or tensor.numel() == 0:
         return True
     if tensor.dtype not in _WITH_EXTREMES:
-        return bool(tensor.isfinite().all())
+        return bool(tensor.float().isfinite().all())
     least, most = tensor.aminmax()
     return bool(least.isfinite() and most.isfinite())

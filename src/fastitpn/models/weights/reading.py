@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 import re
 import tarfile
 import warnings
@@ -21,6 +22,7 @@ from fastitpn.models.weights.stored import Refused
 
 _SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
 _MAX_NAMES = 1000
+_STORED = "torch.save(torch.load({!r}), 'weights.pth')"
 _SAFE = "have whoever made it save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
 
 
@@ -95,7 +97,9 @@ def _read_file(path: Path) -> FileContent:
     except Refused as error:
         raise InputError(f"the file is not read: {error}", where=path, expected=EXPECTED, fix=_SAFE) from None
     except Exception as error:
-        reason = of_torch if "PytorchStreamReader" in of_torch else str(error)
+        known = isinstance(error, (EOFError, pickle.UnpicklingError)) or type(error) is ValueError
+        reason = str(error) if known else "what it says of its tensors is damaged"
+        reason = of_torch if "PytorchStreamReader" in of_torch else reason
         raise unreadable(path, reason, start) from None
 
 
@@ -109,6 +113,7 @@ def _check_archive(path: Path, start: bytes) -> bool:
     if is_zip := start[:2] == b"PK" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
             if damaged := damaged_member(path, archive):
                 reason = f"{path.name} is damaged or incomplete: wrong checksum of {damaged}"
                 raise InputError(reason, where=path, expected=EXPECTED, fix=AGAIN)
@@ -119,6 +124,9 @@ def _check_archive(path: Path, start: bytes) -> bool:
         return False
     if names and not any(name.endswith("data.pkl") for name in names) and "storages" not in names:
         raise archive_of_others(path, names, is_zip=is_zip)
+    if is_zip and packed:  # mapped into memory, its bytes would be taken for numbers as they are
+        what = "the file is not read: it is a compressed archive, which PyTorch does not write"
+        raise InputError(what, where=path, expected=EXPECTED, fix=_STORED.format(str(path)))
     return is_zip
 
 
