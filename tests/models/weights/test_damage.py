@@ -32,7 +32,7 @@ KINDS = [
         "get the file again",
     ),
     ("a.pkl", pickle.dumps({"a": np.zeros(2)}), "it is a pickle, and not of torch.save", "have whoever made it use "),
-    ("a.pt", b'{"error": "Not Found"}', "it is a text file", 'see in it why ({{"error": "Not Found"}} ...), and get '),
+    ("a.pt", b'{"error": "Not Found"}', "it is a text file", "get the file again"),
 ]
 
 
@@ -45,6 +45,13 @@ def test_kinds_of_files(name: str, content: bytes, what: str, fix: str, tmp_path
     assert caught.value.what == f"the file is damaged or no PyTorch file ({what})"
     assert caught.value.fix is not None
     assert caught.value.fix.startswith(fix.format(path=path))
+
+
+def test_a_text_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_text('{"error": "Not Found"}')
+    with pytest.raises(InputError) as caught:
+        read_weights(tmp_path / "a.pt")
+    assert str(caught.value.expected).endswith("""; found '{"error": "Not Found"} ...'""")
 
 
 def test_archives_say_how_to_unpack_them(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ _OF_OTHERS = (
     (b"\xff\xd8\xff", "an image"),
     (b"%PDF", "a PDF"),
 )
+_TEXT = "it is a text file"
 _SHOWN_LETTERS = 40
 _LONGEST_REASON = 120
 
@@ -42,7 +43,10 @@ def unreadable(path: Path, reason: str, start: bytes) -> InputError:
     what, fix = _kind(path, start)
     if what is None:
         what = reason.split(". ")[0].splitlines()[0][:_LONGEST_REASON] if reason.strip() else "it ends too early"
-    return InputError(f"the file is damaged or no PyTorch file ({what})", where=path, expected=EXPECTED, fix=fix)
+    expected = (
+        f"{EXPECTED}; found '{' '.join(start[:_SHOWN_LETTERS].decode().split())} ...'" if what == _TEXT else EXPECTED
+    )
+    return InputError(f"the file is damaged or no PyTorch file ({what})", where=path, expected=expected, fix=fix)
 
 
 def archive_of_others(path: Path, names: list[str], *, is_zip: bool) -> InputError:
@@ -82,8 +86,7 @@ def _kind(path: Path, start: bytes) -> tuple[str | None, str]:
     if start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" and path.suffix == ".pkl":
         return "it is a pickle, and not of torch.save", "have whoever made it use torch.save(state_dict, 'weights.pth')"
     if len(start) > 3 and start.isascii() and b"\0" not in start and start[:1] not in b"(c]}":  # as pickles begin
-        line = " ".join(start.decode()[:_SHOWN_LETTERS].split())
-        return "it is a text file", f"see in it why ({line} ...), and get the file again"
+        return _TEXT, AGAIN
     return None, AGAIN
 
 
