@@ -16,6 +16,7 @@ from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 from fastitpn.models.weights.official_names import to_official_names
 from fastitpn.models.weights.published import PUBLISHED, PublishedFile, file_for_model, published_file
+from fastitpn.runs.trained_model import open_checkpoint
 
 MODULES = ("fastitpn.models.weights.published", "fastitpn.commands.weights")
 
@@ -190,6 +191,13 @@ def test_the_file_of_a_model(name: str) -> None:
 )
 def test_pixels_and_clip_are_models_of_their_own(model: str, name: str) -> None:
     assert file_for_model(model) == published_file(name)
+
+
+def test_a_published_file_is_no_trained_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTITPN_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="published:tiny was not fetched yet") as caught:
+        open_checkpoint("published:tiny")
+    assert caught.value.fix == "fastitpn weights get tiny"
 
 
 @pytest.mark.parametrize("asked", ["fastitpn_tiny", "fast_itpn_tiny_1600e_1k", "fast_itpn_tiny_1600e_1k.pt", "Tiny"])

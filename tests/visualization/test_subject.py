@@ -84,6 +84,11 @@ def test_weights_that_cannot_be_shown(tmp_path):
     torch.save(fastitpn.create_model("fastitpn_nano", in_chans=6).state_dict(), tmp_path / "six.pt")
     with pytest.raises(InputError, match="the weights are for images of 6 channels"):
         load_subject(config(weights=tmp_path / "six.pt"))
+    tracker = fastitpn.create_model("fastitpn_nano", in_chans=6).state_dict() | {"search_token": torch.zeros(192)}
+    tracker |= {"template_foreground_token": torch.zeros(192)}
+    torch.save({f"encoder.body.{name}": tensor for name, tensor in tracker.items()}, tmp_path / "tracker.pt")
+    kernel = load_subject(config(weights=tmp_path / "tracker.pt")).model.patch_embed.proj.weight
+    assert torch.equal(kernel, tracker["patch_embed.proj.weight"].unflatten(1, (2, 3)).sum(1))
     model = fastitpn.create_model("fastitpn_nano", relative_position="own", class_token=True)
     torch.save(model.state_dict(), tmp_path / "relative.pt")
     with pytest.raises(InputError, match="relative position"):
