@@ -179,7 +179,7 @@ class TestWeights:
         torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pt")
         message = train(*verb, data=scenes.train, weights=tmp_path / "vit.pt")
         assert message["what"].startswith("these are not Fast-iTPN weights")
-        assert message["fix"] == "give a published file of Fast-iTPN, or one that fastitpn wrote"
+        assert message["fix"] == "give a published file of Fast-iTPN, iTPN or HiViT, or one that fastitpn wrote"
 
     @pytest.mark.parametrize("verb", [PRETRAIN, CLASSIFY])
     def test_that_are_damaged(self, train, scenes, tmp_path, nano, verb):

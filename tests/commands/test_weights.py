@@ -16,6 +16,7 @@ from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 from fastitpn.models.weights.official_names import to_official_names
 from fastitpn.models.weights.published import PUBLISHED, PublishedFile, file_for_model, published_file
+from fastitpn.runs.trained_model import open_checkpoint
 
 MODULES = ("fastitpn.models.weights.published", "fastitpn.commands.weights")
 
@@ -179,12 +180,31 @@ def test_the_file_of_a_model(name: str) -> None:
     assert file_for_model(f"fastitpn_{name}") == published_file(name)
 
 
-def test_a_model_with_several_files() -> None:
-    with pytest.raises(
-        InputError, match="2 files are published for itpn_base: itpn_base_pixel or itpn_base_clip"
-    ) as caught:
-        file_for_model("itpn_base")
-    assert caught.value.fix == "pretrained_cfg_overlay={'file': 'published:itpn_base_pixel'}"
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("itpn_base", "itpn_base_clip"),
+        ("itpn_base_pixel", "itpn_base_pixel"),
+        ("itpn_large", "itpn_large_clip"),
+        ("itpn_large_pixel", "itpn_large_pixel"),
+    ],
+)
+def test_pixels_and_clip_are_models_of_their_own(model: str, name: str) -> None:
+    assert file_for_model(model) == published_file(name)
+
+
+def test_a_published_file_is_no_trained_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTITPN_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="published:tiny was not fetched yet") as caught:
+        open_checkpoint("published:tiny")
+    assert caught.value.fix == "fastitpn weights get tiny"
+
+
+@pytest.mark.parametrize("asked", ["fastitpn_tiny", "fast_itpn_tiny_1600e_1k", "fast_itpn_tiny_1600e_1k.pt", "Tiny"])
+def test_other_words_for_a_published_file_lead_to_its_name(asked: str) -> None:
+    with pytest.raises(InputError, match="no published file is named") as caught:
+        published_file(f"published:{asked}")
+    assert caught.value.fix == "published:tiny"
 
 
 def test_all_are_fetched_one_by_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

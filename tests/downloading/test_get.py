@@ -253,6 +253,29 @@ def test_a_server_that_is_not_there(server: Server, tiny: PublishedFile) -> None
         get(tiny, "http://127.0.0.1:1/a.pt")
 
 
+def test_a_file_of_this_machine_needs_no_fetching(tiny: PublishedFile, tmp_path: Path) -> None:
+    (tmp_path / tiny.file).write_bytes(CONTENT)
+    for url in (f"{tmp_path}/", f"file://{tmp_path}/{tiny.file}"):
+        with pytest.raises(InputError, match="this address is not fetched from") as caught:
+            get(tiny, url)
+        here = tmp_path / tiny.file
+        assert caught.value.fix == f"weights={here} in the other verbs, or cp {here} {tiny.path}"
+
+
+def test_without_network_a_browser_can_fetch_it(tiny: PublishedFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError("the server cannot be reached", fix="type the same command again later")
+
+    monkeypatch.setattr(getting, "_transfer", refuse)
+    monkeypatch.setattr(getting, "drive_address", lambda _: "https://drive.google.com/uc")
+    with pytest.raises(InputError, match="cannot be reached") as caught:
+        get(tiny)
+    assert caught.value.fix == (
+        f"type the same command again later; or open {tiny.link} in a browser, on any machine, "
+        f"and move the file to {tiny.path}"
+    )
+
+
 def test_another_file_than_published(server: Server, tiny: PublishedFile) -> None:
     file = known(tiny)
     server.content = bytes([*CONTENT[:-1], CONTENT[-1] ^ 1])

@@ -35,3 +35,11 @@ def test_what_it_cannot_do(pretrained_run, tmp_path):
         fastitpn.export("official", pretrained_run.directory, out=tmp_path / "a.onnx")
     with pytest.raises(InputError, match="no form 'onx'"):
         fastitpn.export("onx", pretrained_run.directory)
+
+
+def test_what_a_tracker_has_beside_the_trunk_is_said(tmp_path, capsys):
+    state = fastitpn.to_official_names(fastitpn.create_model("fastitpn_nano").state_dict())
+    net = {f"backbone.{name}": tensor for name, tensor in state.items()} | {"box_head.weight": torch.zeros(2)}
+    torch.save({"net": net}, tmp_path / "a.pth")
+    fastitpn.export("official", tmp_path / "a.pth", out=tmp_path / "b.pt")
+    assert "; 1 set aside: other parts of the network (box_head)\n" in capsys.readouterr().out

@@ -7,16 +7,20 @@ from typing import Any
 import family_sizes
 import pytest
 import torch
+from torch import nn
 
 import fastitpn
 from fastitpn.benchmarking.benchmark import find_candidates
 from fastitpn.benchmarking.config import BenchmarkConfig
+from fastitpn.errors import InputError
+from fastitpn.models.acceleration.settings import PRESETS
 from fastitpn.models.registry import create_model
+from fastitpn.models.weights.file import read_weights
 from fastitpn.pretraining.model import create_pretraining_model
 from fastitpn.pretraining.pixel_model import create_pixel_model
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.inspection import inspect
-from fastitpn.tasks.start import find_start
+from fastitpn.tasks.start import Start, find_start, start_network
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,3 +118,20 @@ def test_official_files_keep_the_second_prediction_of_itpn(files: dict[str, Path
     assert "lm_cls_head.weight" in again
     for name, tensor in first.items():
         assert torch.equal(again[name], tensor), name
+
+
+def test_hivit_has_never_a_pyramid(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    backbone = create_model(family_sizes.HIVIT, pyramid=True, num_classes=0)
+    with pytest.raises(InputError, match=r"MISSING: pyramid\."):
+        fastitpn.load_weights(backbone, files["hivit"])
+    before = backbone.pyramid.lateral16.weight.clone()
+    report = fastitpn.load_weights(backbone, files["hivit"], fresh_pyramid=True)
+    assert report.ok
+    assert "the pyramid is new; " in report.verdict
+    assert torch.equal(backbone.pyramid.lateral16.weight, before)
+    file = read_weights(files["hivit"])
+    start = Start(name=family_sizes.HIVIT, px=32, arguments={}, acceleration=PRESETS["off"], file=file)
+    network = nn.Module()
+    network.backbone, network.head = backbone, nn.Linear(1, 1)
+    start_network(network, start, task="segment", head=("head", {}), classes=(), class_layers=(), strict=True)
+    assert "the pyramid is new" in "".join(capsys.readouterr())

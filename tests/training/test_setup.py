@@ -148,6 +148,14 @@ class TestStartFrom:
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
         assert not start_from(model, tmp_path / "a.pt", name="fastitpn_nano", fix="-", strict=False).ok
 
+    def test_blocks_with_experts(self, tmp_path):
+        file = fastitpn.create_model("fastitpn_nano")
+        fastitpn.add_experts(file, 6, 2)
+        torch.save(file.state_dict(), tmp_path / "a.pt")
+        with pytest.raises(InputError, match="MISSING") as caught:
+            start_from(fastitpn.create_model("fastitpn_nano"), tmp_path / "a.pt", name="fastitpn_nano", fix="-")
+        assert caught.value.fix == "blocks=1-5, which have no experts"
+
     def test_a_file_that_cannot_be_read(self, tmp_path):
         (tmp_path / "a.pt").write_text("no weights")
         with pytest.raises(InputError, match="the file is damaged or no PyTorch file") as caught:

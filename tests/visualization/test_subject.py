@@ -78,12 +78,17 @@ def test_nothing_to_show(saved, tmp_path):
 
 
 def test_weights_that_cannot_be_shown(tmp_path):
-    torch.save(fastitpn.create_model("fastitpn_nano", depths=(1, 1, 2)).state_dict(), tmp_path / "odd.pt")
+    torch.save(fastitpn.create_model("fastitpn_nano", embed_dim=128, num_heads=2).state_dict(), tmp_path / "odd.pt")
     with pytest.raises(InputError, match="the weights are of a size that has no name"):
         load_subject(config(weights=tmp_path / "odd.pt"))
     torch.save(fastitpn.create_model("fastitpn_nano", in_chans=6).state_dict(), tmp_path / "six.pt")
     with pytest.raises(InputError, match="the weights are for images of 6 channels"):
         load_subject(config(weights=tmp_path / "six.pt"))
+    tracker = fastitpn.create_model("fastitpn_nano", in_chans=6).state_dict() | {"search_token": torch.zeros(192)}
+    tracker |= {"template_foreground_token": torch.zeros(192)}
+    torch.save({f"encoder.body.{name}": tensor for name, tensor in tracker.items()}, tmp_path / "tracker.pt")
+    kernel = load_subject(config(weights=tmp_path / "tracker.pt")).model.patch_embed.proj.weight
+    assert torch.equal(kernel, tracker["patch_embed.proj.weight"].unflatten(1, (2, 3)).sum(1))
     model = fastitpn.create_model("fastitpn_nano", relative_position="own", class_token=True)
     torch.save(model.state_dict(), tmp_path / "relative.pt")
     with pytest.raises(InputError, match="relative position"):

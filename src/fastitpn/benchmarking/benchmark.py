@@ -33,7 +33,7 @@ from fastitpn.runs.trained_model import TrainedCheckpoint
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.processes.devices import build_fabric, resolve_precision
-from fastitpn.training.setup import check_model
+from fastitpn.training.setup import arguments_of, check_model
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -75,7 +75,7 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
     """
     source = config.checkpoint or config.weights
     file = read_weights(source, **config.choice) if source is not None else None
-    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    name = config.model or (file.size if file is not None else DEFAULT_MODEL)
     if name is None:
         raise InputError(
             "the weights are of a size that has no name",
@@ -113,7 +113,8 @@ def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, A
     if _part(file, config) is not None:
         return {name: value for name, value in file.checkpoint["model"]["arguments"].items() if name != "img_size"}
     left_out = ("img_size", "pyramid") if not config.pyramid else ("img_size",)
-    kept = {key: value for key, value in file.arguments().items() if not key.startswith(left_out) and key != "pyramid"}
+    form = arguments_of(file, config.model, config.blocks)
+    kept = {key: value for key, value in form.items() if not key.startswith(left_out) and key != "pyramid"}
     return {**kept, "num_classes": file.num_classes}
 
 

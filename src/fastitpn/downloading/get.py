@@ -40,11 +40,14 @@ def get(file: PublishedFile, url: str | None = None) -> Path:
             say(f"{file.path} is there already")
             return file.path
     source = drive_address(file) if url is None else f"{url}{quote(file.file)}" if url.endswith("/") else url
-    opener = opener_for(source)
+    opener = _opener(file, source)
     partial = file.path.with_name(f".{file.file}.part")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        _transfer(file, source, partial, opener, from_drive=url is None)
+        try:
+            _transfer(file, source, partial, opener, from_drive=url is None)
+        except InputError as error:
+            raise (_with_browser(file, error) if url is None else error) from None
         try:
             _check(file, partial)
         except InputError as error:
@@ -60,6 +63,28 @@ def get(file: PublishedFile, url: str | None = None) -> Path:
         ) from None
     say(f"fetched {file.path}: {file.path.stat().st_size:,} bytes, SHA-256 {file.expected_sha256}")
     return file.path
+
+
+def _opener(file: PublishedFile, source: str) -> OpenerDirector:
+    """What opens the address.
+
+    Raises:
+        InputError: It is none that is fetched from, such as a file of this machine.
+    """
+    try:
+        return opener_for(source)
+    except InputError as error:
+        here = Path(source.removeprefix("file://"))
+        fix = f"weights={here} in the other verbs, or cp {here} {file.path}" if here.is_file() else error.fix
+        raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
+
+
+def _with_browser(file: PublishedFile, error: InputError) -> InputError:
+    """An error of Google Drive or of the way there, with what a person can do without this program."""
+    if error.fix is not None and str(file.path) in error.fix:
+        return error
+    fix = f"{error.fix}; or open {file.link} in a browser, on any machine, and move the file to {file.path}"
+    return InputError(error.what, where=error.where, expected=error.expected, fix=fix)
 
 
 def _transfer(file: PublishedFile, source: str, partial: Path, opener: OpenerDirector, *, from_drive: bool) -> None:

@@ -1,5 +1,6 @@
 """`fastitpn export official`: weights under the names and in the layouts of the published code."""
 
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -37,7 +38,8 @@ def write_official(checkpoint: Path, out: Path, **choice: str | None) -> Path:
         raise InputError(
             f"out is {out.name}", where="out", expected=f"a file ending in {', '.join(SUFFIXES)}", fix=f"out={out}.pt"
         )
-    tensors = dict(read_weights(checkpoint, **choice).tensors)
+    file = read_weights(checkpoint, **choice)
+    tensors = dict(file.tensors)
     ours = tuple(name for name in OURS_ALONE if name != "auxiliary." or not is_itpn(tensors))
     left = [name for name in tensors if name.startswith(ours)]
     if any(name.startswith("predictor_hidden.") for name in left):  # a prediction is worth nothing without a part of it
@@ -45,13 +47,14 @@ def write_official(checkpoint: Path, out: Path, **choice: str | None) -> Path:
     official = to_official_names({name: value for name, value in tensors.items() if name not in left})
     contiguous: dict[str, Tensor] = {name: value.detach().cpu().contiguous() for name, value in official.items()}
     make_folder(out.parent)
-    with replacing(out) as file:
+    with replacing(out) as written:
         if out.suffix == ".safetensors":
-            file.write(save(contiguous))
+            written.write(save(contiguous))
         else:
-            torch.save({"model": contiguous}, file)
+            torch.save({"model": contiguous}, written)
     line = f"{out}: {len(contiguous)} tensors under published names"
     if left:
         line += f"; {len(left)} left out that the published pre-training does not have: {', '.join(left[:2])}, ..."
-    say(line)
+    aside = [f"{count} set aside: {reason}" for reason, count in Counter(file.parts.values()).items()]
+    say("; ".join([line, *aside, *file.notes]))
     return out

@@ -132,35 +132,36 @@ def weights_subject(
 ) -> Subject:
     """A pre-trained model without what only pre-training needs; or a published file."""
     file = read_weights(path.expanduser(), **config.choice)
-    if file.model is None or file.in_chans != 3:
+    name = file.size
+    if name is None or file.image_channels != 3:
         raise InputError(
             f"these weights are of a size that has no name, or for {file.in_chans} channels",
             where=file.source,
             expected=f"one of {', '.join(ARCHITECTURES)} for 3 channels",
         )
-    check_model(file.model)
+    check_model(name)
     classifies = file.kind == "classifier"
     part = config.part or ("whole" if classifies else "pyramid" if file.pyramid_dim is not None else "trunk")
-    arguments: dict[str, Any] = {**file.arguments(), "num_classes": file.num_classes}
+    arguments: dict[str, Any] = {**file.arguments(), "in_chans": 3, "num_classes": file.num_classes}
     if not classifies:
         arguments["global_pool"] = ""
     if part != "pyramid":
         arguments = {key: value for key, value in arguments.items() if not key.startswith("pyramid")}
-    model = create_model(file.model, **arguments)
+    model = create_model(name, **arguments)
     normalisation = file.checkpoint.get("normalisation", {})
     mean, std = (
         tuple(normalisation.get(key, known)) for key, known in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
     )
     whole = classifier(model, mean, std) if classifies else None
     network = _part(part, model, whole.network if whole is not None else None, file.source)
-    start_from(model, file, name=file.model, fix="another file")
+    start_from(model, file, name=name, fix="another file")
     model.set_acceleration(choose_acceleration(config.acceleration, trained_acceleration(file.checkpoint, file.source)))
     return Subject(
         task="classify" if part == "whole" else FEATURES,
         network=network.eval(),
         backbone=model,
-        model={"name": file.model, "arguments": arguments},
-        px=_size(config, file.px or ARCHITECTURES[file.model].px),
+        model={"name": name, "arguments": arguments},
+        px=_size(config, file.px or ARCHITECTURES[name].px),
         mean=mean,
         std=std,
         whole=whole if part == "whole" else None,

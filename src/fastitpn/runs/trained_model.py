@@ -12,7 +12,9 @@ from torch import nn
 
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
+from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.file import read_weights
+from fastitpn.models.weights.published import PREFIX, published_file
 from fastitpn.runs.allocation import Bound
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.runs.description import ModelDescription
@@ -166,6 +168,8 @@ def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
 
 
 def _find(path: Path) -> Path:
+    if str(path).startswith(PREFIX):
+        return fetched(published_file(str(path)))
     if path.is_file():
         return path
     if not path.exists():

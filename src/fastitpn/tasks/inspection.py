@@ -18,13 +18,14 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.experts import add_experts
 from fastitpn.models.registry import ARCHITECTURES, create_model
 from fastitpn.models.weights.file import WeightsFile, read_weights
-from fastitpn.models.weights.loading import plan_loading
+from fastitpn.models.weights.loading import explain, plan_loading
 from fastitpn.models.weights.official_names import is_official
 from fastitpn.pretraining.model import create_pretraining_model
 from fastitpn.pretraining.pixel_model import create_pixel_model
 from fastitpn.reporting.values import printable
 from fastitpn.runs.acceleration import trained_acceleration
 from fastitpn.tasks.registry import TASKS
+from fastitpn.training.setup import check_model
 
 _SHOWN_CLASSES = 8
 _HEAD_DIM = 64
@@ -44,11 +45,13 @@ class Verdict:
         model: The call that builds the model.
         ok: Whether `load_weights` would accept it.
         sentence: What would be loaded, set aside, resized, fresh or missing.
+        expected: What the model would take in place of a file that does not fit.
     """
 
     model: str
     ok: bool
     sentence: str
+    expected: str = ""
 
     def __str__(self) -> str:
         return f"{'fits' if self.ok else 'DOES NOT FIT'} {self.model}: {self.sentence}"
@@ -86,6 +89,7 @@ class Inspection:
         step: In our checkpoints: steps of training.
         acceleration: In our checkpoints: what it was trained with, in words.
         verdicts: What loading would do, for each model it is meant for.
+        instead: Call of the model that the weights belong to, where they fit none that was asked for.
     """
 
     file: Path
@@ -115,6 +119,7 @@ class Inspection:
     step: int | None
     acceleration: str | None
     verdicts: tuple[Verdict, ...]
+    instead: str | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Titles and values, as shown."""
@@ -183,7 +188,11 @@ def stop_at_misfit(inspection: Inspection, model: str) -> None:
         FastITPNError: It fits none.
     """
     if not any(verdict.ok for verdict in inspection.verdicts):
-        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above")
+        expected = inspection.verdicts[-1].expected
+        hint = (
+            f"; it fits {inspection.instead}" if inspection.instead else f"; expected: {expected}" if expected else ""
+        )
+        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above{hint}")
 
 
 def inspect(
@@ -207,6 +216,10 @@ def inspect(
         InputError: It cannot be read or has no Fast-iTPN weights, or there is no model of that name.
     """
     weights = read_weights(Path(file).expanduser(), key=key, prefix=prefix, blocks=blocks)
+    if model is not None:
+        check_model(model.removesuffix("_fpn"))
+    verdicts = _verdicts(weights, model)
+    fitting = () if any(verdict.ok for verdict in verdicts) else _verdicts(weights, None)
     checkpoint = weights.checkpoint
     classes = checkpoint.get("classes")
     original = {name: weights.tensors[ours] for ours, names in weights.origin.items() for name in names}
@@ -239,7 +252,8 @@ def inspect(
         task=checkpoint.get("task"),
         step=checkpoint.get("step"),
         acceleration=trained_acceleration(checkpoint, weights.source).describe() if checkpoint else None,
-        verdicts=_verdicts(weights, model),
+        verdicts=verdicts,
+        instead=next((verdict.model for verdict in reversed(fitting) if verdict.ok), None),
     )
 
 
@@ -286,7 +300,8 @@ def _verdict(weights: WeightsFile, function: str, name: str | None, asked: dict[
         report, _, _ = plan_loading(model, weights)
     except InputError as error:  # another architecture
         return Verdict(model=call, ok=False, sentence=error.what)
-    return Verdict(model=call, ok=report.ok, sentence=replace(report, notes=()).verdict)
+    expected = "" if report.ok else explain(weights, report)
+    return Verdict(model=call, ok=report.ok, sentence=replace(report, notes=()).verdict, expected=expected)
 
 
 def _nearest_size(weights: WeightsFile) -> str:
@@ -310,6 +325,8 @@ def _arguments(weights: WeightsFile, function: str) -> dict[str, Any]:
     dim = weights.pyramid_dim
     if dim is not None and weights.pyramid_hidden == int(dim * defaults["pyramid_mlp_ratio"]):
         del arguments["pyramid_mlp_ratio"]
+    if weights.family == "itpn" and "position_px" in arguments:  # a published segmentation network's
+        arguments |= {"pyramid_pool": "max", "pyramid_joined": True}
     if weights.kind == "pre-training":
         arguments.pop("pyramid", None)  # the pre-training model has one in any case, a classifier needs none
         if function == "create_pixel_model":

@@ -14,7 +14,7 @@ from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.tasks.keys import FinetuneConfig
-from fastitpn.training.setup import check_model, seed_start, start_from
+from fastitpn.training.setup import arguments_of, check_model, seed_start, start_from
 
 PYRAMID_ARGUMENTS = ("pyramid", "pyramid_dim", "pyramid_depth", "pyramid_mlp_ratio")
 """Arguments of a model that a task without a pyramid leaves out."""
@@ -66,20 +66,21 @@ def find_start(config: FinetuneConfig, *, without: Collection[str]) -> Start:
     """
     seed_start(config.seed)
     file = read_weights(config.weights, **config.choice) if config.weights is not None else None
-    name = config.model or (file.model if file is not None else DEFAULT_MODEL)
+    name = config.model or (file.size if file is not None else DEFAULT_MODEL)
     if name is None:
         raise InputError(
-            "the weights are of a size that has no name",
+            f"the weights are of a size that has no name, {file.embed_dim if file is not None else 0} channels wide",
             where=config.weights,
-            expected=f"one of {', '.join(ARCHITECTURES)}",
-            fix="model=NAME of a model that these weights belong to",
+            expected=f"one of {', '.join(ARCHITECTURES)}, with any number of blocks",
+            fix="weights=FILE of such a width",
         )
     check_model(name, file)
     px = config.px or (file.px if file is not None else None) or ARCHITECTURES[name].px
     arguments: dict[str, Any] = {"img_size": px}
     trained = None
     if file is not None:
-        arguments |= {k: v for k, v in file.arguments().items() if k not in (*_IMAGE_ARGUMENTS, *without)}
+        form = arguments_of(file, config.model, config.blocks)
+        arguments |= {k: v for k, v in form.items() if k not in (*_IMAGE_ARGUMENTS, *without)}
         trained = trained_acceleration(file.checkpoint, file.source)
     elif not config.scratch:
         say("no weights given: training starts from random ones (scratch=true says so on purpose)")
@@ -98,6 +99,8 @@ def start_network(
     strict: bool,
 ) -> None:
     """Load weights into the backbone of a network, and into its head where they are of the same one.
+
+    The pyramid of a HiViT starts fresh, and that with the trunk of a tracker: their files have none.
 
     Args:
         network: With a `backbone`, a `FastITPN` with its pyramid; all the rest is its head.
@@ -119,7 +122,8 @@ def start_network(
     tensors = {key: tensor for key, tensor in file.tensors.items() if key not in of_head}
     rest = replace(file, tensors=tensors, origin={key: file.origin[key] for key in tensors})
     backbone: Any = network.backbone
-    start_from(backbone, rest, name=start.name, fix=_FIX, strict=strict)
+    has_never_one = file.client is not None or start.name.startswith("hivit_")
+    start_from(backbone, rest, name=start.name, fix=_FIX, strict=strict, fresh_pyramid=has_never_one)
     if not of_same_task:
         return
     if file.checkpoint.get(kind) != wanted:

@@ -108,8 +108,28 @@ def check_model(name: str, file: WeightsFile | None = None) -> None:
         )
 
 
+def arguments_of(file: WeightsFile, asked: str | None, blocks: str | None) -> dict[str, Any]:
+    """Arguments of the model that weights belong to.
+
+    Args:
+        file: The weights.
+        asked: Name of the model, where one was asked for: it has as many blocks as that name says.
+        blocks: The blocks that were asked for: then it has those.
+    """
+    arguments = file.arguments()
+    if asked is not None and file.model is None and blocks is None:
+        arguments.pop("depths", None)
+    return arguments
+
+
 def start_from(
-    model: nn.Module, weights: Path | WeightsFile, *, name: str, fix: str, strict: bool = True
+    model: nn.Module,
+    weights: Path | WeightsFile,
+    *,
+    name: str,
+    fix: str,
+    strict: bool = True,
+    fresh_pyramid: bool = False,
 ) -> LoadReport:
     """Load weights and say what became of them.
 
@@ -119,16 +139,21 @@ def start_from(
         name: Name of the model's size.
         fix: What to type if weights of the same architecture do not fit.
         strict: See `load_weights`.
+        fresh_pyramid: See `load_weights`.
 
     Raises:
         InputError: They cannot be read or do not fit.
     """
     file = weights if isinstance(weights, WeightsFile) else read_weights(weights)
     try:
-        report = load_weights(model, file, strict=strict)
+        report = load_weights(model, file, strict=strict, fresh_pyramid=fresh_pyramid)
     except InputError as error:
         if file.model not in (None, name):
             fix = f"model={file.model}, or weights=FILE of {name}"
+        elif file.size is not None and "depths=" in error.what:
+            fix = f"leave out model={name}: the weights say which it is"
+        elif (plain := min(file.experts, default=1) - 1) > 0:
+            fix = f"blocks=1-{plain}, which have no experts"
         raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
     logger.info("%s: %s", file.source, report.verdict)
     say(f"{file.source}: {report.verdict}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from fastitpn.console import say
 from fastitpn.data.images.reading import settle_range
@@ -15,7 +16,7 @@ from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import CHECKPOINTS
 from fastitpn.training.config import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.training.setup import check_model, seed_start, start_from
+from fastitpn.training.setup import arguments_of, check_model, seed_start, start_from
 from fastitpn.visualization.config import VisualizeConfig
 
 SHOWN_INSTEAD_OF_OFF = "balanced"
@@ -80,7 +81,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     file = None
     if source is not None:
         file = read_weights(source.expanduser(), **config.choice)
-    name = config.model or (file.model if file is not None else None)
+    name = config.model or (file.size if file is not None else None)
     if name is None:
         raise InputError(
             "the weights are of a size that has no name",
@@ -95,7 +96,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
         model = create_model(name, img_size=px, pyramid=pyramid)
         say("no weights given: they are random, and the pictures mean nothing")
     else:
-        model = _with_weights(file, name, px, pyramid)
+        model = _with_weights(file, arguments_of(file, config.model, config.blocks), name, px, pyramid)
     trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
     asked: str | None = config.acceleration
     if asked is None and (trained is None or trained.off):
@@ -138,16 +139,16 @@ def _short(source: Path) -> str:
     return source.parent.parent.name if source.parent.name == CHECKPOINTS else source.name
 
 
-def _with_weights(file: WeightsFile, name: str, px: int, pyramid: bool) -> FastITPN:
-    if file.in_chans != 3:
+def _with_weights(file: WeightsFile, form: dict[str, Any], name: str, px: int, pyramid: bool) -> FastITPN:
+    if file.image_channels != 3:
         raise InputError(
             f"the weights are for images of {file.in_chans} channels",
             where=file.source,
             expected="3: red, green and blue",
             fix="other weights",
         )
-    arguments = {key: value for key, value in file.arguments().items() if pyramid or not key.startswith("pyramid")}
-    model = create_model(name, **{**arguments, "img_size": px, "num_classes": file.num_classes})
+    arguments = {key: value for key, value in form.items() if pyramid or not key.startswith("pyramid")}
+    model = create_model(name, **{**arguments, "in_chans": 3, "img_size": px, "num_classes": file.num_classes})
     complete = [f"pyramid.output{stride}.norm.weight" in file.tensors for stride in STRIDES[:3]]
     levels = [place for place, has in enumerate(complete) if has]
     if model.pyramid is not None and len(levels) < 3:  # of a detector that needs no finest level

@@ -143,7 +143,7 @@ def test_one_must_be_asked_for(state: State, other: State) -> None:
         InputError, match=r"has 2 networks: key=(teacher|student), .*\n(.*\n)*  fix: .* or key="
     ) as caught:
         read_weights(content)
-    assert caught.value.fix == "key=student or key=teacher"
+    assert caught.value.fix == "key=teacher or key=student"  # as in the file
     assert is_of(read_weights(content, key="teacher"), state)
     content = {**named("backbone.", state), **named("backbone_v2.", other)}
     with pytest.raises(InputError, match="the file has 2 networks: prefix=backbone, prefix=backbone_v2"):

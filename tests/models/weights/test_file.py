@@ -3,6 +3,7 @@
 import argparse
 import gzip
 import io
+import json
 import os
 import pickle
 import re
@@ -449,3 +450,93 @@ def test_a_file_without_checksums(state: State, tmp_path: Path) -> None:
     finally:
         torch.serialization.set_crc32_options(True)
     assert read_weights(tmp_path / "a.pt").depths == (1, 1, 2)
+
+
+# ---------------------------------------------------------------------- where weights lie
+
+
+def save_shards(state: State, folder: Path) -> list[str]:
+    """Weights in two files without an index."""
+    names, half = list(state), len(state) // 2
+    files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for file, part in zip(files, (names[:half], names[half:]), strict=True):
+        save_file({name: state[name] for name in part}, folder / file)
+    return files
+
+
+@pytest.mark.parametrize("form", ["one file", "shards", "index"])
+def test_a_folder_stands_for_the_weights_in_it(form: str, state: State, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("weights")
+    if form == "one file":
+        torch.save(state, tmp_path / "any_name.pth")
+    else:
+        files = save_shards(state, tmp_path)
+        if form == "index":
+            index = {name: files[place >= len(state) // 2] for place, name in enumerate(state)}
+            (tmp_path / "own.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert read_weights(tmp_path).tensors.keys() == read_weights(state).tensors.keys()
+
+
+def test_a_folder_of_several_files_names_them(state: State, tmp_path: Path) -> None:
+    for name in ("b.pth", "a.pt", "c.safetensors", "d.bin"):
+        torch.save(state, tmp_path / name)
+    with pytest.raises(
+        InputError, match=r"several files of weights: a\.pt, b\.pth, c\.safetensors and 1 more"
+    ) as caught:
+        read_weights(tmp_path)
+    assert caught.value.fix == f"give {tmp_path / 'a.pt'}, or another"
+
+
+def test_an_index_that_names_more_than_its_files_have(state: State, tmp_path: Path) -> None:
+    files = save_shards(state, tmp_path)
+    index = {**dict.fromkeys(state, files[0]), "absent.weight": files[1]}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    with pytest.raises(InputError, match=rf"1 of the {len(index)} tensors of the index .*: absent\.weight"):
+        read_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("link", "this link leads to no file"), ("pipe", "this is neither a file nor a folder")],
+)
+def test_what_is_no_file(kind: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    path.symlink_to("nowhere.pth") if kind == "link" else os.mkfifo(path)
+    with pytest.raises(InputError, match=message):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.complex64, torch.bool, torch.float8_e4m3fn])
+def test_numbers_that_are_not_those_of_weights(dtype: torch.dtype, state: State) -> None:
+    with pytest.raises(InputError, match=f"has numbers of {str(dtype).removeprefix('torch.')}"):
+        read_weights({name: tensor.to(dtype) for name, tensor in state.items()})
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)  # permissions stop no superuser
+    with pytest.raises(InputError, match="you may not read this folder, or one on the way to it"):
+        read_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("address", ["https://a.org/x.pth", "http://a.org/x.pth"])
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(InputError, match="this is an address, and nothing is fetched from it"):
+        read_weights(address)
+
+
+def test_odd_formats_beside_weights(state: State) -> None:
+    scale = {"blocks.2.scale": torch.ones(3, dtype=torch.float8_e5m2)}
+    assert read_weights({**state, **scale}).tensors["blocks.2.scale"].dtype == torch.float8_e5m2
+
+
+def test_a_compressed_archive_says_how_to_store_it(state: State, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth") as stored, zipfile.ZipFile(tmp_path / "b.pth", "w", 8) as packed:
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    with pytest.raises(InputError, match="it is a compressed archive") as caught:
+        read_weights(tmp_path / "b.pth")
+    assert caught.value.fix == f"torch.save(torch.load({str(tmp_path / 'b.pth')!r}), 'weights.pth')"

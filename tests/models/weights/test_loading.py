@@ -1,6 +1,7 @@
 """Loading: what goes where, what is said about it, and that nothing changes when it fails."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -446,3 +447,29 @@ def test_layers_around_the_backbone_of_another_network_are_set_aside() -> None:
         InputError, match=r"1 UNEXPECTED: rpn\.head\.weight"
     ):  # no backbone: it may be meant for this model
         load_weights(nano(num_classes=0, global_pool=""), {**alone, "rpn.head.weight": torch.zeros(2, 2)})
+
+
+def test_blocks_that_are_not_there_are_told_by_number() -> None:
+    state = fastitpn_nano_without_block(3)
+    with pytest.raises(InputError, match=r"it does not have block 3 of stage 3; blocks=1-2 takes those before"):
+        load_weights(create_model("fastitpn_nano"), state)
+    model = create_model("fastitpn_nano", depths=(1, 1, 2))
+    assert load_weights(model, state, blocks="1-2").ok
+
+
+def fastitpn_nano_without_block(number: int) -> dict[str, Tensor]:
+    state = create_model("fastitpn_nano").state_dict()
+    return {name: tensor for name, tensor in state.items() if not name.startswith(f"stages.2.blocks.{number - 1}.")}
+
+
+def test_what_was_resized_alike_is_said_once() -> None:
+    state = create_model("fastitpn_nano").state_dict()
+    report = load_weights(create_model("fastitpn_nano", img_size=96), state)
+    alike = {"pos_embed": "4x4 -> 6x6", "a.table": "4x4 -> 6x6", "kernel": "3 -> 6"}
+    assert "; pos_embed and 1 more resized 4x4 -> 6x6; kernel resized 3 -> 6" in replace(report, resized=alike).verdict
+
+
+def test_a_wrong_shape_is_said() -> None:
+    state = {**create_model("fastitpn_nano").state_dict(), "pos_embed": torch.zeros(1, 17, 192)}
+    with pytest.raises(InputError, match=r"pos_embed has \[1, 17, 192\] in the file, \[1, 16, 192\] in the model"):
+        load_weights(create_model("fastitpn_nano"), state)

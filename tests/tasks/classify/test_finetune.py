@@ -286,12 +286,24 @@ class TestStart:
         build_task(config(scenes, weights=tmp_path / "a.pt", weights_strict=False), CLASSES)
 
     def test_weights_of_a_size_without_a_name(self, scenes, tmp_path):
-        model = fastitpn.create_model("fastitpn_nano", depths=(1, 1, 2), img_size=32)
+        model = fastitpn.create_model("fastitpn_nano", embed_dim=128, num_heads=2, img_size=32)
         torch.save(model.state_dict(), tmp_path / "a.pt")
-        with pytest.raises(InputError, match="the weights are of a size that has no name") as caught:
+        with pytest.raises(InputError, match="the weights are of a size that has no name, 128 channels wide") as caught:
             build_task(config(scenes, weights=tmp_path / "a.pt", model=None), CLASSES)
         assert "fastitpn_nano" in caught.value.expected
-        assert caught.value.fix.startswith("model=NAME")
+        assert caught.value.fix == "weights=FILE of such a width"
+
+    def test_weights_of_fewer_blocks_than_any_size(self, scenes, tmp_path):
+        model = fastitpn.create_model("fastitpn_nano", depths=(1, 1, 2), img_size=32)
+        torch.save(model.state_dict(), tmp_path / "a.pt")
+        task = build_task(config(scenes, weights=tmp_path / "a.pt", model=None), CLASSES)
+        assert task.about.model["arguments"]["depths"] == (1, 1, 2)
+        with pytest.raises(InputError, match=r"depths=\(1, 1, 2\), the model has .* depths=\(1, 1, 6\)") as caught:
+            build_task(config(scenes, weights=tmp_path / "a.pt", model="fastitpn_nano"), CLASSES)
+        assert caught.value.fix == "leave out model=fastitpn_nano: the weights say which it is"
+        cut = build_task(config(scenes, weights=tmp_path / "a.pt", model="fastitpn_nano", blocks="1-1"), CLASSES)
+        assert cut.about.model["arguments"]["depths"] == (1, 1, 1)
+        assert_same(trunk(task.trained_model.state_dict()), trunk(model.state_dict()))
 
     def test_drop_path_smoothing_and_mixing_are_those_asked_for(self, scenes):
         task = build_task(config(scenes, drop_path=0.3, mixup=0.2, cutmix=0, label_smoothing=0.05), CLASSES)

@@ -1,6 +1,7 @@
 """Which of the tensors in a file are the weights that are asked for: wherever they lie, whatever prefix they have."""
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ _MERGE = re.compile(r"(blocks\.\d+|stages\.\d\.merge)\.reduction\.weight")
 _OF_MODULES = ("_parameters", "_buffers", "_modules")
 """Where an object of PyTorch, which was saved whole, keeps its tensors."""
 _AVERAGE = re.compile(r"(^|[._])(ema|swa|avg|averaged?)([._]|$)")
-_LEAD = "give a published file of Fast-iTPN, or one that fastitpn wrote"
+LEAD = "give a published file of Fast-iTPN, iTPN or HiViT, or one that fastitpn wrote"
+"""What to do where a file has no such network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,20 +89,22 @@ def choose(content: Mapping[str, Any], name: str, key: str | None = None, prefix
     stored = list(_stored(content))
     if not stored:
         present = f"found {', '.join(repr(entry) for entry in list(content)[:5])}" if content else "it is empty"
-        raise InputError("no tensors found", where=name, expected=f"a state dict, at any depth; {present}", fix=_LEAD)
+        raise InputError("no tensors found", where=name, expected=f"a state dict, at any depth; {present}", fix=LEAD)
     candidates = list(_candidates(stored))
     if not candidates:
         raise InputError(
             "these are not Fast-iTPN weights",
             where=name,
-            expected=f"tensors such as {_ANCHOR} and the two merges of the trunk; "
+            expected=f"tensors such as {_ANCHOR} and blocks.NUMBER.reduction.weight; "
             f"found {', '.join(tensor.name for tensor in stored[:3])}, ...",
-            fix=_LEAD,
+            fix=LEAD,
         )
     asked = [c for c in candidates if _matches(c.key, key) and _matches(c.prefix, prefix)]
     if not asked:
         words = " ".join(f"{k}={v}" for k, v in (("key", key), ("prefix", prefix)) if v is not None)
-        places = " or ".join(_place(c, candidates) or "neither key nor prefix" for c in candidates)
+        places = " or ".join(
+            _answer(c, key, prefix) or _place(c, candidates) or "neither key nor prefix" for c in candidates
+        )
         raise InputError(
             f"the file has no network at {words}", where=name, expected=places, fix=places.split(" or ")[0]
         )
@@ -126,16 +130,24 @@ def _place(candidate: Candidate, candidates: Sequence[Candidate]) -> str:
     return " ".join(words)
 
 
+def _answer(candidate: Candidate, key: str | None, prefix: str | None) -> str:
+    """The right words for the wrong ones that were typed; a key or prefix that was typed and is none is left out."""
+    words = [f"key={candidate.key}"] if key is not None and candidate.key else []
+    if prefix is not None and candidate.prefix:
+        words.append(f"prefix={candidate.prefix.removesuffix('.')}")
+    return " ".join(words)
+
+
 def _matches(place: str, asked: str | None) -> bool:
     return asked is None or place.removesuffix(".") == asked.removesuffix(".")
 
 
 def _stored(content: Mapping[str, Any]) -> Iterator[_Stored]:
     """Every tensor; each container is looked into once, without recursion, because files can nest them deeply."""
-    waiting: list[tuple[str, Any]] = [("", content)]
+    waiting: deque[tuple[str, Any]] = deque([("", content)])
     seen = {id(content)}
     while waiting:
-        path, container = waiting.pop()
+        path, container = waiting.popleft()
         for entry, value in container.items() if isinstance(container, Mapping) else enumerate(container):
             if isinstance(value, Tensor):
                 yield _Stored(f"{path}{entry}", path, value)

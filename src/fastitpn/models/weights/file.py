@@ -1,6 +1,7 @@
 """What a set of weights of this family is: names, sizes, and the arguments of its model, read off the tensors."""
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,20 +13,17 @@ from torch import Tensor
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.blocks import cut, range_of
-from fastitpn.models.weights.cache import fetched
-from fastitpn.models.weights.choice import Candidate, Choice, choose
+from fastitpn.models.weights.choice import LEAD, Candidate, Choice, choose
 from fastitpn.models.weights.clients import name_client, split_client
 from fastitpn.models.weights.itpn_names import is_itpn, relative_side
-from fastitpn.models.weights.numbers import check_numbers, check_storage
+from fastitpn.models.weights.locating import locate
+from fastitpn.models.weights.numbers import check_format, check_numbers, check_storage
 from fastitpn.models.weights.official_names import BACKBONE, from_official_names, is_official
-from fastitpn.models.weights.published import PREFIX, published_file
-from fastitpn.models.weights.reading import INDICES, read_content, refusal
+from fastitpn.models.weights.reading import read_content, refusal
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 FORMAT = "fastitpn-1"
 """Value of "format" in our own checkpoints."""
-_IN_FOLDERS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "model.safetensors", "pytorch_model.bin", *INDICES)
-_OURS = "give a published file of Fast-iTPN, or one that fastitpn wrote"
 _EXPERTS = re.compile(r"stages\.2\.blocks\.(\d+)\.mlp\.slots\.weight")
 PRETRAINING_ONLY = (
     "mask_token",
@@ -88,6 +86,12 @@ class WeightsFile:
         return "itpn" if is_itpn(self.tensors) else "fastitpn"
 
     @property
+    def size(self) -> str | None:
+        """Name of the model that `arguments` change: `model`, else one as wide, whose depths they change."""
+        same = (n for n, a in ARCHITECTURES.items() if (a.family, a.embed_dim) == (self.family, self.embed_dim))
+        return self.model or next(same, None)
+
+    @property
     def embed_dim(self) -> int:
         """Channels of stage 3."""
         return self.tensors["stages.2.merge.reduction.weight"].shape[0]
@@ -96,6 +100,11 @@ class WeightsFile:
     def in_chans(self) -> int:
         """Input channels."""
         return self.tensors["patch_embed.proj.weight"].shape[1]
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of an image: half of `in_chans` in a tracker whose first kernel is for two."""
+        return 3 if self.client is not None and self.in_chans == 6 else self.in_chans
 
     @property
     def num_tokens(self) -> int:
@@ -172,7 +181,7 @@ class WeightsFile:
         block = "stages.2.blocks.0"
         has = self.tensors.__contains__
         arguments: dict[str, Any] = {"in_chans": self.in_chans}
-        if self.model is not None and self.depths != ARCHITECTURES[self.model].depths:
+        if self.size is not None and self.depths != ARCHITECTURES[self.size].depths:
             arguments["depths"] = self.depths
         if self.px is not None:
             arguments["img_size"] = self.px
@@ -206,7 +215,7 @@ class WeightsFile:
         block = "stages.2.blocks.0"
         arguments: dict[str, Any] = {
             "init_values": 0.1 if f"{block}.gamma_1" in self.tensors else 0.0,
-            "position_resize": ARCHITECTURES[self.model or "itpn_base"].position_resize,
+            "position_resize": ARCHITECTURES[self.size or "itpn_base"].position_resize,
             "relative_position": "off",
         }
         if (hidden := self.tensors.get(f"{block}.mlp.fc1.weight")) is not None:
@@ -246,7 +255,7 @@ def read_weights(
     """
     passed_over: tuple[str, ...] = ()
     if isinstance(source, (str, Path)):
-        path = _locate(Path(source))
+        path = locate(Path(source))
         content, name = read_content(path), str(path)
         contained, passed_over = content.value, content.passed_over
     else:
@@ -260,18 +269,20 @@ def read_weights(
     try:
         choice = choose(contained, name, key, prefix)
     except InputError as error:
-        expected = "; ".join([str(error.expected), *_passed_over(passed_over)])
+        notes = _passed_over(passed_over) if error.fix == LEAD else ()
+        expected = "; ".join([str(error.expected), *notes])
         raise InputError(error.what, where=name, expected=expected, fix=error.fix) from None
     taken = choice.taken
     if isinstance(source, (str, Path)):
         check_storage(name, taken.tensors)
+    check_format(name, taken.tensors)
     check_numbers(name, taken.tensors)
     tensors, origin, parts, client_tensors = _to_our_names(taken, name)
     depth = _count(r"stages\.2\.blocks\.(\d+)\.", tensors)
     if blocks is not None:
         first, last = range_of(blocks, depth, name)
         tensors, origin, left = cut(tensors, origin, first, last)
-        parts |= dict.fromkeys(left, f"blocks of stage 3 other than {first}-{last}")
+        parts |= dict.fromkeys(left, f"blocks of stage 3 other than {first}{f'-{last}' if last > first else ''}")
     return _describe(
         name,
         tensors,
@@ -310,7 +321,7 @@ def _to_our_names(
         outer = taken.prefix.removesuffix(BACKBONE)
         inside = {f"{BACKBONE}{inner}": tensor for inner, tensor in inside.items()}
         inside |= {k.removeprefix(outer): others.pop(k) for k in list(others) if k.startswith(outer)}
-    names = dict.fromkeys(k.split(".")[0] for k in others)
+    names = dict.fromkeys(_part_of(k, taken.prefix) for k in others)
     parts = dict.fromkeys(others, f"other parts of the network ({', '.join(names)})")
     client = split_client(inside)
     parts |= client.parts
@@ -320,31 +331,22 @@ def _to_our_names(
         except InputError as error:
             project = name_client([*client.trunk, *parts])
             what = error.what if project is None else f"{error.what}, in a checkpoint of {project}"
-            raise InputError(what, where=name, expected=error.expected, fix=_OURS) from None
+            raise InputError(what, where=name, expected=error.expected, fix=LEAD) from None
     else:
         tensors = {k.removeprefix(BACKBONE): tensor for k, tensor in client.trunk.items()}
         origin = {k.removeprefix(BACKBONE): (k,) for k in client.trunk}
+    computed = set(client.trunk) - {k for names in origin.values() for k in names}
+    parts |= dict.fromkeys(sorted(computed), "indices of relative positions, which the model makes itself")
     if "pos_embed" in origin and client.table != "pos_embed":
         origin["pos_embed"] = (client.table,)
     return tensors, origin, parts, client.tensors
 
 
-def _locate(path: Path) -> Path:
-    if str(path).startswith(PREFIX):
-        return fetched(published_file(str(path)))
-    if path.is_dir():
-        for inside in _IN_FOLDERS:
-            if (path / inside).is_file():
-                return path / inside
-        raise InputError(
-            "this folder holds no weights",
-            where=path,
-            expected="a run directory (checkpoints/best.ckpt) or a weights file",
-            fix="give a file, or a run that got as far as its first checkpoint",
-        )
-    if not path.is_file():
-        raise InputError("no such weights file", where=path, expected="a file or a run directory", fix="check the path")
-    return path
+def _part_of(name: str, prefix: str) -> str:
+    """The part of a network that a tensor is in, the first that the prefix of another does not have."""
+    words, taken = name.split("."), prefix.split(".")
+    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(words, taken, strict=False)))
+    return ".".join(words[: shared + 1])
 
 
 def _describe(
@@ -356,10 +358,10 @@ def _describe(
     if absent:
         examples = ", ".join(names[0] for names in list(origin.values())[:3])
         raise InputError(
-            "these are not Fast-iTPN weights",
+            f"these weights are not whole: {', '.join(absent)} is not there",
             where=name,
-            expected=f"tensors such as {', '.join(absent)}; found {examples}, ...",
-            fix=_OURS,
+            expected=f"the tensors of a whole trunk; found {examples}, ...",
+            fix=LEAD,
         )
 
     n1, n2, n3 = (_count(rf"stages\.{i}\.blocks\.(\d+)\.", tensors) for i in range(3))

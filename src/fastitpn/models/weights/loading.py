@@ -40,6 +40,7 @@ def load_weights(
     blocks: str | None = None,
     first_kernel: str = "halfcopy",
     class_token: str | None = None,
+    fresh_pyramid: bool = False,
 ) -> LoadReport:
     """Load published or own weights into a model.
 
@@ -64,6 +65,7 @@ def load_weights(
         class_token: What a model with a class token does with a file that has none: "fresh", the token keeps its start
             values and gets no position (SUTrack); "mean", the mean of the file's positions is the token and its
             position (CSTrack); None refuses the file.
+        fresh_pyramid: A model with a pyramid keeps its start values there if the file has none, such as HiViT's.
 
     Returns:
         The report; print it.
@@ -79,12 +81,14 @@ def load_weights(
                 model, head, strict=strict, load_trunk=lambda rest: load_weights(_trunk(model), rest, strict=strict)
             )
     file = source if isinstance(source, WeightsFile) else read_weights(source, key=key, prefix=prefix, blocks=blocks)
-    report, values, pyramid = plan_loading(model, file, first_kernel=first_kernel, class_token=class_token)
+    report, values, pyramid = plan_loading(
+        model, file, first_kernel=first_kernel, class_token=class_token, fresh_pyramid=fresh_pyramid
+    )
     if strict and not report.ok:
         raise InputError(
             f"the weights do not fit the model: {report.verdict}",
             where=file.source,
-            expected=_explain(file, report),
+            expected=explain(file, report),
             fix="build the model these weights belong to, or load_weights(..., strict=False) to take what fits",
         )
     trunk = _trunk(model)
@@ -98,7 +102,12 @@ def load_weights(
 
 
 def plan_loading(
-    model: nn.Module, file: WeightsFile, *, first_kernel: str = "halfcopy", class_token: str | None = None
+    model: nn.Module,
+    file: WeightsFile,
+    *,
+    first_kernel: str = "halfcopy",
+    class_token: str | None = None,
+    fresh_pyramid: bool = False,
 ) -> tuple[LoadReport, dict[str, Tensor], Pyramid | None]:
     """Decide what goes where, without touching the model; the options are those of `load_weights`.
 
@@ -163,6 +172,8 @@ def plan_loading(
         or (decomposed and ".rel_pos_bias." in name)
         or name == fresh_token
     ]
+    if fresh_pyramid and not any(name.startswith("pyramid.") for name in file.tensors):
+        fresh += [name for name in missing if name.removeprefix(BACKBONE).startswith("pyramid.")]
     if hasattr(model, "published_names") and not file.has_backbone:  # a trunk alone, for a network with a head
         fresh += [name for name in missing if not name.startswith(BACKBONE)]
     used = {n for n in file.tensors if n in wanted and wanted[n][0] in values}
@@ -207,7 +218,7 @@ def _check_architecture(trunk: FastITPN, file: WeightsFile) -> None:
         f"these are weights of {theirs}, {ours}",
         where=file.source,
         expected="weights of the same architecture",
-        fix=f"create_model({file.model!r}{'' if whole else f', depths={file.depths}'})" if file.model else None,
+        fix=f"create_model({file.size!r}{'' if whole else f', depths={file.depths}'})" if file.size else None,
     )
 
 
@@ -258,7 +269,15 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
     return None
 
 
-def _explain(file: WeightsFile, report: LoadReport) -> str:
+def _holes(file: WeightsFile) -> list[tuple[int, int]]:
+    """Stage and number, both from 1, of the blocks that a file leaves out before its last one."""
+    matches = (re.match(r"stages\.(\d)\.blocks\.(\d+)\.", name) for name in file.tensors)
+    present = {(int(match[1]) + 1, int(match[2]) + 1) for match in matches if match}
+    blocks = ((stage, block) for stage, depth in enumerate(file.depths, 1) for block in range(1, depth + 1))
+    return [place for place in blocks if place not in present]
+
+
+def explain(file: WeightsFile, report: LoadReport) -> str:
     """What the user may have meant: the most likely cause of a report that is not ok."""
     wrong = [name for name in report.missing if name not in report.fresh]
     origins = {block: file.origin[f"stages.2.blocks.{block - 1}.mlp.slots.weight"][0] for block in file.experts}
@@ -269,13 +288,18 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         return f"blocks without experts: {plain}; or {', '.join(given)} before loading"
     if any(re.match(EXPERTS, name.removeprefix(BACKBONE)) for name in wrong):
         return "blocks with experts; of other weights they are made by add_experts(model, ...) after loading"
-    if any(".gamma_" in name for name in wrong):
+    if holes := _holes(file):
+        numbers = ", ".join(f"{block} of stage {stage}" for stage, block in holes)
+        before = f"; blocks=1-{holes[0][1] - 1} takes those before" if holes[0][0] == 3 and holes[0][1] > 1 else ""
+        return f"every block in the file; it does not have block {numbers}{before}"
+    of_file = "\n".join(file.tensors)
+    if any(".gamma_" in name for name in wrong) and ".gamma_" not in of_file:
         return "layer scales gamma_1 and gamma_2; weights trained without them need create_model(..., init_values=0)"
-    if any(".gamma_" in name for name in report.unexpected):
+    if any(".gamma_" in name for name in report.unexpected) and not any(".gamma_" in name for name in report.loaded):
         return "the file has layer scales: the model needs init_values=0.1, else they are lost"
     if "cls_token" in wrong:
         return "a file with a class token; for another, load_weights(..., class_token='fresh' or 'mean')"
-    if any(".rel_pos_bias." in name for name in wrong):
+    if any(".rel_pos_bias." in name for name in wrong) and ".rel_pos_bias." not in of_file:
         return "relative positions; weights trained without them need create_model(..., relative_position='off')"
     if any("relative_position" in name or "rel_pos" in name for name in report.unexpected):
         kind = file.arguments().get("relative_position")
@@ -283,7 +307,7 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
     if "mask_token" in wrong:
         return "a file of pre-training; a classifier's has neither mask token nor pyramid"
     if any("pyramid." in name for name in wrong) and file.pyramid_dim is None:
-        return "a file with a pyramid (pre-training weights); without one use create_model(..., pyramid=False)"
+        return "a file with a pyramid (pre-training weights), or a model without one (pyramid=False)"
     widths = []
     if "patch_embed.proj.weight" in report.mismatched:
         widths.append(f"in_chans={file.in_chans}")
@@ -293,8 +317,8 @@ def _explain(file: WeightsFile, report: LoadReport) -> str:
         widths.append(f"pyramid_dim={file.pyramid_dim}")
     if widths:
         return f"{' and '.join(widths)}, as in the file"
-    if any(name.startswith("fc_norm") for name in wrong) and "norm.weight" in file.tensors:
-        return "a classifier that normalises before pooling: create_model(..., fc_norm=False)"
+    if any("fc_norm." in name for name in report.missing) and "norm.weight" in file.tensors:
+        return "a file that normalises after pooling; for one that does before, create_model(..., fc_norm=False)"
     if any(name.startswith("norm.") for name in wrong) and "fc_norm.weight" in file.tensors:
         return "a classifier that normalises after pooling: create_model(..., fc_norm=True)"
     return "every parameter of the model in the file, and the other way round"

@@ -9,6 +9,9 @@ from fastitpn.errors import InputError
 
 _WITH_EXTREMES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
+_WEIGHTS = ("patch_embed.proj.weight", "pos_embed", "mlp.fc1.weight", "mlp.w1.weight", "mlp.gate.weight")
+"""How the names of tensors end that are weights in any network of this family, and never counters or indices."""
+
 
 def check_storage(name: str, tensors: Mapping[str, Tensor]) -> None:
     """That a file has every number of its tensors: one of a few bytes can claim to be larger than any memory.
@@ -24,6 +27,22 @@ def check_storage(name: str, tensors: Mapping[str, Tensor]) -> None:
                 where=name,
                 expected="plain tensors",
                 fix="save them as tensor.dequantize().to_dense().contiguous()",
+            )
+
+
+def check_format(name: str, tensors: Mapping[str, Tensor]) -> None:
+    """That a trunk's weights are real numbers of 16 bits or more: those of quantised files mean others than they are.
+
+    Raises:
+        InputError: They are not.
+    """
+    for key, tensor in tensors.items():
+        if tensor.dtype not in _WITH_EXTREMES and key.endswith(_WEIGHTS):
+            raise InputError(
+                f"{key} has numbers of {str(tensor.dtype).removeprefix('torch.')}, as quantised weights have",
+                where=name,
+                expected="float32, float16, bfloat16 or float64",
+                fix="give the file that these weights were made from, or save them as tensor.dequantize()",
             )
 
 
@@ -49,6 +68,6 @@ def _is_finite(tensor: Tensor) -> bool:
     if tensor.is_meta or tensor.numel() == 0:
         return True
     if tensor.dtype not in _WITH_EXTREMES:
-        return bool(tensor.isfinite().all())
+        return bool(tensor.float().isfinite().all())
     least, most = tensor.aminmax()
     return bool(least.isfinite() and most.isfinite())

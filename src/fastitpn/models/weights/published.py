@@ -120,7 +120,7 @@ PUBLISHED: Sequence[PublishedFile] = (
     PublishedFile(
         name="itpn_base_pixel",
         file="itpn_base_pixel.pt",
-        model="itpn_base",
+        model="itpn_base_pixel",
         what="iTPN (CVPR 2023), pre-trained on pixels",
         px=224,
         figure=f"{_DENSE}: box AP 53.0, mask AP 46.5; ADE20K 53.5 mIoU",
@@ -138,7 +138,7 @@ PUBLISHED: Sequence[PublishedFile] = (
     PublishedFile(
         name="itpn_large_pixel",
         file="itpn_large_pixel.pt",
-        model="itpn_large",
+        model="itpn_large_pixel",
         what="iTPN (CVPR 2023), pre-trained on pixels",
         px=224,
         figure=f"{_DENSE}: box AP 55.6, mask AP 48.6; ADE20K 56.1 mIoU",
@@ -172,7 +172,8 @@ def published_file(name: str) -> PublishedFile:
     files = {file.name: file for file in PUBLISHED}
     asked = name.removeprefix(PREFIX)
     if asked not in files:
-        near = nearest_name(asked.removeprefix("fastitpn_"), files)
+        same = next((file.name for file in PUBLISHED if asked in (file.model, file.file, Path(file.file).stem)), None)
+        near = same or nearest_name(asked.removeprefix("fastitpn_"), files)
         prefix = PREFIX if name.startswith(PREFIX) else ""
         raise InputError(
             f"no published file is named {asked!r}",
@@ -186,18 +187,14 @@ def file_for_model(model: str) -> PublishedFile:
     """The published file that a model starts from where none is named.
 
     Raises:
-        InputError: There is none, or nothing says which.
+        InputError: There is none.
     """
-    files = [file for file in PUBLISHED if file.model == model]
-    chosen = [file for file in files if model == f"fastitpn_{file.name}"] or files
-    if len(chosen) == 1:
-        return chosen[0]
-    names = " or ".join(file.name for file in chosen)
+    for file in PUBLISHED:  # of two files of a model the one that is pre-trained alone stands first
+        if file.model == model:
+            return file
     raise InputError(
-        f"{len(chosen)} files are published for {model}: {names}" if chosen else f"no file is published for {model}",
+        f"no file is published for {model}",
         where="pretrained=True",
-        expected="one file" if chosen else f"one of {', '.join(dict.fromkeys(file.model for file in PUBLISHED))}",
-        fix=f"pretrained_cfg_overlay={{'file': '{PREFIX}{chosen[0].name}'}}"
-        if chosen
-        else "pretrained=False, or pretrained_cfg_overlay={'file': FILE}",
+        expected=f"one of {', '.join(dict.fromkeys(file.model for file in PUBLISHED))}",
+        fix="pretrained=False, or pretrained_cfg_overlay={'file': FILE}",
     )

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 import re
 import tarfile
 import warnings
@@ -16,14 +17,12 @@ from safetensors.torch import load_file
 from fastitpn.errors import InputError
 from fastitpn.models.weights.archives import FileContent, read_archive
 from fastitpn.models.weights.checksums import damage_of
+from fastitpn.models.weights.damage import AGAIN, EXPECTED, archive_of_others, unreadable
 from fastitpn.models.weights.stored import Refused
 
-EXPECTED = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
-INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-"""Names of the files that say which tensor is in which of several files."""
 _SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
-_WRITTEN = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors", ".pkl")
 _MAX_NAMES = 1000
+_STORED = "torch.save(torch.load({!r}), 'weights.pth')"
 _SAFE = "have whoever made it save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
 
 
@@ -38,11 +37,9 @@ def read_content(path: Path) -> FileContent:
     """
     try:
         if path.name.endswith(".index.json"):
-            content = _read_shards(path, _files_of_index(path))
-        elif match := _SHARD.fullmatch(path.name):
-            base, _, count, suffix = match.groups()
-            numbers = (str(number).zfill(len(count)) for number in range(1, int(count) + 1))
-            content = _read_shards(path, [f"{base}-{number}-of-{count}{suffix}" for number in numbers])
+            content = _read_indexed(path)
+        elif shards := shards_of(path.name):
+            content = _read_shards(path, shards)
         else:
             content = _read_file(path)
     except PermissionError:
@@ -55,6 +52,16 @@ def read_content(path: Path) -> FileContent:
         raise refusal(path, content.passed_over)
     kind = type(content.value).__name__
     raise InputError(f"the file holds a {kind}, not a state dict", where=path, expected=EXPECTED, fix=_SAFE)
+
+
+def shards_of(name: str) -> tuple[str, ...]:
+    """Names of all files of the weights of which a file of that name is one of several; none for a file by itself."""
+    match = _SHARD.fullmatch(name)
+    if match is None:
+        return ()
+    base, _, count, suffix = match.groups()
+    numbers = (str(number).zfill(len(count)) for number in range(1, int(count) + 1))
+    return tuple(f"{base}-{number}-of-{count}{suffix}" for number in numbers)
 
 
 def refusal(path: Path | str, names: Sequence[str]) -> InputError:
@@ -74,9 +81,9 @@ def _read_file(path: Path) -> FileContent:
             return FileContent(load_file(path))
         except Exception as error:  # of Rust: one class for all
             if start[:2] != b"PK" and start[:1] != b"\x80":  # not PyTorch's under a wrong name
-                raise _damaged(path, str(error), start) from None
+                raise unreadable(path, str(error), start) from None
     try:
-        is_zip = _check_archive(path)
+        is_zip = _check_archive(path, start)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PyTorch, on what a strange pickle may contain
             # Mapped into memory: what is not taken, such as an optimiser's state, is not read.
@@ -90,8 +97,10 @@ def _read_file(path: Path) -> FileContent:
     except Refused as error:
         raise InputError(f"the file is not read: {error}", where=path, expected=EXPECTED, fix=_SAFE) from None
     except Exception as error:
-        reason = of_torch if "PytorchStreamReader" in of_torch else str(error)
-        raise _damaged(path, reason, start) from None
+        known = isinstance(error, (EOFError, pickle.UnpicklingError)) or type(error) is ValueError
+        reason = str(error) if known else "what it says of its tensors is damaged"
+        reason = of_torch if "PytorchStreamReader" in of_torch else reason
+        raise unreadable(path, reason, start) from None
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -99,67 +108,65 @@ def _first_bytes(path: Path) -> bytes:
         return file.read(512)
 
 
-def _check_archive(path: Path) -> bool:
+def _check_archive(path: Path, start: bytes) -> bool:
     """Whether it is a zip archive; one, or a tar archive, must be whole and of PyTorch."""
-    if is_zip := zipfile.is_zipfile(path):
+    if is_zip := start[:2] == b"PK" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            damage = damage_of(path, archive) if any(name.endswith("data.pkl") for name in names) else None
-            if damage:
+            packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+            damage = None if packed else damage_of(path, archive)
+            if damage is not None:
                 reason = f"{path.name} is damaged or incomplete: {damage}"
-                raise InputError(reason, where=path, expected=EXPECTED, fix="get the file again")
-    elif tarfile.is_tarfile(path):
+                raise InputError(reason, where=path, expected=EXPECTED, fix=AGAIN)
+    elif start[:2] != b"PK" and tarfile.is_tarfile(path):
         with tarfile.open(path) as members:
             names = list(itertools.islice((member.name for member in members), _MAX_NAMES))
     else:
         return False
     if names and not any(name.endswith("data.pkl") for name in names) and "storages" not in names:
-        inside = next((name for name in names if name.endswith(_WRITTEN)), None)
-        raise InputError(
-            f"this is an archive of other files ({', '.join(names[:3])}), and no file of weights",
-            where=path,
-            expected=EXPECTED,
-            fix=f"unpack it, and give {inside}" if inside else "unpack it, and see what is inside",
-        )
+        raise archive_of_others(path, names, is_zip=is_zip)
+    if is_zip and packed:  # mapped into memory, its bytes would be taken for numbers as they are
+        what = "the file is not read: it is a compressed archive, which PyTorch does not write"
+        raise InputError(what, where=path, expected=EXPECTED, fix=_STORED.format(str(path)))
     return is_zip
-
-
-def _damaged(path: Path, reason: str, start: bytes) -> InputError:
-    text = start.lstrip().lower()
-    fix = "get the file again"
-    if not start:
-        reason = "it is empty"
-    elif text.startswith((b"<!doctype", b"<html")):
-        reason, fix = "it is a web page", "open it in a browser to see why, and get the file again"
-    elif text.startswith(b"version https://git-lfs"):
-        reason, fix = "it is a pointer of Git LFS", "git lfs pull"
-    elif start[:2] == b"\x1f\x8b" or start[:6] in (b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\x00"):
-        reason, fix = "it is packed", "unpack it, and give the file that is inside"
-    elif len(start) > 3 and start.isascii() and b"\0" not in start and start[:1] not in b"(c]}":  # as pickles begin
-        reason = "it is a text file"
-    reason = reason.split(". ")[0].splitlines()[0] if reason.strip() else "it ends too early"
-    return InputError(f"the file is damaged or no PyTorch file ({reason})", where=path, expected=EXPECTED, fix=fix)
 
 
 # ---------------------------------------------------------------------- weights in several files
 
 
-def _files_of_index(path: Path) -> list[str]:
+def _tensors_of_index(path: Path) -> dict[str, str]:
+    """Tensor to the file that it is in."""
     try:
-        files = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
-        if not files or not all(isinstance(name, str) and Path(name).name == name for name in files):
+        files = json.loads(path.read_bytes())["weight_map"]
+        if not files or not all(isinstance(name, str) and Path(name).name == name for name in files.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             "this is no index of weights",
             where=path,
             expected="JSON with a weight_map of tensors to files in the same folder",
-            fix="get the file again",
+            fix=AGAIN,
         ) from None
-    return files
+    return dict(files)
 
 
-def _read_shards(path: Path, names: list[str]) -> FileContent:
+def _read_indexed(path: Path) -> FileContent:
+    files = _tensors_of_index(path)
+    content = _read_shards(path, sorted(set(files.values())))
+    absent = [name for name in files if name not in content.value]
+    if absent and all(isinstance(value, torch.Tensor) for value in content.value.values()):
+        more = f" and {len(absent) - 2} more" if len(absent) > 2 else ""
+        raise InputError(
+            f"{len(absent)} of the {len(files)} tensors of the index are in none of its files: "
+            f"{', '.join(absent[:2])}{more}",
+            where=path,
+            expected="an index and files that were written together",
+            fix="get all of them again",
+        )
+    return content
+
+
+def _read_shards(path: Path, names: Sequence[str]) -> FileContent:
     absent = [name for name in names if not (path.parent / name).is_file()]
     if absent:
         more = f" and {len(absent) - 2} more" if len(absent) > 2 else ""

@@ -8,8 +8,8 @@ from functools import cached_property
 from fastitpn.models.weights.file import PRETRAINING_ONLY
 from fastitpn.models.weights.official_names import BACKBONE
 
-_TRUNK, _HEAD, _PRETRAINING = "trunk", "head", "pre-training parts"
-_STARTS = {"pyramid": ("pyramid.",), _HEAD: ("head.", "fc_norm.")}
+_TRUNK, _PYRAMID, _HEAD, _PRETRAINING = "trunk", "pyramid", "head", "pre-training parts"
+_STARTS = {_PYRAMID: ("pyramid.",), _HEAD: ("head.", "fc_norm.")}
 _PARTS = (_TRUNK, *_STARTS, _PRETRAINING)
 
 
@@ -54,12 +54,14 @@ class LoadReport:
         wrong = [name for name in self.missing if name not in self.fresh]
         named = (("MISSING", wrong), ("UNEXPECTED", self.unexpected), ("WRONG SHAPE", self.mismatched))
         parts = [f"{len(names)} {title}: {_some(names)}" for title, names in named if names]
+        if self.mismatched:
+            parts += [f"{name} has {how}" for name, how in [*self.mismatched.items()][:1]]
         parts += self._loaded()
         parts += self._new()
         count = "all" if self.num_loaded == self.num_tensors else f"{self.num_loaded}"
         parts.append(f"{count} of the file's {self.num_tensors} tensors ({100 * self.share:.1f}% of its parameters)")
         parts += [f"{count} set aside: {reason}" for reason, count in Counter(self.set_aside.values()).items()]
-        parts += [f"{name} resized {how}" for name, how in self.resized.items()]
+        parts += self._resized()
         return "; ".join([*parts, *self.notes])
 
     def _loaded(self) -> Iterator[str]:
@@ -82,9 +84,18 @@ class LoadReport:
         head = [name for name in self.fresh if self._part(name) == _HEAD]
         if head:
             yield "the head is new" if any(map(self._is_head, head)) else "the head's norm is new"
-        others = [name.removeprefix(BACKBONE) for name in self.fresh if name not in head]
+        if any(self._part(name) == _PYRAMID for name in self.fresh):
+            yield "the pyramid is new"
+        rest = [name for name in self.fresh if self._part(name) not in (_HEAD, _PYRAMID)]
+        others = [name.removeprefix(BACKBONE) for name in rest]
         if others:
             yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
+
+    def _resized(self) -> Iterator[str]:
+        """What was adapted, all that was adapted in the same way together."""
+        for how, count in Counter(self.resized.values()).items():
+            first = next(name for name in self.resized if self.resized[name] == how)
+            yield f"{first}{f' and {count - 1} more' if count > 1 else ''} resized {how}"
 
     def _part(self, name: str) -> str:
         """The part of the model that a parameter is in; in a detector all beside the backbone is its head."""
