@@ -146,3 +146,26 @@ def test_changed_data_is_named(tmp_path, data, change, said):
     assert said in caught.value.what
     assert json.loads((tmp_path / "run" / identity.FILE).read_text())["id"]
     assert not (tmp_path / "run" / NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ({"batch": 8}, {"batch": 4, "accumulate": 2}, True),  # what a run that ran out of memory is told to type
+        ({"batch": 4, "accumulate": 2}, {"batch": 8}, True),
+        ({"batch": 4}, {"batch": 2, "devices": 2}, True),
+        ({"batch": 4, "devices": 2}, {"batch": 2, "devices": 2, "nodes": 2}, True),
+        ({"batch": 8}, {"batch": 4}, False),
+    ],
+)
+def test_the_same_images_a_step_are_the_same_run(tmp_path, data, capsys, before, after, same):
+    out = tmp_path / "run"
+    with prepare(out, config(data, out, **before), files=files(data)):
+        pass
+    if not same:
+        with pytest.raises(InputError, match="other settings"):
+            prepare(out, config(data, out, **after), files=files(data))
+        return
+    with prepare(out, config(data, out, **after), files=files(data)) as run:
+        assert {key: run.config[key] for key in after} == after  # so the command to continue is the new one
+    assert "a step has the same" in capsys.readouterr().out

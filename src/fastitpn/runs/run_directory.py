@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -43,6 +44,8 @@ IRRELEVANT = frozenset(
     }
 )
 """Keys that may change when a run is continued: they do not change what it computes."""
+_SHARES = ("batch", "accumulate")
+"""Keys that may change as long as a step has as many images over all devices."""
 TENSORBOARD = "tensorboard"
 MAX_DIFFERENCES = 8
 
@@ -228,6 +231,8 @@ def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
     here, now = same_settings(type(config), run.config), flatten(to_dict(config))
     keys = [key for key in _relevant(here | now) if here.get(key) != now.get(key)]
+    shared_out = [key for key in keys if key in _SHARES] if _images_of_step(here) == _images_of_step(now) else []
+    keys = [key for key in keys if key not in shared_out]
     before = read_listing(run.directory)
     places = [key for key in keys if key in DATA_KEYS] if listing is not None and before is not None else []
     keys = [key for key in keys if key not in places]
@@ -248,10 +253,20 @@ def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
             expected="a new folder, or the same settings and files to continue that run",
             fix=f"out={_free(run.directory)}{_from_weights(run)}, or delete {run.directory}",
         )
+    if shared_out:
+        words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in shared_out)
+        say(f"a step has the same {_images_of_step(now)} images, and the run goes on: {words}")
     if places:
         words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in places)
         say(f"the same {len(listing or ())} files lie elsewhere, and the run goes on with them: {words}")
+    if places or shared_out:
         write_text(run.directory / CONFIG, to_yaml(config))
+
+
+def _images_of_step(settings: Mapping[str, Any]) -> int | None:
+    """Images of one step over all devices; None for settings without."""
+    counts = [settings.get(key, 1) for key in (*_SHARES, "devices", "nodes")]
+    return math.prod(counts) if "batch" in settings and all(type(count) is int for count in counts) else None
 
 
 def _from_weights(run: Run) -> str:
