@@ -149,7 +149,9 @@ def test_a_command_settles_its_range(tmp_path, capsys, asked, trained, expected)
 
 
 def test_a_checkpoint_keeps_the_range():
-    about = ModelDescription(model={"name": "x", "arguments": {}}, mean=(0.0,), std=(1.0,), px=32, pixel_range="12bit")
+    about = ModelDescription(
+        model={"name": "fastitpn_nano", "arguments": {}}, mean=(0.0,) * 3, std=(1.0,) * 3, px=32, pixel_range="12bit"
+    )
     assert about.to_dict()["pixel_range"] == "12bit"
     assert ModelDescription.from_dict(about.to_dict()) == about
     plain = replace(about, pixel_range=None)

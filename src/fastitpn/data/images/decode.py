@@ -213,7 +213,11 @@ def _orientation(image: Image.Image) -> int:
 
 
 def read_error(path: str | os.PathLike[str], error: Exception) -> InputError:
-    """What is wrong with a file, of what was raised when it was read as an image."""
+    """What is wrong with a file, of what was raised when it was read as an image.
+
+    Raises:
+        MemoryError: That was raised, which says nothing of the file.
+    """
     path = Path(path)
     fix = "replace or delete this file, then run the same command again"
     if isinstance(error, FileNotFoundError):
@@ -233,6 +237,8 @@ def read_error(path: str | os.PathLike[str], error: Exception) -> InputError:
 
 def _content_error(error: Exception, head: bytes, where: str | Path, fix: str) -> InputError:
     """What is wrong with an image that is there."""
+    if isinstance(error, MemoryError):
+        raise error
     if isinstance(error, InputError):
         return InputError(
             f"cannot use this image: {error.what}", where=where, expected=error.expected, fix=error.fix or fix

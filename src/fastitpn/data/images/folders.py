@@ -15,6 +15,7 @@ from fastitpn.data.images.signatures import HEAD_BYTES, kind_of
 from fastitpn.data.images.tables import TABLES, read_table
 from fastitpn.data.parts import by_part, data_parts, part_to_train_on
 from fastitpn.errors import InputError
+from fastitpn.files import walk
 
 _SUFFIX_OF = {"image": ".jpg", "video": ".mp4"}
 
@@ -27,11 +28,13 @@ class LeftOut:
         suffixes: Number of files by suffix (in lower case) that are no images.
         debris: Number of folders by name that file systems have left behind.
         unnamed: Number of images and videos whose names have no suffix, by which of these they are.
+        special: Number of pipes, sockets and devices by name.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
     debris: Counter[str] = field(default_factory=Counter)
     unnamed: Counter[str] = field(default_factory=Counter)
+    special: Counter[str] = field(default_factory=Counter)
 
     def line(self, *, but: Collection[str] = ()) -> str | None:
         """What to say of them; None if there is nothing to say: other files, such as labels, go without a word.
@@ -47,6 +50,8 @@ class LeftOut:
         ]
         if self.debris:
             lines.append("folders of file systems were left out: " + _counted(self.debris))
+        if self.special:
+            lines.append("what is no file was left out: " + _counted(self.special))
         return "; ".join(lines) or None
 
 
@@ -55,7 +60,7 @@ def left_out(*folders: Path | None) -> LeftOut:
     result = LeftOut()
     for folder in dict.fromkeys(folders):
         if folder is not None and folder.is_dir():
-            for file in _files(folder, result.debris):
+            for file in _files(folder, result.debris, result.special):
                 suffix = _suffix(file)
                 result.suffixes[suffix] += 1
                 if not suffix and (kind := _content(file)):
@@ -221,8 +226,8 @@ def _walk(folder: Path, extensions: Collection[str] = EXTENSIONS) -> tuple[list[
     return [Path(image) for image in sorted(images)], others
 
 
-def _files(folder: Path, debris: Counter[str] | None = None) -> Iterator[str]:
-    """All files below a folder but hidden ones and debris, whose folders are counted by name."""
+def _files(folder: Path, debris: Counter[str] | None = None, special: Counter[str] | None = None) -> Iterator[str]:
+    """All files below a folder but hidden ones, debris, whose folders are counted by name, and pipes and devices."""
 
     def stop(error: OSError) -> None:
         raise InputError(
@@ -230,7 +235,7 @@ def _files(folder: Path, debris: Counter[str] | None = None) -> Iterator[str]:
         )
 
     visited: set[str] = set()
-    for root, folders, files in os.walk(folder, onerror=stop, followlinks=True):
+    for root, folders, files in walk(folder, onerror=stop, followlinks=True, special=special):
         visited.add(os.path.realpath(root))
         if debris is not None:
             debris.update(name for name in folders if is_left_out(name) and not name.startswith("."))

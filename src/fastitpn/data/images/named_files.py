@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.kinds import EXTENSIONS
+from fastitpn.files import walk
 
 
 def nfc(text: str) -> str:
@@ -117,7 +118,7 @@ class NamedFiles:
         """The files below a folder by their names in each of the forms."""
         if folder not in self._indexes:
             index: dict[str, dict[str, list[Path]]] = {letters: {} for letters in _FORMS}
-            for root, folders, files in os.walk(folder):
+            for root, folders, files in walk(folder):
                 folders[:] = [name for name in folders if not name.startswith(".")]
                 for path in (Path(root, file) for file in files):
                     for letters, form in _FORMS.items():

@@ -1,6 +1,5 @@
 """Where Pascal VOC's XML files and their images are, and which part they are of."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.parts import by_part, part_of
 from fastitpn.data.text_files import decode, read_text
+from fastitpn.files import walk
 
 _KINDS = ("Main", "Segmentation", "Layout", ".")
 _IMAGES = ("JPEGImages", "images", "Images", "imgs", "img")
@@ -21,7 +21,7 @@ _MOST_TRIED = 20
 
 def xml_files(data: Path) -> Iterator[Path]:
     """The XML files in a folder and its sub-folders, hidden ones left out, in alphabetical order."""
-    for folder, folders, files in os.walk(data):
+    for folder, folders, files in walk(data):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__", "@")))
         yield from (Path(folder, name) for name in sorted(files) if _is_xml(name))
 
