@@ -155,7 +155,7 @@ class FeatureShards:
     def _is_whole(self, shard: int) -> bool:
         try:
             return np.load(shard_path(self.folder, shard), mmap_mode="r").shape == self.index.shape(shard)
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             return False
 
     def crop(self, index: int, crop: Crop) -> Tensor:

@@ -25,6 +25,7 @@ from fastitpn.data.images.sources import FileSource, ImageSource, open_images
 from fastitpn.data.images.transforms import whole_image
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.models.weights.reading import read_content
 from fastitpn.pretraining.teachers.components import Components
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.runs.output import check_no_run, make_folder
@@ -120,7 +121,7 @@ def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[
     """What all files of a folder are projected on: found once, on images spread evenly over the data."""
     path = folder / COMPONENTS
     if path.is_file():
-        return Components.from_state_dict(torch.load(path, weights_only=True))
+        return _read_components(path, index)
     count = min(len(index.images), SAMPLED_IMAGES)
     numbers = torch.linspace(0, len(index.images) - 1, count).round().long().tolist()
     batches = [numbers[start : start + 64] for start in range(0, count, 64)]
@@ -136,6 +137,28 @@ def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[
         f"have {100 * components.kept:.0f}% of the variance"
     )
     return components
+
+
+def _read_components(path: Path, index: FeatureIndex) -> Components:
+    """Those that an interrupted `cache-features` found.
+
+    Raises:
+        InputError: The file is damaged, or has something else.
+    """
+    state = read_content(path).value
+    try:
+        components = Components.from_state_dict(state)
+        if components.directions.shape == (index.components_of, index.dim):
+            return components
+        what = f"components of another kind, {list(components.directions.shape)}"
+    except (TypeError, KeyError, ValueError, RuntimeError, AttributeError):
+        what = f"no components of features, but {', '.join(map(str, list(state)[:5])) or 'nothing'}"
+    raise InputError(
+        f"this file has {what}",
+        where=path,
+        expected=f"{index.dim} components of {index.components_of} features, as fastitpn pretrain cache-features wrote",
+        fix=f"rm {path}, and the .npy files beside it: they are stored anew",
+    )
 
 
 def _shown(numbers: Sequence[Number], what: str) -> Iterable[Number]:
