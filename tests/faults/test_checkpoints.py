@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import fastitpn
+from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 from fastitpn.models.weights.file import read_weights
 from fastitpn.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -174,3 +175,38 @@ def test_a_description_that_no_training_writes(classifier_run, tmp_path, changes
     with pytest.raises(InputError) as caught:
         fastitpn.load(file, device="cpu")
     assert str(file) in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def damaged(classifier_run, tmp_path_factory):
+    """A run's best checkpoint with one bit of a tensor flipped."""
+    content = bytearray(classifier_run.best_checkpoint.read_bytes())
+    weight = load_checkpoint(classifier_run.best_checkpoint)["weights"]["stages.2.blocks.3.mlp.fc2.weight"]
+    content[content.find(weight.contiguous().numpy().tobytes()) + 1001] ^= 4
+    file = tmp_path_factory.mktemp("damaged") / "best.ckpt"
+    file.write_bytes(content)
+    return file
+
+
+DOORS = {
+    "evaluate": ["evaluate", "{file}", "{data}"],
+    "predict": ["predict", "{file}", "{data}"],
+    "finetune": ["finetune", "classify", "data={data}", "weights={file}", "out={out}"],
+    "inspect": ["inspect", "{file}"],
+    "visualize": ["visualize", "tokens", "{file}", "images={data}", "out={out}"],
+    "export": ["export", "{file}", "out={out}"],
+    "export hub": ["export", "{file}", "format=hub", "out={out}"],
+    "export official": ["export", "official", "{file}", "out={out}.pth"],
+    "benchmark": ["benchmark", "checkpoint={file}", "out={out}"],
+    "app": ["app", "{file}", "port=0"],
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_door_takes_a_damaged_checkpoint(damaged, scenes, tmp_path, capsys, door):
+    out = tmp_path / "out"
+    words = [word.format(file=damaged, data=scenes.val, out=out) for word in DOORS[door]]
+    assert main(words) != 0
+    said = capsys.readouterr()
+    assert "damaged or incomplete: wrong checksum of" in said.err + said.out
+    assert not out.exists()
