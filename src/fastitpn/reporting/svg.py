@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from html import escape
 
 import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#0b0c0d", "#6b6c6d", "#c9cacb"
@@ -71,10 +72,11 @@ def to_svg(figure: Figure, title: str) -> str:
     Returns:
         SVG text without prolog; its ids are its own, so many drawings can share a page.
     """
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
     buffer = io.StringIO()
-    figure.savefig(
-        buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
+    # Not by `savefig`, which draws twice: the layout is found while drawing.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
