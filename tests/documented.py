@@ -26,10 +26,18 @@ from fastitpn.models.weights.published import published_file
 ROOT = Path(__file__).parents[1]
 FACTS = yaml.safe_load((ROOT / "docs" / "_site" / "facts.yaml").read_text(encoding="utf-8"))
 """What README and pages both say, and no code knows."""
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+README_BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
 WITHOUT_END = {("app",)}
 """Verbs that only Ctrl-C ends."""
 FETCHES = ("weights", "get")
 """The one verb that fetches something."""
+
+
+def readme_commands() -> list[str]:
+    """In the README's order, without the comments behind them."""
+    lines = [line for language, block in README_BLOCKS if language != "python" for line in block.splitlines()]
+    return [line.split("#")[0].strip() for line in lines if line.startswith("fastitpn ")]
 
 
 def verb_of(command: str) -> tuple[Verb, list[str]]:

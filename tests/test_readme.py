@@ -1,34 +1,18 @@
-"""What the README tells a reader to type works, on small data and with small settings."""
+"""What the README tells a reader to type is right, and what it says is so."""
 
 import os
 import re
-import shutil
 import tomllib
-from pathlib import Path
 
 import pytest
-from documented import FACTS, FETCHES, ROOT, WITHOUT_END, fill_folder, measure_little, small, verb_of
-from tiny_runs import TRAINING
+from documented import FACTS, README, ROOT, readme_commands, verb_of
 
 import fastitpn
-from fastitpn.cli.main import main
 from fastitpn.commands.registry import all_verbs
 from fastitpn.config import parse
 from fastitpn.models.registry import ARCHITECTURES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
-LINES = [
-    line.split("#")[0].strip() for language, block in BLOCKS if language != "python" for line in block.splitlines()
-]
-COMMANDS = [line for line in LINES if line.startswith("fastitpn ")]
-PYTHON = [block for language, block in BLOCKS if language == "python"]
-
-
-@pytest.fixture(scope="module")
-def folder(scenes, segment_scenes, detect_scenes, tmp_path_factory) -> Path:
-    """A folder with everything that the README's commands name, small."""
-    return fill_folder(tmp_path_factory.mktemp("readme"), README, scenes, segment_scenes, detect_scenes)
+COMMANDS = readme_commands()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -39,43 +23,11 @@ def test_commands_are_right(command):
     parse(verb.config, arguments)
 
 
-@pytest.mark.timeout(900)
-def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("FASTITPN_CACHE", str(folder))
-    measure_little(monkeypatch)
+def test_every_verb_has_a_command():
+    """All are run in `docs/test_pages.py`, with those of the pages."""
     assert {tuple(verb_of(command)[0].words) for command in COMMANDS} == {
         verb.words for verb in all_verbs() if verb.words != ("demo",)
     }
-    for command in COMMANDS:
-        if verb_of(command)[0].words in {*WITHOUT_END, FETCHES}:
-            continue
-        assert main(small(command)) == 0, f"{command}\n{capsys.readouterr().err}"
-    for path in ("runs/pretrain", "runs/flowers"):
-        assert fastitpn.Run(path).complete
-        assert Path(path, "report.html").is_file()
-
-
-def test_python_runs_and_prints_what_is_shown(folder, monkeypatch, capsys):
-    """After the commands, in the same folder; the later keys of trainings are small."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("FASTITPN_CACHE", str(folder))
-    if not Path("runs/pretrain").exists():
-        assert main(small(next(command for command in COMMANDS if "out=runs/pretrain" in command))) == 0
-    finetune = fastitpn.finetune
-    keys = {key: value for key, value in TRAINING.items() if key != "model"}
-    monkeypatch.setattr(fastitpn, "finetune", lambda task, **given: finetune(task, **given, **keys), raising=False)
-    shutil.rmtree("runs/flowers", ignore_errors=True)
-    names: dict[str, object] = {}
-    for block in PYTHON:
-        capsys.readouterr()
-        exec(compile(block, "README.md", "exec"), names)
-        printed = capsys.readouterr().out
-        for shown in re.findall(r"^# ((?:\d|all ).*)$", block, re.M):  # what the line above it prints
-            beginning = shown.split(", ...")[0]
-            assert any(line.startswith(beginning) for line in printed.splitlines()), printed
-    assert len(names["maps"]) == 5  # type: ignore[arg-type]
-    assert names["run"].complete  # type: ignore[attr-defined]
 
 
 def test_make_verbs_exist():

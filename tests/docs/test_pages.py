@@ -1,4 +1,4 @@
-"""What the documentation tells a reader to type works: commands, Python and YAML, on small data with small settings."""
+"""What README and documentation tell a reader to type works: commands, Python and YAML, on small data, made small."""
 
 import contextlib
 import io
@@ -16,7 +16,18 @@ from typing import Any
 
 import pytest
 import yaml
-from documented import FETCHES, ROOT, fill_folder, small, verb_of
+from documented import (
+    FETCHES,
+    README,
+    README_BLOCKS,
+    ROOT,
+    WITHOUT_END,
+    fill_folder,
+    measure_little,
+    readme_commands,
+    small,
+    verb_of,
+)
 from tiny_runs import TRAINING
 
 import fastitpn
@@ -28,8 +39,7 @@ from fastitpn.tasks.registry import TASKS
 DOCS = ROOT / "docs"
 LANGUAGES = {"sh", "python", "yaml", "text"}
 LAUNCHER = re.compile(r"^(?:torchrun|srun) .*?(?:-m )?fastitpn ")
-SLOW = ("fastitpn benchmark ", "fastitpn export runs/flowers ")
-"""What leaves nothing for other commands: where the README has it too, it is run by the README's tests alone."""
+NOT_RUN = {*WITHOUT_END, FETCHES}
 WIDTH = 80
 """Characters of a line that fit beside both menus."""
 BLOCK = re.compile(
@@ -142,9 +152,9 @@ def test_commands_within_sentences_exist(depth):
 
 @pytest.fixture(scope="module")
 def folder(scenes, segment_scenes, detect_scenes, tmp_path_factory) -> Path:
-    """A folder with everything that the pages name, small."""
+    """A folder with everything that README and pages name, small."""
     folder = tmp_path_factory.mktemp("docs")
-    fill_folder(folder, TEXTS, scenes, segment_scenes, detect_scenes)
+    fill_folder(folder, TEXTS + README, scenes, segment_scenes, detect_scenes)
     shutil.copytree(folder / "voc", folder / "VOC2012")
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     shutil.copytree(ROOT / "examples", folder / "examples")
@@ -161,13 +171,28 @@ def teachers() -> Iterator[None]:
         TEACHERS.unregister(name)
 
 
+@pytest.mark.drawn
 @pytest.mark.timeout(900)
-def test_pages_run_one_after_the_other(folder, teachers, monkeypatch, capsys):
+def test_readme_and_pages_run_one_after_the_other(folder, teachers, monkeypatch, capsys):
+    """What several of them have is run once, unless it trains."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("FASTITPN_CACHE", str(folder))
     monkeypatch.syspath_prepend(folder)
+    measure_little(monkeypatch)
     make_trainings_small(monkeypatch)
     done: set[str] = set()
+
+    def run_new(command: str, page: str) -> None:
+        if command not in done or trains(command):
+            done.add(command)
+            capsys.readouterr()
+            assert run(command, monkeypatch) == 0, f"{page}: {command}\n{capsys.readouterr().err}"
+
+    for command in readme_commands():
+        run_new(command, "README.md")
+    for path in ("runs/pretrain", "runs/flowers"):
+        assert fastitpn.Run(path).complete
+        assert Path(path, "report.html").is_file()
     for page in PAGES:
         names: dict[str, Any] = {}
         for block in blocks(page):
@@ -180,11 +205,23 @@ def test_pages_run_one_after_the_other(folder, teachers, monkeypatch, capsys):
                 assert yaml.safe_load(block.body), f"{page}: {block.body}"
             elif block.reason is None:
                 for command in block.commands:
-                    if (command in done and not trains(command)) or is_run_for_readme(command):
-                        continue
-                    done.add(command)
-                    capsys.readouterr()
-                    assert run(command, monkeypatch) == 0, f"{page}: {command}\n{capsys.readouterr().err}"
+                    run_new(command, page)
+    run_readme_python(capsys)
+
+
+def run_readme_python(capsys: pytest.CaptureFixture[str]) -> None:
+    """As one program; the beginning of what is shown below a line is printed."""
+    shutil.rmtree("runs/flowers")  # a new run, not the one of the commands
+    names: dict[str, Any] = {}
+    for block in [block for language, block in README_BLOCKS if language == "python"]:
+        capsys.readouterr()
+        exec(compile(block, "README.md", "exec"), names)
+        printed = capsys.readouterr().out
+        for shown in re.findall(r"^# ((?:\d|all ).*)$", block, re.M):
+            beginning = shown.split(", ...")[0]
+            assert any(line.startswith(beginning) for line in printed.splitlines()), printed
+    assert len(names["maps"]) == 5
+    assert names["run"].complete
 
 
 def trains(command: str) -> bool:
@@ -193,12 +230,8 @@ def trains(command: str) -> bool:
     return command.startswith("fastitpn ") and "steps" in verb_of(command)[0].config.__dataclass_fields__
 
 
-def is_run_for_readme(command: str) -> bool:
-    return command.startswith(SLOW) and command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-
-
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    if command.startswith(("pip ", f"fastitpn {' '.join(FETCHES)} ")):
+    if command.startswith("pip ") or (command.startswith("fastitpn ") and verb_of(command)[0].words in NOT_RUN):
         return 0  # checked above
     if command.startswith("python "):
         _, script, *arguments = shlex.split(command)
