@@ -1,5 +1,6 @@
 """Small data and small runs for all tests; the modules that they share lie beside this file."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -52,6 +53,15 @@ def package_log() -> Iterator[None]:
     logger.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def charts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Charts are drawn for tests marked `drawn` alone: it takes a third of the time of a small run."""
+    from chart_frames import framed
+
+    with contextlib.nullcontext() if request.node.get_closest_marker("drawn") else framed():
+        yield
+
+
 @pytest.fixture(params=["plain", "chunked", "without onednn"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way through the network: at once, 5 patches at a time, and with PyTorch's own matrix product."""
@@ -73,23 +83,27 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> "SceneSet":
 @pytest.fixture(scope="session")
 def pretrained_run(scenes: "SceneSet", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short pre-training under the moving average; read only."""
+    from chart_frames import drawn
     from tiny_runs import TRAINING
 
     import fastitpn
 
-    return fastitpn.pretrain(data=scenes.unlabelled, out=tmp_path_factory.mktemp("runs") / "pretrain", **TRAINING)
+    with drawn():
+        return fastitpn.pretrain(data=scenes.unlabelled, out=tmp_path_factory.mktemp("runs") / "pretrain", **TRAINING)
 
 
 @pytest.fixture(scope="session")
 def classifier_run(scenes: "SceneSet", pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning of it; read only."""
+    from chart_frames import drawn
     from tiny_runs import FINETUNING
 
     import fastitpn
 
     out = tmp_path_factory.mktemp("runs") / "classify"
     weights = pretrained_run.directory
-    return fastitpn.finetune("classify", data=scenes.train, val=scenes.val, weights=weights, out=out, **FINETUNING)
+    with drawn():
+        return fastitpn.finetune("classify", data=scenes.train, val=scenes.val, weights=weights, out=out, **FINETUNING)
 
 
 @pytest.fixture(scope="session")
@@ -115,13 +129,14 @@ def panoptic_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def panoptic_run(panoptic_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning for panoptic segmentation; read only."""
+    from chart_frames import drawn
     from tiny_runs import PANOPTIC, shallow_mask2former
 
     import fastitpn
 
     out = tmp_path_factory.mktemp("runs") / "panoptic"
     keys = {**PANOPTIC, "weights": pretrained_run.directory, "lr": 2e-3, "steps": 6}
-    with shallow_mask2former():
+    with shallow_mask2former(), drawn():
         return fastitpn.finetune("segment", data=panoptic_scenes, out=out, **keys)
 
 
@@ -138,22 +153,26 @@ def detect_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def detector_run(detect_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning for detection; read only."""
-    from tiny_runs import TRAINING
+    from chart_frames import drawn
+    from tiny_runs import TRAINING, narrow_rcnn
 
     import fastitpn
 
     out = tmp_path_factory.mktemp("runs") / "detect"
     keys = {**TRAINING, "weights": pretrained_run.directory, "lr": 2e-3, "steps": 8}
-    return fastitpn.finetune("detect", data=detect_scenes, out=out, **keys)
+    with narrow_rcnn(), drawn():
+        return fastitpn.finetune("detect", data=detect_scenes, out=out, **keys)
 
 
 @pytest.fixture(scope="session")
 def segmenter_run(segment_scenes: Path, pretrained_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A short fine-tuning for segmentation; read only."""
+    from chart_frames import drawn
     from tiny_runs import TRAINING
 
     import fastitpn
 
     out = tmp_path_factory.mktemp("runs") / "segment"
     keys = {**TRAINING, "weights": pretrained_run.directory, "head": "linear", "lr": 1e-2, "steps": 10, "batch": 8}
-    return fastitpn.finetune("segment", data=segment_scenes, out=out, **keys)
+    with drawn():
+        return fastitpn.finetune("segment", data=segment_scenes, out=out, **keys)

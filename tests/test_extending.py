@@ -29,6 +29,8 @@ from fastitpn.tasks.detect.heads.registry import DETECTORS
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.segment.heads.registry import HEADS
 
+pytestmark = pytest.mark.drawn
+
 USE = {"device": "cpu", "workers": 0}
 
 

@@ -1,17 +1,22 @@
 """Runs small enough for a test: `fastitpn_nano` at 32 px, a few steps on a few scenes."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import fastitpn
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
+from fastitpn.tasks.detect.heads import rcnn
+from fastitpn.tasks.heads import HeadSpec
 from fastitpn.tasks.segment.heads import mask2former
 
 TRAINING: dict[str, Any] = {
@@ -45,16 +50,33 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PATHS))}
 """Of processes that are to use this very package, and have no more than users have."""
 
 
-@contextlib.contextmanager
-def shallow_mask2former() -> Iterator[None]:
+NARROW: dict[str, Any] = {"box_width": 64, "mask_width": 16, "proposals": 100, "detections": 30}
+"""Of detectors by regions, what no key makes so small."""
+
+
+def shallow_mask2former() -> AbstractContextManager[None]:
     """Segmentation networks that are made have a Mask2Former of 1 and 2 layers; no key asks for fewer than 6 and 9."""
-    arguments = mask2former.HEAD.arguments
-    fewer = {"encoder_layers": 1, "decoder_layers": 2}
-    object.__setattr__(mask2former.HEAD, "arguments", lambda *given: {**arguments(*given), **fewer})
-    try:
+    return _made_with((mask2former.HEAD, {"encoder_layers": 1, "decoder_layers": 2}))
+
+
+def narrow_rcnn() -> AbstractContextManager[None]:
+    """Detectors by regions that are made have the sizes of `NARROW`."""
+    boxes = {name: size for name, size in NARROW.items() if name != "mask_width"}
+    return _made_with((rcnn.MASK_RCNN, NARROW), (rcnn.CASCADE_MASK_RCNN, NARROW), (rcnn.FASTER_RCNN, boxes))
+
+
+@contextlib.contextmanager
+def _made_with(*heads: tuple[HeadSpec[Any], Mapping[str, int]]) -> Iterator[None]:
+    """Heads are made with these arguments, whatever their keys say."""
+    with pytest.MonkeyPatch.context() as patch:
+        for head, fewer in heads:
+            change = functools.partial(_changed, head.arguments, fewer)
+            patch.setitem(vars(head), "arguments", change)
         yield
-    finally:
-        object.__setattr__(mask2former.HEAD, "arguments", arguments)
+
+
+def _changed(arguments: Callable[..., dict[str, Any]], fewer: Mapping[str, int], *given: Any) -> dict[str, Any]:
+    return {**arguments(*given), **fewer}
 
 
 def words(**keys: Any) -> list[str]:

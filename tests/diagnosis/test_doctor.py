@@ -11,6 +11,8 @@ import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture
 def check(tmp_path):

@@ -12,6 +12,8 @@ from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
 from fastitpn.errors import InputError
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture
 def check(tmp_path):

@@ -17,9 +17,13 @@ from fastitpn.reporting.sections import Grid, Picture
 from fastitpn.training.metric import LOSS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="there is no Chromium: apt-get install chromium (or Chrome), then pip install playwright"
-)
+pytestmark = [
+    pytest.mark.drawn,
+    pytest.mark.skipif(
+        BROWSER is None,
+        reason="there is no Chromium: apt-get install chromium (or Chrome), then pip install playwright",
+    ),
+]
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),

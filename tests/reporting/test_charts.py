@@ -12,6 +12,8 @@ from fastitpn.reporting.charts import bars, confusion_matrix, curves, metric_nam
 from fastitpn.reporting.svg import PALETTE
 from fastitpn.training.metric import LOSS
 
+pytestmark = pytest.mark.drawn
+
 HOSTILE = "<script>alert(1)</script> $x$ & \x1b"
 
 

@@ -16,6 +16,8 @@ from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.report import render_report, write_report
 from fastitpn.reporting.sections import Code, Facts, Gallery, Grid, Picture, Section, Table, Text
 
+pytestmark = pytest.mark.drawn
+
 HOSTILE = "<script>alert('x')</script><img src=http://a.b/c onerror=alert(1)>\"'&"
 
 

@@ -88,6 +88,7 @@ class TestChoice:
 class TestFinetune:
     """Training with acceleration."""
 
+    @pytest.mark.drawn
     def test_it_is_on_and_the_run_says_so(self, balanced_run, pretrained_run):
         saved = load_checkpoint(balanced_run.best_checkpoint)
         assert saved["acceleration"] == BALANCED.to_dict()

@@ -23,6 +23,8 @@ from fastitpn.tasks.demonstration import (
     teacher_file,
 )
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture(scope="module")
 def small_batches():

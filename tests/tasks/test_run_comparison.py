@@ -9,6 +9,8 @@ from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 from fastitpn.tasks.run_comparison import _labels
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture
 def other(classifier_run, tmp_path):

@@ -43,6 +43,7 @@ def test_figures_are_those_of_the_model_image_by_image(scenes, classifier_run, e
     assert evaluation.matrix.sum(1).tolist() == [2, 2, 2]  # rows are the true classes
 
 
+@pytest.mark.drawn
 def test_what_is_written(scenes, classifier_run, evaluation, tmp_path, capsys):
     assert files(tmp_path / "out") == ["evaluation.json", "report.html"]
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
@@ -126,6 +127,7 @@ def test_it_repeats_itself_and_leaves_the_callers_random_state_alone(scenes, cla
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.drawn
 def test_the_report_of_a_run_is_not_replaced(scenes, classifier_run):
     out = classifier_run.directory
     before = (out / "report.html").read_bytes()

@@ -60,6 +60,7 @@ def evaluation(run, coloured, tmp_path_factory):
     return fastitpn.evaluate(run.directory, coloured / "val.csv", out=out, device="cpu", workers=0)
 
 
+@pytest.mark.drawn
 def test_the_run_says_what_it_measures(run):
     assert set(run.metrics) == {"train_loss", "loss", "map", "f1", "best_map", "best_step"}
     log = (run.directory / "log.txt").read_text()

@@ -1,6 +1,9 @@
 """Small detectors, and pictures of coloured rectangles and discs for them to find."""
 
+import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +48,18 @@ def picture(height: int, width: int, objects: Any, generator: torch.Generator) -
     boxes = torch.tensor([box for _, box in objects], dtype=torch.float32).reshape(-1, 4)
     labels = torch.tensor([label for label, _ in objects], dtype=torch.int64)
     return image, {"boxes": boxes, "labels": labels, "masks": masks}
+
+
+@pytest.fixture(scope="session")
+def few_scenes(detect_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes with one to validate on: a network that knows nothing finds 100 objects in each, which takes time."""
+    data = shutil.copytree(detect_scenes, tmp_path_factory.mktemp("few_scenes") / "data")
+    file = data / "annotations_val.json"
+    labels = json.loads(file.read_text())
+    labels["images"] = labels["images"][:1]
+    labels["annotations"] = [label for label in labels["annotations"] if label["image_id"] == labels["images"][0]["id"]]
+    file.write_text(json.dumps(labels))
+    return data
 
 
 @pytest.fixture

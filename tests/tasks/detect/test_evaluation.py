@@ -59,6 +59,7 @@ def test_the_results_file_gives_pycocotools_the_same_figures(detect_scenes, eval
                 assert evaluation.class_metrics[label][f"{name}_ap"] / 100 == pytest.approx(theirs, abs=1e-6)
 
 
+@pytest.mark.drawn
 def test_what_is_written(evaluation, tmp_path, capsys):
     assert files(tmp_path / "out") == ["detections.json", "evaluation.json", "report.html"]
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_runs import TRAINING, assert_same, content, figures, files
+from tiny_runs import NARROW, TRAINING, assert_same, content, figures, files, narrow_rcnn
 
 import fastitpn
 from fastitpn.config import build, parse
@@ -15,6 +15,7 @@ from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
 from fastitpn.tasks.detect.config import DetectConfig
+from fastitpn.tasks.detect.heads.rcnn import MASK_RCNN, RCNNKeys
 from fastitpn.tasks.detect.spec import SPEC, say_if_many
 from fastitpn.tasks.detect.task import DetectTask
 from fastitpn.tasks.spec import Split
@@ -23,6 +24,17 @@ NAMES = ("mammal", "produce", "building")
 CLASSES = DetectionClasses(names=NAMES, ids=(1, 2, 3))
 REGIONS = {"detector.regions": 32}
 SMALL = {"detector.queries": 20, "detector.layers": 1}
+
+
+SIZES = {
+    **{"anchor_scale": 4.0, "regions": 64, "proposals": 200, "box_width": 256, "mask_width": 64},
+    **{"box_head": "mlp", "box_loss": "smooth_l1", "region_loss": "smooth_l1", "sampling": 2},
+}
+"""Of a Mask R-CNN for 32 px."""
+
+
+def test_sizes_in_proportion_to_the_images():
+    assert MASK_RCNN.arguments(RCNNKeys(), 64, 32) == SIZES
 
 
 def config(data, **keys) -> DetectConfig:
@@ -40,18 +52,14 @@ def finetune(data, out, **keys) -> Run:
     return fastitpn.finetune("detect", **{"data": data, "out": out, **TRAINING, **keys})
 
 
-@pytest.fixture(scope="module")
-def few_scenes(detect_scenes, tmp_path_factory):
-    """Of which one is to validate on: a network that knows nothing finds 100 objects in each, which takes time."""
-    data = shutil.copytree(detect_scenes, tmp_path_factory.mktemp("few_scenes") / "data")
-    file = data / "annotations_val.json"
-    labels = json.loads(file.read_text())
-    labels["images"] = labels["images"][:1]
-    labels["annotations"] = [label for label in labels["annotations"] if label["image_id"] == labels["images"][0]["id"]]
-    file.write_text(json.dumps(labels))
-    return data
+@pytest.fixture
+def narrow():
+    """Runs of detectors by regions take less time."""
+    with narrow_rcnn():
+        yield
 
 
+@pytest.mark.usefixtures("narrow")
 class TestRun:
     """What a run does and leaves."""
 
@@ -67,9 +75,7 @@ class TestRun:
         saved = load_checkpoint(detector_run.best_checkpoint)
         assert (saved["task"], saved["classes"], saved["category_ids"]) == ("detect", list(NAMES), [1, 2, 3])
         assert (saved["px"], saved["max_px"], saved["acceleration"]["name"]) == (32, 53, "off")
-        sizes = {"anchor_scale": 4.0, "regions": 64, "proposals": 200, "box_width": 256, "mask_width": 64}
-        sizes |= {"box_head": "mlp", "box_loss": "smooth_l1", "region_loss": "smooth_l1", "sampling": 2}
-        assert saved["detector"] == {"name": "mask_rcnn", "arguments": sizes}
+        assert saved["detector"] == {"name": "mask_rcnn", "arguments": SIZES | NARROW}
         assert "training" not in saved
 
     def test_the_report_has_curves_figures_and_examples(self, detector_run):
@@ -133,6 +139,7 @@ class TestRun:
         assert_same(content(one)["training"], content(two)["training"])
         assert content(one)["max_px"] == 32  # with jitter images are fitted into squares
 
+    @pytest.mark.drawn
     def test_the_published_schedule_with_acceleration(self, few_scenes, pretrained_run, tmp_path):
         keys = {"acceleration": "balanced", "px": 64, "steps": 4, "schedule": "step", "lr": 1e-3}
         run = finetune(few_scenes, tmp_path / "run", weights=pretrained_run.directory, **keys)
@@ -163,6 +170,7 @@ class TestRun:
         assert finetune(data, tmp_path / "run", scratch=True, detector="faster_rcnn", steps=1).complete
 
 
+@pytest.mark.usefixtures("narrow")
 class TestStart:
     """Where the weights come from."""
 

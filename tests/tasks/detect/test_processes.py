@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
     [{"detector": "mask_rcnn"}, {"detector": "dino", "detector.queries": 20, "detector.layers": 1}],
     ids=lambda keys: keys["detector"],
 )
-def test_two_processes_leave_what_one_leaves(detect_scenes, pretrained_run, tmp_path, keys):
+def test_two_processes_leave_what_one_leaves(few_scenes, pretrained_run, tmp_path, keys):
     """Losses are alike and no more: each process draws its own regions and noise, and has its own number of objects."""
-    shared = {**TRAINING, **keys, "data": detect_scenes, "weights": pretrained_run.directory, "steps": 2, "ema": 0.9}
+    shared = {**TRAINING, **keys, "data": few_scenes, "weights": pretrained_run.directory, "steps": 2, "ema": 0.9}
     shared |= {"lr": 1e-5, "drop_path": 0}
     one = fastitpn.finetune("detect", **shared, out=tmp_path / "one")
     two = {**shared, "out": tmp_path / "two", "devices": 2, "batch": 2, "strategy": "fsdp"}
@@ -44,8 +44,8 @@ def test_two_processes_leave_what_one_leaves(detect_scenes, pretrained_run, tmp_
 @pytest.mark.parametrize(
     "keys", [{"detector": "mask_rcnn"}, {"detector": "dino", "detector.queries": 20, "detector.layers": 1}]
 )
-def test_two_processes_train(detect_scenes, tmp_path, keys):
-    data = shutil.copytree(detect_scenes, tmp_path / "data")
+def test_two_processes_train(few_scenes, tmp_path, keys):
+    data = shutil.copytree(few_scenes, tmp_path / "data")
     file = data / "annotations_train.json"
     content = json.loads(file.read_text())
     content["annotations"] = [label for label in content["annotations"] if label["image_id"] == 1]

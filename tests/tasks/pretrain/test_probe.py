@@ -33,6 +33,7 @@ def test_features_are_means_of_length_1():
     assert labels.tolist() == [1, 2, 1, 2]
 
 
+@pytest.mark.drawn
 def test_it_is_logged_every_so_many_epochs_and_in_the_report(scenes, tmp_path):
     keys = {**TRAINING, "steps": 6, "pictures": False}  # 12 images in batches of 4: an epoch is 3 steps
     probe = {"data": scenes.train, "every_epochs": 1, "neighbours": 3}

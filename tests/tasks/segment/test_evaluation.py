@@ -48,6 +48,7 @@ def test_figures_equal_a_confusion_matrix_by_hand_of_what_is_predicted(segment_s
     assert evaluation.metrics["miou"] == pytest.approx(100 * np.nanmean(matrix.diagonal() / np.where(union, union, 1)))
 
 
+@pytest.mark.drawn
 def test_what_is_written(evaluation, tmp_path):
     assert files(tmp_path / "out") == ["evaluation.json", "report.html"]
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())

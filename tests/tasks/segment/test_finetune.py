@@ -111,6 +111,7 @@ class TestRun:
         rates = [row["lr"] for row in run.history if row["split"] == "train"]
         assert rates == pytest.approx([4e-4, 3e-4, 2e-4, 1e-4])
 
+    @pytest.mark.drawn
     def test_a_published_form_with_acceleration(self, segment_scenes, pretrained_run, tmp_path):
         keys = {"features": "pyramid_and_trunk", "head.width": 16, "acceleration": "balanced", "px": 64, "steps": 1}
         run = finetune(segment_scenes, tmp_path / "run", weights=pretrained_run.directory, **keys)

@@ -85,6 +85,7 @@ def test_a_semantic_network_goes_on_as_a_panoptic_one(panoptic_scenes, pretraine
 class TestEvaluate:
     """`fastitpn evaluate`."""
 
+    @pytest.mark.drawn
     def test_figures(self, panoptic_scenes, panoptic_run, tmp_path, capsys):
         found = fastitpn.evaluate(panoptic_run.directory, panoptic_scenes, out=tmp_path, workers=0, device="cpu")
         assert set(found.metrics) >= {"pq", "pq_things", "pq_stuff"}
