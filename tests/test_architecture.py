@@ -1,6 +1,7 @@
 """The layout of the source: who may import whom, how long a file may be, and what no file may do."""
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -48,9 +49,15 @@ def package(file: Path) -> str:
     return file.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@functools.cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """All of a file, the module first."""
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
 def imports(file: Path) -> Iterator[tuple[str, str]]:
     """Full names of what is imported, wherever it stands in the file, and its place."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from ((alias.name, place(file, node)) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -60,7 +67,7 @@ def imports(file: Path) -> Iterator[tuple[str, str]]:
 
 def calls(file: Path) -> Iterator[tuple[str, dict[str | None, ast.expr], str]]:
     """Dotted names of called functions, their keyword arguments, and their place."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), {k.arg: k.value for k in node.keywords}, place(file, node)
 
@@ -134,7 +141,7 @@ def test_no_import_goes_in_a_circle() -> None:
     for module, file in modules.items():
         edges[module] = {
             known
-            for name in imported_at_once(ast.parse(file.read_text()).body)
+            for name in imported_at_once(nodes(file)[0].body)
             if (known := name if name in modules else name.rpartition(".")[0]) in modules and known != module
         }
     done: set[str] = set()
@@ -155,7 +162,7 @@ def test_no_branch_on_the_name_of_a_task_outside_of_tasks() -> None:
     for file in FILES:
         if package(file) in ("tasks", "__init__") or file.parent.name == "scenes":  # scenes have forms of these names
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             compared = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
             compared += node.keys if isinstance(node, ast.Dict) else []
             constants = [part.value for part in compared if isinstance(part, ast.Constant)]
@@ -166,16 +173,17 @@ def test_no_branch_on_the_name_of_a_task_outside_of_tasks() -> None:
                 for part in group.elts
                 if isinstance(part, ast.Constant)
             ]
-            text = ast.unparse(node)
-            if not text.startswith("scheme =="):  # of start values, one of which is called after pre-training
-                wrong += [f"{place(file, node)}: {text[:80]}" for value in constants if value in TASKS]
+            for _ in [value for value in constants if value in TASKS]:
+                text = ast.unparse(node)
+                if not text.startswith("scheme =="):  # of start values, one of which is called after pre-training
+                    wrong.append(f"{place(file, node)}: {text[:80]}")
     assert not wrong
 
 
 def test_no_ladder_over_tasks_or_heads() -> None:
     wrong = []
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and len(node.args) == 2:
                 kinds = {ast.unparse(part).split(".")[-1] for part in flat(node.args[1])}
                 if any(KINDS.search(kind) for kind in kinds):
@@ -223,7 +231,7 @@ def test_locals_have_nouns() -> None:
     wrong = [
         f"{place(file, node)}: {node.id}"
         for file in FILES
-        for function in ast.walk(ast.parse(file.read_text()))
+        for function in nodes(file)
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in ("found", "one", "own")
@@ -233,7 +241,7 @@ def test_locals_have_nouns() -> None:
 
 def explanations(file: Path) -> Iterator[tuple[str, str]]:
     """What docstrings say in their first line and of each argument or attribute in one line, and its place."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             first, *lines = node.value.value.splitlines()
             yield first, place(file, node)
