@@ -26,7 +26,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import tiny_runs
+
 LOOK_EVERY_S = 0.02
+KEPT = contextlib.ExitStack()
+"""For as long as the process lives."""
 
 
 @functools.cache
@@ -34,11 +38,9 @@ def address() -> str:
     """Where the process listens; it is started when it is needed first."""
     if __name__ == "__main__":
         return sys.argv[1]
-    from tiny_runs import ENVIRONMENT
-
     folder = tempfile.mkdtemp()
     place = str(Path(folder) / "socket")
-    server = subprocess.Popen([sys.executable, __file__, place], env=ENVIRONMENT, stdin=subprocess.PIPE)
+    server = subprocess.Popen([sys.executable, __file__, place], env=tiny_runs.ENVIRONMENT, stdin=subprocess.PIPE)
 
     @atexit.register
     def end() -> None:
@@ -166,6 +168,8 @@ def begin(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+    if tiny_runs.SMALL_HEADS in os.environ:
+        KEPT.enter_context(tiny_runs.small_heads())
     words = list(request["words"])
     while words[0] in ("-W", "-u"):
         if words.pop(0) == "-W":
@@ -177,6 +181,7 @@ def begin(request: dict[str, Any]) -> None:
         exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
     elif words[0] == "-m":
         sys.argv = ["-m", *words[2:]]
+        sys.path.insert(0, os.getcwd())
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = words

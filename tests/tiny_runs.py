@@ -49,6 +49,12 @@ _PATHS = (Path(fastitpn.__file__).parents[1], Path(__file__).parent / "as_instal
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PATHS))}
 """Of processes that are to use this very package, and have no more than users have."""
 
+SMALL_HEADS = "FASTITPN_TESTS_SMALL_HEADS"
+"""Set in the environment of a copied process (`forking`), it makes its heads as `small_heads` does."""
+
+
+SHORT = {"depths": (1, 1, 2)}
+"""Every part of a trunk, with few of the operations that exporters take one by one."""
 
 NARROW: dict[str, Any] = {"box_width": 64, "mask_width": 16, "proposals": 100, "detections": 30}
 """Of detectors by regions, what no key makes so small."""
@@ -63,6 +69,13 @@ def narrow_rcnn() -> AbstractContextManager[None]:
     """Detectors by regions that are made have the sizes of `NARROW`."""
     boxes = {name: size for name, size in NARROW.items() if name != "mask_width"}
     return _made_with((rcnn.MASK_RCNN, NARROW), (rcnn.CASCADE_MASK_RCNN, NARROW), (rcnn.FASTER_RCNN, boxes))
+
+
+@contextlib.contextmanager
+def small_heads() -> Iterator[None]:
+    """Both."""
+    with shallow_mask2former(), narrow_rcnn():
+        yield
 
 
 @contextlib.contextmanager

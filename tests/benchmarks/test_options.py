@@ -1,12 +1,13 @@
 """Options of every benchmark: each lists its own, and refuses what it does not know."""
 
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import forking
 import pytest
+from tiny_runs import ENVIRONMENT
 
 from benchmarks.harness.options import command_of, start
 from fastitpn.config import fields_of, parse
@@ -87,9 +88,10 @@ def test_commands_that_are_written_down_are_still_understood() -> None:
 
 
 @pytest.mark.slow
-def test_a_script_ends_with_a_message_alone() -> None:
+def test_a_script_ends_with_a_message_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
     words = [sys.executable, "-m", "benchmarks.pretraining_loss", "bach=2"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent)
+    done = forking.run(words, env=ENVIRONMENT)
     assert done.returncode == 2
     assert done.stderr.startswith("bach: unknown key; did you mean batch?")
     assert "Traceback" not in done.stderr

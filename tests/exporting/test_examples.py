@@ -107,20 +107,22 @@ def test_a_picture_is_read_as_in_the_training(tmp_path, kind, suffix, text):
     assert np.ptp(np.asarray(expected)) > 5 or text == "float255"
 
 
-def test_a_classifier_names_what_predict_names(classifier_onnx, classifier_run, picture):
-    [expected] = fastitpn.load(classifier_run.directory, device="cpu")(picture)
+def test_a_classifier_names_what_predict_names(classifier_onnx, short_classifier_run, picture):
+    [expected] = fastitpn.load(short_classifier_run.directory, device="cpu")(picture)
     lines = run(classifier_onnx, picture)
     shown = [line.removeprefix(f"{picture} ").rsplit(" ", 1) for line in lines]
     assert [name for name, _ in shown] == list(expected.labels[:3])
     assert [float(score) for _, score in shown] == pytest.approx(expected.scores[:3], abs=2e-4)
 
 
-def test_a_segmentation_network_writes_a_mask(segmenter_onnx, segmenter_run, picture):
+def test_a_segmentation_network_writes_a_mask(segmenter_onnx, short_segmenter_run, picture):
     run(segmenter_onnx, picture)
     with Image.open(picture.with_suffix(".mask.png")) as mask, Image.open(picture) as image:
         assert (mask.size, mask.mode) == (image.size, "P")
         labels = np.asarray(mask)
-    assert labels.max() < len(segmenter_run.best_checkpoint and fastitpn.load(segmenter_run.directory).classes)
+    assert labels.max() < len(
+        short_segmenter_run.best_checkpoint and fastitpn.load(short_segmenter_run.directory).classes
+    )
 
 
 def test_features_of_a_fixed_batch(pyramid_onnx, picture):

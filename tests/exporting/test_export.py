@@ -8,7 +8,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import torch
-from tiny_runs import files
+from tiny_runs import SHORT, files
 
 import fastitpn
 from fastitpn.cli.main import main
@@ -22,9 +22,7 @@ from fastitpn.tasks import exporting
 from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.segment.model import create_segmenter
 
-SHORT = {"depths": (1, 1, 2)}
-"""Every part of a trunk, with few of the operations that exporters take one by one."""
-TINY_WINDOWS = {"migration": Migration(after_blocks=(2,)), "gathering": Gathering(window=2, global_blocks=2)}
+TINY_WINDOWS = {"migration": Migration(after_blocks=(1,)), "gathering": Gathering(window=2, global_blocks=1)}
 
 
 def about(folder: Path) -> dict:
@@ -44,24 +42,24 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> bool:
 
 
 @torch.no_grad()
-def test_onnx_of_any_size_gives_the_logits_of_the_model(classifier_onnx, classifier_run):
+def test_onnx_of_any_size_gives_the_logits_of_the_model(classifier_onnx, short_classifier_run):
     assert files(classifier_onnx) == ["model.json", "model.onnx", "run.py"]
     session = onnxruntime.InferenceSession(classifier_onnx / "model.onnx", providers=["CPUExecutionProvider"])
     [given] = session.get_inputs()
     assert (given.name, given.shape, given.type) == ("images", ["batch", 3, "height", "width"], "tensor(float)")
     assert [output.shape[0] for output in session.get_outputs()] == ["batch"]
-    model = load_trained(classifier_run.directory).model
+    model = load_trained(short_classifier_run.directory).model
     for shape in ((1, 3, 32, 32), (5, 3, 80, 48)):
         images = torch.randn(shape)
         [logits] = session.run(["logits"], {"images": images.numpy()})
         assert close(torch.from_numpy(logits), model(images))
 
 
-def test_the_description(classifier_onnx, classifier_run):
+def test_the_description(classifier_onnx, short_classifier_run):
     it = about(classifier_onnx)
     assert it["input"]["shape"] == ["batch", 3, "height", "width"]
     assert (it["task"], it["model"], it["px"], it["outputs"]) == ("classify", "fastitpn_nano", [32, 32], ["logits"])
-    assert it["classes"] == list(load_trained(classifier_run.directory).about.classes)
+    assert it["classes"] == list(load_trained(short_classifier_run.directory).about.classes)
     assert it["view"] == {"shorter_side": 36, "crop": "centre", "interpolation": "bicubic"}
     assert it["parity"]["sizes"] == [[32, 32], [48, 80]]
     assert it["parity"]["batches"] == [1, 3]
@@ -73,7 +71,7 @@ def test_the_description(classifier_onnx, classifier_run):
 
 @torch.no_grad()
 @pytest.mark.parametrize("form", ["torch_export", "torchscript"])
-def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, monkeypatch):
+def test_the_forms_of_pytorch_with_acceleration(form, short_classifier_run, tmp_path, monkeypatch):
     """Windows and tokens that leave are part of the graph."""
     load = exporting.load_subject
 
@@ -83,9 +81,9 @@ def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, 
         return subject
 
     monkeypatch.setattr(exporting, "load_subject", accelerated)
-    out = fastitpn.export(form, classifier_run.directory, px=64, limit=4, out=tmp_path / "a")
+    out = fastitpn.export(form, short_classifier_run.directory, px=64, limit=4, out=tmp_path / "a")
     file = out / about(out)["file"]
-    model = load_trained(classifier_run.directory).model
+    model = load_trained(short_classifier_run.directory).model
     images = torch.randn(3, 3, 64, 64)
     plain = model(images)
     model.set_acceleration(**TINY_WINDOWS)
@@ -96,9 +94,11 @@ def test_the_forms_of_pytorch_with_acceleration(form, classifier_run, tmp_path, 
 
 
 @torch.no_grad()
-def test_onnx_with_acceleration(classifier_run, tmp_path):
-    out = fastitpn.export("onnx", classifier_run.directory, px=64, acceleration="balanced", out=tmp_path / "a", limit=4)
-    model = load_trained(classifier_run.directory, "balanced").model
+def test_onnx_with_acceleration(short_classifier_run, tmp_path):
+    out = fastitpn.export(
+        "onnx", short_classifier_run.directory, px=64, acceleration="balanced", out=tmp_path / "a", limit=4
+    )
+    model = load_trained(short_classifier_run.directory, "balanced").model
     images = torch.randn(3, 3, 64, 64)
     [logits] = open_onnx(out / "model.onnx")(images)
     assert close(logits, model(images))
@@ -128,8 +128,8 @@ def test_a_rectangle_of_a_segmentation_network(segmenter_onnx):
     assert it["parity"]["same_decisions"] >= 0.999
 
 
-def test_int8_says_what_it_costs(classifier_run, scenes, tmp_path, capsys):
-    out = fastitpn.export("onnx", classifier_run.directory, precision="int8", data=scenes.val, out=tmp_path / "a")
+def test_int8_says_what_it_costs(short_classifier_run, scenes, tmp_path, capsys):
+    out = fastitpn.export("onnx", short_classifier_run.directory, precision="int8", data=scenes.val, out=tmp_path / "a")
     it = about(out)
     assert files(out) == ["model.json", "model.onnx", "run.py"]
     assert it["int8"]["size"] < 0.5
@@ -139,16 +139,16 @@ def test_int8_says_what_it_costs(classifier_run, scenes, tmp_path, capsys):
     assert re.search(r"int8: 0\.\d+ times the size.*\ntop1: [\d.]+ percent, the model", capsys.readouterr().out)
 
 
-def test_no_path_of_this_machine_is_in_a_file(classifier_onnx, classifier_run, tmp_path):
+def test_no_path_of_this_machine_is_in_a_file(classifier_onnx, short_classifier_run, tmp_path):
     found = [classifier_onnx]
     for form in ("torch_export", "torchscript"):
-        found.append(fastitpn.export(form, classifier_run.directory, limit=4, out=tmp_path / form))
+        found.append(fastitpn.export(form, short_classifier_run.directory, limit=4, out=tmp_path / form))
     for folder in found:
         for file in folder.iterdir():
             assert not re.search(rb"\.py[^\w]|site-packages", content(file).replace(b"run.py", b"")), file
 
 
-def test_a_file_that_differs_is_not_kept(classifier_run, tmp_path, monkeypatch, capsys):
+def test_a_file_that_differs_is_not_kept(short_classifier_run, tmp_path, monkeypatch, capsys):
     """Also what was exported there before stays as it is."""
     write = FORMATS["torchscript"].write
 
@@ -158,7 +158,7 @@ def test_a_file_that_differs_is_not_kept(classifier_run, tmp_path, monkeypatch, 
         write(graph, shapes, path)
 
     monkeypatch.setattr(FORMATS["torchscript"], "write", wrong)
-    words = ["export", str(classifier_run.directory), "format=torchscript", f"out={tmp_path / 'a'}"]
+    words = ["export", str(short_classifier_run.directory), "format=torchscript", f"out={tmp_path / 'a'}"]
     assert main(words) == 1
     error = capsys.readouterr().err
     assert "does not do what the model does, so nothing was written" in error
@@ -172,13 +172,13 @@ def test_a_file_that_differs_is_not_kept(classifier_run, tmp_path, monkeypatch, 
     assert files(tmp_path) == [f"a/{name}" for name in before]
 
 
-def test_what_cannot_be_traced_is_said_in_a_sentence(classifier_run, tmp_path, monkeypatch):
+def test_what_cannot_be_traced_is_said_in_a_sentence(short_classifier_run, tmp_path, monkeypatch):
     def fails(graph, shapes, path):
         raise RuntimeError("no such\noperator")
 
     monkeypatch.setattr(FORMATS["torchscript"], "write", fails)
     with pytest.raises(ParityError, match="cannot be exported so: RuntimeError: no such operator"):
-        fastitpn.export("torchscript", classifier_run.directory, out=tmp_path / "a")
+        fastitpn.export("torchscript", short_classifier_run.directory, out=tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -193,14 +193,14 @@ def test_what_cannot_be_traced_is_said_in_a_sentence(classifier_run, tmp_path, m
         ({"data": "nowhere"}, "does not exist"),
     ],
 )
-def test_wrong_wishes(keys, text, classifier_run, tmp_path):
+def test_wrong_wishes(keys, text, short_classifier_run, tmp_path):
     with pytest.raises(InputError, match=text):
-        fastitpn.export("onnx", classifier_run.directory, out=tmp_path / "a", **keys)
+        fastitpn.export("onnx", short_classifier_run.directory, out=tmp_path / "a", **keys)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_tasks_are_refused(classifier_run, tmp_path):
-    checkpoint = torch.load(classifier_run.best_checkpoint, weights_only=True)
+def test_other_tasks_are_refused(short_classifier_run, tmp_path):
+    checkpoint = torch.load(short_classifier_run.best_checkpoint, weights_only=True)
     torch.save({**checkpoint, "task": "track"}, tmp_path / "a.ckpt")
     with pytest.raises(InputError, match="the task 'track', which this installation does not have"):
         fastitpn.export("onnx", tmp_path / "a.ckpt", out=tmp_path / "b")

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from faster_coco_eval.core import mask as coco_mask
+from tiny_runs import SHORT
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -69,7 +70,7 @@ def test_segments_of_a_panoptic_network(panoptic_run, panoptic_scenes):
 
 def test_a_panoptic_network_as_onnx_is_measured_by_pq(panoptic_run, panoptic_scenes, tmp_path, capsys):
     checkpoint = torch.load(panoptic_run.best_checkpoint, weights_only=True)
-    checkpoint["model"]["arguments"] |= {"depths": (1, 1, 2)}
+    checkpoint["model"]["arguments"] |= SHORT
     checkpoint["head"]["arguments"] |= {"encoder_layers": 1, "decoder_layers": 1}
     torch.manual_seed(0)
     model = create_segmenter(checkpoint["model"], checkpoint["head"], len(checkpoint["classes"]))

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import files
+from tiny_runs import SHORT, files
 
 import fastitpn
 from fastitpn.errors import InputError
@@ -18,8 +18,6 @@ from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.registry import TASKS
 
 SMALL = {"width": 64, "queries": 12, "encoder_layers": 1, "decoder_layers": 1, "ffn_ratio": 2, "detections": 10}
-SHORT = {"depths": (1, 1, 2)}
-"""Every part of a trunk, with few of the operations that exporters take one by one."""
 FEW = {"proposals": 100, "detections": 20}
 PUBLISHED = {"box_head": "conv", "box_loss": "giou", "sampling": 0, "own_regions": True}
 """What the published cascade has beyond what the first one's export covers."""

@@ -6,7 +6,7 @@ import sys
 
 import forking
 import pytest
-from tiny_runs import ENVIRONMENT, TRAINING, content, leaves, words
+from tiny_runs import ENVIRONMENT, SMALL_HEADS, TRAINING, content, leaves, small_heads, words
 
 import fastitpn
 from fastitpn.runs.run import Run
@@ -23,10 +23,11 @@ def test_two_processes_leave_what_one_leaves(few_scenes, pretrained_run, tmp_pat
     """Losses are alike and no more: each process draws its own regions and noise, and has its own number of objects."""
     shared = {**TRAINING, **keys, "data": few_scenes, "weights": pretrained_run.directory, "steps": 2, "ema": 0.9}
     shared |= {"lr": 1e-5, "drop_path": 0}
-    one = fastitpn.finetune("detect", **shared, out=tmp_path / "one")
+    with small_heads():
+        one = fastitpn.finetune("detect", **shared, out=tmp_path / "one")
     two = {**shared, "out": tmp_path / "two", "devices": 2, "batch": 2, "strategy": "fsdp"}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "detect", *words(**two)]
-    done = forking.run(command, env=ENVIRONMENT)
+    done = forking.run(command, env={**ENVIRONMENT, SMALL_HEADS: "1"})
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "two")
     assert run.complete
@@ -52,7 +53,7 @@ def test_two_processes_train(few_scenes, tmp_path, keys):
     file.write_text(json.dumps(content))
     keys = {**TRAINING, **keys, "data": data, "out": tmp_path / "run", "devices": 2, "batch": 1, "scratch": "true"}
     command = [sys.executable, "-m", "fastitpn.cli", "finetune", "detect", *words(**keys)]
-    done = forking.run(command, timeout=200, env=ENVIRONMENT)
+    done = forking.run(command, timeout=200, env={**ENVIRONMENT, SMALL_HEADS: "1"})
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "run")
     assert run.complete
