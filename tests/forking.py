@@ -199,13 +199,15 @@ IMPORTED = (
 
 
 def prepare() -> None:
-    """Import what runs need, and compute nothing; what Lightning starts is a copy too."""
+    """Import what runs need, and compute nothing; what Lightning and torchrun start are copies too."""
     import lightning_fabric.strategies.launchers.subprocess_script as launcher
+    import torch.distributed.elastic.multiprocessing.subprocess_handler.subprocess_handler as torchrun
 
     for name in IMPORTED:
         importlib.import_module(name)
     launcher.subprocess = type(sys)("subprocess")
     vars(launcher.subprocess).update(vars(subprocess), Popen=Popen)
+    torchrun.Popen = Popen  # type: ignore[misc]
 
 
 if __name__ == "__main__":
