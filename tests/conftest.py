@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: pytest runs one process per core as it is
+os.fsync = lambda descriptor: None  # no run of a test must outlast a loss of power
 gc.disable()  # until all tests are there: what modules make while they are imported stays
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import torch
 from fastitpn.tasks.detect.scores import encode_masks
 from fastitpn.tasks.detect.task import score
 
-STEPS = {"mask_rcnn": 60, "faster_rcnn": 60, "cascade_mask_rcnn": 60, "dino": 80, "mask2former": 100, "maskdino": 100}
+STEPS = {"mask_rcnn": 60, "faster_rcnn": 60, "cascade_mask_rcnn": 45, "dino": 60, "mask2former": 75, "maskdino": 100}
 RATE = 3e-3
 
 
