@@ -21,7 +21,7 @@ from fastitpn.tasks.pretrain.pretrain import build_task
 
 pytestmark = pytest.mark.slow
 
-STEPS = 14
+STEPS = 20
 SAME = {
     **TRAINING,
     "steps": STEPS,
@@ -113,7 +113,7 @@ def test_2_processes_x_8_images_learn_what_1_x_16_learns(scenes, teachers, singl
     two = Run(tmp_path / "two")
     assert largest_difference(two, single[teacher]) < 1e-6
     moved = content(two)["weights"]["mask_token"] - fresh_mask_token()
-    assert float(moved.abs().max()) > 4e-5  # so that to agree means something
+    assert float(moved.abs().max()) > 5e-5  # so that to agree means something
 
 
 def test_torchrun_on_two_machines(scenes, teachers, single, tmp_path):
