@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from fastitpn.data.datasets import Sample, SeededDataset, collate
 from fastitpn.diagnosis.findings import DataSet
 from fastitpn.exporting.exportable import Exportable
+from fastitpn.exporting.exported import ExportedGraph, FirstOutput
 from fastitpn.inference.look import whole_look
 from fastitpn.inference.prediction import Prediction
 from fastitpn.inference.predictor import ImagePredictor
@@ -245,6 +246,15 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     def exportable(self, trained: Trained[Any, AboutT]) -> Exportable:
         """The network to export, with what compares and measures it."""
         raise NotImplementedError
+
+    def exported(self, graph: ExportedGraph, about: AboutT) -> nn.Module:
+        """What stands for the network where an exported folder predicts or is evaluated.
+
+        Args:
+            graph: Runs what `exportable` gave to export.
+            about: What was written down of the model.
+        """
+        return FirstOutput(graph)
 
     def diagnose(self, config: Any) -> DataSet | None:
         """What `fastitpn doctor` finds in data of this task; None if the data is of another kind."""

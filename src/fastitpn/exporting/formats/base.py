@@ -1,7 +1,7 @@
 """What a format of exported models is: a file with one of these, and a line in the registry, make a new one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from fastitpn.exporting.config import ExportConfig
@@ -21,6 +21,7 @@ class ExportFormat:
         fewest_patches: The least number of patches along a side, where height and width of a model with a pyramid are
             left open.
         example: Whether the task's example script runs it.
+        takes: Keys of the export that are for this format, which `write` gets.
     """
 
     file: ClassVar[str]
@@ -28,16 +29,28 @@ class ExportFormat:
     one_by_one: ClassVar[bool] = False
     fewest_patches: ClassVar[int] = 2
     example: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ()
 
     def check_installed(self) -> None:
-        """Make sure that the packages are there.
+        """Make sure that the packages are there that write a file and run it.
 
         Raises:
             InputError: With the command to install them.
         """
 
+    def check_runtime(self) -> None:
+        """Make sure that the packages are there that run a file, which may be fewer.
+
+        Raises:
+            InputError: With the command to install them.
+        """
+
+    def options(self, config: "ExportConfig") -> dict[str, Any]:
+        """The values of the keys that it `takes`; `model.json` has them too."""
+        return {name: getattr(config, name) for name in self.takes}
+
     def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
-        """Write a graph for inputs of these shapes."""
+        """Write a graph for inputs of these shapes; a format with keys of its own also gets these by name."""
         raise NotImplementedError
 
     def open(self, path: Path) -> "Runner":
