@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from fastitpn.console import say
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import describe, write_json
 from fastitpn.exporting.dynamic import choose_shapes
-from fastitpn.exporting.example import example_script
+from fastitpn.exporting.example import EXAMPLES, example_script
 from fastitpn.exporting.folder import export_folder
 from fastitpn.exporting.formats.base import ExportFormat
 from fastitpn.exporting.network import Graph
@@ -23,7 +22,7 @@ from fastitpn.exporting.subject import Subject
 from fastitpn.runs.exported_folder import DESCRIPTION
 
 EXAMPLE = "run.py"
-FEATURES_EXAMPLE = resources.files("fastitpn.exporting") / "examples" / "features.py"
+FEATURES_EXAMPLE = EXAMPLES / "features.py"
 
 
 def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -> Path:
@@ -49,7 +48,7 @@ def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -
         write_json(folder / DESCRIPTION, about)
         example = subject.whole.example if subject.whole is not None else FEATURES_EXAMPLE
         if format_.example and example is not None:
-            (folder / EXAMPLE).write_text(example_script(example), encoding="utf-8")
+            (folder / EXAMPLE).write_text(example_script(example, format_), encoding="utf-8")
     _report(config, subject, about, file.name, parity)
     return config.out
 

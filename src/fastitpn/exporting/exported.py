@@ -88,11 +88,11 @@ class ExportedGraph:
     def _unfit(self, images: Tensor, otherwise: str = "") -> InputError:
         assert self.size is not None
         height, width = images.shape[-2:]
-        own = f"{self.size[1]}x{self.size[0]} px"
+        taken = f"{self.size[1]}x{self.size[0]} px"
         return InputError(
-            f"an image is looked at in {width}x{height} px, and this exported graph takes {own} alone",
+            f"an image is looked at in {width}x{height} px, and this exported graph takes {taken} alone",
             where=self._path,
-            expected=f"images that fill {own}, with the px of the export",
+            expected=f"images that fill {taken}, with the px of the export",
             fix=f"{otherwise}fit=stretch to bring both sides to it, or export with dynamic=all, or with px= and width=",
         )
 

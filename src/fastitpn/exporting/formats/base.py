@@ -20,7 +20,8 @@ class ExportFormat:
         one_by_one: Whether it can hold networks whose outputs depend on what is in an image, one image at a time.
         fewest_patches: The least number of patches along a side, where height and width of a model with a pyramid are
             left open.
-        example: Whether the task's example script runs it.
+        example: File in `exporting/examples` that opens a model in the example script; None for no script.
+        needed: Package that the script needs for that.
         takes: Keys of the export that are for this format, which `write` gets.
     """
 
@@ -28,7 +29,8 @@ class ExportFormat:
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     one_by_one: ClassVar[bool] = False
     fewest_patches: ClassVar[int] = 2
-    example: ClassVar[bool] = False
+    example: ClassVar[str | None] = None
+    needed: ClassVar[str] = ""
     takes: ClassVar[tuple[str, ...]] = ()
 
     def check_installed(self) -> None:

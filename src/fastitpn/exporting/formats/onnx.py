@@ -21,7 +21,8 @@ class Onnx(ExportFormat):
     file = "model.onnx"
     precisions = ("fp32", "fp16", "int8")  # onnxruntime has no bf16 on a CPU, where the file is checked
     one_by_one = True
-    example = True
+    example = "open_onnx.py"
+    needed = "onnxruntime"
     takes = ("opset",)
 
     def check_installed(self) -> None:

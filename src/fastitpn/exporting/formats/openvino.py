@@ -16,6 +16,8 @@ class OpenVINO(ExportFormat):
 
     file = "model.xml"
     precisions = ("fp32", "fp16")
+    example = "open_openvino.py"
+    needed = "openvino"
     one_by_one = True
 
     def check_installed(self) -> None:
