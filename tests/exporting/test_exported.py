@@ -11,6 +11,12 @@ from made_models import make_checkpoint
 from PIL import Image
 
 import fastitpn
+from fastitpn.application.answers import Answers
+from fastitpn.application.config import AppConfig
+from fastitpn.application.models import open_model
+from fastitpn.benchmarking import benchmark, matmul_peak
+from fastitpn.benchmarking.conditions import Conditions
+from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.cli.main import main
 from fastitpn.errors import InputError
 from fastitpn.exporting.formats.registry import FORMATS
@@ -223,3 +229,32 @@ class TestChanged:
         (folder / "model.json").write_text(json.dumps(content))
         with pytest.raises(InputError, match="the exported file cannot be opened"):
             fastitpn.load(folder)
+
+
+def test_the_page_shows_it(made, tmp_path):
+    """With the acceleration that it has, of which nothing can be changed."""
+    checkpoint, folder = made("classifier", "torchscript", acceleration="fast")
+    SQUARE.save(tmp_path / "a.png")
+    answers = Answers.of(open_model(AppConfig(checkpoint=folder, device="cpu")))
+    assert (answers.choices, answers.keep_ratio("fast")) == (["fast"], None)
+    assert answers.model.facts[-1] == "by torchscript"
+    answer = answers.answer(tmp_path / "a.png", "fast", 0.5, 0.0)
+    [expected] = fastitpn.load(checkpoint, "fast", device="cpu")(tmp_path / "a.png")
+    assert [share.name for share in answer.shown.shares] == list(expected.labels)
+    assert answer.acceleration.name == "fast"
+    assert answer.timing.ms == answer.timing.plain_ms
+    assert answer.tokens == []
+
+
+def test_benchmark_measures_it_beside_its_network(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(matmul_peak, "CPU_SIZES", ((64, 64, 64),))
+    monkeypatch.setattr(benchmark, "MemoryMeter", lambda conditions: MemoryMeter(Conditions(device="mps")))
+    _, folder = made("classifier", "torchscript", acceleration="fast")
+    keys = {"device": "cpu", "workers": 0, "rounds": 1, "threads": 1, "out": tmp_path / "b"}
+    rows = fastitpn.benchmark(checkpoint=folder, **keys).rows
+    assert [row.acceleration for row in rows] == ["off", "fast", "fast, torchscript"]
+    assert [row.px for row in rows] == [64] * 3
+    assert rows[0].gflops > rows[1].gflops == rows[2].gflops
+    assert all(row.p50_ms > 0 and row.problem is None for row in rows)
+    with pytest.raises(InputError, match="has the acceleration fast, which cannot be switched to balanced"):
+        fastitpn.benchmark(checkpoint=folder, acceleration=("balanced",), **keys)
