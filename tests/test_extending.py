@@ -129,6 +129,8 @@ class TestTask:
         assert (about["task"], about["outputs"]) == ("depth", ["metres"])
         assert about["quality"]["metric"] == "error_m"
         assert about["quality"]["file"] == pytest.approx(about["quality"]["model"], abs=1e-3)
+        with pytest.raises(InputError, match="exported folders of the task 'depth' cannot be run by fastitpn"):
+            fastitpn.load(out)  # its TaskSpec has no `exported`
 
     def test_doctor_inspect_and_comparison(self, depth_run, rooms, tmp_path):
         assert fastitpn.doctor(rooms, similar=None, out=tmp_path / "d").form == "depths"

@@ -97,9 +97,7 @@ def explain(config_class: type[Config]) -> rich.console.Group:
 def usage(config_class: type[Config]) -> str:
     """The command in one line: `fastitpn predict CHECKPOINT SOURCE [key=value ...]`."""
     fields = fields_of(config_class)
-    words = [
-        key.upper() if fields[key].default is REQUIRED else f"[{key.upper()}]" for key in config_class._positional
-    ]
+    words = [key.upper() if fields[key].default is REQUIRED else f"[{key.upper()}]" for key in config_class._positional]
     if config_class._rest:
         words.append(f"{config_class._rest.upper()} ...")
     for key, field in fields.items():

@@ -112,6 +112,7 @@ def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file:
         f"{file}: differs from the model by {parity.difference:.1e} relative at most; decisions: "
         f"{parity.same_in_words} (on {parity.pictures})"
     )
+    say(f"takes images [{', '.join(map(str, about['input']['shape']))}]: dynamic={about['input']['dynamic']}")
     if int8 := about.get("int8"):
         say(f"int8: {int8['size']:.2f} times the size, {int8['speed_up']:.2f} times the speed of fp32 on this CPU")
     if (quality := about.get("quality")) and subject.whole is not None:

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from fastitpn.data.datasets import Sample, SeededDataset, collate
 from fastitpn.diagnosis.findings import DataSet
+from fastitpn.errors import InputError
 from fastitpn.exporting.exportable import Exportable
-from fastitpn.exporting.exported import ExportedGraph, FirstOutput
+from fastitpn.exporting.exported import ExportedGraph
 from fastitpn.inference.look import whole_look
 from fastitpn.inference.prediction import Prediction
 from fastitpn.inference.predictor import ImagePredictor
@@ -253,8 +254,15 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         Args:
             graph: Runs what `exportable` gave to export.
             about: What was written down of the model.
+
+        Raises:
+            InputError: This task does not say how.
         """
-        return FirstOutput(graph)
+        raise InputError(
+            f"exported folders of the task {self.name!r} cannot be run by fastitpn",
+            expected="a task whose TaskSpec has `exported`",
+            fix="predict with the run that was exported, or see run.py in the folder",
+        )
 
     def diagnose(self, config: Any) -> DataSet | None:
         """What `fastitpn doctor` finds in data of this task; None if the data is of another kind."""
