@@ -13,8 +13,7 @@ from fastitpn.tasks.detect.heads.base import Detections, Size, pad_images, paste
 class ExportedDetector(nn.Module):
     """What a `Detector` is asked for, by a graph.
 
-    The graph takes an image for all of its canvas: where sides are padded to multiples of 16 px, boxes are scaled and
-    cut off here.
+    Images are padded to multiples of 16 px, as a `Detector` does; boxes are shares of that canvas.
 
     Args:
         graph: With the outputs of `DetectNetwork`.
