@@ -131,6 +131,8 @@ class TestTask:
         assert (about["task"], about["outputs"]) == ("depth", ["metres"])
         assert about["quality"]["metric"] == "error_m"
         assert about["quality"]["file"] == pytest.approx(about["quality"]["model"], abs=1e-3)
+        with pytest.raises(InputError, match="exported folders of the task 'depth' cannot be run by fastitpn"):
+            fastitpn.load(out)  # its TaskSpec has no `exported`
 
     def test_doctor_inspect_and_comparison(self, depth_run, rooms, tmp_path):
         assert fastitpn.doctor(rooms, similar=None, out=tmp_path / "d").form == "depths"
@@ -188,7 +190,7 @@ def test_a_segmentation_head(segment_scenes, tmp_path, capsys):
         assert evaluation.metrics["miou"] == pytest.approx(run.metrics["best_miou"])
         images = segment_scenes / "images" / "val"
         assert len(fastitpn.predict(run.directory, images, out=tmp_path / "p", **USE)) == 5
-        out = fastitpn.export("onnx", run.directory, data=segment_scenes, limit=2, out=tmp_path / "x")
+        out = fastitpn.export("onnx", run.directory, data=segment_scenes, dynamic="batch", limit=2, out=tmp_path / "x")
         quality = json.loads((out / "model.json").read_text())["quality"]
         assert quality["file"] == pytest.approx(quality["model"], abs=0.1)
         assert "convolution" in (run.directory / "report.html").read_text()
@@ -213,7 +215,9 @@ def test_a_detector(detect_scenes, tmp_path):
         assert evaluation.metrics["box_ap"] == pytest.approx(run.metrics["best_box_ap"])
         detections = fastitpn.predict(run.directory, detect_scenes / "val", min_score=0, out=tmp_path / "p", **USE)
         assert all(len(image.instances) == 1 for image in detections)
-        out = fastitpn.export("torch_export", run.directory, data=detect_scenes, limit=2, out=tmp_path / "x")
+        out = fastitpn.export(
+            "torch_export", run.directory, data=detect_scenes, dynamic="batch", limit=2, out=tmp_path / "x"
+        )
         assert json.loads((out / "model.json").read_text())["quality"]["metric"] == "box_ap"
     with pytest.raises(InputError, match=r"detector: expected one of mask_rcnn, .*, got 'one_object'"):
         fastitpn.finetune("detect", detector="one_object", **keys)

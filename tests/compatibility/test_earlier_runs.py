@@ -127,7 +127,7 @@ def test_export(run: EarlierRun, form: str, folder: Path):
         model = fastitpn.create_model(MICRO, pyramid=run.task == "pretrain", img_size=32, num_classes=3)
         assert fastitpn.load_weights(model, file).ok
         return
-    fixed = {"dynamic": "off"} if form == "onnx" and run.task == "detect" else {}
+    fixed = {"dynamic": "off" if form == "onnx" and run.task == "detect" else "batch"}
     out = fastitpn.export(form, source, out="export", limit=2, **fixed)
     if form in FILES:
         assert (out / FILES[form]).is_file()

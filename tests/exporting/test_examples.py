@@ -18,8 +18,10 @@ from fastitpn.data.images.pixel_range import PixelRange
 from fastitpn.data.images.reading import Reading
 from fastitpn.exporting.example import example_script
 from fastitpn.exporting.examples.picture import read_picture
+from fastitpn.exporting.formats.registry import FORMATS
 
-ALLOWED = {"numpy", "onnxruntime", "PIL", *sys.stdlib_module_names}  # numpy comes with onnxruntime
+ALLOWED = {"numpy", "PIL", *sys.stdlib_module_names}  # numpy comes with every runtime
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "torchscript": "torch", "torch_export": "torch"}
 
 
 def run(folder: Path, *pictures: Path) -> list[str]:
@@ -38,14 +40,17 @@ def picture(scenes, tmp_path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("form", RUNTIMES)
 @pytest.mark.parametrize("task", ["classify", "segment", "detect", "features"])
-def test_it_is_short_and_needs_nothing_else(task):
+def test_it_is_short_and_needs_nothing_else(task, form):
     path = Path(fastitpn.__file__).parent / "exporting" / "examples" / f"{task}.py"
     text = path.read_text()
-    tree = ast.parse(example_script(path))
+    script = example_script(path, FORMATS[form])
+    assert "opening" not in script
+    tree = ast.parse(script)
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in names} <= ALLOWED
+    assert {name.split(".")[0] for name in names} - ALLOWED == {RUNTIMES[form]}
     assert len([line for line in text.splitlines()[1:] if line and not line.startswith(("import", "from"))]) <= 20
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 
 from fastitpn.application.models import LiveModel, Shown
@@ -60,11 +61,13 @@ class Answers:
     @classmethod
     def of(cls, model: LiveModel) -> "Answers":
         """The answers of a model; its present acceleration is the first choice."""
-        return cls(model=model, trained=model.backbone.acceleration)
+        return cls(model=model, trained=model.acceleration)
 
     @property
     def choices(self) -> list[str]:
-        """The accelerations to choose from."""
+        """The accelerations to choose from; of an exported graph its own alone."""
+        if self.model.backbone is None:
+            return [self.first_choice]
         return [*PRESETS, *([] if self.trained in PRESETS.values() else [AS_TRAINED])]
 
     @property
@@ -73,9 +76,9 @@ class Answers:
         return self.trained.name if self.trained in PRESETS.values() else AS_TRAINED
 
     def keep_ratio(self, choice: str) -> float | None:
-        """The share of the tokens that stays with a choice; None where no token leaves."""
+        """The share of the tokens that stays with a choice; None where no token leaves, or it cannot be changed."""
         migration = self._preset(choice).migration
-        if migration is None:
+        if migration is None or self.model.backbone is None:
             return None
         ratio = migration.keep_ratio
         return ratio if isinstance(ratio, float | int) else ratio[-1]
@@ -87,7 +90,8 @@ class Answers:
             InputError: There is none of that name, or the share is out of range.
         """
         preset = self._preset(choice)
-        if preset.migration is None or keep_ratio is None or keep_ratio == self.keep_ratio(choice):
+        known = self.keep_ratio(choice)
+        if preset.migration is None or keep_ratio is None or known is None or keep_ratio == known:
             return preset
         return replace(preset, migration=replace(preset.migration, keep_ratio=keep_ratio))
 
@@ -108,7 +112,7 @@ class Answers:
         run = self.model.prepare(image, min_score)
         with self._lock:  # the acceleration is a state of the model, and times count only where nothing else runs
             prediction, timing = timed(run, self.model.backbone, acceleration)
-            tokens = [] if acceleration.off else self._tokens(self.model.look(image))
+            tokens = [] if acceleration.off else self._tokens(image)
         shown = self.model.show(prediction, image)
         return Answer(shown=shown, timing=timing, acceleration=acceleration, tokens=tokens)
 
@@ -117,7 +121,10 @@ class Answers:
             raise InputError(f"there is no acceleration {choice!r}", expected=", ".join(self.choices))
         return self.trained if choice == AS_TRAINED else PRESETS[choice]
 
-    def _tokens(self, pixels: Tensor) -> list[Panel]:
+    def _tokens(self, image: Image.Image) -> list[Panel]:
+        if self.model.backbone is None:
+            return []
+        pixels = self.model.look(image)
         trace = self.model.backbone.trace_tokens(pixels.to(self.model.device))
         trace = replace(trace, **{name: v.cpu() for name, v in vars(trace).items() if isinstance(v, Tensor)})
         [seen] = to_pictures(pixels, self.model.mean, self.model.std)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fastitpn.config.fields import Config
-from fastitpn.config.types import Count, ImagePx
+from fastitpn.config.types import Count, Fit, ImagePx
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName
 
@@ -20,11 +20,13 @@ class AppConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
 
     checkpoint: Path
-    """Checkpoint file or run folder (its best checkpoint) of any task; of a pre-training its features are shown."""
+    """Checkpoint file, run folder or exported folder of any task; of a pre-training its features are shown."""
     acceleration: AccelerationName | None = None
     """What the page begins with; none takes the checkpoint's own."""
     px: ImagePx | None = None
     """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    fit: Fit = "exact"
+    """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     top_k: Count = 5
     """Classes that a classifier names, the likeliest first."""
     host: str = "127.0.0.1"

@@ -13,6 +13,7 @@ from fastitpn.data.images.reading import settle_range
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.inference.drawing import Share
 from fastitpn.inference.results import Result
+from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.backbone import FastITPN
 from fastitpn.reporting.feature_pictures import colour_panel
 from fastitpn.reporting.panels import Panel
@@ -53,7 +54,8 @@ class LiveModel:
 
     Attributes:
         facts: What there is to say about it, each in a few words.
-        backbone: The part that is accelerated.
+        acceleration: What it begins with.
+        backbone: The part that is accelerated; None for an exported graph, which keeps what it has.
         look: From an RGB image to pixels [1, 3, H, W] of which tokens are drawn, sides multiples of 16.
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
@@ -65,7 +67,8 @@ class LiveModel:
     """
 
     facts: tuple[str, ...]
-    backbone: FastITPN
+    acceleration: Acceleration
+    backbone: FastITPN | None
     look: Callable[[Image.Image], torch.Tensor]
     mean: Sequence[float]
     std: Sequence[float]
@@ -86,7 +89,7 @@ def open_model(config: AppConfig) -> LiveModel:
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
     if TASKS.keys_of(spec.name).predict is None:
         return _features(config)
-    trained = load_trained(checkpoint, config.acceleration).at(config.px)
+    trained = load_trained(checkpoint, config.acceleration, fit=config.fit).at(config.px)
     settle_range(config.image, (), trained.about.pixel_range)
     predictor = spec.predictor(trained, device=config.device, precision=config.precision)
 
@@ -103,9 +106,11 @@ def open_model(config: AppConfig) -> LiveModel:
 
     about = trained.about
     classes = f"{len(about.class_names)} classes"
+    place = str(predictor.device) if checkpoint.exported is None else f"by {checkpoint.exported['runtime']}"
     return LiveModel(
-        facts=(spec.noun, str(about.model["name"]), f"{about.px} px", classes, str(predictor.device)),
-        backbone=trained.backbone,
+        facts=(spec.noun, str(about.model["name"]), f"{about.px} px", classes, place),
+        acceleration=trained.acceleration,
+        backbone=trained.fast_itpn,
         look=spec.look(about),
         mean=about.mean,
         std=about.std,
@@ -142,6 +147,7 @@ def _features(config: AppConfig) -> LiveModel:
 
     return LiveModel(
         facts=("pre-trained", subject.name, f"{subject.px} px", f"{len(titles)} feature maps", str(device)),
+        acceleration=model.acceleration,
         backbone=model,
         look=lambda image: transform(image).unsqueeze(0),
         mean=subject.mean,

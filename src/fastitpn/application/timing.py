@@ -34,12 +34,12 @@ class Timing:
         return self.plain_ms / self.ms
 
 
-def timed(run: Callable[[], Any], backbone: FastITPN, acceleration: Acceleration) -> tuple[Any, Timing]:
+def timed(run: Callable[[], Any], backbone: FastITPN | None, acceleration: Acceleration) -> tuple[Any, Timing]:
     """Predict, and measure. The model keeps the acceleration.
 
     Args:
         run: Predicts once and returns the prediction.
-        backbone: The `FastITPN` within the model, whose acceleration is switched.
+        backbone: The `FastITPN` within the model, whose acceleration is switched; None for a graph that has one.
         acceleration: What to compare with the plain model.
 
     Returns:
@@ -48,7 +48,7 @@ def timed(run: Callable[[], Any], backbone: FastITPN, acceleration: Acceleration
     Raises:
         InputError: The acceleration does not fit the model.
     """
-    rivals = [acceleration] if acceleration.off else [PRESETS["off"], acceleration]
+    rivals = [acceleration] if acceleration.off or backbone is None else [PRESETS["off"], acceleration]
     times: list[list[float]] = [[] for _ in rivals]
     started = time.perf_counter()
     result = None
@@ -58,7 +58,8 @@ def timed(run: Callable[[], Any], backbone: FastITPN, acceleration: Acceleration
         elif number > 1 and time.perf_counter() - started > (_BUDGET_S if number > 3 else _MOST_S):
             break
         for rival, row in zip(rivals, times, strict=True):
-            backbone.set_acceleration(rival)
+            if backbone is not None:
+                backbone.set_acceleration(rival)
             before = time.perf_counter()
             result = run()
             row.append(1e3 * (time.perf_counter() - before))

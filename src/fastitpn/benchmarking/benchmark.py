@@ -27,9 +27,10 @@ from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Picture, Section
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value
-from fastitpn.runs.acceleration import trained_acceleration
+from fastitpn.runs.acceleration import check_acceleration, trained_acceleration
+from fastitpn.runs.exported_folder import is_exported_folder
 from fastitpn.runs.output import check_no_run, make_folder
-from fastitpn.runs.trained_model import TrainedCheckpoint
+from fastitpn.runs.trained_model import TrainedCheckpoint, open_checkpoint
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.processes.devices import build_fabric, resolve_precision
@@ -73,6 +74,8 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
     Raises:
         InputError: There is no such model or file.
     """
+    if config.checkpoint is not None and is_exported_folder(config.checkpoint.expanduser()):
+        return _exported_candidates(config, open_checkpoint(config.checkpoint))
     source = config.checkpoint or config.weights
     file = read_weights(source, **config.choice) if source is not None else None
     name = config.model or (file.size if file is not None else DEFAULT_MODEL)
@@ -104,6 +107,30 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
     peers = [Candidate(model=peer) for peer in dict.fromkeys(config.peers or ())]
     native = (file.px if file is not None else None) or ARCHITECTURES[name].px
     return [*ours, *peers], tuple(dict.fromkeys(config.px or (native,)))
+
+
+def _exported_candidates(
+    config: BenchmarkConfig, checkpoint: TrainedCheckpoint
+) -> tuple[list[Candidate], tuple[int, ...]]:
+    """An exported graph beside the network that it was made of: plain, and with its acceleration."""
+    assert checkpoint.exported is not None
+    content = checkpoint.content
+    acceleration = trained_acceleration(content, checkpoint.path)
+    check_acceleration(None if config.acceleration == "all" else config.acceleration[-1], acceleration, checkpoint.path)
+    runtime = checkpoint.exported["runtime"]
+    eager = Candidate(
+        model=content["model"]["name"], acceleration=PRESETS["off"], task=content["task"], described=content
+    )
+    graph = dataclasses.replace(
+        eager,
+        acceleration=acceleration,
+        exported=str(checkpoint.path),
+        alias=runtime if acceleration.off else f"{acceleration.name}, {runtime}",
+    )
+    accelerated = [] if acceleration.off else [dataclasses.replace(eager, acceleration=acceleration)]
+    peers = [Candidate(model=peer) for peer in dict.fromkeys(config.peers or ())]
+    native = min(checkpoint.exported["px"])
+    return [eager, *accelerated, graph, *peers], tuple(dict.fromkeys(config.px or (native,)))
 
 
 def _arguments(file: WeightsFile | None, config: BenchmarkConfig) -> dict[str, Any]:

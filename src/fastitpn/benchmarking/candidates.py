@@ -8,6 +8,7 @@ import timm
 from timm.layers import to_2tuple
 from torch import nn
 
+from fastitpn.benchmarking.exported import build_described, open_graph
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.registry import create_model
@@ -37,6 +38,10 @@ class Candidate:
     """What `TaskSpec.measured_part` gave, in plain types."""
     alias: str | None = None
     """What to call the acceleration, if not by its name."""
+    described: Mapping[str, Any] | None = None
+    """What an exported folder says of its model, in plain types: the network of that runs; None for others."""
+    exported: str | None = None
+    """An exported folder, whose graph runs in its own runtime."""
 
     @property
     def acceleration_name(self) -> str | None:
@@ -46,7 +51,7 @@ class Candidate:
     @property
     def plain(self) -> bool:
         """Whether the others are compared with this one."""
-        return self.acceleration is not None and self.acceleration.off
+        return self.acceleration is not None and self.acceleration.off and self.exported is None
 
     @property
     def in_chans(self) -> int:
@@ -62,6 +67,10 @@ class Candidate:
         """
         if self.acceleration is None:
             return _build_peer(self.model, px).eval()
+        if self.exported is not None:
+            return open_graph(self.exported)
+        if self.described is not None:
+            return build_described(self.described, self.acceleration)
         arguments = {**self.arguments, "img_size": px}
         if self.task is not None and self.part is not None:
             described = {"name": self.model, "arguments": arguments}
@@ -78,7 +87,8 @@ class Candidate:
             Unfit: They do not go together.
         """
         try:
-            backbone: Any = getattr(model, "backbone", model)
+            network: Any = model if self.described is None else model.model
+            backbone: Any = getattr(network, "backbone", network)
             backbone.set_acceleration(self.acceleration)
         except InputError as error:
             raise Unfit(error.what) from error
@@ -93,6 +103,8 @@ class Candidate:
             "task": self.task,
             "part": self.part,
             "alias": self.alias,
+            "described": self.described,
+            "exported": self.exported,
         }
 
     @classmethod

@@ -13,6 +13,7 @@ class BenchmarkConfig(ChoiceConfig, DeviceConfig):
     """Benchmark."""
 
     _command: ClassVar[str] = "benchmark"
+    _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
     _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("checkpoint", "model"),
         ("checkpoint", "weights"),
@@ -20,7 +21,7 @@ class BenchmarkConfig(ChoiceConfig, DeviceConfig):
     )
 
     checkpoint: Path | None = None
-    """Checkpoint file or run folder (its best checkpoint) whose model is measured; or give model."""
+    """Checkpoint file, run folder or exported folder (beside the network it was made of); or give model."""
     model: str | None = None
     """Name of the model; none takes that of the checkpoint or the weights, else fastitpn_tiny."""
     weights: Path | None = None

@@ -104,10 +104,12 @@ def _prepare(
     candidate = entry.candidate
     try:
         model = _build(candidate, px, models)
-        entry.gflops = count_gflops(model, px, candidate.in_chans)
-        entry.memory_mib, problem = memory.measure(candidate, px, batch)
-        if problem:
-            raise Unfit(problem)
+        counted = model if candidate.exported is None else _built_for(candidate, models)
+        entry.gflops = None if counted is None else count_gflops(counted, px, candidate.in_chans)
+        if candidate.exported is None:  # the weights of a graph lie in its runtime, and are not to be seen
+            entry.memory_mib, problem = memory.measure(candidate, px, batch)
+            if problem:
+                raise Unfit(problem)
         stopwatch = stopwatch_for(conditions.device)
         model = model.to(conditions.device)
         images = torch.randn(batch, candidate.in_chans, px, px, generator=torch.Generator().manual_seed(0))
@@ -129,6 +131,8 @@ def _prepare(
 
 def _build(candidate: Candidate, px: int, models: dict[str, nn.Module]) -> nn.Module:
     """The model; ours that differ in their acceleration alone share their weights."""
+    if candidate.exported is not None:
+        return candidate.build(px)
     key = f"{candidate.model} {candidate.pyramid} {candidate.part} {dict(candidate.arguments)}"
     if candidate.acceleration is None or key not in models:
         model = candidate.build(px)
@@ -138,6 +142,15 @@ def _build(candidate: Candidate, px: int, models: dict[str, nn.Module]) -> nn.Mo
     model = copy.deepcopy(models[key], {id(weight): weight for weight in models[key].parameters()})
     candidate.accelerate(model)
     return model
+
+
+def _built_for(graph: Candidate, models: dict[str, nn.Module]) -> nn.Module | None:
+    """A network of ours with the acceleration of an exported graph, whose operations are those of the graph."""
+    for model in models.values():
+        twin = copy.deepcopy(model)
+        dataclasses.replace(graph, exported=None).accelerate(twin)
+        return twin
+    return None
 
 
 def _finished(entry: _Prepared) -> bool:

@@ -51,6 +51,11 @@ class Quality:
         """
         self._trained.backbone.set_acceleration(acceleration)
 
+    @property
+    def of_a_graph(self) -> bool:
+        """Whether it is an exported graph that is measured, which has but one acceleration."""
+        return self._trained.fast_itpn is None
+
     def measure(self, px: int, fabric: "Fabric") -> dict[str, float]:
         """The metrics by name, in their units, with images looked at in a size; without masks, none of masks."""
         batch = max(1, PIXELS_PER_BATCH // px**2)
@@ -62,7 +67,13 @@ class Quality:
 def measure_quality(
     quality: Quality, candidates: list[Candidate], px: int, fabric: "Fabric"
 ) -> dict[str | None, dict[str, float]]:
-    """The metrics by name of acceleration; accelerations that do not fit the model are left out."""
+    """The metrics by name of acceleration; accelerations that do not fit the model are left out.
+
+    Of an exported folder they are those of its graph alone: the networks beside it have random weights.
+    """
+    if quality.of_a_graph:
+        graphs = [candidate for candidate in candidates if candidate.exported is not None]
+        return {graph.acceleration_name: quality.measure(px, fabric) for graph in graphs}
     measured: dict[str | None, dict[str, float]] = {}
     ours = [candidate.acceleration for candidate in candidates if candidate.acceleration is not None]
     with ProgressDisplay(f"{px} px: quality", step=0, steps=len(ours)) as display:

@@ -20,3 +20,5 @@ OnError = Literal["stop", "skip"]
 Schedule = Literal["cosine", "poly", "step", "late_step"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Fit = Literal["exact", "stretch"]
+"""What becomes of images of another size than an exported graph takes: an error, or both sides are brought to it."""

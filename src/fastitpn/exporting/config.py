@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
+
 from fastitpn.config.types import Count, ImagePx
 from fastitpn.config.values import OneOf
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.training.config import AccelerationName, ChoiceConfig
+
+Dynamic = Literal["auto", "off", "batch", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +32,10 @@ class ExportConfig(ChoiceConfig):
     """Side of the input in pixels; none takes the checkpoint's."""
     width: ImagePx | None = None
     """Width of the input in pixels, where px is its height alone; none is a square."""
-    dynamic: Literal["off", "batch", "all"] = "batch"
-    """What may change from call to call: nothing, the images in a batch, or also their height and width."""
+    dynamic: Dynamic = "auto"
+    """What may change from call to call: nothing, the images in a batch, or also height and width; auto: what can."""
+    opset: Annotated[int, Field(ge=14, le=23)] | None = None
+    """Version of ONNX's operators, for runtimes that take none above 16 or 17; none is 18."""
     batch: Count = 1
     """Images in one batch, where dynamic is off."""
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
@@ -50,6 +56,9 @@ class ExportConfig(ChoiceConfig):
         known = FORMATS[self.format].precisions
         if self.precision not in known:
             result.append(f"precision: expected {' or '.join(known)} for format={self.format}, got {self.precision}")
-        if self.batch != 1 and self.dynamic != "off":
+        if self.opset is not None and "opset" not in FORMATS[self.format].takes:
+            able = " or ".join(f"format={name}" for name in FORMATS if "opset" in FORMATS[name].takes)
+            result.append(f"opset: expected together with {able}, got format={self.format}")
+        if self.batch != 1 and self.dynamic not in ("auto", "off"):
             result.append(f"batch: expected together with dynamic=off, got dynamic={self.dynamic}")
         return result

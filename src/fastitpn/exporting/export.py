@@ -1,27 +1,28 @@
 """A model in a form that other software runs, compared with the model before it is kept."""
 
-from importlib import resources
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastitpn.console import say
-from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.description import describe, write_json
-from fastitpn.exporting.example import example_script
-from fastitpn.exporting.folder import DESCRIPTION, export_folder
+from fastitpn.exporting.dynamic import choose_shapes
+from fastitpn.exporting.example import EXAMPLES, example_script
+from fastitpn.exporting.folder import export_folder
 from fastitpn.exporting.formats.base import ExportFormat
-from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.parity import TOLERANCES, Parity, ParityError, compare
 from fastitpn.exporting.pictures import Pictures, find_pictures
 from fastitpn.exporting.quality import measure_quality, speed_up
 from fastitpn.exporting.runner import Runner
-from fastitpn.exporting.shapes import PATCH, Shapes
+from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.runs.exported_folder import DESCRIPTION
 
 EXAMPLE = "run.py"
-FEATURES_EXAMPLE = resources.files("fastitpn.exporting") / "examples" / "features.py"
+FEATURES_EXAMPLE = EXAMPLES / "features.py"
 
 
 def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -> Path:
@@ -34,71 +35,49 @@ def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -
         InputError: A key or the folder is wrong.
         ParityError: The file cannot be made, or does not do what the model does.
     """
-    shapes = _shapes(format_, config, subject)
+    choices = choose_shapes(format_, config, subject)
     pictures = find_pictures(config, subject)
     with export_folder(config.out) as folder:
         file = folder / format_.file
-        parity, run = _written(format_, file, subject, pictures, shapes, config.precision)
+        shapes, parity, run = _first_that_works(format_, file, subject, pictures, choices, config)
         measured: dict[str, Any] = {}
         if config.precision == "int8":
             parity, run, measured["int8"] = _quantised(format_, file, subject, pictures, shapes)
         measured["quality"] = measure_quality(subject, run, pictures, shapes)
-        about = describe(config, subject, shapes, file.name, parity, measured)
+        about = describe(config, subject, shapes, file, parity, {**format_.options(config), **measured})
         write_json(folder / DESCRIPTION, about)
         example = subject.whole.example if subject.whole is not None else FEATURES_EXAMPLE
         if format_.example and example is not None:
-            (folder / EXAMPLE).write_text(example_script(example), encoding="utf-8")
+            (folder / EXAMPLE).write_text(example_script(example, format_), encoding="utf-8")
     _report(config, subject, about, file.name, parity)
     return config.out
 
 
-def _shapes(format_: ExportFormat, config: ExportConfig, subject: Subject) -> Shapes:
-    """The sizes of a file.
-
-    Raises:
-        InputError: Its height and width cannot be left open.
-    """
-    fewest = 2
-    if subject.network.one_by_one:
-        if not format_.one_by_one or config.dynamic != "off" or config.batch != 1:
-            head = subject.whole.head if subject.whole is not None else subject.task
-            able = " or ".join(name for name in FORMATS if FORMATS[name].one_by_one)
-            raise InputError(
-                f"a {head} looks at as many regions as it finds, so it is exported for one image at a time",
-                where="dynamic",
-                expected=f"format={able}, one image of one size",
-                fix=f"format={able} dynamic=off",
-            )
-    if config.dynamic == "all":
-        reason = None
-        task_reason = subject.whole.fixed_size(config) if subject.whole is not None else None
-        if not subject.backbone.acceleration.off:
-            reason, fix = "how many tokens stay is reckoned from the size", "dynamic=batch, or acceleration=off"
-        elif subject.backbone._has_relative_positions():
-            reason, fix = "its relative positions are tied to the size", "dynamic=batch"
-        elif task_reason is not None:
-            reason, fix = task_reason
-        elif subject.backbone.pyramid is not None:
-            fewest = format_.fewest_patches
-            if min(subject.px) < fewest * PATCH:
-                reason, fix = f"px is below {fewest * PATCH}", f"px={fewest * PATCH}, dynamic=batch, or format=onnx"
-        if reason is not None:
-            raise InputError(
-                f"height and width of this model cannot be left open: {reason}",
-                where="dynamic",
-                expected="batch or off",
-                fix=fix,
-            )
-    return Shapes(size=subject.px, dynamic=config.dynamic, batch=config.batch, fewest_patches=fewest)
+def _first_that_works(
+    format_: ExportFormat,
+    file: Path,
+    subject: Subject,
+    pictures: Pictures,
+    choices: Sequence[Shapes],
+    config: ExportConfig,
+) -> tuple[Shapes, Parity, Runner]:
+    """Write a file for the first sizes that it can be made for."""
+    for shapes, narrower in itertools.pairwise(choices):
+        try:
+            return shapes, *_written(format_, file, subject, pictures, shapes, config)
+        except ParityError:
+            say(f"this model cannot be exported with dynamic={shapes.dynamic}: with dynamic={narrower.dynamic} then")
+    return choices[-1], *_written(format_, file, subject, pictures, choices[-1], config)
 
 
 def _written(
-    format_: ExportFormat, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes, precision: str
+    format_: ExportFormat, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes, config: ExportConfig
 ) -> tuple[Parity, Runner]:
     """Write a file, open it and let it through, or raise."""
+    precision = config.precision
     graph = Graph(subject.network, precision)
     try:
-        format_.write(graph, shapes, file)
+        format_.write(graph, shapes, file, **format_.options(config))
         run = format_.open(file)
     except Exception as error:  # of PyTorch, the exporters or the runtime, in many classes
         reason = " ".join(str(error).split())[:300]
@@ -133,6 +112,7 @@ def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file:
         f"{file}: differs from the model by {parity.difference:.1e} relative at most; decisions: "
         f"{parity.same_in_words} (on {parity.pictures})"
     )
+    say(f"takes images [{', '.join(map(str, about['input']['shape']))}]: dynamic={about['input']['dynamic']}")
     if int8 := about.get("int8"):
         say(f"int8: {int8['size']:.2f} times the size, {int8['speed_up']:.2f} times the speed of fp32 on this CPU")
     if (quality := about.get("quality")) and subject.whole is not None:

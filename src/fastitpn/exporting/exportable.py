@@ -28,12 +28,14 @@ class Exportable:
         hub_task: What the Hugging Face hub calls the task.
         metrics: What `score` measures; the first one is the main one.
         example: A script that uses an exported file, without this package.
+        any_size: Whether predictions look at images in sizes of their own, and not all in one.
     """
 
     noun: ClassVar[str]
     hub_task: ClassVar[str] = "image-feature-extraction"
     metrics: tuple[Metric, ...] = ()
     example: ClassVar[Path | None] = None
+    any_size: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fastitpn.errors import InputError
 from fastitpn.files import new_folder
+from fastitpn.runs.exported_folder import DESCRIPTION
 from fastitpn.runs.output import check_no_run, make_folder
 
-DESCRIPTION = "model.json"
 _OURS = (DESCRIPTION, "config.json")
 
 

@@ -1,6 +1,7 @@
 """ONNX: writing a graph, quantising it, and running it with onnxruntime."""
 
 import contextlib
+import importlib
 import io
 import tempfile
 import warnings
@@ -13,48 +14,51 @@ import torch
 from torch import Tensor
 
 from fastitpn.errors import InputError
+from fastitpn.exporting.formats.onnx import OPSET
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 
-OPSET = 18
 _ONE_FILE_BYTES = 1_900_000_000
 """A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
 _SILENT = 4
 
 
-def check_installed() -> None:
-    """Raise unless the packages are there.
+def check_installed(*packages: str, extra: str = "export") -> None:
+    """Raise unless packages are there.
+
+    Args:
+        *packages: Names of them.
+        extra: The extra of this package that has them.
 
     Raises:
         InputError: With the command to install them.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"the package {error.name} is not installed",
-            where="format",
-            expected="onnx, onnxscript and onnxruntime",
-            fix="pip install 'fastitpn[export]'",
-        ) from None
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise InputError(
+                f"the package {package} is not installed",
+                where="format",
+                expected=" and ".join((", ".join(packages[:-1]), packages[-1])) if len(packages) > 1 else package,
+                fix=f"pip install 'fastitpn[{extra}]'",
+            ) from None
 
 
-def write_onnx(graph: Graph, shapes: Shapes, path: Path) -> None:
+def write_onnx(graph: Graph, shapes: Shapes, path: Path, *, opset: int = OPSET) -> None:
     """Trace a graph and write it, without the paths of source files that PyTorch would put in it."""
     import onnx_ir
 
-    if graph.network.one_by_one:
-        return _write_by_script(graph, shapes, path)
+    if graph.network.one_by_one or opset < OPSET:
+        return _write_by_script(graph, shapes, path, opset)
     program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
     _leave_out_assertions(program.graph)
     model = torch.onnx.export(
         program,
         dynamo=True,
         verbose=False,
-        opset_version=OPSET,
+        opset_version=opset,
         input_names=["images"],
         output_names=list(graph.network.outputs),
         custom_translation_table={torch.ops.aten.sort.stable: _stable_sort()},
@@ -83,27 +87,38 @@ def _name_axes(model: Any, shapes: Shapes) -> None:
             value.shape = onnx_ir.Shape(axes)
 
 
-def _write_by_script(graph: Graph, shapes: Shapes, path: Path) -> None:
-    """By the older exporter, which takes torchvision's detectors and their varying numbers of regions."""
+def _write_by_script(graph: Graph, shapes: Shapes, path: Path, opset: int) -> None:
+    """By the older exporter, which takes torchvision's detectors, and writes the opsets below 18."""
     import onnx
 
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints the graph where it fails
         warnings.simplefilter("ignore")  # that it is old, and of each number that it takes as one: the parity decides
-        torch.onnx.register_custom_op_symbolic("aten::argsort", _stable_argsort, OPSET)
+        torch.onnx.register_custom_op_symbolic("aten::argsort", _stable_argsort, opset)
+        torch.onnx.register_custom_op_symbolic("aten::sort", _stable_topk, opset)
         torch.onnx.export(
             graph,
             (torch.zeros(shapes.traced),),
             path,
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=["images"],
             output_names=list(graph.network.outputs),
-            dynamic_axes={name: {1: "detections"} for name in graph.network.outputs},
+            dynamic_axes=_axes_by_name(graph, shapes),
         )
     model = onnx.load(path)
     for node in model.graph.node:
         node.doc_string = ""
     onnx.save(model, path)
+
+
+def _axes_by_name(graph: Graph, shapes: Shapes) -> dict[str, dict[int, str]]:
+    """What may change, for the older exporter: of the input as `model.json` says, of outputs at least the images."""
+    if graph.network.one_by_one:
+        return {name: {1: "detections"} for name in graph.network.outputs}
+    open_axes = {axis: word for axis, word in enumerate(shapes.describe()) if isinstance(word, str)}
+    if not open_axes:
+        return {}
+    return {"images": open_axes, **{name: {0: "batch"} for name in graph.network.outputs}}
 
 
 def quantise(source: Path, path: Path) -> None:
@@ -134,11 +149,16 @@ def open_onnx(path: Path) -> Runner:
     return run
 
 
-def _stable_argsort(g: Any, values: Any, *arguments: Any) -> Any:
-    """A stable argsort for the older exporter; `arguments` are `stable`, if it is given, dim and descending."""
+def _stable_topk(g: Any, values: Any, *arguments: Any) -> Any:
+    """A stable sort for the older exporter; `arguments` are `stable`, if it is given, dim and descending."""
     dim, descending = (int(argument.node().t("value")) for argument in arguments[-2:])
     size = g.op("Gather", g.op("Shape", values), g.op("Constant", value_t=torch.tensor([dim])))
-    return g.op("TopK", values, size, axis_i=dim, largest_i=descending, sorted_i=1, outputs=2)[1]
+    return g.op("TopK", values, size, axis_i=dim, largest_i=descending, sorted_i=1, outputs=2)
+
+
+def _stable_argsort(g: Any, values: Any, *arguments: Any) -> Any:
+    """The places that `_stable_topk` gives."""
+    return _stable_topk(g, values, *arguments)[1]
 
 
 def _leave_out_assertions(graph: torch.fx.Graph) -> None:

@@ -73,6 +73,11 @@ class Subject:
         return self.whole is not None and getattr(self.network, "model", None) is self.backbone
 
     @property
+    def any_size(self) -> bool:
+        """Whether predictions look at images in sizes of their own."""
+        return self.whole is not None and self.whole.any_size
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """Names, in the order of the outputs; None for features, and for published files."""
         return (self.whole.classes or None) if self.whole is not None else None

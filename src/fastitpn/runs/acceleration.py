@@ -52,6 +52,22 @@ def choose_acceleration(asked: AccelerationLike | None, trained: Acceleration | 
     return chosen
 
 
+def check_acceleration(asked: AccelerationLike | None, built_in: Acceleration, path: os.PathLike[str]) -> None:
+    """Make sure that nothing else is asked of an exported graph than what it was exported with.
+
+    Raises:
+        InputError: It is.
+    """
+    if asked is None or (chosen := resolve_acceleration(asked)) == built_in:
+        return
+    raise InputError(
+        f"this exported graph has the acceleration {built_in.name}, which cannot be switched to {chosen.name}",
+        where=path,
+        expected=f"acceleration={built_in.name}, or none",
+        fix=f"export it again: fastitpn export CHECKPOINT acceleration={chosen.name}",
+    )
+
+
 def acceleration_figure(acceleration: Acceleration) -> tuple[str, str, str]:
     """The acceleration among the main figures of a report."""
     note = "" if acceleration.off else acceleration.describe().removeprefix(f"{acceleration.name}: ")

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import FORMAT
+from fastitpn.runs.exported_folder import what_a_checkpoint_says
 
 ABOUT, BACKBONE_FILE, HEAD_FILE = "fastitpn.json", "model.safetensors", "head.safetensors"
 _PREFIX = "backbone."
-_STAYS = ("weights", "training", "config")  # settings have paths of the machine that trained it
 
 
 def write_hub_folder(folder: Path, content: Mapping[str, Any], backbone: Collection[str]) -> None:
@@ -38,8 +38,9 @@ def write_hub_folder(folder: Path, content: Mapping[str, Any], backbone: Collect
     save_file({name: tensor.clone() for name, tensor in for_timm.items()}, folder / BACKBONE_FILE, {"format": "pt"})
     if rest:
         save_file({name: tensor.clone() for name, tensor in rest.items()}, folder / HEAD_FILE, {"format": "pt"})
-    about = {name: value for name, value in content.items() if name not in _STAYS}
-    text = json.dumps({**about, "format": FORMAT, "prefix": prefix}, indent=1, ensure_ascii=False)
+    text = json.dumps(
+        {**what_a_checkpoint_says(content), "format": FORMAT, "prefix": prefix}, indent=1, ensure_ascii=False
+    )
     (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.file import read_weights
@@ -18,6 +19,7 @@ from fastitpn.models.weights.published import PREFIX, published_file
 from fastitpn.runs.allocation import Bound
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint
 from fastitpn.runs.description import ModelDescription
+from fastitpn.runs.exported_folder import is_exported_folder, read_exported_folder
 from fastitpn.runs.hub_folder import is_hub_folder, read_hub_folder
 from fastitpn.runs.run import CHECKPOINTS
 
@@ -30,12 +32,14 @@ class TrainedCheckpoint:
     """A checkpoint that was found and read.
 
     Attributes:
-        path: File of the checkpoint, or folder of a whole model.
+        path: File of the checkpoint, or folder of a whole or an exported model.
         content: All that it holds.
+        exported: What `model.json` says of an exported model, which has no weights; None for others.
     """
 
     path: Path
     content: Mapping[str, Any]
+    exported: Mapping[str, Any] | None = None
 
     @property
     def task(self) -> str | None:
@@ -66,7 +70,7 @@ class TrainedCheckpoint:
         Raises:
             InputError: Something is absent, or nothing that a training writes.
         """
-        self.check_complete((*description.needed, "weights"))
+        self.check_complete((*description.needed, *(() if self.exported is not None else ("weights",))))
         try:
             return description.from_dict(self.content)
         except InputError as error:
@@ -101,6 +105,15 @@ class TrainedCheckpoint:
             ) from error
         return model.eval()
 
+    def check_weights(self) -> None:
+        """Make sure that it has weights, and is no exported model.
+
+        Raises:
+            InputError: It is one.
+        """
+        if self.exported is not None:
+            raise no_weights(self.path)
+
     def check_complete(self, needed: Iterable[str]) -> None:
         """Make sure that it has what a task needs.
 
@@ -118,18 +131,32 @@ class Trained(Generic[ModelT, AboutT]):
     """A trained model, ready to use.
 
     Attributes:
-        path: File of the checkpoint.
-        model: In evaluation mode, on the CPU, with the acceleration that was asked for.
+        path: File of the checkpoint, or folder of an exported model.
+        model: In evaluation mode, on the CPU, with the acceleration that was asked for; of an export what stands for
+            it, see `TaskSpec.exported`.
         about: What the checkpoint says of it.
-        backbone: The part of it that is a `FastITPN`.
+        acceleration: What it runs with; `backbone` can be switched to another.
+        fast_itpn: The part of it that is a `FastITPN`; None for an exported model.
         content: All that the checkpoint holds.
     """
 
     path: Path
     model: ModelT
     about: AboutT
-    backbone: FastITPN
+    acceleration: Acceleration
+    fast_itpn: FastITPN | None
     content: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def backbone(self) -> FastITPN:
+        """The part of it that is a `FastITPN`.
+
+        Raises:
+            InputError: It is an exported model, of which there is but the graph.
+        """
+        if self.fast_itpn is None:
+            raise no_weights(self.path)
+        return self.fast_itpn
 
     @property
     def px(self) -> int:
@@ -155,16 +182,36 @@ def open_checkpoint(source: str | os.PathLike[str]) -> TrainedCheckpoint:
     """Find and read a checkpoint.
 
     Args:
-        source: A checkpoint, or a run directory (its best checkpoint), or a folder of a whole model.
+        source: A checkpoint, or a run directory (its best checkpoint), or a folder of a whole or an exported model.
 
     Raises:
-        InputError: There is none, it cannot be read, or it wants to run code.
+        InputError: There is none, it cannot be read, or it wants to run code; or an export was changed.
     """
     path = Path(source).expanduser()
+    if is_exported_folder(path):
+        exported = read_exported_folder(path)
+        return TrainedCheckpoint(path=path, content=_predicting(exported, path), exported=exported)
     if is_hub_folder(path):
         return TrainedCheckpoint(path=path, content=read_hub_folder(path))
     path = _find(path)
     return TrainedCheckpoint(path=path, content=_read(path))
+
+
+def _predicting(exported: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """What an export says of the model that was trained.
+
+    Raises:
+        InputError: It gives no predictions.
+    """
+    trained: Mapping[str, Any] | None = exported["trained"]
+    if trained is None:
+        raise InputError(
+            "this export gives features, or classes without names: there is nothing to predict with it alone",
+            where=path,
+            expected="an export of all of a trained model",
+            fix="see run.py in the folder, or export a run with part=whole",
+        )
+    return trained
 
 
 def _find(path: Path) -> Path:
@@ -203,6 +250,16 @@ def _read(path: Path) -> Mapping[str, Any]:
         if file.checkpoint:
             raise  # ours, but damaged
     raise no_model(f"a {file.kind} file without names of classes", path)
+
+
+def no_weights(path: Path) -> InputError:
+    """The error for an exported model where weights are needed."""
+    return InputError(
+        "this is an exported model: a graph, whose weights cannot be taken out or changed",
+        where=path,
+        expected="the run or the checkpoint that was exported",
+        fix="give the run folder in its place",
+    )
 
 
 def no_model(what: str, path: Path) -> InputError:

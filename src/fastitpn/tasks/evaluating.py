@@ -39,7 +39,7 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
     """
     check_no_run(config.out)
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
-    trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
+    trained = spec.resized(load_trained(checkpoint, config.acceleration, fit=config.fit), config)
     settle_range(config.image, (), trained.about.pixel_range)
     images = spec.evaluation_images(config, trained)
     if left := left_out(config.data).line():
@@ -54,7 +54,7 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
         print_table(table)
     for warning in evaluation.warnings():
         say(f"warning: {warning}")
-    acceleration = trained.backbone.acceleration
+    acceleration = trained.acceleration
     content = {**evaluation.to_json(), "acceleration": acceleration.to_dict()}
     write_text(config.out / EVALUATION, json.dumps(content, indent=1) + "\n")
     more = evaluation.files()

@@ -47,6 +47,7 @@ def load_subject(config: ExportConfig) -> Subject:
         checkpoint = open_checkpoint(config.checkpoint)
     except InputError:
         return weights_subject(config, config.checkpoint, _classifier)  # a published file; else it says what is wrong
+    checkpoint.check_weights()
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
     if TASKS.keys_of(spec.name).predict is None:  # no head that could be exported
         subject = weights_subject(config, checkpoint.path, _classifier)

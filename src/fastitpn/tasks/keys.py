@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from fastitpn.config.types import Count, Decay, Factor, ImagePx, Positive, Schedule, Share
+from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Positive, Schedule, Share
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
@@ -57,7 +57,7 @@ class EvaluateConfig(DeviceConfig):
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "data")
 
     checkpoint: Path
-    """Checkpoint file or run folder (its best checkpoint)."""
+    """Checkpoint file, run folder (its best checkpoint) or exported folder, which its own runtime runs."""
     data: Path
     """As for finetune of the checkpoint's task: classes as folders, images with masks, or with COCO annotations."""
     split: Literal["train", "val", "test"] | None = None
@@ -66,6 +66,8 @@ class EvaluateConfig(DeviceConfig):
     """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    fit: Fit = "exact"
+    """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     batch: Count = 64
     """Images in one batch."""
     out: Path = Path("runs/evaluate")
@@ -81,7 +83,7 @@ class PredictConfig(DeviceConfig):
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "source")
 
     checkpoint: Path
-    """Checkpoint file or run folder (its best checkpoint)."""
+    """Checkpoint file, run folder (its best checkpoint) or exported folder, which its own runtime runs."""
     source: Path
     """An image, a video, a folder of them, or a pattern in quotes such as 'photos/**/*.jpg'; frame2 before frame10."""
     out: Path = Path("runs/predict")
@@ -90,6 +92,8 @@ class PredictConfig(DeviceConfig):
     """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    fit: Fit = "exact"
+    """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     batch: Count = 64
     """Images in one batch."""
     image: ImageKeys = ImageKeys()

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from fastitpn.config.types import Fit
 from fastitpn.console import say
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.reading import reads_images
@@ -30,10 +31,9 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
         InputError: The checkpoint or the source does not fit, or no image can be read.
     """
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
-    trained = spec.resized(load_trained(checkpoint, config.acceleration), config)
+    trained = spec.resized(load_trained(checkpoint, config.acceleration, fit=config.fit), config)
     if left := left_out(config.source).line(but=VIDEOS):
         say(left)
-    return run_prediction(spec.prediction(trained, config), config.source, config.out, workers=config.workers)
     prediction = spec.prediction(trained, config)
     prediction.predictor.pixel_range = trained.about.pixel_range
     return run_prediction(prediction, config.source, config.out, image=config.image, workers=config.workers)
@@ -45,15 +45,19 @@ def load(
     *,
     device: str = "auto",
     precision: str = "auto",
+    fit: Fit = "exact",
 ) -> ImagePredictor[Any]:
-    """Make a predictor from a checkpoint of `fastitpn finetune`; nothing else is needed.
+    """Make a predictor from a checkpoint of `fastitpn finetune`, or from what was exported of one.
 
     Args:
-        checkpoint: A .ckpt file, or a run directory (its best checkpoint).
+        checkpoint: A .ckpt file, a run directory (its best checkpoint), or an exported folder, which its own runtime
+            runs on the CPU.
         acceleration: "off", "balanced", "fast" or an `Acceleration`; None for the one it was trained with. A line says
             if it is another.
         device: `auto` (the GPU if there is one), `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto` (bf16-mixed on a GPU that has it, else 32-true), `32-true`, `bf16-mixed` or `16-mixed`.
+        fit: Of an exported folder, images of another size than its graph takes: "exact" is an error, "stretch" brings
+            both sides to it.
 
     Returns:
         What predicts for images as the checkpoint's task does: a `Predictor` names their classes, a `SegmentPredictor`
@@ -66,7 +70,7 @@ def load(
     opened = open_checkpoint(checkpoint)
     TASKS.keys_for("predict", opened.task, opened.path)  # says so where there is nothing to predict
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(opened.task, opened.path)
-    trained = load_trained(opened, acceleration)
+    trained = load_trained(opened, acceleration, fit=fit)
     predictor = spec.predictor(trained, device=device, precision=precision)
     predictor.pixel_range = trained.about.pixel_range
     return predictor

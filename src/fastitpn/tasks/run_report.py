@@ -50,6 +50,6 @@ def write_run_report(
         *((name, value, "") for name, value in spec.facts(config).items()),
         ("started from", config.weights.name if config.weights else "random weights", ""),
         ("steps", run.history[-1]["step"] if run.history else 0, ""),
-        acceleration_figure(trained.backbone.acceleration),
+        acceleration_figure(trained.acceleration),
     ]
     write_report(run.directory / "report.html", title=spec.title, summary=summary, sections=sections)

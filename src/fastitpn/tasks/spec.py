@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader
 
 from fastitpn.data.datasets import Sample, SeededDataset, collate
 from fastitpn.diagnosis.findings import DataSet
+from fastitpn.errors import InputError
 from fastitpn.exporting.exportable import Exportable
+from fastitpn.exporting.exported import ExportedGraph
 from fastitpn.inference.look import whole_look
 from fastitpn.inference.prediction import Prediction
 from fastitpn.inference.predictor import ImagePredictor
@@ -245,6 +247,22 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     def exportable(self, trained: Trained[Any, AboutT]) -> Exportable:
         """The network to export, with what compares and measures it."""
         raise NotImplementedError
+
+    def exported(self, graph: ExportedGraph, about: AboutT) -> nn.Module:
+        """What stands for the network where an exported folder predicts or is evaluated.
+
+        Args:
+            graph: Runs what `exportable` gave to export.
+            about: What was written down of the model.
+
+        Raises:
+            InputError: This task does not say how.
+        """
+        raise InputError(
+            f"exported folders of the task {self.name!r} cannot be run by fastitpn",
+            expected="a task whose TaskSpec has `exported`",
+            fix="predict with the run that was exported, or see run.py in the folder",
+        )
 
     def diagnose(self, config: Any) -> DataSet | None:
         """What `fastitpn doctor` finds in data of this task; None if the data is of another kind."""

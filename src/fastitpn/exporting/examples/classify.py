@@ -1,17 +1,17 @@
-"""Names the classes of pictures: python run.py PICTURE ... (needs onnxruntime and Pillow)."""
+"""Names the classes of pictures: python run.py PICTURE ... (needs NEEDED and Pillow)."""
 
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+from opening import open_model
 from picture import read_picture
 from PIL import Image
 
 HERE = Path(__file__).parent
 ABOUT = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
-SESSION = onnxruntime.InferenceSession(HERE / ABOUT["file"], providers=["CPUExecutionProvider"])
+RUN = open_model(HERE / ABOUT["file"])
 for name in sys.argv[1:]:
     picture, (height, width) = read_picture(name, ABOUT), ABOUT["px"]
     scale = ABOUT["view"].get("shorter_side", 0) / min(picture.size)
@@ -21,7 +21,7 @@ for name in sys.argv[1:]:
     pixels = np.asarray(picture.crop((left, top, left + width, top + height)), np.float32) / 255
     images = ((pixels - np.float32(ABOUT["mean"])) / np.float32(ABOUT["std"])).transpose(2, 0, 1)
     images = np.repeat(images[None], ABOUT["input"]["fewest_images"], axis=0)
-    logits = SESSION.run(None, {"images": images})[0][0]
+    logits = RUN(images)[0][0]
     exponents, several = np.exp(logits - logits.max()), "thresholds" in ABOUT  # several labels, each by itself
     scores = 1 / (1 + np.exp(-logits)) if several else exponents / exponents.sum()
     for label in np.argsort(-scores)[: None if several else 3]:

@@ -1,7 +1,7 @@
 """What a format of exported models is: a file with one of these, and a line in the registry, make a new one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from fastitpn.exporting.config import ExportConfig
@@ -20,24 +20,39 @@ class ExportFormat:
         one_by_one: Whether it can hold networks whose outputs depend on what is in an image, one image at a time.
         fewest_patches: The least number of patches along a side, where height and width of a model with a pyramid are
             left open.
-        example: Whether the task's example script runs it.
+        example: File in `exporting/examples` that opens a model in the example script; None for no script.
+        needed: Package that the script needs for that.
+        takes: Keys of the export that are for this format, which `write` gets.
     """
 
     file: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     one_by_one: ClassVar[bool] = False
     fewest_patches: ClassVar[int] = 2
-    example: ClassVar[bool] = False
+    example: ClassVar[str | None] = None
+    needed: ClassVar[str] = ""
+    takes: ClassVar[tuple[str, ...]] = ()
 
     def check_installed(self) -> None:
-        """Make sure that the packages are there.
+        """Make sure that the packages are there that write a file and run it.
 
         Raises:
             InputError: With the command to install them.
         """
 
+    def check_runtime(self) -> None:
+        """Make sure that the packages are there that run a file, which may be fewer.
+
+        Raises:
+            InputError: With the command to install them.
+        """
+
+    def options(self, config: "ExportConfig") -> dict[str, Any]:
+        """The values of the keys that it `takes`; `model.json` has them too."""
+        return {name: getattr(config, name) for name in self.takes}
+
     def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
-        """Write a graph for inputs of these shapes."""
+        """Write a graph for inputs of these shapes; a format with keys of its own also gets these by name."""
         raise NotImplementedError
 
     def open(self, path: Path) -> "Runner":

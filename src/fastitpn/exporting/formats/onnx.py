@@ -1,14 +1,18 @@
 """ONNX, run by onnxruntime."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastitpn.exporting.formats.base import ExportFormat
 
 if TYPE_CHECKING:
+    from fastitpn.exporting.config import ExportConfig
     from fastitpn.exporting.network import Graph
     from fastitpn.exporting.runner import Runner
     from fastitpn.exporting.shapes import Shapes
+
+OPSET = 18
+"""The first one that PyTorch's present exporter writes."""
 
 
 class Onnx(ExportFormat):
@@ -17,19 +21,31 @@ class Onnx(ExportFormat):
     file = "model.onnx"
     precisions = ("fp32", "fp16", "int8")  # onnxruntime has no bf16 on a CPU, where the file is checked
     one_by_one = True
-    example = True
+    example = "open_onnx.py"
+    needed = "onnxruntime"
+    takes = ("opset",)
 
     def check_installed(self) -> None:
         """Make sure that onnx, onnxscript and onnxruntime are there."""
         from fastitpn.exporting.onnx_file import check_installed
 
-        check_installed()
+        check_installed("onnx", "onnxscript", "onnxruntime")
 
-    def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
+    def check_runtime(self) -> None:
+        """Make sure that onnxruntime is there."""
+        from fastitpn.exporting.onnx_file import check_installed
+
+        check_installed("onnxruntime")
+
+    def options(self, config: "ExportConfig") -> dict[str, Any]:
+        """The opset that is written."""
+        return {"opset": config.opset or OPSET}
+
+    def write(self, graph: "Graph", shapes: "Shapes", path: Path, *, opset: int = OPSET) -> None:
         """Trace a graph and write it."""
         from fastitpn.exporting.onnx_file import write_onnx
 
-        write_onnx(graph, shapes, path)
+        write_onnx(graph, shapes, path, opset=opset)
 
     def open(self, path: Path) -> "Runner":
         """A session of onnxruntime."""

@@ -7,6 +7,7 @@ FORMATS: Registry[ExportFormat] = Registry(
     "format",
     {
         "onnx": "fastitpn.exporting.formats.onnx:FORMAT",
+        "openvino": "fastitpn.exporting.formats.openvino:FORMAT",
         "torch_export": "fastitpn.exporting.formats.torch_export:FORMAT",
         "torchscript": "fastitpn.exporting.formats.torchscript:FORMAT",
         "hub": "fastitpn.exporting.formats.hub:FORMAT",

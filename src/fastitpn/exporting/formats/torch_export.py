@@ -16,6 +16,8 @@ class TorchExport(ExportFormat):
 
     file = "model.pt2"
     precisions = ("fp32", "fp16", "bf16")
+    example = "open_torch_export.py"
+    needed = "PyTorch"
     fewest_patches = 5  # below, the map of stride 64 is one cell, and a program knows 1 from all other numbers
 
     def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:

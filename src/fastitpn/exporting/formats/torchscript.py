@@ -16,6 +16,8 @@ class TorchScript(ExportFormat):
 
     file = "model.pt"
     precisions = ("fp32", "fp16", "bf16")
+    example = "open_torchscript.py"
+    needed = "PyTorch"
 
     def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
         """Trace a graph and write it."""

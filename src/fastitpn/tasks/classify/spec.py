@@ -16,6 +16,7 @@ from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.transforms import classify_eval, classify_train
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet
+from fastitpn.exporting.exported import ExportedGraph, FirstOutput
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.registry import create_model
 from fastitpn.runs.trained_model import Trained
@@ -210,6 +211,10 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
         if about.thresholds is not None:
             return MultilabelExport(trained.model, about)
         return ClassifyExport(trained.model, mean=about.mean, std=about.std, classes=about.classes)
+
+    def exported(self, graph: ExportedGraph, about: ClassifierDescription) -> FirstOutput:
+        """Logits."""
+        return FirstOutput(graph)
 
     def diagnose(self, config: DoctorConfig) -> DataSet | None:
         """What `fastitpn doctor` finds in data of this task."""

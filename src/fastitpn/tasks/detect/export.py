@@ -60,6 +60,7 @@ class DetectExport(Exportable):
     noun = "detector"
     hub_task = "object-detection"
     example = Path(str(resources.files("fastitpn.exporting") / "examples" / "detect.py"))
+    any_size = True
 
     def __init__(self, trained: Trained[Detector, DetectorDescription]):
         about, name = trained.about, trained.about.detector["name"]

@@ -15,6 +15,7 @@ from fastitpn.data.detection.problems import describe_left_out
 from fastitpn.data.detection.transforms import DetectTrain
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet
+from fastitpn.exporting.exported import ExportedGraph
 from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.detect.config import (
     MIN_SCORE,
@@ -27,6 +28,7 @@ from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.diagnosis import diagnose
 from fastitpn.tasks.detect.evaluation import DetectEvaluation, detection_loader, evaluate_detector
 from fastitpn.tasks.detect.export import DetectExport
+from fastitpn.tasks.detect.exported import ExportedDetector
 from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.detect.heads.registry import DETECTORS
 from fastitpn.tasks.detect.metrics import MAIN, metrics_of
@@ -220,6 +222,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     def exportable(self, trained: TrainedDetector) -> DetectExport:
         """The whole detector."""
         return DetectExport(trained)
+
+    def exported(self, graph: ExportedGraph, about: DetectorDescription) -> ExportedDetector:
+        """The whole detector."""
+        return ExportedDetector(graph)
 
     def diagnose(self, config: DoctorConfig) -> DataSet | None:
         """What `fastitpn doctor` finds in data of this task."""

@@ -106,3 +106,20 @@ def padding_of(sizes: Sequence[Size], canvas: Size, device: torch.device) -> Ten
     inner = torch.tensor(sizes, device=device)[:, :, None]  # [B, 2, 1]
     below, right = (torch.arange(side, device=device) >= inner[:, axis] for axis, side in enumerate(canvas))
     return below[:, :, None] | right[:, None]
+
+
+def blank_of(canvas: Tensor) -> Tensor:
+    """Bool [B, H, W], True in the rows and columns behind the last pixel of an image, which are exactly zero.
+
+    What a graph can know of padding, to which no sizes are given. An image that is zero everywhere has none.
+
+    Args:
+        canvas: [B, 3, H, W], normalised: a pixel of an image is zero in all channels next to never.
+    """
+    there = (canvas != 0).any(1)  # [B, H, W]
+    sides = []
+    for rest in (2, 1):
+        places = torch.arange(there.shape[3 - rest], device=canvas.device)
+        last = torch.where(there.any(rest), places, -1).amax(1, keepdim=True)
+        sides.append((places > last) & (last >= 0))
+    return sides[0][:, :, None] | sides[1][:, None]

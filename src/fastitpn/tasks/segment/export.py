@@ -52,6 +52,7 @@ class SegmentExport(Exportable):
     noun = "segmentation network"
     hub_task = "image-segmentation"
     example = Path(str(resources.files("fastitpn.exporting") / "examples" / "segment.py"))
+    any_size = True
 
     def __init__(self, trained: Trained[Segmenter, SegmenterDescription]):
         about = trained.about

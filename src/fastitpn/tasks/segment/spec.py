@@ -16,6 +16,7 @@ from fastitpn.data.segmentation.transforms import SegmentationTrain
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet
 from fastitpn.errors import InputError
+from fastitpn.exporting.exported import ExportedGraph
 from fastitpn.tasks.class_weights import class_weights, describe_imbalance
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.segment.config import (
@@ -29,6 +30,7 @@ from fastitpn.tasks.segment.diagnosis import diagnose
 from fastitpn.tasks.segment.evaluating import TrainedSegmenter, evaluate_segmenter
 from fastitpn.tasks.segment.evaluation import MaskEvaluation
 from fastitpn.tasks.segment.export import SegmentExport
+from fastitpn.tasks.segment.exported import ExportedSegmenter
 from fastitpn.tasks.segment.heads.registry import HEADS
 from fastitpn.tasks.segment.loaders import masked_loader
 from fastitpn.tasks.segment.measures import measure_of
@@ -186,6 +188,10 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     def exportable(self, trained: TrainedSegmenter) -> SegmentExport:
         """The whole network."""
         return SegmentExport(trained)
+
+    def exported(self, graph: ExportedGraph, about: SegmenterDescription) -> ExportedSegmenter:
+        """The whole network."""
+        return ExportedSegmenter(graph)
 
     def measured_part(self, about: SegmenterDescription) -> dict[str, Any]:
         """The head, with the pass to measure."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torchvision.ops import box_convert
 
@@ -9,7 +10,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.dino_network import DINONetwork, DINOSettings, published_names
-from fastitpn.tasks.detr.levels import padding_of
+from fastitpn.tasks.detr.levels import blank_of, padding_of
 from fastitpn.tasks.heads import HEAD_DIM
 
 _LEVELS = 4
@@ -108,15 +109,18 @@ class DINO(Detector):
         """Detections of images that fill the canvas, in evaluation mode, in operations that can be traced.
 
         Args:
-            canvas: [B, 3, H, W].
+            canvas: [B, 3, H, W]; what is exactly zero below and to the right of an image counts as padding.
 
         Returns:
-            Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n] and labels
+            Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the canvas), scores [B, n] and labels
             int64 [B, n].
         """
-        return self._best(canvas, None)
+        padding = blank_of(canvas)
+        boxes, scores, labels = self._best(canvas, padding)
+        filled = torch.stack([(~side).float().mean(1) for side in (padding[:, 0], padding[:, :, 0])], -1)  # [B, 2]
+        return boxes * filled.repeat(1, 2)[:, None], scores, labels
 
-    def _best(self, canvas: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _best(self, canvas: Tensor, padding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, boxes = self.network(self.feature_maps(canvas)[: self._maps], padding)
         boxes, scores, labels = best_detections(logits, boxes, self.detections)
         return boxes.clamp(0, 1), scores, labels  # published: not cut off at the rim of the image

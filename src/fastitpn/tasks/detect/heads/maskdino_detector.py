@@ -11,6 +11,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.dino_detector import normalised
 from fastitpn.tasks.detect.heads.mask2former_detector import draw_masks
+from fastitpn.tasks.detr.levels import blank_of
 from fastitpn.tasks.detr.proposals import gather
 from fastitpn.tasks.heads import HEAD_DIM
 from fastitpn.tasks.maskdino.inference import Instances, instances
@@ -100,14 +101,16 @@ class MaskDINO(Detector):
         """Detections of images that fill the canvas, in evaluation mode, in operations that can be traced.
 
         Args:
-            canvas: [B, 3, H, W].
+            canvas: [B, 3, H, W]; what is exactly zero below and to the right of an image counts as padding.
 
         Returns:
             Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the image), scores [B, n], labels int64
             [B, n], and masks [B, n, m, m]: probabilities inside of the boxes.
         """
         logits, boxes, masks = self.network(self.feature_maps(canvas)[:_LEVELS])
-        best = instances(logits.float(), masks.float(), self.detections)
+        inside = ~blank_of(canvas)[:, None, ::_CELL, ::_CELL]  # a cell that has a pixel of the image
+        seen = torch.where(inside, masks.float(), -torch.inf)
+        best = instances(logits.float(), seen, self.detections)
         scores, order = best.scores.topk(best.scores.shape[1], 1)
         queries = best.queries.gather(1, order)
         corners = gather(box_convert(boxes, "cxcywh", "xyxy").clamp(0, 1), queries)

@@ -1,0 +1,49 @@
+"""OpenVINO, the fastest runtime on CPUs by Intel and AMD."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastitpn.exporting.formats.base import ExportFormat
+
+if TYPE_CHECKING:
+    from fastitpn.exporting.network import Graph
+    from fastitpn.exporting.runner import Runner
+    from fastitpn.exporting.shapes import Shapes
+
+
+class OpenVINO(ExportFormat):
+    """A file for OpenVINO, and its weights beside it."""
+
+    file = "model.xml"
+    precisions = ("fp32", "fp16")
+    example = "open_openvino.py"
+    needed = "openvino"
+    one_by_one = True
+
+    def check_installed(self) -> None:
+        """Make sure that openvino is there, and onnx and onnxscript, through which graphs go."""
+        from fastitpn.exporting.onnx_file import check_installed
+
+        self.check_runtime()
+        check_installed("onnx", "onnxscript", extra="openvino")
+
+    def check_runtime(self) -> None:
+        """Make sure that openvino is there."""
+        from fastitpn.exporting.silent_openvino import import_openvino
+
+        import_openvino()
+
+    def write(self, graph: "Graph", shapes: "Shapes", path: Path) -> None:
+        """Trace a graph and write it."""
+        from fastitpn.exporting.openvino_file import write_openvino
+
+        write_openvino(graph, shapes, path)
+
+    def open(self, path: Path) -> "Runner":
+        """The file, compiled for the CPU."""
+        from fastitpn.exporting.openvino_file import open_openvino
+
+        return open_openvino(path)
+
+
+FORMAT = OpenVINO()
