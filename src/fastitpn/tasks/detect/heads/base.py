@@ -32,10 +32,12 @@ class Detector(nn.Module):
 
     Attributes:
         has_masks: Whether it learns and gives masks.
+        queries: Objects that it finds in an image at most; None for no limit.
         class_layers: How the names of the layers begin that depend on the classes; they start fresh for other ones.
     """
 
     has_masks: bool = False
+    queries: int | None = None
     class_layers: tuple[str, ...] = ()
 
     def __init__(self, backbone: FastITPN) -> None:

@@ -64,7 +64,7 @@ class DINO(Detector):
         first = STRIDES.index(finest_stride)
         self._maps = _LEVELS if neck == "pyramid" else _LEVELS - 1
         backbone.pyramid.prune(list(range(first, len(STRIDES))))
-        self.detections = detections
+        self.detections, self.queries = detections, queries
         settings = DINOSettings(
             channels=(backbone.pyramid.dim,) * self._maps,
             strides=STRIDES[first : first + _LEVELS] if neck == "pyramid" else None,

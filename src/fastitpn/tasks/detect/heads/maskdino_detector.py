@@ -56,7 +56,7 @@ class MaskDINO(Detector):
     ):
         super().__init__(backbone)
         assert backbone.pyramid is not None
-        self.detections = detections
+        self.detections, self.queries = detections, queries
         settings = MaskDINOSettings(
             channels=(backbone.pyramid.dim,) * _LEVELS,
             width=width,
