@@ -91,7 +91,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
 
     def build(self, config: DetectConfig, split: Split[DetectionImages]) -> DetectTask:
         """The detector with its start weights."""
-        start, classes = find_start(config, without=("pyramid", "fc_norm")), split.train.classes
+        start, classes = find_start(config, without=("pyramid", "fc_norm"), heads=True), split.train.classes
         head, name = DETECTORS[config.detector.name], config.detector.name
         about = DetectorDescription(
             model=start.model,
@@ -111,6 +111,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
             head=("detector", about.detector),
             classes=classes.names,
             class_layers=detector.class_layers,
+            input_layers=detector.input_layers,
             strict=config.weights_strict,
         )
         _say_if_small(split.train, start.px)

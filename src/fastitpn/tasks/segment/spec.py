@@ -224,7 +224,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
     Raises:
         InputError: The weights do not fit.
     """
-    start = find_start(config, without=_DECIDED_HERE)
+    start = find_start(config, without=_DECIDED_HERE, heads=True)
     head = HEADS[config.head.name]
     arguments = head.arguments(config.head, start.pyramid_dim, start.px)
     if config.panoptic:
@@ -247,6 +247,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
         head=("head", about.head),
         classes=classes.names,
         class_layers=network.class_layers,
+        input_layers=network.input_layers,
         strict=config.weights_strict,
     )
     return SegmentTask(network, about, class_weights)

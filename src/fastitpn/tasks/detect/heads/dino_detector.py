@@ -42,6 +42,7 @@ class DINO(Detector):
         "network.transformer.decoder.class_embed.",
         "network.label_enc.",
     )
+    input_layers: tuple[str, ...] = ("network.input_proj.",)
 
     def __init__(
         self,

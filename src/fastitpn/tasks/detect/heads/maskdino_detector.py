@@ -40,6 +40,7 @@ class MaskDINO(Detector):
 
     has_masks = True
     class_layers: tuple[str, ...] = tuple(f"network.{name}" for name in MaskDINONetwork.class_layers)
+    input_layers: tuple[str, ...] = tuple(f"network.{name}" for name in MaskDINONetwork.input_layers)
 
     def __init__(
         self,
