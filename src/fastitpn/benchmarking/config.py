@@ -13,6 +13,7 @@ class BenchmarkConfig(ChoiceConfig, DeviceConfig):
     """Benchmark."""
 
     _command: ClassVar[str] = "benchmark"
+    _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
     _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("checkpoint", "model"),
         ("checkpoint", "weights"),

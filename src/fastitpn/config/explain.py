@@ -96,10 +96,12 @@ def explain(config_class: type[Config]) -> rich.console.Group:
 
 def usage(config_class: type[Config]) -> str:
     """The command in one line: `fastitpn predict CHECKPOINT SOURCE [key=value ...]`."""
-    words = [key.upper() for key in config_class._positional]
+    fields = fields_of(config_class)
+    needed = {key: fields[key].default is REQUIRED for key in config_class._positional}
+    words = [key.upper() if is_needed else f"[{key.upper()}]" for key, is_needed in needed.items()]
     if config_class._rest:
         words.append(f"{config_class._rest.upper()} ...")
-    for key, field in fields_of(config_class).items():
+    for key, field in fields.items():
         if field.default is REQUIRED and key not in (*config_class._positional, config_class._rest):
             words.append(f"{key}={key.upper()}")
     return " ".join(["fastitpn", config_class._command, *words, "[recipe=FILE.yaml]", "[key=value ...]"])

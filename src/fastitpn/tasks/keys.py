@@ -28,7 +28,7 @@ class FinetuneConfig(TrainingConfig):
     scratch: bool = False
     """Start from random weights on purpose; else a run without weights is warned about."""
     weights_strict: bool = True
-    """Refuse weights that leave a part of the trunk or pyramid at its initial values."""
+    """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false takes what fits."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
