@@ -88,7 +88,7 @@ class LoadReport:
             yield "the head is new" if any(map(self._is_head, head)) else "the head's norm is new"
         if any(self._part(name) == _PYRAMID for name in self.fresh):
             yield "the pyramid is new"
-        rest = [name for name in self.fresh if self._part(name) not in (_HEAD, _PYRAMID)]
+        rest = [name for name in self.fresh if name not in head and self._part(name) != _PYRAMID]
         others = [name.removeprefix(BACKBONE) for name in rest]
         if others:
             yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
