@@ -151,8 +151,9 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
     assert (config.model, config.detector.name) == (f"fastitpn_{name.split('_')[0]}", detector)
     assert (config.px, config.max_px, config.multi_scale) == (800, 1333, tuple(range(480, 801, 32)))
-    drops = ("late_step", 0) if detector == "dino" else ("step", 500)
-    assert (config.epochs, config.schedule, config.warmup_steps) == (epochs, *drops)
+    drops = ((11 / 12,), 0) if detector == "dino" else (None, 500)
+    assert (config.epochs, config.schedule) == (epochs, "step")
+    assert (config.milestones, config.warmup_steps) == drops
     assert (config.lr, config.layer_decay, config.drop_path) == (lr, layer_decay, drop_path)
     assert (config.hflip, config.crop, config.jitter, config.photometric) == (0.5, 0.5, None, False)
     if detector == "dino":  # its own publication's, where iTPN's is not public
@@ -170,14 +171,14 @@ def test_published_detection(name, detector, epochs, lr, layer_decay, drop_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "queries", "steps", "px", "layer_decay"),
+    ("name", "queries", "steps", "px", "layer_decay", "milestones"),
     [
-        ("segment_ade20k_base", 100, 160_000, 512, 0.90),
-        ("segment_ade20k_large", 100, 160_000, 512, 0.95),
-        ("panoptic_coco_base", 300, None, 1024, 0.90),
+        ("segment_ade20k_base", 100, 160_000, 512, 0.90, (27 / 32, 15 / 16)),
+        ("segment_ade20k_large", 100, 160_000, 512, 0.95, (27 / 32, 15 / 16)),
+        ("panoptic_coco_base", 300, None, 1024, 0.90, (8 / 9, 26 / 27)),
     ],
 )
-def test_published_maskdino(name, queries, steps, px, layer_decay):
+def test_published_maskdino(name, queries, steps, px, layer_decay, milestones):
     recipe = ROOT / "recipes" / f"{name}_maskdino.yaml"
     config = parse(command(recipe)[0], [f"recipe={recipe}", "data=DATA"])
     assert (config.head.name, config.head.queries, config.head.layers, config.head.denoising) == (
@@ -188,7 +189,8 @@ def test_published_maskdino(name, queries, steps, px, layer_decay):
     )
     assert (config.panoptic, config.steps, config.px) == (steps is None, steps, px)
     assert (config.lr, config.weight_decay, config.clip_grad) == (1e-4, 0.05, 0.01)
-    assert (config.max_class_ratio, config.layer_decay, config.schedule) == (1.0, layer_decay, "step")
+    assert (config.max_class_ratio, config.layer_decay) == (1.0, layer_decay)
+    assert (config.schedule, config.milestones) == ("step", milestones)
     assert config.devices * config.nodes * config.batch * config.accumulate == 16
     assert "not known: we have not run it" in header(recipe)["time"]
 

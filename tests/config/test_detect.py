@@ -33,6 +33,12 @@ def test_defaults():
             ["detector=mask2former", "regions=9"],
             "regions: expected none, since detector=mask2former makes no use of it",
         ),
+        (["milestones=0.5"], "milestones: expected none with schedule=cosine, which drops nowhere"),
+        (
+            ["schedule=step", "milestones=15/16,3/4"],
+            "milestones: expected each above the one before it, got 0.9375,0.75",
+        ),
+        (["schedule=step", "milestones=1/0"], "milestones: expected .* a number between 0 and 1, both excluded"),
         (["weights=a", "scratch=true"], "scratch: expected false where weights are given"),
         (["detector=mask_rcn"], "detector: expected .*, got 'mask_rcn'; did you mean mask_rcnn?"),
     ],

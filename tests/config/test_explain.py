@@ -4,6 +4,7 @@ import itertools
 import pytest
 from rich.console import Console
 
+from fastitpn.benchmarking.config import BenchmarkConfig
 from fastitpn.config import explain, usage
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.keys import PredictConfig
@@ -42,4 +43,5 @@ def test_keys_are_whole_at_any_width(width):
 
 def test_usage():
     assert usage(PretrainConfig) == "fastitpn pretrain data=DATA [recipe=FILE.yaml] [key=value ...]"
+    assert usage(BenchmarkConfig) == "fastitpn benchmark [CHECKPOINT] [recipe=FILE.yaml] [key=value ...]"
     assert usage(PredictConfig) == "fastitpn predict CHECKPOINT SOURCE [recipe=FILE.yaml] [key=value ...]"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
+from fastitpn.config.types import Milestone
 from fastitpn.config.values import OneOf, choices, expected, read_value, short_type, show
 from fastitpn.registry import Registry
 
@@ -40,6 +41,8 @@ Rate = Annotated[float, Field(gt=0)]
         (list[int], "1,2", [1, 2]),
         (int | tuple[int, int], "224", 224),
         (int | tuple[int, int], "224,512", (224, 512)),
+        (Milestone, "27/32", 0.84375),
+        (tuple[Milestone, ...], "27/32,0.9375", (0.84375, 0.9375)),
         (Literal["a", "b"], "b", "b"),
         (Literal[1, 2], "2", 2),
     ],
@@ -72,6 +75,8 @@ def test_home_folder_is_filled_in(monkeypatch):
         (Path, "", "expected a path, got ''"),
         (tuple[float, float], "1", "expected 2 values separated by commas, each a number, got '1'"),
         (tuple[int, ...], "1,x", "expected values separated by commas, each a whole number, got '1,x'"),
+        (Milestone, "4/3", "expected a number between 0 and 1, both excluded, got '4/3'"),
+        (Milestone, "1/0", "expected a number between 0 and 1, both excluded, got '1/0'"),
         (Literal["a", "b"], "c", "expected a or b, got 'c'"),
         (Literal["a", "b", "c"], "d", "expected one of a, b, c, got 'd'"),
     ],

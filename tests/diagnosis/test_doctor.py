@@ -265,7 +265,7 @@ def test_images_that_no_file_of_annotations_lists(check, detect_scenes, tmp_path
     [
         (["{empty}"], "no images in this folder"),
         (["{empty}/none"], "there is no such file or folder"),
-        (["{flowers}", "task=detect"], "no COCO annotations in this data"),
+        (["{flowers}", "task=detect"], "no COCO annotations to use in this folder"),
         (["{flowers}", "task=segment"], "no folder images in this folder"),
         (["{empty}", "task=classify"], "no images in this folder"),
         (["{flowers}", "similar=2"], "similar: expected"),

@@ -57,11 +57,18 @@ def test_step_drops_twice_as_published():
         assert rates[second:] == pytest.approx([0.01] * (100 * epochs - second))
 
 
-def test_late_step_drops_once_as_published():
-    """After epoch 11 of 12."""
-    rates = [
-        learning_rate(step, steps=1200, lr=1.0, min_lr=0.0, warmup_steps=0, schedule="late_step")
-        for step in range(1200)
-    ]
-    assert set(rates[:1100]) == {1.0}
-    assert rates[1100:] == pytest.approx([0.1] * 100)
+@pytest.mark.parametrize(
+    ("steps", "milestones", "drops"),
+    [
+        (1200, (11 / 12,), [1100]),  # DINO, after epoch 11 of 12
+        (160_000, (27 / 32, 15 / 16), [135_000, 150_000]),  # MaskDINO on ADE20K
+        (368_750, (8 / 9, 26 / 27), [327_778, 355_093]),  # MaskDINO on COCO, published as 327,778 and 355,092
+    ],
+)
+def test_step_drops_at_the_milestones(steps, milestones, drops):
+    keys = {"steps": steps, "lr": 1.0, "min_lr": 0.0, "warmup_steps": 0, "schedule": "step", "milestones": milestones}
+    for number, drop in enumerate(drops):
+        before, after = (learning_rate(step, **keys) for step in (drop - 1, drop))
+        assert (before, after) == pytest.approx((0.1**number, 0.1 ** (number + 1)))
+    assert learning_rate(0, **keys) == 1.0
+    assert learning_rate(steps, **keys) == pytest.approx(0.1 ** len(drops))

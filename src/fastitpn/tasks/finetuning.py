@@ -20,6 +20,7 @@ from fastitpn.training.loaders import on_device, training_loader
 from fastitpn.training.loop import fit
 from fastitpn.training.processes.devices import accelerator_of, build_fabric
 from fastitpn.training.processes.failure_propagation import propagate_failures
+from fastitpn.training.schedule import MILESTONES
 from fastitpn.training.setup import fit_settings, steps_between, total_steps
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
             config,
             num_images,
             schedule=config.schedule,
+            milestones=config.milestones or MILESTONES,
             layer_decay=config.layer_decay,
             ema=config.ema,
             evaluate_every=steps_between(config.eval_every_epochs, config, num_images),

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Positive, Schedule, Share
+from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Milestone, Positive, Schedule, Share
+from fastitpn.config.values import show
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
@@ -27,11 +28,13 @@ class FinetuneConfig(TrainingConfig):
     scratch: bool = False
     """Start from random weights on purpose; else a run without weights is warned about."""
     weights_strict: bool = True
-    """Refuse weights that leave a part of the trunk or pyramid at its initial values."""
+    """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false takes what fits."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
-    """How the learning rate falls: cosine, poly (line), step (1/10 at 3/4, 1/100 at 11/12), late_step (1/10 then)."""
+    """How the learning rate falls: cosine, poly (a straight line), or step: to a tenth at each of the milestones."""
+    milestones: tuple[Milestone, ...] | None = None
+    """Shares of the training at which schedule=step drops, such as 27/32,15/16; none takes 3/4,11/12."""
     ema: Decay | None = None
     """Decay of the moving average of the weights, which is then validated and saved; none is off."""
     eval_every_epochs: Positive = 5
@@ -44,6 +47,10 @@ class FinetuneConfig(TrainingConfig):
     def problems(self) -> list[str]:
         """Also that weights and scratch are not asked for at once."""
         result = super().problems()
+        if self.milestones is not None and self.schedule != "step":
+            result.append(f"milestones: expected none with schedule={self.schedule}, which drops nowhere")
+        if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
+            result.append(f"milestones: expected each above the one before it, got {show(self.milestones)}")
         if self.scratch and self.weights is not None:
             result.append(f"scratch: expected false where weights are given, got true and weights={self.weights}")
         return result

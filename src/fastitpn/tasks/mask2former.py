@@ -54,6 +54,7 @@ class MatchedMasks(nn.Module):
         points: int = 12544,
     ):
         super().__init__()
+        self.queries: int | None = queries
         settings: dict[str, Any] = {"num_labels": num_classes}
         config = Mask2FormerConfig(
             feature_size=width,

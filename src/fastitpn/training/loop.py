@@ -306,7 +306,13 @@ class _Fit:
     def _learning_rate(self, step: int) -> float:
         s = self.settings
         return learning_rate(
-            step, steps=s.steps, lr=s.lr, min_lr=s.min_lr, warmup_steps=s.warmup_steps, schedule=s.schedule
+            step,
+            steps=s.steps,
+            lr=s.lr,
+            min_lr=s.min_lr,
+            warmup_steps=s.warmup_steps,
+            schedule=s.schedule,
+            milestones=s.milestones,
         )
 
     def _row(self, split: str, step: int) -> dict[str, Any]:

@@ -1,13 +1,22 @@
 """The learning rate of each step."""
 
 import math
+from collections.abc import Sequence
 
 _POLY_WARMUP_START = 1e-6
-_DROPS = {"step": (3 / 4, 11 / 12), "late_step": (11 / 12,)}
+MILESTONES = (3 / 4, 11 / 12)
+"""When `step` drops, in shares of the run: after epochs 9 and 11 of 12, and 27 and 33 of 36, as published."""
 
 
 def learning_rate(
-    step: int, *, steps: int, lr: float, min_lr: float, warmup_steps: int, schedule: str = "cosine"
+    step: int,
+    *,
+    steps: int,
+    lr: float,
+    min_lr: float,
+    warmup_steps: int,
+    schedule: str = "cosine",
+    milestones: Sequence[float] = MILESTONES,
 ) -> float:
     """Linear warm-up, then a half cosine, a straight line or drops: each as published, step by step.
 
@@ -17,10 +26,8 @@ def learning_rate(
     poly (of power 1, published for segmentation): `min_lr + (lr - min_lr) * (1 - step / steps)`, and while
     `step < warmup_steps` that times `1 - (1 - step / warmup_steps) * (1 - 1e-6)`.
 
-    step (published for detection, of 12 or 36 epochs): `lr`, a tenth of it from 3/4 of the steps on, and a hundredth
-    from 11/12 on; while `step < warmup_steps` that times `(step + 1) / warmup_steps`.
-
-    late_step (published for DINO, of 12 epochs): `lr`, and a tenth of it from 11/12 on; warm-up as for step.
+    step (published for detection): `lr`, and a tenth of it again from each milestone on; while `step < warmup_steps`
+    that times `(step + 1) / warmup_steps`.
 
     Args:
         step: Optimiser step, from 0.
@@ -28,15 +35,16 @@ def learning_rate(
         lr: Peak learning rate.
         min_lr: What would be reached at `step == steps`.
         warmup_steps: Steps of linear warm-up; 0 for none.
-        schedule: "cosine", "poly", "step" or "late_step".
+        schedule: "cosine", "poly" or "step".
+        milestones: Shares of `steps`, in (0, 1), at which `step` drops.
     """
     if schedule == "poly":
         rate = min_lr + (lr - min_lr) * (1 - min(1.0, step / max(1, steps)))
         if step < warmup_steps:
             rate *= 1 - (1 - step / warmup_steps) * (1 - _POLY_WARMUP_START)
         return rate
-    if schedule in _DROPS:
-        rate = max(min_lr, lr * 0.1 ** sum(step >= share * steps for share in _DROPS[schedule]))
+    if schedule == "step":
+        rate = max(min_lr, lr * 0.1 ** sum(step >= share * steps for share in milestones))
         return rate * min(1.0, (step + 1) / max(1, warmup_steps))
     if step < warmup_steps:
         return lr * step / max(1, warmup_steps - 1)

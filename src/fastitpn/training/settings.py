@@ -3,6 +3,7 @@
 import dataclasses
 
 from fastitpn.training.metric import LOSS, Metric
+from fastitpn.training.schedule import MILESTONES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,8 @@ class FitSettings:
     """Learning rate at the end."""
     schedule: str = "cosine"
     """How it falls: "cosine", "poly" or "step", see `schedule`."""
+    milestones: tuple[float, ...] = MILESTONES
+    """Shares of the steps at which "step" drops."""
     warmup_steps: int = 0
     """Steps of linear warm-up from 0."""
     weight_decay: float = 0.05

@@ -274,7 +274,7 @@ def test_voc_that_is_wrong(voc, tmp_path, spoil, kind):
         (lambda data: None, "there is no such file or folder"),
         (
             lambda data: picture(data / "a.jpg"),
-            "neither LabelMe nor Label Studio nor CVAT for images nor Pascal VOC nor YOLO nor CSV of boxes is in",
+            "neither LabelMe nor Label Studio nor CVAT for images nor Pascal VOC nor DOTA nor YOLO nor CSV of boxes",
         ),
         (lambda data: voc_file(data / "a.xml"), "1 problem in the annotations and images: 1 x missing image file"),
         (lambda data: (voc_file(data / "a.xml"), picture(data / "a.jpg")), "no boxes in this folder"),

@@ -16,8 +16,9 @@ from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
 from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.detect.heads.rcnn import MASK_RCNN, RCNNKeys
-from fastitpn.tasks.detect.spec import SPEC, say_if_many
+from fastitpn.tasks.detect.spec import SPEC
 from fastitpn.tasks.detect.task import DetectTask
+from fastitpn.tasks.queries import say_if_many
 from fastitpn.tasks.spec import Split
 
 NAMES = ("mammal", "produce", "building")
@@ -237,8 +238,8 @@ def test_more_objects_than_queries_are_said(capsys):
     classes = DetectionClasses(names=("a",), ids=(1,))
     images = DetectionImages(Path("a.json"), classes, names, range(4), [(9, 9)] * 4, of_images, with_masks=False)
     assert images.num_objects == [3, 1, 2, 0]
-    say_if_many(images, 2)
+    say_if_many(images.num_objects, 2, "detector.queries")
     assert "1 of 4 images (25%) have more objects than the 2 that" in capsys.readouterr().out.replace("\n", " ")
-    say_if_many(images, 3)
-    say_if_many(images, None)
+    say_if_many(images.num_objects, 3, "detector.queries")
+    say_if_many(images.num_objects, None, "detector.queries")
     assert not capsys.readouterr().out

@@ -54,6 +54,9 @@ def read_box(box: Any, height: int, width: int) -> tuple[Box, str | None]:
             return (left, top, right, bottom), None
     sides = numbers(box)
     if sides is None or len(sides) != 4:
+        if sides is not None and len(sides) == 5:
+            what = f"its bbox is {box!r:.80}, five numbers: of an oriented box give the four corners as segmentation"
+            raise BoxError("oriented box", f"{what} and no bbox, or the upright box around it")
         raise BoxError("box that is none", f"its bbox is {box!r:.80}, not four numbers [left, top, width, height]")
     left, top, box_width, box_height = map(float, sides)
     if box_width <= 0 or box_height <= 0:
@@ -128,6 +131,18 @@ def pack_mask(segmentation: Any, height: int, width: int) -> bytes:
     except (AttributeError, ValueError, RuntimeError) as error:
         raise ValueError("the compressed run lengths of its mask are damaged") from error
     return packed
+
+
+def is_turned_box(segmentation: Any) -> bool:
+    """Whether a mask is one outline of four corners, none of whose sides is upright or level: an oriented box."""
+    if not isinstance(segmentation, list) or len(segmentation) != 1 or not isinstance(segmentation[0], list):
+        return False
+    corners = numbers(segmentation[0]) if len(segmentation[0]) == 8 else None
+    if corners is None:
+        return False
+    after = corners[2:] + corners[:2]
+    slants = [min(abs(after[i] - corners[i]), abs(after[i + 1] - corners[i + 1])) for i in range(0, 8, 2)]
+    return min(slants) > EDGE_PX
 
 
 def num_points_and_lines(segmentation: Any) -> int:

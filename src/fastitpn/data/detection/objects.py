@@ -13,17 +13,25 @@ from fastitpn.data.detection.masks import (
     BoxError,
     box_around,
     is_missing,
+    is_turned_box,
     mask_area,
     num_points_and_lines,
     read_box,
     store_mask,
 )
 from fastitpn.data.detection.problems import Problem
-from fastitpn.data.detection.values import Key, flag, key, number, numbered, without_id
+from fastitpn.data.detection.values import Key, flag, key, number, numbered, numbers, without_id
 
-_NO_MASK = "it has no mask (boxes alone are enough for detector=faster_rcnn)"
+_NO_MASK = "it has no mask (boxes alone are enough for detector=faster_rcnn or dino)"
 _FROM_OUTLINE = "boxes were missing, and are taken from the outlines"
 _TOO_FEW_CORNERS = "parts of masks have fewer than three corners; they are left out, the rest of the masks is kept"
+_TURNED = "oriented boxes (four corners, turned): boxes are the upright ones around them"
+_TURNED_MASKS = f"{_TURNED}, masks the turned ones"
+_TURNED_ALONE = f"{_TURNED}; detector=mask_rcnn or maskdino learns the turned ones, as masks"
+_ANGLE = (
+    "boxes with an angle or rotation beside them, which is not used: of oriented boxes give corners as segmentation"
+)
+_ANGLES = ("rotation", "angle", "theta")
 _EMPTIED = "images are left out, since none of their annotations can be used"
 
 
@@ -72,6 +80,8 @@ class ObjectReader:
     num_from_outline: int = 0
     num_too_few_corners: int = 0
     num_ignored: int = 0
+    num_turned: int = 0
+    num_angles: int = 0
 
     def read(self, listed: Iterable[Any], nameless: set[Key]) -> dict[int, list[Annotation]]:
         """The annotations that can be used, by the number of their image.
@@ -110,6 +120,9 @@ class ObjectReader:
         self._leave_out([entry for entry in emptied if entry.usable])
         self.notes.count(_FROM_OUTLINE, self.num_from_outline)
         self.notes.count(_TOO_FEW_CORNERS, self.num_too_few_corners)
+        self.notes.count(_ANGLE, self.num_angles)
+        if 2 * self.num_turned >= len(known):  # a few outlines may happen to have four corners
+            self.notes.count(_TURNED_MASKS if self.with_masks else _TURNED_ALONE, self.num_turned)
         if any(isinstance(annotation_key, str) for annotation_key in known):
             number_of = numbered(known)
             return {
@@ -142,12 +155,16 @@ class ObjectReader:
         if entry.size is None:
             return None
         height, width = entry.size
-        segmentation = annotation.get("segmentation")
+        segmentation, listed = annotation.get("segmentation"), annotation.get("bbox")
+        if not segmentation and (corners := numbers(listed)) is not None and len(corners) == 8:
+            segmentation, listed = [corners], None
         try:
-            box, cut = self._box(annotation.get("bbox"), segmentation, height, width)
+            box, cut = self._box(listed, segmentation, height, width)
         except BoxError as error:
             self.notes.add(error.kind, str(error), **ids)
             return None
+        self.num_turned += is_turned_box(segmentation)
+        self.num_angles += not segmentation and _has_angle(annotation)
         stored = None
         if self.with_masks:
             if not segmentation:
@@ -177,3 +194,10 @@ class ObjectReader:
                 raise BoxError("mask that cannot be used", f"it has no bbox, and {error}") from error
             self.num_from_outline += 1
         return read_box(box, height, width)
+
+
+def _has_angle(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation, or its attributes as CVAT writes them, has an angle other than 0."""
+    attributes = annotation.get("attributes")
+    places = (annotation, attributes if isinstance(attributes, dict) else {})
+    return any(number(place.get(name)) for place in places for name in _ANGLES)

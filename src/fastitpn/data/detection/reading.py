@@ -16,6 +16,8 @@ from fastitpn.data.detection.problems import count_left_out
 from fastitpn.data.detection.values import Key, key, numbered, without_id
 from fastitpn.errors import InputError
 
+FOR_BOXES = "finetune detect detector=faster_rcnn or dino, which need boxes alone"
+"""What to type for data without masks."""
 _NUMBERED = "id of an image that is a text: results have a number in its place"
 
 
@@ -38,10 +40,10 @@ def scan(part: Part, *, with_masks: bool | None = None, classes: DetectionClasse
         any_masks = any(isinstance(listed, dict) and listed.get("segmentation") for listed in annotations)
         if with_masks and len(annotations) and not any_masks:
             raise InputError(
-                "no annotation of this file has a mask, only boxes",
+                f"no annotation of this file has a mask, only boxes ({len(annotations)} of them)",
                 where=part.path,
                 expected="a segmentation in every annotation",
-                fix="detector=faster_rcnn, which needs boxes alone",
+                fix=FOR_BOXES,
             )
         with_masks = any_masks
     part_classes, label_of = read_categories(content["categories"], part.path, _Used(annotations), classes)

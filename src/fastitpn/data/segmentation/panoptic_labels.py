@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,12 @@ class PanopticLabels:
     def __call__(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
         return (self.codes(index) & LABEL_BITS).astype(np.uint8)
+
+    @property
+    def num_segments(self) -> list[int]:
+        """How many things and kinds of stuff there are in each image; of those that are left out none."""
+        codes = [self._of_ids[first:end] for first, end in pairwise(self._first)]
+        return [len(np.unique(of_image[(of_image & LABEL_BITS) != IGNORE])) for of_image in codes]
 
     def codes(self, index: int) -> Codes:
         """Codes int32 [H, W] of an image, see `panoptic_codes`."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.reading import read_content
 from fastitpn.models.weights.report import LoadReport
 
@@ -18,6 +19,9 @@ _KEYS = ("model", "state_dict", "module")
 _PREFIX = "module."
 TRUNK = "patch_embed.proj.weight"
 """How the name of a tensor ends that a file with a Fast-iTPN inside has."""
+_MARKS = ("label_enc.weight", "sem_seg_head.predictor.label_enc.weight")
+"""Names of a tensor that every published head has."""
+_INPUT = "input_proj."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,15 @@ class HeadWeights:
     def has_trunk(self) -> bool:
         """Whether there is a Fast-iTPN beside the head."""
         return any(name.endswith(TRUNK) for name in self.rest)
+
+
+def has_head(source: Path, key: str | None = None) -> bool:
+    """Whether a file has a published head, of whatever network.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return read_head(source, {"": _MARKS}, key) is not None
 
 
 def read_head(source: str | Path | Mapping[str, Any], names: Names, key: str | None = None) -> HeadWeights | None:
@@ -89,7 +102,12 @@ def published_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_head(
-    model: nn.Module, head: HeadWeights, *, strict: bool, load_trunk: Callable[[Mapping[str, Tensor]], LoadReport]
+    model: nn.Module,
+    head: HeadWeights,
+    *,
+    strict: bool,
+    load_trunk: Callable[[Mapping[str, Tensor]], LoadReport],
+    start_fresh: tuple[str, ...] = (),
 ) -> LoadReport:
     """Fill the head of a network, and its trunk if there is a Fast-iTPN beside the head.
 
@@ -99,6 +117,8 @@ def load_head(
         head: What was read.
         strict: Raise unless all of it fits. Then nothing in the model has changed.
         load_trunk: Loads the tensors beside the head into the trunk.
+        start_fresh: How the names of those parameters begin that may start fresh where the file has others, such as
+            for other classes. With any, the published input is set aside where the model has another.
 
     Raises:
         InputError: It does not fit.
@@ -108,9 +128,20 @@ def load_head(
     parameters = dict(model.named_parameters())
     values, mismatched = _values(head, names, {name: parameters[name].shape for name in names})
     missing = [name for name in names if name not in values]
-    if strict and missing:
-        _refuse(head, names, mismatched, missing, named.class_layers)
-    trunk = load_trunk(head.rest) if head.has_trunk else _no_trunk(head, [n for n in parameters if n not in names])
+    fresh = [name for name in missing if name.startswith(start_fresh)] if start_fresh else []
+    if strict and (wrong := [name for name in missing if name not in fresh]):
+        _refuse(head, names, mismatched, wrong, named.class_layers)
+    of_fresh = {published for name in fresh for published in names[name]} & head.tensors.keys()
+    aside = dict.fromkeys(of_fresh, "for other classes, or for the maps of another backbone")
+    if start_fresh:
+        inputs = [name for name in head.rest if name.startswith(_INPUT)]
+        aside |= dict.fromkeys(inputs, "the published input, which this model has none of")
+        rest = {name: tensor for name, tensor in head.rest.items() if name not in aside}
+        head = replace(head, rest=rest)
+    if head.has_trunk:
+        trunk = _of_network(load_trunk(head.rest))
+    else:
+        trunk = _no_trunk(head, [name for name in parameters if name not in names])
     if strict and trunk.unexpected:
         raise InputError(
             f"the model has no place for {', '.join(trunk.unexpected[:3])}",
@@ -123,13 +154,16 @@ def load_head(
             parameters[name].copy_(value)
     used = {published for name in values for published in names[name]} & head.tensors.keys()
     sizes = {name: tensor.numel() for name, tensor in {**head.rest, **head.tensors}.items()}
+    num_inputs = len(aside.keys() - head.tensors.keys())
     of_trunk = trunk.share * sum(sizes[name] for name in head.rest)
     return replace(
         trunk,
         loaded=[*trunk.loaded, *values],
         missing=[*trunk.missing, *missing],
-        mismatched={**trunk.mismatched, **mismatched},
-        num_tensors=trunk.num_tensors + len(head.tensors),
+        mismatched={**trunk.mismatched, **{k: v for k, v in mismatched.items() if k not in aside}},
+        fresh=[*trunk.fresh, *fresh],
+        set_aside={**trunk.set_aside, **aside},
+        num_tensors=trunk.num_tensors + len(head.tensors) + num_inputs,
         num_loaded=trunk.num_loaded + len(used),
         share=(of_trunk + sum(sizes[name] for name in used)) / sum(sizes.values()),
     )
@@ -173,6 +207,16 @@ def _refuse(
         where=head.source,
         expected="a model for as many classes" if of_classes else "a model that has the head's sizes",
         fix="load_weights(..., strict=False) takes what fits, and lets the rest start fresh",
+    )
+
+
+def _of_network(trunk: LoadReport) -> LoadReport:
+    """The report of a trunk, with the names that its parameters have in the network."""
+    return replace(
+        trunk,
+        loaded=[f"{BACKBONE}{name}" for name in trunk.loaded],
+        missing=[f"{BACKBONE}{name}" for name in trunk.missing],
+        fresh=[f"{BACKBONE}{name}" for name in trunk.fresh],
     )
 
 

@@ -76,17 +76,19 @@ class LoadReport:
             *first, last = (f"the {titles[part]}" for part in whole)
             yield f"{count} tensors of {' and '.join([', '.join(first), last] if first else [last])} loaded"
         for part in _PARTS:
-            if loaded[part] and wrong[part]:
+            if loaded[part] and (wrong[part] or (part == _HEAD and self._has_backbone and missing[part])):
                 yield f"{loaded[part]} of {loaded[part] + missing[part]} tensors of the {titles[part]} loaded"
 
     def _new(self) -> Iterator[str]:
         """What starts fresh: the head in words, other parameters by name."""
         head = [name for name in self.fresh if self._part(name) == _HEAD]
+        if self._has_backbone and any(self._part(name) == _HEAD for name in self.loaded):
+            head = []  # only some of it starts fresh
         if head:
             yield "the head is new" if any(map(self._is_head, head)) else "the head's norm is new"
         if any(self._part(name) == _PYRAMID for name in self.fresh):
             yield "the pyramid is new"
-        rest = [name for name in self.fresh if self._part(name) not in (_HEAD, _PYRAMID)]
+        rest = [name for name in self.fresh if name not in head and self._part(name) != _PYRAMID]
         others = [name.removeprefix(BACKBONE) for name in rest]
         if others:
             yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"

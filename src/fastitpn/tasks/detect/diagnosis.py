@@ -9,7 +9,7 @@ import numpy as np
 
 from fastitpn.data.detection.annotations import DetectionClasses, DetectionImages
 from fastitpn.data.detection.formats.base import Part
-from fastitpn.data.detection.formats.registry import FORMATS, layouts, open_annotations, recognise
+from fastitpn.data.detection.formats.registry import FORMATS, nothing_to_use, open_annotations, recognise
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.reading import listed_files, scan
 from fastitpn.data.images.decode import EXTENSIONS
@@ -78,9 +78,7 @@ def _parts(config: DoctorConfig) -> dict[str, Part]:
     else:
         there = train_and_val(parts.find)
     if not there:
-        raise InputError(
-            "no COCO annotations in this data", where=config.data, expected=layouts(), fix="data=FILE.json"
-        )
+        nothing_to_use(config.data)
     return there
 
 

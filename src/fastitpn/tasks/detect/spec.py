@@ -37,6 +37,7 @@ from fastitpn.tasks.detect.prediction import DetectPrediction
 from fastitpn.tasks.detect.predictor import DetectPredictor
 from fastitpn.tasks.detect.task import DetectTask
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.tasks.queries import MISSED, say_if_many
 from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
 from fastitpn.tasks.start import find_start, start_network
 from fastitpn.training.loaders import cache_mib
@@ -49,6 +50,7 @@ TrainedDetector = Trained[Detector, DetectorDescription]
 
 _LONGEST = 5 / 3
 """Longest side of an image over `px`, as in COCO's usual 800 x 1333."""
+_QUERIES = "detector.queries"
 _SMALL = 2
 """Images more than so many times as large as they are looked at are worth a word."""
 
@@ -91,7 +93,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
 
     def build(self, config: DetectConfig, split: Split[DetectionImages]) -> DetectTask:
         """The detector with its start weights."""
-        start, classes = find_start(config, without=("pyramid", "fc_norm")), split.train.classes
+        start, classes = find_start(config, without=("pyramid", "fc_norm"), heads=True), split.train.classes
         head, name = DETECTORS[config.detector.name], config.detector.name
         about = DetectorDescription(
             model=start.model,
@@ -111,10 +113,11 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
             head=("detector", about.detector),
             classes=classes.names,
             class_layers=detector.class_layers,
+            input_layers=detector.input_layers,
             strict=config.weights_strict,
         )
         _say_if_small(split.train, start.px)
-        say_if_many(split.train, getattr(config.detector, "queries", None))
+        say_if_many(split.train.num_objects, detector.queries, _QUERIES)
         return DetectTask(detector, about)
 
     def training_samples(
@@ -175,7 +178,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     def evaluation_images(self, config: EvaluateConfig, trained: TrainedDetector) -> DetectionImages:
         """Images with annotations of the detector's classes."""
         assert isinstance(config, DetectEvaluateConfig)
-        return detection_images(
+        images = detection_images(
             config.data,
             part=config.split,
             images=folder_of_images(config.images, config.data),
@@ -183,6 +186,8 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
             on_error=config.on_error,
             with_masks=None if trained.model.has_masks else False,
         )
+        say_if_many(images.num_objects, trained.model.queries, _QUERIES, MISSED)
+        return images
 
     def evaluate(
         self,
@@ -245,18 +250,6 @@ def _say_if_small(images: DetectionImages, px: int) -> None:
     shorter = sorted(min(size) for size in images.sizes)[len(images) // 2]
     if shorter > _SMALL * px:
         say(f"the images are {shorter} px high or wide, and are looked at in {px} px: a larger px finds smaller things")
-
-
-def say_if_many(images: DetectionImages, queries: int | None) -> None:
-    """A hint where images have more objects than a detector can find in one."""
-    counts = images.num_objects
-    full = sum(count > queries for count in counts) if queries is not None else 0
-    if full:
-        share = f"{full} of {len(counts)} images ({100 * full / len(counts):.2g}%)"
-        say(
-            f"{share} have more objects than the {queries} that the detector finds at most, up to {max(counts)}; the "
-            f"rest of them teach nothing: detector.queries={max(counts)} finds all"
-        )
 
 
 SPEC = Detect()

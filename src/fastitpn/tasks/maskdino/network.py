@@ -72,6 +72,7 @@ class MaskDINONetwork(nn.Module):
     """
 
     class_layers: tuple[str, ...] = ("predictor.class_embed.", "predictor.label_enc.")
+    input_layers: tuple[str, ...] = ("pixel_decoder.input_proj.", "pixel_decoder.adapter_1.")
 
     def __init__(self, num_classes: int, settings: MaskDINOSettings):
         super().__init__()

@@ -54,6 +54,11 @@ class Segmenter(nn.Module):
         """How the names of the layers begin that depend on the classes."""
         return tuple(f"head.{name}" for name in self.head.class_layers)
 
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        """How the names of the layers begin that depend on the backbone's maps."""
+        return tuple(f"head.{name}" for name in self.head.input_layers)
+
     def published_names(self) -> dict[str, tuple[str, ...]]:
         """Parameters of the head, by their published names."""
         return {f"head.{name}": several for name, several in self.head.published_names().items()}

@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fastitpn.console import say
-from fastitpn.data.segmentation.classes import SegmentationClasses
+from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses
 from fastitpn.data.segmentation.datasets import SegmentDataset
 from fastitpn.data.segmentation.images import MaskedImages, MaskFolders, segmentation_images, segmentation_split
+from fastitpn.data.segmentation.panoptic_labels import PanopticLabels
 from fastitpn.data.segmentation.transforms import SegmentationTrain
 from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet
@@ -19,6 +21,7 @@ from fastitpn.errors import InputError
 from fastitpn.exporting.exported import ExportedGraph
 from fastitpn.tasks.class_weights import class_weights, describe_imbalance
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
+from fastitpn.tasks.queries import MISSED, say_if_many
 from fastitpn.tasks.segment.config import (
     SegmentConfig,
     SegmentEvaluateConfig,
@@ -48,6 +51,9 @@ from fastitpn.training.metric import Metric
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+_QUERIES = "head.queries"
+_MOST_COUNTED = 100
+"""Images whose classes are counted."""
 _DECIDED_HERE = ("pyramid", "fc_norm")
 """Arguments of the weights' model that play no part: the network has a pyramid, and no classifier."""
 
@@ -89,7 +95,10 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         weights = None
         if config.class_weights is not None:
             weights = class_weights(config.class_weights, train.pixels(), train.classes.names)
-        return build_task(config, train.classes, weights)
+        task = build_task(config, train.classes, weights)
+        queries = task.trained_model.head.queries
+        say_if_many(_count_objects(train, queries), queries, _QUERIES)
+        return task
 
     def training_samples(
         self, config: SegmentConfig, split: Split[MaskedImages], about: SegmenterDescription
@@ -130,7 +139,10 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         """Images with masks of the network's classes."""
         assert isinstance(config, SegmentEvaluateConfig)
         _views(config, trained)  # says what is wrong with them before anything is written
-        return segmentation_images(MaskFolders.of(config), trained.about.classes)
+        images = segmentation_images(MaskFolders.of(config), trained.about.classes)
+        queries = trained.model.head.queries
+        say_if_many(_count_objects(images, queries), queries, _QUERIES, MISSED)
+        return images
 
     def evaluate(
         self,
@@ -218,7 +230,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
     Raises:
         InputError: The weights do not fit.
     """
-    start = find_start(config, without=_DECIDED_HERE)
+    start = find_start(config, without=_DECIDED_HERE, heads=True)
     head = HEADS[config.head.name]
     arguments = head.arguments(config.head, start.pyramid_dim, start.px)
     if config.panoptic:
@@ -241,9 +253,22 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
         head=("head", about.head),
         classes=classes.names,
         class_layers=network.class_layers,
+        input_layers=network.input_layers,
         strict=config.weights_strict,
     )
     return SegmentTask(network, about, class_weights)
+
+
+def _count_objects(images: MaskedImages, queries: int | None) -> list[int]:
+    """Segments of each image, or classes of some images; none where there cannot be too many."""
+    if queries is None:
+        return []
+    if isinstance(images.masks, PanopticLabels) and images.classes.panoptic:
+        return images.masks.num_segments
+    if queries >= len(images.classes.names):
+        return []
+    places = range(0, len(images), -(-len(images) // _MOST_COUNTED))
+    return [len(set(np.unique(images.labels(place)).tolist()) - {IGNORE}) for place in places]
 
 
 def _views(config: TestTimeViewsConfig, trained: TrainedSegmenter) -> TestTimeViews:

@@ -164,7 +164,7 @@ class TestToyFormat:
         for wrong in ("coco", "line"):
             with pytest.raises(InputError, match=f"form is '{wrong}'") as caught:
                 fastitpn.convert_data(data=toy, out=tmp_path / "out", form=wrong)
-            assert caught.value.expected == "one of labelme, label_studio, cvat, voc, yolo, csv, box_table"
+            assert caught.value.expected == "one of labelme, label_studio, cvat, voc, dota, yolo, csv, box_table"
 
     def test_data_of_no_format_is_told_of_it(self, toy, tmp_path):
         picture(tmp_path / "photos" / "a.jpg")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastitpn.data.detection.sources import Source, SourceImage, SourceObject, SourcePart, source_format
-from fastitpn.data.detection.values import numbers
+from fastitpn.data.detection.values import number, numbers
 from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.parts import part_folders, part_of
@@ -34,6 +34,7 @@ _COLUMNS = {
     "cx": "cx x_center xcenter center_x",
     "cy": "cy y_center ycenter center_y",
     "box": "bbox box",
+    "angle": "angle rotation theta box_angle box_rotation",
 }
 _COLUMN_OF = {alias: column for column, aliases in _COLUMNS.items() for alias in aliases.split()}
 _CORNERS, _SIDES, _MIDDLE = ("xmin", "ymin", "xmax", "ymax"), ("x", "y", "w", "h"), ("cx", "cy", "w", "h")
@@ -229,6 +230,10 @@ def _object(row: _Row, table: _Table, size: tuple[int, int], shares: bool, part:
             f"{where} has no label" if not name else f"{where} ({name}) has no four numbers in {', '.join(table.sides)}"
         )
         part.note("row without label or box", what, table.file)
+        return None
+    if number(row.cells.get("angle")):
+        what = f"{where} ({name}) has an angle, {row.cells['angle']}: of an oriented box give the upright box around it"
+        part.note("oriented box", what, table.file)
         return None
     height, width = size
     first, second, third, fourth = (

@@ -113,6 +113,8 @@ def _in_parts(data: Path, part: str) -> list[_Files]:
 def _loose(data: Path) -> list[_Files]:
     """Files of annotations that are of no part; beside one, JSON files of other tools are none."""
     files = _of_objects(file for file in _json_files(data) if _part_of(file) is None)
+    if len(files) > 1:  # of panoptic data there are several, of parts of its own
+        files = [file for file in files if not file.name.startswith("panoptic_")]
     return [(file, _folder_of(file, data)) for file in files]
 
 
@@ -159,6 +161,13 @@ def _load(file: Path) -> Content:
         kind = kind_of_json(content)
         what = f"this is {kind}" if kind else f"this file has no list {', no list '.join(missing)}"
         raise InputError(what, where=file, expected=_EXPECTED, fix="data=FILE.json, or a folder that has one")
+    first = next(iter(content["annotations"]), None)
+    if isinstance(first, dict) and "segments_info" in first:
+        what = (
+            "this is COCO's panoptic format, of segments in PNGs: it has no boxes or outlines of single objects to read"
+        )
+        fix = "finetune segment panoptic=true head=maskdino; or data=FILE.json of instances"
+        raise InputError(what, where=file, expected=_EXPECTED, fix=fix)
     return content
 
 

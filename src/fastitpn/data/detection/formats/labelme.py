@@ -34,7 +34,8 @@ def is_labelme(data: Path) -> bool:
 def read_labelme(data: Path) -> Source:
     """The images of each part; classes are in alphabetical order.
 
-    Polygons of one label and group_id are one object. Rectangles and lines have boxes alone, circles an outline too.
+    Polygons of one label and group_id are one object. Rectangles and lines have boxes alone, circles and turned
+    rectangles (`rotation`, of X-AnyLabeling) an outline too.
     """
     source = Source(path=data)
     for name, folder in _folders(data).items():
@@ -111,10 +112,10 @@ def _objects(shapes: Sequence[Any], size: tuple[int, int], file: Path, part: Sou
             part.note("shape without label or points", f"{where} has no label, or no points [x, y]", file)
             continue
         name = nfc(label.strip())
-        if kind in ("polygon", "circle"):
+        if kind in ("polygon", "circle", "rotation"):
             outline = _circle(points) if kind == "circle" else [value for point in points for value in point]
             group = shape.get("group_id")
-            key: tuple[str, int | str] = (name, place if group is None or kind == "circle" else str(group))
+            key: tuple[str, int | str] = (name, place if group is None or kind != "polygon" else str(group))
             outlines.setdefault(key, []).append(outline)
             places.setdefault(key, where)
         elif kind in ("rectangle", "line", "linestrip") and len(points) > 1:

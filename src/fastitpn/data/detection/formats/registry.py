@@ -16,6 +16,7 @@ FORMATS: Registry[LabelFormat] = Registry(
         "label_studio": "fastitpn.data.detection.formats.label_studio:FORMAT",
         "cvat": "fastitpn.data.detection.formats.cvat:FORMAT",
         "voc": "fastitpn.data.detection.formats.voc:FORMAT",
+        "dota": "fastitpn.data.detection.formats.dota:FORMAT",
         "yolo": "fastitpn.data.detection.formats.yolo:FORMAT",
         "csv": "fastitpn.data.detection.formats.box_table:FORMAT",
     },
@@ -50,6 +51,7 @@ def layouts(names: Iterable[str] = FORMATS) -> str:
 
 def nothing_to_use(data: Path) -> NoReturn:
     """Raises for a folder without annotations for what is to be done."""
+    _stop_at_masks(data)
     title = FORMATS[recognise(data) or next(iter(FORMATS))].title.removesuffix(" annotations")
     inside = sorted(path.name for path in data.iterdir() if not path.name.startswith(".")) if data.is_dir() else []
     shown = f"{', '.join(inside[:10])}{', ...' * (len(inside) > 10)}" or "nothing"
@@ -60,3 +62,19 @@ def nothing_to_use(data: Path) -> NoReturn:
         expected=layouts(),
         fix="data=FILE.json val=FILE.json images=FOLDER, for COCO's format in another layout",
     )
+
+
+def _stop_at_masks(data: Path) -> None:
+    """Raises for data of segmentation, whose masks do not tell one object from another, or in another way."""
+    from fastitpn.data.segmentation.formats.registry import FORMATS as MASK_FORMATS  # which read outlines by this one
+    from fastitpn.data.segmentation.masked_images import MaskFolders
+
+    folders = MaskFolders(data=data)
+    form = next((MASK_FORMATS[name] for name in MASK_FORMATS if MASK_FORMATS[name].claims(folders)), None)
+    if form is not None:
+        raise InputError(
+            f"this data has masks of pixels ({form.title}), and no boxes or outlines of objects",
+            where=data,
+            expected=layouts(),
+            fix=f"finetune segment{' panoptic=true head=maskdino' if form.panoptic else ''} data={data}",
+        )

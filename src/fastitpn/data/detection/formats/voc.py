@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 from PIL import Image
 
 from fastitpn.console import say
@@ -144,7 +145,8 @@ def _object(
         part.note("object that cannot be used", f"{where} ({name}): difficult is {difficult!r:.40}, not 0 or 1", file)
         return None
     box = part.box([left - 1, top - 1, right - left + 1, bottom - top + 1], size, file, f"{where} ({name})")
-    return SourceObject(name=name, box=box, crowd=_CROWD[difficult]) if box else None
+    turned = _turned(element, size)
+    return SourceObject(name=name, box=box, polygons=turned, crowd=_CROWD[difficult]) if box else None
 
 
 def _corners(element: ElementTree.Element) -> tuple[float, float, float, float]:
@@ -153,12 +155,9 @@ def _corners(element: ElementTree.Element) -> tuple[float, float, float, float]:
         left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in _SIDES)
         return left, top, right, bottom
     if element.find("robndbox") is not None:  # of roLabelImg
-        x, y, width, height, angle = (_number(element, f"robndbox/{key}") for key in ("cx", "cy", "w", "h", "angle"))
-        if not math.isfinite(angle):
-            return math.nan, math.nan, math.nan, math.nan
-        across, down = abs(math.cos(angle)), abs(math.sin(angle))
-        half, tall = (width * across + height * down) / 2, (width * down + height * across) / 2
-        return x - half + 1, y - tall + 1, x + half, y + tall
+        corners = _turned_corners(element)
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        return min(xs) + 1, min(ys) + 1, max(xs), max(ys)
     points = [
         (match[1], point.text) for point in element.iterfind("polygon//*") if (match := _AXIS.fullmatch(point.tag))
     ]
@@ -166,6 +165,20 @@ def _corners(element: ElementTree.Element) -> tuple[float, float, float, float]:
     if min(len(xs), len(ys)) < 3 or not all(map(math.isfinite, xs + ys)):
         return math.nan, math.nan, math.nan, math.nan
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _turned(element: ElementTree.Element, size: tuple[int, int]) -> tuple[tuple[float, ...], ...]:
+    """The outline of a turned box, within the image; none of an object that has an upright one."""
+    if element.find("bndbox") is not None or element.find("robndbox") is None:
+        return ()
+    return (tuple(np.clip(_turned_corners(element), 0, size[::-1]).ravel().tolist()),)
+
+
+def _turned_corners(element: ElementTree.Element) -> list[tuple[float, float]]:
+    x, y, width, height, angle = (_number(element, f"robndbox/{key}") for key in ("cx", "cy", "w", "h", "angle"))
+    cosine, sine = (math.cos(angle), math.sin(angle)) if math.isfinite(angle) else (math.nan, math.nan)
+    offsets = [(across * width / 2, down * height / 2) for across, down in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    return [(x + dx * cosine - dy * sine, y + dx * sine + dy * cosine) for dx, dy in offsets]
 
 
 def _number(element: ElementTree.Element, path: str) -> float:

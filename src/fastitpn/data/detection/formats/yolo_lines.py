@@ -69,7 +69,7 @@ def form_of(lines: Iterable[Line], keypoints: int | None) -> LineForm:
         len(numbers) >= 5 and len(numbers) % 2 != usual and 0 <= numbers[-1] <= 1 for numbers in values
     )
     if confidence:
-        say("the last number of each line is taken as a confidence, which is not used")
+        say("the last number of each line is taken as a confidence, which is not used (and not as an angle)")
     return LineForm(keypoints=keypoints, confidence=confidence)
 
 
@@ -155,4 +155,5 @@ def _another_form(line: Line, form: LineForm) -> str:
         return f"{what}: it has commas"
     if math.isnan(line.label) and len(line.values) >= 4:
         return f"{what}: it has a name where the number of its class should be"
-    return f"{what}: is the last number a confidence?" if len(line.values) == 5 else what
+    asked = "is the last number a confidence? Of an oriented box give the corners: `class x0 y0 x1 y1 x2 y2 x3 y3`"
+    return f"{what}: {asked}" if len(line.values) == 5 else what

@@ -12,7 +12,7 @@ from fastitpn.data.detection.formats.coco import find_coco
 from fastitpn.data.detection.formats.registry import open_annotations, recognise
 from fastitpn.data.detection.images import detection_images, detection_split
 from fastitpn.data.detection.problems import Problem
-from fastitpn.data.detection.reading import scan
+from fastitpn.data.detection.reading import FOR_BOXES, scan
 from fastitpn.data.segmentation.classes import IGNORE, MOST_CLASSES, SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
 from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
@@ -147,10 +147,10 @@ def _with_background(images: DetectionImages, given: SegmentationClasses) -> Seg
 def _masked(images: DetectionImages, classes: SegmentationClasses) -> MaskedImages:
     if not images.has_masks:
         raise InputError(
-            "no annotation of this file has a mask, only boxes",
+            f"no annotation of this file has a mask, only boxes ({images.num_annotations} of them)",
             where=images.path,
             expected="a segmentation in every annotation",
-            fix="finetune detect detector=faster_rcnn, which needs boxes alone",
+            fix=FOR_BOXES,
         )
     used = [images.classes.names[label] for label in images.labels.unique().tolist()]
     if unknown := [name for name in used if name not in (*classes.names, BACKGROUND)]:

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fastitpn.data.detection.formats.coco import has_coco_annotations
+from fastitpn.data.detection.formats.registry import FORMATS as LABEL_FORMATS
+from fastitpn.data.detection.formats.registry import recognise
+from fastitpn.data.detection.reading import FOR_BOXES
 from fastitpn.data.images.folders import has_images, list_images
 from fastitpn.data.images.mask_names import IMAGE_FOLDERS, MASK_FOLDERS, Pair, match_masks
 from fastitpn.data.parts import part_folders, part_of
@@ -31,8 +34,10 @@ def _recognise(folders: MaskFolders, part: str) -> bool:
 
 def _claims(folders: MaskFolders) -> bool:
     """Whether masks are where they are said to be, or are found; boxes beside them in COCO's files count more."""
-    if folders.data.is_file() or has_coco_annotations(folders.data):
-        return False
+    return not (folders.data.is_file() or has_coco_annotations(folders.data)) and _has_masks(folders)
+
+
+def _has_masks(folders: MaskFolders) -> bool:
     if folders.masks is not None or _inside_parts(folders) or _beside_parts(folders):
         return True
     images, masks = _roots(folders)
@@ -41,6 +46,13 @@ def _claims(folders: MaskFolders) -> bool:
 
 def _find(folders: MaskFolders) -> MaskPictures:
     """Images by part, or all if there are no parts, each with its mask."""
+    if not _has_masks(folders) and (name := recognise(folders.data)):
+        raise InputError(
+            f"this data has boxes ({LABEL_FORMATS[name].title}), and no masks of pixels",
+            where=folders.data,
+            expected=_EXPECTED,
+            fix=FOR_BOXES,
+        )
     places = _inside_parts(folders) or _beside_parts(folders) or _parts_of_roots(folders)
     pairs_of: dict[str, list[Pair]] = {}
     lines: list[str] = []

@@ -32,11 +32,15 @@ class Detector(nn.Module):
 
     Attributes:
         has_masks: Whether it learns and gives masks.
+        queries: Objects that it finds in an image at most; None for no limit.
         class_layers: How the names of the layers begin that depend on the classes; they start fresh for other ones.
+        input_layers: How the names of the layers begin that depend on the backbone's maps.
     """
 
     has_masks: bool = False
+    queries: int | None = None
     class_layers: tuple[str, ...] = ()
+    input_layers: tuple[str, ...] = ()
 
     def __init__(self, backbone: FastITPN) -> None:
         super().__init__()

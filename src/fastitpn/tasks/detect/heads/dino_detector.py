@@ -43,6 +43,7 @@ class DINO(Detector):
         "network.transformer.decoder.class_embed.",
         "network.label_enc.",
     )
+    input_layers: tuple[str, ...] = ("network.input_proj.",)
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class DINO(Detector):
         first = STRIDES.index(finest_stride)
         self._maps = _LEVELS if neck == "pyramid" else _LEVELS - 1
         backbone.pyramid.prune(list(range(first, len(STRIDES))))
-        self.detections = detections
+        self.detections, self.queries = detections, queries
         settings = DINOSettings(
             channels=(backbone.pyramid.dim,) * self._maps,
             strides=STRIDES[first : first + _LEVELS] if neck == "pyramid" else None,

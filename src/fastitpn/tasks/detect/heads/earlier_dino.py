@@ -60,7 +60,7 @@ class EarlierDINO(DINO):
         assert backbone.pyramid is not None
         first = STRIDES.index(finest_stride)
         backbone.pyramid.prune(list(range(first, len(STRIDES))))
-        self.detections, self._maps = detections, _LEVELS
+        self.detections, self.queries, self._maps = detections, queries, _LEVELS
         self.network: Any = _Network(
             num_classes,
             backbone.pyramid.dim,

@@ -54,7 +54,7 @@ class Mask2Former(Detector):
     ):
         super().__init__(backbone)
         assert backbone.pyramid is not None
-        self.detections = detections
+        self.detections, self.queries = detections, queries
         self.head = MatchedMasks(
             (backbone.pyramid.dim,) * 4,
             num_classes,

@@ -41,6 +41,7 @@ class MaskDINO(Detector):
 
     has_masks = True
     class_layers: tuple[str, ...] = tuple(f"network.{name}" for name in MaskDINONetwork.class_layers)
+    input_layers: tuple[str, ...] = tuple(f"network.{name}" for name in MaskDINONetwork.input_layers)
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class MaskDINO(Detector):
     ):
         super().__init__(backbone)
         assert backbone.pyramid is not None
-        self.detections = detections
+        self.detections, self.queries = detections, queries
         settings = MaskDINOSettings(
             channels=(backbone.pyramid.dim,) * _LEVELS,
             width=width,

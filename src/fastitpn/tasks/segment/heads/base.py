@@ -19,10 +19,14 @@ class SegmentationHead(nn.Module):
     """From feature maps to classes.
 
     Attributes:
+        queries: Objects that it finds in an image at most; None for no limit.
         class_layers: Names, inside the head, of what depends on the classes: it starts fresh for other ones.
+        input_layers: Likewise, of what depends on the backbone's maps.
     """
 
     class_layers: tuple[str, ...] = ("classifier.",)
+    input_layers: tuple[str, ...] = ()
+    queries: int | None = None
 
     def forward(self, maps: Sequence[Tensor]) -> Outputs:
         """Maps [B, C, H / s, W / s] for the strides s = 4, 8, 16, 32, 64 to what the other methods take."""

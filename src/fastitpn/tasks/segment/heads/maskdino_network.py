@@ -76,6 +76,7 @@ class MaskDINOHead(MaskDINONetwork, SegmentationHead):
             points=points,
         )
         super().__init__(num_classes, settings)
+        self.queries = queries
 
     def forward(self, maps: Sequence[Tensor]) -> Outputs:  # type: ignore[override]
         """Predictions of the last layer; in training what the decoder begins with, which is told the objects first."""
