@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Self
 
 from fastitpn.errors import InputError
 from fastitpn.models.architecture import ARCHITECTURES, ModelArguments
+from fastitpn.nearest import nearest_name
 
 ARGUMENTS = frozenset(field.name for field in fields(ModelArguments)) - {"device", "dtype"} | {"num_classes"}
 """Of `create_model`, all that a checkpoint may give; timm would take others, such as where to fetch weights from."""
 MAX_BLOCKS = 200
 MAX_PX = 1 << 14
 """Of a side, in a checkpoint."""
+_AGAIN = "get the file again, from whoever made it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +96,19 @@ def checked_model(model: Any, more_arguments: Collection[str] = ()) -> Mapping[s
         InputError: It is none of this package, or has arguments that a training does not write.
     """
     name, arguments = model["name"], model["arguments"]
-    if name not in {*ARCHITECTURES, *(f"{size}_fpn" for size in ARCHITECTURES)}:
-        raise _strange(f"the model {str(name)[:80]!r}, which this package does not have", ", ".join(ARCHITECTURES))
-    if strange := [str(key)[:40] for key in arguments if key not in {*ARGUMENTS, *more_arguments}]:
-        raise _strange(
-            f"arguments of its model that training does not write: {', '.join(strange)}", "those of FastITPN"
+    known = [*ARCHITECTURES, *(f"{size}_fpn" for size in ARCHITECTURES)]
+    if name not in known:
+        near = nearest_name(str(name), known)
+        raise InputError(
+            f"no model is named {str(name)[:80]!r}",
+            expected=", ".join(ARCHITECTURES),
+            fix=f"a checkpoint of {near}, which this may have been" if near else _AGAIN,
+        )
+    if strange := [repr(key)[:40] for key in arguments if key not in {*ARGUMENTS, *more_arguments}]:
+        raise InputError(
+            f"the model of this checkpoint cannot be built: training does not write the arguments {', '.join(strange)}",
+            expected="arguments of FastITPN",
+            fix=_AGAIN,
         )
     if sum(arguments.get("depths") or ()) > MAX_BLOCKS:
         raise _strange(f"depths={str(arguments['depths'])[:80]}", f"up to {MAX_BLOCKS} blocks")
@@ -120,4 +130,4 @@ def _px(value: Any) -> int:
 
 
 def _strange(what: str, expected: str) -> InputError:
-    return InputError(f"the checkpoint has {what}", expected=expected, fix="get the file again, from whoever made it")
+    return InputError(f"the checkpoint has {what}", expected=expected, fix=_AGAIN)
