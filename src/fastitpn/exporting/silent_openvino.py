@@ -1,7 +1,7 @@
-"""OpenVINO and NNCF, without the package that sends what people do with them.
+"""OpenVINO, without the package that sends what people do with it.
 
-Both import `openvino_telemetry`, which makes files in the home folder and reports every import and conversion. They run
-without it: a name that cannot be imported makes them take their own stubs. Nothing else imports either package.
+It imports `openvino_telemetry`, which makes files in the home folder and reports every import and conversion. It runs
+without: a name that cannot be imported makes it take its own stub. Nothing else imports OpenVINO.
 """
 
 import sys
@@ -22,23 +22,14 @@ def import_openvino() -> ModuleType:
     try:
         import openvino
     except ImportError as error:
-        raise _absent("openvino", error) from None
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else "openvino"
+        raise InputError(
+            f"the package {missing} is not installed",
+            where="format",
+            expected="openvino",
+            fix="pip install 'fastitpn[openvino]'",
+        ) from None
     return openvino
-
-
-def import_nncf() -> ModuleType:
-    """The package `nncf`.
-
-    Raises:
-        InputError: It is not installed.
-    """
-    _switch_off()
-    try:
-        import nncf
-    except ImportError as error:
-        raise _absent("nncf", error) from None
-    module: ModuleType = nncf
-    return module
 
 
 def _switch_off() -> None:
@@ -49,13 +40,3 @@ def _switch_off() -> None:
     """
     if sys.modules.get(_TELEMETRY) is None:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # `import` then says that there is no such package
-
-
-def _absent(package: str, error: ImportError) -> InputError:
-    missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else package
-    return InputError(
-        f"the package {missing} is not installed",
-        where="format",
-        expected="openvino" if package == "openvino" else f"openvino and {package}",
-        fix="pip install 'fastitpn[openvino]'",
-    )
