@@ -1,5 +1,6 @@
 """PyTorch's own two forms: programs of `torch.export`, and TorchScript."""
 
+import os
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import torch
 
+from fastitpn.errors import InputError
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
+
+_SAFE_LOAD = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 def write_torch_export(graph: Graph, shapes: Shapes, path: Path) -> None:
@@ -24,9 +28,37 @@ def write_torch_export(graph: Graph, shapes: Shapes, path: Path) -> None:
 
 
 def open_torch_export(path: Path) -> Runner:
-    """The program, run eagerly."""
-    module = torch.export.load(path).module()
+    """The program, run eagerly.
+
+    Raises:
+        InputError: It has compiled libraries, which an export does not write.
+    """
+    with zipfile.ZipFile(path) as archive:
+        compiled = [name for name in archive.namelist() if "/aotinductor/" in name or name.endswith((".so", ".dll"))]
+    if compiled:
+        raise InputError(
+            f"the file has compiled libraries, such as {compiled[0]}",
+            where=path,
+            expected="a program of fastitpn export format=torch_export",
+            fix="export it again",
+        )
+    with _tensors_alone():
+        module = torch.export.load(path).module()
     return lambda images: list(module(images))
+
+
+@contextmanager
+def _tensors_alone() -> Iterator[None]:
+    """Lets `torch.load` build tensors and nothing else, also where `torch.export` asks it to run what a file says."""
+    before = os.environ.get(_SAFE_LOAD)
+    os.environ[_SAFE_LOAD] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_LOAD]
+        else:
+            os.environ[_SAFE_LOAD] = before
 
 
 def write_torchscript(graph: Graph, shapes: Shapes, path: Path) -> None:

@@ -3,13 +3,13 @@
 `model.json` has checksums of the files, and under "trained" what a checkpoint says beside its weights.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastitpn.errors import InputError
+from fastitpn.models.weights.cache import sha256
 
 DESCRIPTION = "model.json"
 FORMAT = "fastitpn-export-1"
@@ -34,8 +34,8 @@ def checksums(folder: Path, file: str) -> dict[str, Any]:
         folder: The folder, before anything but the files of the model is in it.
         file: Name of the main file.
     """
-    others = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != file}
-    return {"sha256": _sha256(folder / file), **({"more_files": others} if others else {})}
+    others = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != file}
+    return {"sha256": sha256(folder / file), **({"more_files": others} if others else {})}
 
 
 def read_exported_folder(folder: Path) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def read_exported_folder(folder: Path) -> dict[str, Any]:
         path = folder / Path(name).name
         if not path.is_file():
             raise InputError("a file of this export is missing", where=path, expected=str(name), fix=again)
-        if _sha256(path) != expected:
+        if sha256(path) != expected:
             raise InputError(
                 "this file was changed after the export: its checksum is another than in model.json",
                 where=path,
@@ -74,8 +74,3 @@ def read_exported_folder(folder: Path) -> dict[str, Any]:
                 fix=again,
             )
     return about
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -539,4 +539,4 @@ def test_a_compressed_archive_says_how_to_store_it(state: State, tmp_path: Path)
             packed.writestr(name, stored.read(name))
     with pytest.raises(InputError, match="it is a compressed archive") as caught:
         read_weights(tmp_path / "b.pth")
-    assert caught.value.fix == f"torch.save(torch.load({str(tmp_path / 'b.pth')!r}), 'weights.pth')"
+    assert caught.value.fix == f"torch.save(torch.load({str(tmp_path / 'b.pth')!r}, weights_only=True), 'weights.pth')"

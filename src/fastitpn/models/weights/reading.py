@@ -22,7 +22,7 @@ from fastitpn.models.weights.stored import Refused
 
 _SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
 _MAX_NAMES = 1000
-_STORED = "torch.save(torch.load({!r}), 'weights.pth')"
+_STORED = "torch.save(torch.load({!r}, weights_only=True), 'weights.pth')"
 _SAFE = "have whoever made it save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
 
 
