@@ -32,6 +32,10 @@ class Registry(Generic[Member]):
         self._members: dict[str, Member | str] = dict(members)
         self._extras = dict(extras or {})
 
+    def name_in(self, typed: str) -> str:
+        """The name of the member that is meant: what stands before a colon, as in `timm:resnet18`."""
+        return typed.partition(":")[0]
+
     def register(self, name: str, member: Member | str) -> None:
         """Add a member, or put another in its place.
 

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from fastitpn.config.values import OneOf
@@ -39,6 +39,8 @@ class Config:
     instance of a member; it has none where a variant must be chosen, and then NAME has none in the base either."""
     _before: ClassVar[Mapping[str, Any]] = {}
     """For a nested configuration: what a key younger than a run was in it, where that is not its default."""
+    _joined: ClassVar[Callable[[list[Mapping[str, Any]]], Mapping[str, Any]] | None] = None
+    """For the base of variants of which a recipe may list several: makes their mappings the keys of one variant."""
     _given: ClassVar[frozenset[str] | None] = None
     """Of an instance: the dotted keys that a command, a recipe or a caller named; None where nobody noted them."""
 
@@ -170,7 +172,8 @@ def _variants_in(config: Config) -> dict[str, type[Config]]:
 
 def variant_name(config: Config) -> str:
     """The name in `_variants` that a configuration was chosen by."""
-    return str(getattr(config, str(config._shorthand))).partition(":")[0]
+    assert config._variants is not None
+    return config._variants.name_in(str(getattr(config, str(config._shorthand))))
 
 
 def _class_of(default: Any, annotation: type[Config]) -> type[Config]:

@@ -12,6 +12,8 @@ import pydantic
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
+from fastitpn.registry import Registry
+
 _NONE_WORDS = ("none", "null")
 _STRICTLY_FINITE = pydantic.ConfigDict(allow_inf_nan=False)
 _NAMES: dict[Any, tuple[str, str]] = {
@@ -54,7 +56,9 @@ class OneOf:
         return value
 
     def __contains__(self, value: object) -> bool:
-        name = value.partition(":")[0] if self._with_rest and isinstance(value, str) else value
+        name: object = value
+        if self._with_rest and isinstance(value, str):
+            name = self._names.name_in(value) if isinstance(self._names, Registry) else value.partition(":")[0]
         return name in self.names()
 
 

@@ -21,7 +21,7 @@ def variant_class(base: type[Config], name: str) -> type[Config]:
         InputError: Nothing has that name, or it needs a package that is not installed.
     """
     assert base._variants is not None
-    member: Any = base._variants[name.partition(":")[0]]
+    member: Any = base._variants[base._variants.name_in(name)]
     config_class: type[Config] = member if isinstance(member, type) and issubclass(member, Config) else member.keys
     return config_class
 
@@ -55,6 +55,11 @@ def full_keys(config_class: type[Config], aliases: Mapping[str, str], given: Ite
         typed = item.key if key != item.key else ""
         if key in nested:
             if item.value is None:
+                continue
+            join = nested[key]._joined
+            if join is not None and isinstance(item.value, list) and all(isinstance(x, Mapping) for x in item.value):
+                inner = join(item.value).items()
+                result += [dataclasses.replace(item, key=f"{key}.{name}", value=value) for name, value in inner]
                 continue
             if nested[key]._variants is not None:
                 typed = item.key
@@ -91,7 +96,8 @@ class Selection:
             self._positions[field] = positions[-1] if positions else -1
             default = fields[key].default
             name = self._names[field] = items[positions[-1]].value if positions else default
-            if _is_variant(base, name) and name.partition(":")[0] != str(default).partition(":")[0]:
+            names = base._variants
+            if names and _is_variant(base, name) and names.name_in(name) != names.name_in(str(default)):
                 self.variants[field] = variant_class(base, name)
 
     def unused(self, position: int, *, old: bool) -> str | None:
@@ -120,7 +126,7 @@ class Selection:
 
 
 def _is_variant(base: type[Config], name: object) -> bool:
-    return isinstance(name, str) and name.partition(":")[0] in (base._variants or ())
+    return isinstance(name, str) and base._variants is not None and base._variants.name_in(name) in base._variants
 
 
 def _is_default(field: Field, value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Data sets for the loaders: training samples depend on (seed, epoch, index) alone, whatever the number of workers."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, default_collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.image_source import ImageSource, as_source
 from fastitpn.data.images.reading import current_reading
-from fastitpn.data.images.transforms import CropPair, ImageTransform
+from fastitpn.data.images.transforms import CropPair, ImageTransform, TeacherView
 from fastitpn.data.seeding import sample_seed, seeded
 
 Sample = dict[str, Any]
@@ -106,6 +106,7 @@ class PretrainDataset(SeededDataset):
         seed: Seed of the run.
         cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
         features: A teacher's stored features; the crop's part of them then is the teacher_image, [dim, side, side].
+        more: Views for further teachers, or their stored features, by their key in a sample.
     """
 
     def __init__(
@@ -117,20 +118,23 @@ class PretrainDataset(SeededDataset):
         seed: int = 0,
         cache_mib: int = 0,
         features: FeatureShards | None = None,
+        more: Mapping[str, TeacherView | FeatureShards] | None = None,
     ) -> None:
         super().__init__(DecodedImages(images, min_px=views.decode_px, cache_mib=cache_mib), seed=seed)
         self.views = views
         self.masks = masks
         self.features = features
+        self.more = dict(more or {})
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
         """Makes {image, teacher_image, masked}."""
-        if self.features is not None:
-            student, crop = self.views.student_view(image)
-            teacher = self.features.crop(index, crop)
-        else:
-            student, teacher = self.views(image)
-        return {"image": student, "teacher_image": teacher, "masked": self.masks(rng)}
+        student, cut = self.views.student_view(image)
+        stored = self.features
+        sample: Sample = {"image": student}
+        sample["teacher_image"] = self.views.teacher_view(cut) if stored is None else stored.crop(index, cut.place)
+        for key, view in self.more.items():
+            sample[key] = view(cut) if isinstance(view, TeacherView) else view.crop(index, cut.place)
+        return sample | {"masked": self.masks(rng)}
 
 
 class EvaluationDataset(Dataset[Sample]):

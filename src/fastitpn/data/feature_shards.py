@@ -99,6 +99,10 @@ def read_index(folder: Path) -> FeatureIndex:
         InputError: It is no folder of features.
     """
     expected = "a folder that `fastitpn pretrain cache-features` wrote"
+    fix = "fastitpn pretrain cache-features data=FOLDER teacher=timm:NAME out=FOLDER_OF_FEATURES"
+    inside = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
+    if inside:
+        expected, fix = "one teacher's features", f"teacher={'+'.join(f'features:{path}' for path in inside)}"
     try:
         content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
@@ -109,7 +113,7 @@ def read_index(folder: Path) -> FeatureIndex:
             f"there are no stored features here: {type(error).__name__} of {INDEX}",
             where=folder,
             expected=expected,
-            fix="fastitpn pretrain cache-features data=FOLDER teacher=timm:NAME out=FOLDER_OF_FEATURES",
+            fix=fix,
         ) from error
 
 

@@ -117,6 +117,11 @@ class MaskedModel(nn.Module):
         if self.auxiliary is not None:
             self.names = (*self.names, "auxiliary")
 
+    @property
+    def shown(self) -> str:
+        """The prediction that pictures show: the first at 1/16, else the first one."""
+        return next((name for name in self.names if name.endswith(("merged", "trunk", "stride16"))), self.names[0])
+
     def init_weights(self) -> None:
         """Fill all weights with the published start values."""
         self.backbone.init_weights("pretrain")

@@ -1,5 +1,6 @@
 """The models of the three objectives: all levels merged at 1/16, every level on its own, and the trunk alone."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from fastitpn.models.registry import create_model
 from fastitpn.pretraining.level_merge import LevelMerge
 from fastitpn.pretraining.masked_model import MaskedModel, Predictor, hidden_layer, initialize_linears
 from fastitpn.pretraining.predictions import LEVELS
+from fastitpn.pretraining.teachers_model import TeachersModel
 
 NORMS = ("end", "trunk_and_end")
 
@@ -178,6 +180,7 @@ class TrunkModel(MaskedModel):
 
 
 OBJECTIVES: dict[str, type[MaskedModel]] = {"merged": PretrainingModel, "per_level": PerLevelModel, "trunk": TrunkModel}
+"""The student of one teacher; that of several is `TeachersModel`."""
 
 
 def create_pretraining_model(
@@ -188,6 +191,7 @@ def create_pretraining_model(
     objective: str = "merged",
     auxiliary_dim: int | None = None,
     mlp_predictor: bool = False,
+    teachers: Sequence[Mapping[str, int]] | None = None,
     **kw: Any,
 ) -> MaskedModel:
     """Build the pre-training model of a named size, with the published start values.
@@ -199,6 +203,7 @@ def create_pretraining_model(
         objective: "merged" (published), "per_level" or "trunk".
         auxiliary_dim: Width of the targets of a second prediction from deep in the trunk; None for none.
         mlp_predictor: A hidden layer before each prediction.
+        teachers: Of several teachers, the widths of their targets by level, see `TeachersModel`.
         **kw: As for `create_model` (`img_size`, `drop_path_rate`, `pyramid_dim`, ...).
 
     Returns:
@@ -216,11 +221,25 @@ def create_pretraining_model(
     backbone = create_model(name, pyramid=objective != "trunk", num_classes=0, global_pool="", **kw)
     keys = {"auxiliary_dim": auxiliary_dim, "mlp_predictor": mlp_predictor, "teacher_dim": teacher_dim}
     keys |= {name: kw.get(name) for name in ("device", "dtype")}
-    return wrap(backbone, objective, norm=norm, **keys)
+    return wrap(backbone, objective, norm=norm, teachers=teachers, **keys)
 
 
-def wrap(backbone: FastITPN, objective: str, *, norm: str = "end", **keys: Any) -> MaskedModel:
-    """The model of an objective around a backbone; `keys` are those of `MaskedModel`."""
+def wrap(
+    backbone: FastITPN,
+    objective: str,
+    *,
+    norm: str = "end",
+    teachers: Sequence[Mapping[str, int]] | None = None,
+    **keys: Any,
+) -> MaskedModel:
+    """The model of an objective, or of several teachers, around a backbone; `keys` are those of `MaskedModel`."""
+    if teachers is not None:
+        if (objective, norm, keys.pop("auxiliary_dim", None)) != ("merged", "end", None):
+            raise InputError(
+                f"several teachers with objective={objective} and norm={norm}",
+                expected="objective=merged, norm=end and no auxiliary prediction; each teacher has levels of its own",
+            )
+        return TeachersModel(backbone, teachers=teachers, **keys)
     if objective == "merged":
         return PretrainingModel(backbone, norm=norm, **keys)
     if norm != "end":

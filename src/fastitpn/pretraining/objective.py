@@ -84,7 +84,7 @@ def weighted_losses(
     masked: Tensor,
     *,
     weights: Mapping[str, float],
-    loss: str = "cosine",
+    loss: str | Mapping[str, str] = "cosine",
     loss_on: str = "masked",
 ) -> dict[str, Tensor]:
     """The loss of every prediction, and their weighted sum.
@@ -96,8 +96,8 @@ def weighted_losses(
         targets: [B, N, cells, D] by the name of the prediction.
         masked: [B, N] bool, True = hidden.
         weights: Weight of each loss by the name of its prediction; 1 for those not named.
-        loss: See `feature_loss`.
-        loss_on: See `feature_loss`.
+        loss: See `feature_loss`; also by the name of the prediction.
+        loss_on: See `feature_loss`; it is "all" for what is predicted of the whole image.
 
     Returns:
         "loss", which is minimised; with several predictions also "loss_NAME" of each, without its weight.
@@ -106,7 +106,11 @@ def weighted_losses(
     for name, prediction in predictions.items():
         hidden = masked.repeat_interleave(prediction.shape[2], dim=1)  # [B, N * cells]
         losses[name] = feature_loss(
-            prediction.flatten(1, 2), targets[name].flatten(1, 2), hidden, loss=loss, loss_on=loss_on
+            prediction.flatten(1, 2),
+            targets[name].flatten(1, 2),
+            hidden,
+            loss=loss if isinstance(loss, str) else loss[name],
+            loss_on="all" if prediction.shape[1] == 1 else loss_on,
         )
     total = sum(weights.get(name, 1.0) * value for name, value in losses.items())
     assert isinstance(total, Tensor)

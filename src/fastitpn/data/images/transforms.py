@@ -111,6 +111,7 @@ class CropPair:
         crop_scale: Range of the crop's share of the image area.
         hflip: Probability of a left-right flip.
         color_jitter: Strength for brightness, contrast and saturation.
+        more_px: Sizes of further views, see `TeacherView`.
     """
 
     def __init__(
@@ -125,8 +126,10 @@ class CropPair:
         crop_scale: tuple[float, float] = (0.2, 1.0),
         hflip: float = 0.5,
         color_jitter: float = 0.0,
+        more_px: Sequence[int] = (),
     ) -> None:
         self.px, self.teacher_px = px, teacher_px
+        self._largest_px = max(px, teacher_px, *more_px)
         self.crop_scale, self.hflip = crop_scale, hflip
         self.jitter = v2.ColorJitter(color_jitter, color_jitter, color_jitter) if color_jitter else None
         self.normalise = _Normalise(mean, std)
@@ -135,24 +138,61 @@ class CropPair:
     @property
     def decode_px(self) -> int:
         """The shorter side of the image may be reduced to this when it is decoded."""
-        return _decode_px(max(self.px, self.teacher_px), self.crop_scale)
+        return _decode_px(self._largest_px, self.crop_scale)
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """RGB image to the student's view [3, px, px] and the teacher's view [3, teacher_px, teacher_px]."""
-        pixels, _ = self._crop(image)
-        student = _resize(pixels, self.px)
-        teacher = student if self.teacher_px == self.px else _resize(pixels, self.teacher_px)
-        return self.normalise(student), self.teacher_normalise(teacher)
+        student, cut = self.student_view(image)
+        return student, self.teacher_view(cut)
 
-    def student_view(self, image: Image.Image) -> tuple[Tensor, Crop]:
-        """RGB image to the student's view alone, and where it lies in the image: for features that are stored."""
-        pixels, crop = self._crop(image)
-        return self.normalise(_resize(pixels, self.px)), crop
+    def student_view(self, image: Image.Image) -> tuple[Tensor, "Cut"]:
+        """RGB image to the student's view, and the crop, for further views and for features that are stored."""
+        cut = Cut(*self._crop(image))
+        return self.normalise(cut.resized(self.px)), cut
+
+    def teacher_view(self, cut: "Cut") -> Tensor:
+        """The teacher's view of a crop."""
+        return self.teacher_normalise(cut.resized(self.teacher_px))
 
     def _crop(self, image: Image.Image) -> tuple[Tensor, Crop]:
         if self.jitter is not None:
             image = self.jitter(image)
         return _random_crop(image, self.crop_scale, self.hflip)
+
+
+class Cut:
+    """A crop of an image, which several views are made of.
+
+    Attributes:
+        place: Where it lies in the image.
+    """
+
+    def __init__(self, pixels: Tensor, place: Crop) -> None:
+        self._pixels, self.place = pixels, place
+        self._resized: dict[int, Tensor] = {}
+
+    def resized(self, px: int) -> Tensor:
+        """The crop at px x px, resized once for all views of that size."""
+        if px not in self._resized:
+            self._resized[px] = _resize(self._pixels, px)
+        return self._resized[px]
+
+
+class TeacherView:
+    """A further teacher's view of the student's crop.
+
+    Args:
+        px: Height and width.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divided by.
+    """
+
+    def __init__(self, *, px: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.px, self._normalise = px, _Normalise(mean, std)
+
+    def __call__(self, cut: Cut) -> Tensor:
+        """[3, px, px]."""
+        return self._normalise(cut.resized(self.px))
 
 
 @dataclass(frozen=True, kw_only=True)

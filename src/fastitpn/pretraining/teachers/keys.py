@@ -1,6 +1,6 @@
 """What a teacher is to a configuration: its keys, and how it is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,12 +14,30 @@ if TYPE_CHECKING:
     from fastitpn.pretraining.teachers.base import Teacher
 
 
+_WITHOUT: dict[str, Any] = {"levels": "merged", "weight": 1.0, "summary": 0.0, "upsample": 1, "projection": False}
+_OF_ALL = ("balance", "standardise", "whiten")
+
+
+def join_teachers(teachers: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Teachers that a recipe lists one by one, to the keys of several (`several.SeveralKeys`)."""
+    result: dict[str, Any] = {"name": "+".join(str(teacher.get("name", "")) for teacher in teachers)}
+    if len(teachers) == 1:
+        return dict(teachers[0])
+    for key in dict.fromkeys(key for teacher in teachers for key in teacher if key != "name"):
+        values = [teacher.get(key, _WITHOUT.get(key)) for teacher in teachers]
+        if key == "levels":
+            values = ["+".join(map(str, value if isinstance(value, list) else [value])) for value in values]
+        result[key] = next(value for value in values if value is not None) if key in _OF_ALL else values
+    return result
+
+
 @dataclass(frozen=True, kw_only=True)
 class TeacherKeys(Config):
     """Teacher."""
 
     _shorthand: ClassVar[str | None] = "name"
     _variants: ClassVar[Registry[Any] | None] = TEACHERS
+    _joined: ClassVar[Any] = staticmethod(join_teachers)
 
     name: str = "ema"
     """What gives the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
@@ -45,6 +63,7 @@ class Student:
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
         levels: Whether targets at the pyramid's levels are wanted.
+        loss: How predictions are compared with targets, see `feature_loss`.
     """
 
     backbone: "FastITPN"
@@ -53,6 +72,7 @@ class Student:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     levels: bool = False
+    loss: str = "cosine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +119,7 @@ def create_teacher(keys: TeacherKeys, student: Student) -> "Teacher":
     Raises:
         InputError: There is no such teacher, or it does not fit the student.
     """
-    spec: TeacherSpec = TEACHERS[keys.name.partition(":")[0]]
+    spec: TeacherSpec = TEACHERS[TEACHERS.name_in(keys.name)]
     teacher = spec.build(keys, student)
     teacher.standardise = keys.standardise
     teacher.whiten = spec.whitens if keys.whiten is None else keys.whiten

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,12 @@ class TimmTeacher(Teacher):
             if hasattr(self.encoder, "set_input_size"):
                 self.encoder.set_input_size(img_size=(self.px, self.px))
             with torch.inference_mode():
-                return self.features(torch.zeros(1, 3, self.px, self.px)).shape[-1]
+                [images] = _parts(torch.zeros(1, 3, self.px, self.px))
+                outputs = self.encoder.forward_features(images)
+                dim = self._tokens(outputs).shape[-1]
+                summary = self._summary(outputs) if hasattr(self.encoder, "forward_head") else outputs
+                self.summary_dim = summary.shape[-1] if summary.ndim == 2 else None
+                return dim
         except InputError:
             raise
         except Exception as error:  # of encoders whose size is fixed, or whose features are no map; each fails its way
@@ -110,13 +116,19 @@ class TimmTeacher(Teacher):
 
     def features(self, images: Tensor) -> Tensor:
         """Last feature map without class tokens, [B, N * upsample^2, dim]."""
-        images = images.contiguous(memory_format=torch.channels_last)
-        if images.device.type == "cpu" and len(images) > CPU_CHUNK:
-            return torch.cat([self._tokens(chunk) for chunk in images.split(CPU_CHUNK)])
-        return self._tokens(images)
+        return torch.cat([self._tokens(self.encoder.forward_features(part)) for part in _parts(images)])
 
-    def _tokens(self, images: Tensor) -> Tensor:
-        x = self.encoder.forward_features(images)
+    def features_and_summary(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Also what the encoder pools: its class token or a mean, projected where the features are."""
+        outputs = [self.encoder.forward_features(part) for part in _parts(images)]
+        return torch.cat([self._tokens(x) for x in outputs]), torch.cat([self._summary(x) for x in outputs])
+
+    def _summary(self, x: Tensor) -> Tensor:
+        projected = not isinstance(self.projection, nn.Identity)
+        summary: Tensor = self.encoder.forward_head(x, pre_logits=not projected)
+        return summary
+
+    def _tokens(self, x: Tensor) -> Tensor:
         if x.ndim == 3:
             x = x[:, getattr(self.encoder, "num_prefix_tokens", 0) :]
         elif getattr(self.encoder, "output_fmt", "NCHW") == "NHWC":
@@ -132,6 +144,11 @@ class TimmTeacher(Teacher):
             )
         projected: Tensor = self.projection(x)
         return projected
+
+
+def _parts(images: Tensor) -> Sequence[Tensor]:
+    images = images.contiguous(memory_format=torch.channels_last)
+    return images.split(CPU_CHUNK) if images.device.type == "cpu" and len(images) > CPU_CHUNK else [images]
 
 
 def _create_encoder(name: str, weights: Path | None, *, with_head: bool) -> Any:

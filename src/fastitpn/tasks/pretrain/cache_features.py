@@ -29,7 +29,7 @@ from fastitpn.models.weights.reading import read_content
 from fastitpn.pretraining.teachers.components import Components
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.runs.output import check_no_run, make_folder
-from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig
+from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig, OneStored
 from fastitpn.training.processes.devices import build_fabric
 
 Number = TypeVar("Number")
@@ -45,26 +45,41 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
     """Write the features of every image, or go on where an interrupted command stopped.
 
     Returns:
-        The folder.
+        The folder; those of several teachers lie in folders in it.
 
     Raises:
         InputError: The data, the teacher or the folder do not fit.
     """
-    name = config.teacher.name
-    kind = name.partition(":")[0]
-    build_alone = TEACHERS[kind].alone if kind in TEACHERS else None
-    if build_alone is None:
-        raise InputError(
-            f"teacher {name!r} has no features to store",
-            where="teacher",
-            expected="timm:NAME (any image encoder of timm)",
-            fix="teacher=timm:vit_base_patch16_clip_224.openai",
-        )
+    wanted = config.teacher.teachers()
+    builders = [_builder(teacher) for teacher in wanted]
     images = open_images(config.data)
     files = [images.path(number) for number in range(len(images))] if isinstance(images, FileSource) else []
     check_readable(files)
     settle_range(config.image, images.some())
-    teacher: Any = build_alone(config.teacher)
+    check_no_run(config.out, "features")
+    folders = [config.out / teacher.folder_name if len(wanted) > 1 else config.out for teacher in wanted]
+    for teacher, build, folder in zip(wanted, builders, folders, strict=True):
+        _store(config, teacher.name, build(teacher), images, folder)
+    stored = "+".join(f"features:{folder}" for folder in folders)
+    say(f"done; pre-train with data={config.data} teacher={stored}")
+    return config.out
+
+
+def _builder(wanted: OneStored) -> Callable[[OneStored], Any]:
+    kind = TEACHERS.name_in(wanted.name)
+    build: Callable[[OneStored], Any] | None = TEACHERS[kind].alone if kind in TEACHERS else None
+    if build is None:
+        raise InputError(
+            f"teacher {wanted.name!r} has no features to store",
+            where="teacher",
+            expected="timm:NAME (any image encoder of timm), or several joined by +",
+            fix="teacher=timm:vit_base_patch16_clip_224.openai",
+        )
+    return build
+
+
+def _store(config: CacheFeaturesConfig, name: str, teacher: Any, images: ImageSource, folder: Path) -> None:
+    """Writes one teacher's features of every image into a folder."""
     dims = config.dims
     if dims is not None and dims >= teacher.dim:
         raise InputError(
@@ -73,8 +88,7 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
             expected=f"fewer than their width, {teacher.dim}",
             fix=f"dims={teacher.dim // 2}, or leave it out",
         )
-    check_no_run(config.out, "features")
-    make_folder(config.out)
+    make_folder(folder)
     dim = dims or teacher.dim
     index = FeatureIndex(
         teacher=name,
@@ -85,18 +99,18 @@ def run_cache_features(config: CacheFeaturesConfig) -> Path:
         images=tuple(images.name(number) for number in range(len(images))),
         components_of=dims and teacher.dim,
     )
-    write_index(config.out, index)
+    write_index(folder, index)
     size_mib = 2 * len(images) * teacher.grid**2 * dim / 2**20
     say(f"{len(images)} images, {teacher.grid}x{teacher.grid} features of width {dim}: {size_mib:.0f} MiB")
-    _write_shards(config, index, images, teacher)
-    say(f"done; pre-train with data={config.data} teacher=features:{config.out}")
-    return config.out
+    _write_shards(config, folder, index, images, teacher)
 
 
-def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: ImageSource, teacher: Any) -> None:
+def _write_shards(
+    config: CacheFeaturesConfig, folder: Path, index: FeatureIndex, images: ImageSource, teacher: Any
+) -> None:
     fabric = build_fabric(config.device, precision=config.precision)
     teacher.to(fabric.device)
-    todo = [shard for shard in range(index.num_shards) if not shard_path(config.out, shard).is_file()]
+    todo = [shard for shard in range(index.num_shards) if not shard_path(folder, shard).is_file()]
     dataset = EvaluationDataset(images, whole_image(teacher.px, mean=teacher.mean, std=teacher.std))
 
     def features(numbers: Sequence[int]) -> Iterator[Tensor]:
@@ -110,11 +124,11 @@ def _write_shards(config: CacheFeaturesConfig, index: FeatureIndex, images: Imag
 
     components = None
     if todo and index.components_of is not None:
-        components = _components(config.out, index, features)
+        components = _components(folder, index, features)
     for shard in _shown(todo, "storing features"):
         begin = shard * index.per_shard
         chunks = features(range(begin, min(begin + index.per_shard, len(images))))
-        write_shard(config.out, shard, torch.cat([components(chunk) if components else chunk for chunk in chunks]))
+        write_shard(folder, shard, torch.cat([components(chunk) if components else chunk for chunk in chunks]))
 
 
 def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[int]], Iterator[Tensor]]) -> Components:

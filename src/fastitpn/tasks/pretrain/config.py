@@ -11,6 +11,7 @@ from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positiv
 from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
+from fastitpn.pretraining.teachers.several import SeveralKeys
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.training.config import CropsConfig, TrainingConfig
 
@@ -104,7 +105,14 @@ class PretrainConfig(CropsConfig, TrainingConfig):
             result.append("mask.ratio: expected above 0 with loss_on=masked, or loss_on=all, since nothing is hidden")
         if not any(self.level_weights):
             result.append("level_weights: expected a weight above 0 for one level at least, got 0,0,0")
-        if self.objective != "merged" and self.norm != "end":
+        if isinstance(self.teacher, SeveralKeys):
+            alone = {"objective": "merged", "norm": "end", "auxiliary": 0.0}
+            result += [
+                f"{key}: expected {value} with several teachers, which have teacher.levels, got {getattr(self, key)}"
+                for key, value in alone.items()
+                if getattr(self, key) != value
+            ]
+        elif self.objective != "merged" and self.norm != "end":
             result.append(f"norm: expected end with objective={self.objective}, got {self.norm}")
         return result
 

@@ -17,7 +17,14 @@ class PretrainDescription(ModelDescription):
 
     needed: ClassVar[tuple[str, ...]] = ModelDescription.needed
     more_arguments: ClassVar[frozenset[str]] = frozenset(
-        {"teacher_dim", "norm", "objective", "auxiliary_dim", "mlp_predictor"}  # of create_pretraining_model
+        {
+            "teacher_dim",
+            "norm",
+            "objective",
+            "auxiliary_dim",
+            "mlp_predictor",
+            "teachers",
+        }  # of create_pretraining_model
         | {"decoder_dim", "decoder_depth", "decoder_heads", "out_dim"}  # of create_pixel_model
     )
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from fastitpn.config.fields import Config
 from fastitpn.config.types import Count, Positive
 from fastitpn.data.images.keys import ImageKeys
+from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.training.config import DeviceConfig
 
 
@@ -17,18 +18,51 @@ class StoredTeacherConfig(Config):
     _shorthand: ClassVar[str | None] = "name"
 
     name: str
-    """What makes the features: timm:NAME; teacher=NAME for short."""
-    weights: Path | None = None
-    """File with the teacher's weights; none takes those that timm knows."""
-    px: Count | None = None
-    """Side to which whole images are resized for the teacher; none takes the teacher's own."""
+    """What makes the features: timm:NAME, or several joined by +; teacher=NAME for short."""
+    weights: tuple[Path | None, ...] | None = None
+    """File with the teacher's weights, of several one for each; none takes those that timm knows."""
+    px: tuple[Count | None, ...] | None = None
+    """Side to which whole images are resized for the teacher, of several one for each; none takes the teacher's own."""
     projection: bool = False
     """For CLIP: features after the projection to the space that images share with text."""
+
+    def problems(self) -> list[str]:
+        """Checks that there is one value for each teacher."""
+        count = len(TEACHERS.apart(self.name))
+        return [
+            f"{key}: expected {count} values, one for each teacher, got {len(values)}"
+            for key, values in (("weights", self.weights), ("px", self.px))
+            if values is not None and len(values) != count
+        ]
+
+    def teachers(self) -> "list[OneStored]":
+        """Each of them."""
+        names = TEACHERS.apart(self.name)
+        nothing = (None,) * len(names)
+        return [
+            OneStored(name=name, weights=weights, px=px, projection=self.projection)
+            for name, weights, px in zip(names, self.weights or nothing, self.px or nothing, strict=True)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneStored:
+    """One teacher whose features are stored; the attributes are those of `StoredTeacherConfig`."""
+
+    name: str
+    weights: Path | None
+    px: int | None
+    projection: bool
 
     @property
     def argument(self) -> str:
         """What stands after the colon of the name."""
         return self.name.partition(":")[2]
+
+    @property
+    def folder_name(self) -> str:
+        """Of its features, beside those of others."""
+        return self.argument.replace("/", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +79,7 @@ class CacheFeaturesConfig(DeviceConfig):
     batch: Count = 64
     """Images in one batch."""
     out: Path = Path("runs/features")
-    """Folder for the features; then pretrain with teacher=features:FOLDER."""
+    """Folder for the features (of several teachers: one in it for each); then pretrain with teacher=features:FOLDER."""
     image: ImageKeys = ImageKeys()
 
 

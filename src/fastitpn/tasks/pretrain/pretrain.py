@@ -13,7 +13,7 @@ from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.data.images.sources import FileSource, ImageSource, open_images
-from fastitpn.data.images.transforms import CropPair
+from fastitpn.data.images.transforms import CropPair, TeacherView
 from fastitpn.errors import InputError
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.cells import PATCH
@@ -24,6 +24,7 @@ from fastitpn.pretraining.model import OBJECTIVES, wrap
 from fastitpn.pretraining.predictions import LEVELS
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.keys import Student, create_teacher
+from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
@@ -32,6 +33,7 @@ from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.probe import KNN, build_probe, probe_files
 from fastitpn.tasks.pretrain.report import shown_batch, write_pretrain_report
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS, take_snapshots
+from fastitpn.tasks.pretrain.statistics import after_statistics
 from fastitpn.tasks.pretrain.task import PretrainTask
 from fastitpn.tasks.pretrain.worker_targets import WithTargets, cores_left_by, runs_ahead
 from fastitpn.training.loaders import cache_mib, training_loader
@@ -70,10 +72,12 @@ def run_pretrain(config: PretrainConfig) -> Run:
         ahead = runs_ahead(task.teacher, config, fabric)
         to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
         loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
+        if isinstance(task.teacher, SeveralTeachers):
+            loader = after_statistics(loader, task.teacher, dataset, fabric, batch=config.batch)
         if not run.complete:
             if left := left_out(config.data).line():
                 logger.info(left)
-            logger.info("%s images, teacher %s of width %s", len(images), config.teacher.name, task.teacher.dim)
+            logger.info("%s images, %s", len(images), task.teacher.described(config.teacher.name))
             watch = None
             if config.pictures:
                 batch = shown_batch(dataset)
@@ -108,6 +112,10 @@ def build_task(config: PretrainConfig) -> PretrainTask:
     )
     teacher = build_teacher(config, backbone)
     keys: dict[str, Any] = {"teacher_dim": teacher.dim, "norm": config.norm}
+    weights = {**dict(zip(LEVELS, config.level_weights, strict=True)), "auxiliary": config.auxiliary}
+    loss: str | dict[str, str] = config.loss
+    if isinstance(teacher, SeveralTeachers):
+        keys["teachers"], weights, loss = teacher.predictions(), teacher.weights(), teacher.losses()
     if config.objective != "merged":
         keys |= {"objective": config.objective, "teacher_dim": teacher.dim_of(OBJECTIVES[config.objective].names[0])}
     if config.auxiliary:
@@ -142,8 +150,7 @@ def build_task(config: PretrainConfig) -> PretrainTask:
         px=config.px,
         teacher={"name": config.teacher.name, "px": teacher.px},
     )
-    weights = {**dict(zip(LEVELS, config.level_weights, strict=True)), "auxiliary": config.auxiliary}
-    return PretrainTask(student, teacher, about, loss=config.loss, loss_on=config.loss_on, weights=weights)
+    return PretrainTask(student, teacher, about, loss=loss, loss_on=config.loss_on, weights=weights)
 
 
 def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
@@ -155,6 +162,7 @@ def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
         mean=config.mean,
         std=config.std,
         levels=config.objective == "per_level",
+        loss=config.loss,
     )
     return create_teacher(config.teacher, student)
 
@@ -162,24 +170,37 @@ def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
 def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher) -> PretrainDataset:
     """Two views of each image, and a mask."""
     source = images if isinstance(images, ImageSource) else FileSource(images, config.data)
-    stored = teacher.folder is not None
+    (_, first), *others = teacher.views()
+    stored = first.folder is not None
     views = CropPair(
         px=config.px,
-        teacher_px=config.px if stored else teacher.px,
+        teacher_px=config.px if stored else first.px,
         mean=config.mean,
         std=config.std,
-        teacher_mean=config.mean if stored else teacher.mean,
-        teacher_std=config.std if stored else teacher.std,
+        teacher_mean=config.mean if stored else first.mean,
+        teacher_std=config.std if stored else first.std,
         crop_scale=config.crop_scale,
         hflip=config.hflip,
         color_jitter=config.color_jitter,
+        more_px=[other.px for _, other in others if other.folder is None],
     )
-    features = None
-    if teacher.folder is not None:
+
+    def features(of: Teacher) -> FeatureShards | None:
+        if of.folder is None:
+            return None
         names = [source.name(index) for index in range(len(source))]
-        features = FeatureShards(teacher.folder, names, side=config.px // PATCH * teacher.upsample)
+        return FeatureShards(of.folder, names, side=config.px // PATCH * of.upsample)
+
     return PretrainDataset(
-        source, views, build_masks(config), seed=config.seed, cache_mib=cache_mib(config.workers), features=features
+        source,
+        views,
+        build_masks(config),
+        seed=config.seed,
+        cache_mib=cache_mib(config.workers),
+        features=features(first),
+        more={
+            key: features(other) or TeacherView(px=other.px, mean=other.mean, std=other.std) for key, other in others
+        },
     )
 
 

@@ -9,6 +9,9 @@ from fastitpn.config import to_yaml
 from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
+from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.registry import TEACHERS
+from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.reporting.charts import curves
 from fastitpn.reporting.environment import describe_environment
 from fastitpn.reporting.pictures import masked_rows, to_pictures
@@ -51,11 +54,26 @@ def write_pretrain_report(
         ("final loss", run.metrics.get("train_loss"), f"{config.loss}, {config.loss_on} patches"),
         *_probed(run),
         ("images", len(dataset), "without labels"),
-        ("teacher", config.teacher.name.removeprefix("timm:"), f"{task.teacher.dim} features a patch"),
+        *_teachers(config, task.teacher),
         ("model", config.model, f"{config.px} px"),
         acceleration_figure(resolve_acceleration(task.describe()["acceleration"])),
     ]
     write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+
+
+def _teachers(config: PretrainConfig, teacher: Teacher) -> list[tuple[str, Value, str]]:
+    if not isinstance(teacher, SeveralTeachers):
+        return [("teacher", config.teacher.name.removeprefix("timm:"), f"{teacher.dim} features a patch")]
+    return [
+        (
+            f"teacher{number}",
+            name.removeprefix("timm:"),
+            f"{member.teacher.dim} features, {' and '.join(member.levels)}",
+        )
+        for number, (name, member) in enumerate(
+            zip(TEACHERS.apart(config.teacher.name), teacher.members, strict=True), 1
+        )
+    ]
 
 
 def _probed(run: Run) -> list[tuple[str, Value, str]]:

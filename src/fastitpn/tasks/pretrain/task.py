@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.objective import weighted_losses
-from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.base import IMAGE, Teacher
 from fastitpn.pretraining.teachers.statistics import in_one_process
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.task import BackboneTask
@@ -27,7 +27,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         model: The student that learns.
         teacher: Gives the targets.
         about: What a checkpoint says of the student.
-        loss: See `feature_loss`.
+        loss: See `feature_loss`; also by the name of the prediction.
         loss_on: See `feature_loss`.
         weights: Weight of each loss by the name of its prediction, see `weighted_losses`.
     """
@@ -40,7 +40,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         teacher: Teacher,
         about: PretrainDescription,
         *,
-        loss: str = "cosine",
+        loss: str | Mapping[str, str] = "cosine",
         loss_on: str = "masked",
         weights: Mapping[str, float] | None = None,
     ):
@@ -53,8 +53,8 @@ class PretrainTask(BackboneTask[PretrainDescription]):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of a micro-batch, and the effective rank of targets that could collapse."""
         names = self.trained_model.names
-        if "teacher_image" in batch:
-            targets = self.teacher.targets(batch["teacher_image"], names)
+        if IMAGE in batch:
+            targets = self.teacher.targets_of(batch, names)
         else:
             targets = {name: batch[TARGET + name] for name in names}
         predictions = self.trained_model.predict(batch["image"], batch["masked"])
@@ -91,13 +91,13 @@ class PretrainTask(BackboneTask[PretrainDescription]):
     def look(self, batch: Batch) -> dict[str, Tensor]:
         """What there is to see: targets and predictions at 1/16 [B, N, D], and the pyramid's levels in cells."""
         model = self.trained_model
-        shown = next(name for name in ("merged", "trunk", "stride16") if name in model.names)
+        shown = model.shown
         with in_one_process():
-            targets = self.teacher.targets(batch["teacher_image"], model.names)
+            targets = self.teacher.targets_of(batch, model.names)
         levels = zip(("level4", "level8", "level16"), model.levels(batch["image"]), strict=True)
         return {
-            "target": targets[shown].squeeze(2),
-            "prediction": model.predict(batch["image"], batch["masked"])[shown].squeeze(2),
+            "target": targets[shown].mean(2),
+            "prediction": model.predict(batch["image"], batch["masked"])[shown].mean(2),
             **dict(levels),
         }
 
@@ -106,13 +106,14 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         return self.teacher.parameters() if self.teacher.fixed else ()
 
     def extra_state(self) -> dict[str, Any]:
-        """The moving average, where the teacher is one, and what is known of its targets."""
-        if self.teacher.fixed:
+        """Of a moving average or of several teachers what changes or was found, and what is known of the targets."""
+        kept = self.teacher.kept_state()
+        if not kept:
             return {}
-        return {"teacher": self.teacher.state_dict(), "first_rank": self._first_rank, "warned": self._warned}
+        return {"teacher": kept, "first_rank": self._first_rank, "warned": self._warned}
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
-        """Restores the moving average."""
+        """Restores it."""
         if "teacher" in state:
-            self.teacher.load_state_dict(state["teacher"])
+            self.teacher.load_kept_state(state["teacher"])
         self._first_rank, self._warned = state.get("first_rank"), state.get("warned", False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastitpn.data.datasets import Sample, collate
-from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.base import IMAGE, Teacher
 from fastitpn.tasks.pretrain.task import TARGET
 from fastitpn.training.config import TrainingConfig
 
@@ -33,8 +33,9 @@ class WithTargets:
     def __call__(self, samples: list[Sample]) -> dict[str, Tensor]:
         """Samples of `PretrainDataset` to {image, masked, index, target_NAME [B, N, cells, dim]}."""
         batch = collate(samples)
-        targets = self.teacher.targets(batch.pop("teacher_image"), self.names)
-        return {**batch, **{TARGET + name: target for name, target in targets.items()}}
+        targets = self.teacher.targets_of(batch, self.names)
+        rest = {name: value for name, value in batch.items() if not name.startswith(IMAGE)}
+        return {**rest, **{TARGET + name: target for name, target in targets.items()}}
 
 
 def runs_ahead(teacher: Teacher, config: TrainingConfig, fabric: "Fabric") -> bool:
