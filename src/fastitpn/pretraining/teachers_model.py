@@ -35,7 +35,7 @@ class TeachersModel(MaskedModel):
         **keys: Any,
     ):
         super().__init__(backbone, teacher_dim=teacher_dim, mlp_predictor=mlp_predictor, **keys)
-        dd = {name: keys.get(name) for name in ("device", "dtype")}
+        dd: dict[str, Any] = {name: keys.get(name) for name in ("device", "dtype")}
         pyramid, width = backbone.pyramid, backbone.embed_dim
         assert pyramid is not None
         apart = backbone.family == "itpn"

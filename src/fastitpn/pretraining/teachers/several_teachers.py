@@ -87,7 +87,7 @@ class SeveralTeachers(Teacher):
 
     def weights(self) -> dict[str, float]:
         """Weight of each loss by the name of its prediction."""
-        result = {}
+        result: dict[str, float] = {}
         for number, member in enumerate(self.members, 1):
             result |= {of_teacher(number, level): member.weight / len(member.levels) for level in member.levels}
             if member.summary:
@@ -139,15 +139,12 @@ class SeveralTeachers(Teacher):
                 result[SUMMARY] = F.layer_norm(summary, summary.shape[-1:])[:, None, None]
             return result
         balances = cast(nn.ModuleDict, self.balances[str(number)])
-        summary = None
-        if member.summary:
-            features, summary = teacher.features_and_summary(images)
-        else:
+        if not member.summary:
             features = teacher.features(images)
+        else:
+            features, pooled = teacher.features_and_summary(images)
         result = teacher.resample(balances[FEATURES](teacher.prepare(features.float())), member.levels)
-        if summary is not None:
-            result[SUMMARY] = balances[SUMMARY](summary.float())[:, None, None]
-        return result
+        return result | ({SUMMARY: balances[SUMMARY](pooled.float())[:, None, None]} if member.summary else {})
 
     @property
     def settled(self) -> bool:
