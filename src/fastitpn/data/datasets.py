@@ -106,6 +106,7 @@ class PretrainDataset(SeededDataset):
         seed: Seed of the run.
         cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
         features: A teacher's stored features; the crop's part of them then is the teacher_image, [dim, side, side].
+        taught: Whether there is a teacher_image at all.
         more: Views for further teachers, or their stored features, by their key in a sample.
     """
 
@@ -118,20 +119,22 @@ class PretrainDataset(SeededDataset):
         seed: int = 0,
         cache_mib: int = 0,
         features: FeatureShards | None = None,
+        taught: bool = True,
         more: Mapping[str, TeacherView | FeatureShards] | None = None,
     ) -> None:
         super().__init__(DecodedImages(images, min_px=views.decode_px, cache_mib=cache_mib), seed=seed)
         self.views = views
         self.masks = masks
         self.features = features
-        self.more = dict(more or {})
+        self.taught, self.more = taught, dict(more or {})
 
     def sample(self, image: Image.Image, index: int, rng: random.Random) -> Sample:
         """Makes {image, teacher_image, masked}."""
         student, cut = self.views.student_view(image)
         stored = self.features
         sample: Sample = {"image": student}
-        sample["teacher_image"] = self.views.teacher_view(cut) if stored is None else stored.crop(index, cut.place)
+        if self.taught:
+            sample["teacher_image"] = self.views.teacher_view(cut) if stored is None else stored.crop(index, cut.place)
         for key, view in self.more.items():
             sample[key] = view(cut) if isinstance(view, TeacherView) else view.crop(index, cut.place)
         return sample | {"masked": self.masks(rng)}

@@ -16,13 +16,14 @@ def feature_loss(
 ) -> Tensor:
     """Mean distance between predicted and target features, in float32.
 
-    cosine:    L = -mean_i cos(p_i, t_i)        smooth_l1: L = mean_i,d SmoothL1(p_id - t_id), beta 1
+    cosine: L = -mean_i cos(p_i, t_i)    smooth_l1: L = mean_i,d SmoothL1(p_id - t_id), beta 1
+    mse: L = mean_i,d (p_id - t_id)^2
 
     Args:
         predictions: [B, N, D].
         targets: [B, N, D].
         masked: [B, N] bool, True = hidden.
-        loss: "cosine" (Fast-iTPN's logged loss) or "smooth_l1" (the published iTPN's).
+        loss: "cosine" (Fast-iTPN's logged loss), "smooth_l1" (the published iTPN's) or "mse" (that of pixels).
         loss_on: "masked": only hidden patches count; "all": every patch.
 
     Returns:
@@ -31,6 +32,8 @@ def feature_loss(
     predictions, targets = predictions.float(), targets.float()
     if loss == "cosine":
         per_patch = -cosine_similarity(predictions, targets)  # [B, N]
+    elif loss == "mse":
+        per_patch = (predictions - targets).square().mean(-1)
     else:
         per_patch = F.smooth_l1_loss(predictions, targets, reduction="none").mean(-1)
     if loss_on == "all":

@@ -80,7 +80,14 @@ class PixelModel(nn.Module):
         decoder_depth: Attention blocks of the decoder.
         decoder_heads: Attention heads of each.
         out_dim: Numbers that are predicted for a patch; None: its pixels in all channels.
+
+    Attributes:
+        names: The name of its prediction.
+        shown: The one that pictures show.
     """
+
+    names = ("pixels",)
+    shown = "pixels"
 
     def __init__(
         self,
@@ -120,8 +127,16 @@ class PixelModel(nn.Module):
         nn.init.normal_(self.mask_token, std=0.02)
         self.patch_decoder.init_weights()
 
-    def levels(self, images: Tensor, masked: Tensor) -> list[Tensor]:
-        """Pyramid levels of the visible patches, V of them in raster order.
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """The layers of the backbone; all else has the whole learning rate."""
+        return self.backbone.group_matcher(coarse)
+
+    def predict(self, images: Tensor, masked: Tensor) -> dict[str, Tensor]:
+        """The prediction by its name, [B, N, 1, numbers a patch]."""
+        return {"pixels": self(images, masked).unsqueeze(2)}
+
+    def levels(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
+        """Pyramid levels of the visible patches, V of them in raster order; all patches where none is hidden.
 
         Args:
             images: [B, in_chans, H, W].
@@ -134,6 +149,8 @@ class PixelModel(nn.Module):
             InputError: H or W is no multiple of 16, or images have different numbers of hidden patches.
         """
         check_image_size(*images.shape[-2:])
+        if masked is None:
+            masked = images.new_zeros(len(images), images[0, 0].numel() // PATCH**2, dtype=torch.bool)
         visible = ~masked
         counts = visible.sum(1).tolist()
         if len(set(counts)) > 1 or counts[0] == 0:
@@ -197,11 +214,39 @@ def pixel_loss(predictions: Tensor, images: Tensor, masked: Tensor) -> Tensor:
     Returns:
         One number.
     """
+    return (predictions - normalised_patches(images)).square().mean(-1)[masked].mean()
+
+
+def normalised_patches(images: Tensor) -> Tensor:
+    """The pixels of each patch less their mean, over their spread: the targets.
+
+    Args:
+        images: [B, in_chans, H, W].
+
+    Returns:
+        [B, N, 256 * in_chans], (row, column, channel) in a patch.
+    """
+    pixels = _patches(images)
+    return (pixels - pixels.mean(-1, keepdim=True)) / _spread(pixels)
+
+
+def reconstruct(images: Tensor, predictions: Tensor, masked: Tensor) -> Tensor:
+    """Images whose hidden patches are predictions, with the mean and the spread of the true ones; as `images`."""
+    pixels, (B, C, H, W) = _patches(images), images.shape
+    predicted = predictions.float() * _spread(pixels) + pixels.mean(-1, keepdim=True)
+    patches = torch.where(masked.unsqueeze(-1), predicted, pixels)
+    patches = patches.reshape(B, H // PATCH, W // PATCH, PATCH, PATCH, C)
+    return patches.permute(0, 5, 1, 3, 2, 4).reshape(images.shape)
+
+
+def _patches(images: Tensor) -> Tensor:
     B, C, H, W = images.shape
     pixels = images.reshape(B, C, H // PATCH, PATCH, W // PATCH, PATCH).permute(0, 2, 4, 3, 5, 1)
-    pixels = pixels.reshape(B, -1, PATCH * PATCH * C)
-    targets = (pixels - pixels.mean(-1, keepdim=True)) / (pixels.var(-1, keepdim=True) + 1e-6) ** 0.5
-    return (predictions - targets).square().mean(-1)[masked].mean()
+    return pixels.reshape(B, -1, PATCH * PATCH * C)
+
+
+def _spread(pixels: Tensor) -> Tensor:
+    return (pixels.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
 def sine_cosine_table(dim: int, height: int, width: int) -> Tensor:

@@ -129,15 +129,29 @@ def masked_rows(
     hidden = masked.detach().cpu().reshape(B, h, w).numpy()
     tiles = [
         list(images),
-        [_hide(image, grid) for image, grid in zip(images, hidden, strict=True)],
+        [hide(image, grid) for image, grid in zip(images, hidden, strict=True)],
         _maps(colours(unit_targets).reshape(B, h, w, 3)),
         _maps(colours(unit_predictions).reshape(B, h, w, 3)),
     ]
     titles = ["image", "what the model sees", "target", "prediction"]
     if level is not None:
-        tiles.append(_maps(pca_rgb(level.permute(0, 2, 3, 1))))
+        tiles.append(level_pictures(level))
         titles.append(f"pyramid, stride {height / level.shape[2]:g}")
+    return picture_rows(titles, tiles, tile_px=tile_px, smooth=2)
 
+
+def picture_rows(
+    titles: Sequence[str], columns: Sequence[Sequence[Image.Image]], *, tile_px: int = 180, smooth: int
+) -> Image.Image:
+    """Columns of pictures, all as large as the first one, each with its title; a row for each image.
+
+    Args:
+        titles: One for each column.
+        columns: Pictures from top to bottom.
+        tile_px: Longer side of each picture.
+        smooth: So many columns are photographs, resized smoothly; the others show cells.
+    """
+    B, (width, height), tiles = len(columns[0]), columns[0][0].size, columns
     scale = tile_px / max(width, height)
     tile = (round(width * scale), round(height * scale))
     gap, font = max(6, tile_px // 24), load_font(max(13, tile_px // 13))
@@ -148,12 +162,17 @@ def masked_rows(
         x = gap + column * (tile[0] + gap)
         draw.text((x, gap + font.size * 0.3), wrap_text(title, font, tile[0], 1)[0], font=font, fill=CAPTION)
         for row, picture in enumerate(pictures):
-            sampling = Image.Resampling.BICUBIC if column < 2 else Image.Resampling.NEAREST
+            sampling = Image.Resampling.BICUBIC if column < smooth else Image.Resampling.NEAREST
             sheet.paste(picture.convert("RGB").resize(tile, sampling), (x, top + row * (tile[1] + gap)))
     return sheet
 
 
-def _hide(image: Image.Image, hidden: np.ndarray) -> Image.Image:
+def level_pictures(level: Tensor) -> list[Image.Image]:
+    """A level of the pyramid, [B, C, h, w], coloured by its main directions."""
+    return _maps(pca_rgb(level.permute(0, 2, 3, 1)))
+
+
+def hide(image: Image.Image, hidden: np.ndarray) -> Image.Image:
     """Paint the hidden patches ([h, w] bool) grey."""
     pixels = np.array(image.convert("RGB"))
     pixels[np.kron(hidden, np.ones((PATCH_PX, PATCH_PX), dtype=bool))] = HIDDEN

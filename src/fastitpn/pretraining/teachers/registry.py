@@ -27,6 +27,7 @@ TEACHERS = Teachers(
         "ema": "fastitpn.pretraining.teachers.ema:TEACHER",
         "timm": "fastitpn.pretraining.teachers.timm_encoder:TEACHER",
         "features": "fastitpn.pretraining.teachers.stored:TEACHER",
+        "pixel": "fastitpn.pretraining.teachers.pixel:TEACHER",
         SEVERAL: "fastitpn.pretraining.teachers.several:TEACHER",
     },
     forms={

@@ -1,16 +1,19 @@
 """The configurations of pre-training and of what prepares it. The string under a field is its line in `--help`."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fastitpn.config.fields import Config
+from fastitpn.config.fields import Config, fields_of, given_keys
 from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
+from fastitpn.config.values import show
 from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
+from fastitpn.pretraining.teachers.pixel import PixelKeys
 from fastitpn.pretraining.teachers.several import SeveralKeys
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.training.config import CropsConfig, TrainingConfig
@@ -52,6 +55,10 @@ class ProbeConfig(Config):
     """Neighbours that vote."""
     px: ImagePx | None = None
     """Side of the input in pixels; none takes that of the pre-training."""
+
+
+PIXEL_MASKS: dict[str, Any] = {"kind": "random", "ratio": 0.75}
+"""As published for the pre-training on pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,14 @@ class PretrainConfig(CropsConfig, TrainingConfig):
     clip_grad: Positive | None = 3.0
     crop_scale: Scales = (0.2, 1.0)
 
+    def settled(self) -> "PretrainConfig":
+        """With the masks of a teacher that has some of its own, where none were asked for."""
+        if not isinstance(self.teacher, PixelKeys):
+            return self
+        asked = {key.partition(".")[2] for key in given_keys(self)}
+        masks = {key: value for key, value in PIXEL_MASKS.items() if key not in asked}
+        return replace(self, mask=replace(self.mask, **masks))
+
     def problems(self) -> list[str]:
         """Also that the keys of one objective are not given with another."""
         result = super().problems()
@@ -106,15 +121,23 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         if not any(self.level_weights):
             result.append("level_weights: expected a weight above 0 for one level at least, got 0,0,0")
         if isinstance(self.teacher, SeveralKeys):
-            alone = {"objective": "merged", "norm": "end", "auxiliary": 0.0}
-            result += [
-                f"{key}: expected {value} with several teachers, which have teacher.levels, got {getattr(self, key)}"
-                for key, value in alone.items()
-                if getattr(self, key) != value
-            ]
+            result += self._unused(("objective", "norm", "auxiliary"), "several teachers, which have teacher.levels")
+        elif isinstance(self.teacher, PixelKeys):
+            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration")
+            result += self._unused(unused, "teacher=pixel, which has a decoder and a loss of its own")
+            if self.mask.kind == "block" and not self.mask.exact and "mask.kind" in given_keys(self):
+                result.append("mask.exact: expected true with teacher=pixel and mask.kind=block, got false")
         elif self.objective != "merged" and self.norm != "end":
             result.append(f"norm: expected end with objective={self.objective}, got {self.norm}")
         return result
+
+    def _unused(self, keys: Iterable[str], beside: str) -> list[str]:
+        fields = fields_of(type(self))
+        return [
+            f"{key}: expected {show(fields[key].default)} with {beside}, got {show(getattr(self, key))}"
+            for key in keys
+            if getattr(self, key) != fields[key].default
+        ]
 
 
 KEYS = TaskKeys(

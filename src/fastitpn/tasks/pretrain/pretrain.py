@@ -22,14 +22,16 @@ from fastitpn.models.weights.file import read_weights
 from fastitpn.pretraining.masking import BlockMasks, RandomMasks
 from fastitpn.pretraining.model import OBJECTIVES, wrap
 from fastitpn.pretraining.predictions import LEVELS
-from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.base import IMAGE, Teacher
 from fastitpn.pretraining.teachers.keys import Student, create_teacher
+from fastitpn.pretraining.teachers.pixel import PixelKeys
 from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
+from fastitpn.tasks.pretrain.pixel import build_pixel_task
 from fastitpn.tasks.pretrain.probe import KNN, build_probe, probe_files
 from fastitpn.tasks.pretrain.report import shown_batch, write_pretrain_report
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS, take_snapshots
@@ -54,6 +56,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
     Raises:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
+    config = config.settled()
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
     check_readable(files)
@@ -97,6 +100,8 @@ def build_task(config: PretrainConfig) -> PretrainTask:
     """Student and teacher of a configuration, with their start values."""
     check_model(config.model)
     seed_start(config.seed)
+    if isinstance(config.teacher, PixelKeys):
+        return build_pixel_task(config, config.teacher)
     arguments: dict[str, Any] = {"img_size": config.px, "drop_path_rate": config.drop_path}
     file = read_weights(config.weights, **config.choice) if config.weights is not None else None
     if file is not None and config.blocks is not None:
@@ -170,15 +175,15 @@ def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
 def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher) -> PretrainDataset:
     """Two views of each image, and a mask."""
     source = images if isinstance(images, ImageSource) else FileSource(images, config.data)
-    (_, first), *others = teacher.views()
-    stored = first.folder is not None
+    first, *others = teacher.views() or [(IMAGE, teacher)]  # the pixels need none
+    stored = first[1].folder is not None
     views = CropPair(
         px=config.px,
-        teacher_px=config.px if stored else first.px,
+        teacher_px=config.px if stored else first[1].px,
         mean=config.mean,
         std=config.std,
-        teacher_mean=config.mean if stored else first.mean,
-        teacher_std=config.std if stored else first.std,
+        teacher_mean=config.mean if stored else first[1].mean,
+        teacher_std=config.std if stored else first[1].std,
         crop_scale=config.crop_scale,
         hflip=config.hflip,
         color_jitter=config.color_jitter,
@@ -197,7 +202,8 @@ def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], 
         build_masks(config),
         seed=config.seed,
         cache_mib=cache_mib(config.workers),
-        features=features(first),
+        features=features(first[1]),
+        taught=bool(teacher.views()),
         more={
             key: features(other) or TeacherView(px=other.px, mean=other.mean, std=other.std) for key, other in others
         },

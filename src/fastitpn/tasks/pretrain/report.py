@@ -10,6 +10,7 @@ from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.pixel_teacher import PixelTeacher
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.reporting.charts import curves
@@ -23,6 +24,7 @@ from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
 from fastitpn.tasks.pretrain.config import PretrainConfig
+from fastitpn.tasks.pretrain.pixel import reconstructions
 from fastitpn.tasks.pretrain.probe import KNN
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS
 from fastitpn.tasks.pretrain.task import PretrainTask
@@ -51,7 +53,7 @@ def write_pretrain_report(
         Facts("Environment", describe_environment(fabric.device)),
     ]
     summary = [
-        ("final loss", run.metrics.get("train_loss"), f"{config.loss}, {config.loss_on} patches"),
+        ("final loss", run.metrics.get("train_loss"), f"{_loss(task)}, {config.loss_on} patches"),
         *_probed(run),
         ("images", len(dataset), "without labels"),
         *_teachers(config, task.teacher),
@@ -59,6 +61,10 @@ def write_pretrain_report(
         acceleration_figure(resolve_acceleration(task.describe()["acceleration"])),
     ]
     write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+
+
+def _loss(task: PretrainTask) -> str:
+    return task.loss if isinstance(task.loss, str) else " and ".join(dict.fromkeys(task.loss.values()))
 
 
 def _teachers(config: PretrainConfig, teacher: Teacher) -> list[tuple[str, Value, str]]:
@@ -119,4 +125,6 @@ def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: Pr
     side = config.px // 16
     images = to_pictures(batch["image"], config.mean, config.std)
     level = cells_to_map(seen["level4"], side, side)
+    if isinstance(task.teacher, PixelTeacher):
+        return reconstructions(config, batch["image"], batch["masked"], seen["prediction"], level)
     return masked_rows(images, batch["masked"], seen["target"], seen["prediction"], level)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.masked_model import MaskedModel
+from fastitpn.pretraining.pixel_model import PixelModel
 from fastitpn.reporting.pca import pca_rgb
 from fastitpn.training.loop import Watch
 
@@ -35,7 +36,7 @@ def take_snapshots(folder: Path, batch: dict[str, Tensor], *, steps: int, to_dev
     """
 
     def look(step: int, model: nn.Module) -> None:
-        assert isinstance(model, MaskedModel)
+        assert isinstance(model, MaskedModel | PixelModel)
         training = model.training
         model.eval()
         with torch.no_grad():

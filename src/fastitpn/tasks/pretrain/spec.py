@@ -8,6 +8,7 @@ from fastitpn.diagnosis.config import DoctorConfig
 from fastitpn.diagnosis.findings import DataSet
 from fastitpn.models.backbone import FastITPN
 from fastitpn.pretraining.model import create_pretraining_model
+from fastitpn.pretraining.pixel_model import create_pixel_model
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.diagnosis import diagnose
@@ -27,7 +28,10 @@ class Pretrain(TaskSpec[PretrainConfig, Any, PretrainDescription]):  # type: ign
 
     def create(self, about: PretrainDescription, **extra: Any) -> nn.Module:
         """Trunk, pyramid and what predicts."""
-        return create_pretraining_model(about.model["name"], **{**about.model["arguments"], **extra})
+        arguments = {**about.model["arguments"], **extra}
+        if "decoder_dim" in arguments:
+            return create_pixel_model(about.model["name"], **arguments)
+        return create_pretraining_model(about.model["name"], **arguments)
 
     def backbone(self, model: nn.Module) -> FastITPN:
         """Trunk and pyramid."""

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.objective import weighted_losses
-from fastitpn.pretraining.teachers.base import IMAGE, Teacher
+from fastitpn.pretraining.pixel_model import PixelModel
+from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.statistics import in_one_process
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.task import BackboneTask
@@ -32,11 +33,11 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         weights: Weight of each loss by the name of its prediction, see `weighted_losses`.
     """
 
-    trained_model: MaskedModel
+    trained_model: MaskedModel | PixelModel
 
     def __init__(
         self,
-        model: MaskedModel,
+        model: MaskedModel | PixelModel,
         teacher: Teacher,
         about: PretrainDescription,
         *,
@@ -53,10 +54,10 @@ class PretrainTask(BackboneTask[PretrainDescription]):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of a micro-batch, and the effective rank of targets that could collapse."""
         names = self.trained_model.names
-        if IMAGE in batch:
-            targets = self.teacher.targets_of(batch, names)
-        else:
+        if TARGET + names[0] in batch:
             targets = {name: batch[TARGET + name] for name in names}
+        else:
+            targets = self.teacher.targets_of(batch, names)
         predictions = self.trained_model.predict(batch["image"], batch["masked"])
         losses = weighted_losses(
             predictions, targets, batch["masked"], weights=self.weights, loss=self.loss, loss_on=self.loss_on
