@@ -31,6 +31,7 @@ class Teacher(nn.Module):
         fixed: Whether it stays as it is while the student learns.
         folder: Where its features are stored, if it takes those in place of images; else None.
         summary_dim: Width of its summary of an image; None if it has none.
+        of_pixels: Whether a prediction is the pixels of a patch, and can be drawn as such.
         rank: Effective rank of the last batch's features, before they were whitened; None if it is not watched.
     """
 
@@ -44,6 +45,7 @@ class Teacher(nn.Module):
     fixed: bool = True
     folder: Path | None = None
     summary_dim: int | None = None
+    of_pixels: bool = False
     rank: Tensor | None = None
 
     def described(self, name: str) -> str:

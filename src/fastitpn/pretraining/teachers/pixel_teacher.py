@@ -17,6 +17,7 @@ class PixelTeacher(Teacher):
     """
 
     mean = std = (0.0, 0.0, 0.0)
+    of_pixels = True
 
     def __init__(self, px: int):
         super().__init__()

@@ -10,7 +10,6 @@ from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.teachers.base import Teacher
-from fastitpn.pretraining.teachers.pixel_teacher import PixelTeacher
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.reporting.charts import curves
@@ -125,6 +124,6 @@ def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: Pr
     side = config.px // 16
     images = to_pictures(batch["image"], config.mean, config.std)
     level = cells_to_map(seen["level4"], side, side)
-    if isinstance(task.teacher, PixelTeacher):
+    if task.teacher.of_pixels:
         return reconstructions(config, batch["image"], batch["masked"], seen["prediction"], level)
     return masked_rows(images, batch["masked"], seen["target"], seen["prediction"], level)
