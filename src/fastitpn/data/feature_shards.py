@@ -88,8 +88,10 @@ def write_index(folder: Path, index: FeatureIndex) -> None:
 
 def write_shard(folder: Path, shard: int, features: Tensor) -> None:
     """Writes the features of one file's images, [images, side * side, dim]; never half a file."""
+    array = np.ascontiguousarray(features.to("cpu", torch.float16).numpy())
     with replacing(shard_path(folder, shard)) as file:
-        np.save(file, features.to("cpu", torch.float16).numpy())
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)  # `np.save` tells no cause where it cannot write
 
 
 def read_index(folder: Path) -> FeatureIndex:

@@ -19,6 +19,7 @@ from fastitpn.exporting.quality import measure_quality, speed_up
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.files import is_disk_full
 from fastitpn.runs.exported_folder import DESCRIPTION
 
 EXAMPLE = "run.py"
@@ -80,6 +81,8 @@ def _written(
         format_.write(graph, shapes, file, **format_.options(config))
         run = format_.open(file)
     except Exception as error:  # of PyTorch, the exporters or the runtime, in many classes
+        if is_disk_full(error, file.parent):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise ParityError(
             f"this model cannot be exported so: {type(error).__name__}: {reason}\n"

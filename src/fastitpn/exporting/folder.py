@@ -36,6 +36,7 @@ def export_folder(out: Path) -> Iterator[Path]:
             fix=f"out={out / 'export'}",
         )
     make_folder(out.parent)
+    earlier = out.with_name(f".{out.name}.earlier")
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(new_folder(out))
@@ -45,4 +46,6 @@ def export_folder(out: Path) -> Iterator[Path]:
             ) from error
         yield folder
         if out.exists():
-            shutil.rmtree(out)
+            shutil.rmtree(earlier, ignore_errors=True)  # of a command that was killed
+            out.rename(earlier)
+    shutil.rmtree(earlier, ignore_errors=True)

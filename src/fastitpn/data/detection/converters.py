@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from fastitpn.data.detection.formats.registry import FORMATS, layouts
 from fastitpn.data.detection.problems import OnError, stop_or_say
 from fastitpn.data.detection.sources import Source, SourceImage, as_coco
 from fastitpn.errors import InputError
-from fastitpn.files import write_text
+from fastitpn.files import copy_file, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +157,6 @@ def _copied(images: Sequence[SourceImage], data: Path, folder: Path) -> list[str
         inside = image.path.is_relative_to(data)
         name = image.path.relative_to(data) if inside else Path(f"{number:06}-{image.path.name}")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(image.path, folder / name)
+        copy_file(image.path, folder / name)
         names.append(name.as_posix())
     return names
