@@ -3,10 +3,8 @@
 import errno
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from os import DirEntry
 from pathlib import Path
 from typing import IO
 
@@ -62,51 +60,6 @@ def _temporary(path: Path) -> Iterator[Path]:
         if problem is not None:
             raise problem from error
         raise
-
-
-def walk(
-    folder: Path,
-    *,
-    onerror: Callable[[OSError], object] | None = None,
-    followlinks: bool = False,
-    special: Counter[str] | None = None,
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, without pipes, sockets and devices, of which reading one may never end.
-
-    Args:
-        folder: Where to begin. What is taken out of the second list of a tuple is not entered.
-        onerror: What to do about a folder that cannot be read; None passes it over.
-        followlinks: Enter folders that links lead to.
-        special: Counts what is left out, by name.
-    """
-    pending = [str(folder)]
-    while pending:
-        root = pending.pop()
-        folders: list[str] = []
-        files: list[str] = []
-        try:
-            with os.scandir(root) as entries:
-                for entry in entries:
-                    if _is(entry, DirEntry.is_dir):
-                        folders.append(entry.name)
-                    elif _is(entry, DirEntry.is_file) or not os.path.exists(entry.path):  # links that lead nowhere
-                        files.append(entry.name)
-                    elif special is not None:
-                        special[entry.name] += 1
-        except OSError as error:
-            if onerror is not None:
-                onerror(error)
-            continue
-        yield root, folders, files
-        inside = [os.path.join(root, name) for name in reversed(folders)]
-        pending += [path for path in inside if followlinks or not os.path.islink(path)]
-
-
-def _is(entry: "DirEntry[str]", kind: Callable[["DirEntry[str]"], bool]) -> bool:
-    try:
-        return kind(entry)
-    except OSError:
-        return False
 
 
 def write_text(path: Path, text: str, *, errors: str = "strict") -> None:

@@ -20,6 +20,7 @@ from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
 from fastitpn.files import is_disk_full
+from fastitpn.listing import children
 from fastitpn.runs.exported_folder import DESCRIPTION
 
 EXAMPLE = "run.py"
@@ -126,5 +127,5 @@ def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file:
                 say(f"{text} (on {quality['images']})")
     for line in subject.whole.notes(config, subject.px) if subject.whole is not None else ():
         say(line)
-    files = ", ".join(sorted(path.name for path in config.out.iterdir()))
+    files = ", ".join(sorted(path.name for path in children(config.out)))
     say(f"written: {config.out} ({files})")

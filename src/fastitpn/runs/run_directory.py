@@ -17,6 +17,7 @@ from fastitpn.config.stored_settings import same_settings
 from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import append_line, write_text
+from fastitpn.listing import children
 from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
 from fastitpn.runs.data_files import DATA_KEYS, Listing, list_files, read_listing, write_listing
@@ -208,7 +209,7 @@ def _make(directory: Path, config: Config, listing: Listing | None) -> None:
         raise InputError("out is a file", where=directory, expected="a folder to make", fix=f"out={_free(directory)}")
     if (directory / CONFIG).is_file():
         _check_same(Run(directory), config, listing)
-    elif directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir()):
+    elif directory.is_dir() and any(not path.name.startswith(".") for path in children(directory)):
         raise InputError(
             "the folder is not empty, and no run directory",
             where=directory,

@@ -12,6 +12,7 @@ from fastitpn.data.detection.problems import OnError, stop_or_say
 from fastitpn.data.detection.sources import Source, SourceImage, as_coco
 from fastitpn.errors import InputError
 from fastitpn.files import copy_file, write_text
+from fastitpn.listing import matching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ def write_coco(source: Source, out: Path, *, copy: bool = False) -> Converted:
     """
     parts = {name: part.images for name, part in source.parts.items() if part.images}
     files = [out / f"annotations{'_' * bool(name)}{name}.json" for name in parts]
-    others = sorted(set(out.glob("annotations*.json")) - set(files))
+    others = sorted(set(matching(out, "annotations*.json")) - set(files))
     if others:
         raise InputError(
             f"there are annotations of another conversion, which would count as parts of this one: {others[0].name}",
