@@ -1,6 +1,9 @@
 """A disk that is full."""
 
 import errno
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -28,3 +31,14 @@ class FullDisk:
 
     def fileno(self):
         return self.file.fileno()
+
+
+@contextmanager
+def small_files(most_bytes: int) -> Iterator[None]:
+    """Within, no file of this process becomes larger: also libraries in C++ and Rust get an error of the system."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

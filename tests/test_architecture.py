@@ -10,7 +10,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "fastitpn"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (  # each may import those before it
-    {"errors", "nearest", "imagenet"},
+    {"errors", "nearest", "imagenet", "listing"},
     {"files", "registry", "console", "yaml_files"},
     {"config"},
     {"data", "models"},

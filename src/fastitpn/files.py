@@ -3,14 +3,16 @@
 import errno
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from os import DirEntry
 from pathlib import Path
 from typing import IO
 
 from fastitpn.errors import FastITPNError, InputError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_FULL_BYTES = 64 << 10
+"""A disk with no more room is full, whatever else an error says: half of what was being written is still there."""
 
 
 @contextmanager
@@ -24,8 +26,7 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]
     Raises:
         InputError: It could not be written, for example because the disk is full. What was at `path` is still there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with _temporary(path) as temporary:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
@@ -34,62 +35,57 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]
             os.replace(path, previous)
         os.replace(temporary, path)
         _sync_folder(path.parent)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if not isinstance(error, FastITPNError) and (cause := _system_error(error)):
-            raise _not_written(path, cause) from error
-        raise
 
 
-def walk(
-    folder: Path,
-    *,
-    onerror: Callable[[OSError], object] | None = None,
-    followlinks: bool = False,
-    special: Counter[str] | None = None,
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, without pipes, sockets and devices, of which reading one may never end.
+def copy_file(source: Path, path: Path) -> None:
+    """Copies a file as a whole, or not at all; it may be made again, so nobody waits until it is on the disk.
 
-    Args:
-        folder: Where to begin. What is taken out of the second list of a tuple is not entered.
-        onerror: What to do about a folder that cannot be read; None passes it over.
-        followlinks: Enter folders that links lead to.
-        special: Counts what is left out, by name.
+    Raises:
+        InputError: It could not be written.
     """
-    pending = [str(folder)]
-    while pending:
-        root = pending.pop()
-        folders: list[str] = []
-        files: list[str] = []
-        try:
-            with os.scandir(root) as entries:
-                for entry in entries:
-                    if _is(entry, DirEntry.is_dir):
-                        folders.append(entry.name)
-                    elif _is(entry, DirEntry.is_file) or not os.path.exists(entry.path):  # links that lead nowhere
-                        files.append(entry.name)
-                    elif special is not None:
-                        special[entry.name] += 1
-        except OSError as error:
-            if onerror is not None:
-                onerror(error)
-            continue
-        yield root, folders, files
-        inside = [os.path.join(root, name) for name in reversed(folders)]
-        pending += [path for path in inside if followlinks or not os.path.islink(path)]
+    with _temporary(path) as temporary:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, path)
 
 
-def _is(entry: "DirEntry[str]", kind: Callable[["DirEntry[str]"], bool]) -> bool:
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write, of which nothing is left when that fails."""
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        return kind(entry)
-    except OSError:
-        return False
+        yield temporary
+    except BaseException as error:
+        problem = _not_written(error, path)  # before there is room again
+        temporary.unlink(missing_ok=True)
+        if problem is not None:
+            raise problem from error
+        raise
 
 
 def write_text(path: Path, text: str, *, errors: str = "strict") -> None:
     """Replaces a UTF-8 file by `text`; `errors` as in `str.encode`."""
     with replacing(path) as file:
         file.write(text.encode(errors=errors))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a UTF-8 file and hands it over to the system at once: all of it or nothing.
+
+    Raises:
+        InputError: It could not be written.
+    """
+    content, written = f"{line}\n".encode(errors="backslashreplace"), 0
+    try:
+        with open(path, "ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                while written < len(content):
+                    written += file.write(content[written:])
+            except OSError:
+                file.truncate(end)
+                raise
+    except OSError as error:
+        raise _not_written(error, path) or error from error
 
 
 @contextmanager
@@ -101,12 +97,18 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: It cannot be made, or something is in its place by then.
+        InputError: A file in it could not be written.
     """
     path = Path(os.path.abspath(path))
     folder = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         folder.mkdir(parents=True)
-        yield folder
+        try:
+            yield folder
+        except Exception as error:
+            if problem := _not_written(error, path, folder):
+                raise problem from error
+            raise
         if path.is_dir():
             path.rmdir()
         os.replace(folder, path)
@@ -114,21 +116,58 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _system_error(error: BaseException | None) -> OSError | None:
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """Whether an error comes from a lack of room, also where a library in C++ or Rust hides that.
+
+    Args:
+        error: What was raised while a file was written.
+        folder: Where it was written; half of it is still there.
+    """
+    causes = list(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
+        return True
+    if any("No space left on device" in str(cause) for cause in causes):
+        return True
+    hidden = isinstance(error, Exception) and not isinstance(error, FastITPNError)
+    return hidden and folder.is_dir() and shutil.disk_usage(folder).free < _FULL_BYTES
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     # Torch's zip writer answers a failed write with a RuntimeError, raised while it handles the OSError.
-    while error is not None and not isinstance(error, OSError):
+    while error is not None:
+        yield error
         error = error.__context__
-    return error
 
 
-def _not_written(path: Path, cause: OSError) -> InputError:
-    full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+def _not_written(error: BaseException, path: Path, inside: Path | None = None) -> InputError | None:
+    """What to say of a file or folder that could not be written; None for an error that is of something else.
+
+    Args:
+        error: What was raised meanwhile.
+        path: The file, or the folder.
+        inside: Of a folder where its files are written until all are there.
+    """
+    if isinstance(error, FastITPNError) or not isinstance(error, Exception):
+        return None
+    folder = path.parent
+    full = is_disk_full(error, inside or folder)
+    cause = next((cause for cause in _causes(error) if _is_of_file(cause, inside or folder, named=bool(inside))), None)
+    if cause is None and not full:
+        return None
     return InputError(
-        f"{path.name} could not be written: {'the disk is full' if full else cause.strerror or cause}",
+        f"{path.name} could not be written: {'the disk is full' if full else getattr(cause, 'strerror', '') or cause}",
         where=path,
-        expected=f"room in {path.parent}" if full else f"a writable folder {path.parent}",
+        expected=f"room in {folder}" if full else f"a writable folder {folder}",
         fix="make room, then type the same command again: a run continues from its last checkpoint" if full else None,
     )
+
+
+def _is_of_file(error: BaseException, folder: Path, *, named: bool) -> bool:
+    """Whether the system says so of a file in a folder; without a name only if it need not be `named`."""
+    if not isinstance(error, OSError):
+        return False
+    name = error.filename2 or error.filename  # of two the second is written
+    return not named if name is None else Path(os.fsdecode(name)).is_relative_to(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -204,7 +204,7 @@ class TestAllOrNothing:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(build.write, "_save", full)
-        with pytest.raises(InputError, match="could not be written: No space left on device"):
+        with pytest.raises(InputError, match="could not be written: the disk is full"):
             build_scenes(tmp_path / "scenes", **SMALL)
         assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ from fastitpn.data.images import decode
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.folders import left_out, list_images
 from fastitpn.errors import InputError
-from fastitpn.files import walk
+from fastitpn.listing import children, expanded, is_empty, matching, subfolders, walk
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
 
@@ -47,6 +47,20 @@ def test_folders_are_entered_as_by_os_walk(folder):
         assert not root.endswith("skip")
     roots = [os.path.relpath(root, folder) for root, _, _ in walk(folder)]
     assert sorted(roots) == [".", "a", "b", "b/c", "b/skip"]
+
+
+def test_every_listing_leaves_out_what_is_no_file(folder):
+    inside, names = folder / "a", {"real.png"}
+    (inside / "b").mkdir()
+    os.mkfifo(inside / "b" / "pipe.png")
+    assert {path.name for path in children(inside)} == {*names, "b"}
+    assert [path.name for path in children(folder) if path.is_symlink()] == ["nowhere.png"]
+    assert subfolders(inside) == [inside / "b"]
+    assert matching(folder, "**/*.png", "a/*.png") == [inside / "real.png", folder / "nowhere.png"]
+    assert matching(folder / "none", "*") == []
+    assert expanded(f"{folder}/**/p*.png") == []
+    assert expanded(f"{folder}/**/r*.png") == [inside / "real.png"]
+    assert not is_empty(inside / "b")
 
 
 @pytest.mark.parametrize("how", ["file", "bytes"])

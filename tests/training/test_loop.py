@@ -157,7 +157,11 @@ class Pressing(TinyTask):
         return super().evaluate(batches, model)
 
 
-@pytest.mark.parametrize(("pressed", "saved"), [({"step": 5}, 5), ({"step": 6}, 6), ({"evaluation": 2}, 6)])
+STOPS = [({"step": 5}, 5), ({"step": 6}, 6), ({"step": 8}, 8), ({"step": 12}, 12)]
+STOPS += [({"evaluation": 2}, 6), ({"evaluation": 4}, 12)]
+
+
+@pytest.mark.parametrize(("pressed", "saved"), STOPS)
 def test_ctrl_c_finishes_the_step_saves_and_says_how_to_continue(tmp_path, unbroken, capsys, pressed, saved):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", task=Pressing(**pressed))
@@ -166,8 +170,14 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_continue(tmp_path, unbro
     assert f"stopped after step {saved} of 12, which is saved; continue with:" in err
     assert f"fastitpn finetune classify recipe={tmp_path}/run/config.yaml out={tmp_path}/run" in err
     run = train(tmp_path / "run")
-    assert same(final(run)["training"], final(unbroken)["training"])
+    for end, expected in ((final(run), final(unbroken)), (best(run), best(unbroken))):
+        assert same(*({**content, "config": 0, "run": 0} for content in (end, expected)))
+    assert run.metrics == unbroken.metrics
     assert without_times(run) == without_times(unbroken)
+
+
+def best(run):
+    return load_checkpoint(run.best_checkpoint)
 
 
 def train_directory(tmp_path):

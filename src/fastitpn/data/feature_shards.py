@@ -17,6 +17,7 @@ from torch import Tensor
 from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
+from fastitpn.listing import is_empty
 
 INDEX = "index.json"
 FORMAT = "fastitpn-features-1"
@@ -79,7 +80,7 @@ def write_index(folder: Path, index: FeatureIndex) -> None:
                 expected=f"a new folder, or one of the same {len(index.images)} images by {index.teacher}",
                 fix="out=ANOTHER_FOLDER",
             )
-    elif any(folder.iterdir()):
+    elif not is_empty(folder):
         raise InputError("the folder is not empty", where=folder, expected="a new folder", fix="out=ANOTHER_FOLDER")
     else:
         text = json.dumps({"format": FORMAT, **asdict(index)}, indent=1)
@@ -88,8 +89,10 @@ def write_index(folder: Path, index: FeatureIndex) -> None:
 
 def write_shard(folder: Path, shard: int, features: Tensor) -> None:
     """Writes the features of one file's images, [images, side * side, dim]; never half a file."""
+    array = np.ascontiguousarray(features.to("cpu", torch.float16).numpy())
     with replacing(shard_path(folder, shard)) as file:
-        np.save(file, features.to("cpu", torch.float16).numpy())
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)  # `np.save` tells no cause where it cannot write
 
 
 def read_index(folder: Path) -> FeatureIndex:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from fastitpn.console import say
 from fastitpn.data.debris import is_left_out
 from fastitpn.errors import InputError
+from fastitpn.listing import subfolders
 
 PartT = TypeVar("PartT")
 
@@ -64,7 +65,7 @@ def part_folders(data: Path) -> dict[str, Path]:
     """
     if not data.is_dir():
         return {}
-    return by_part((path for path in data.iterdir() if path.is_dir()), where=data)
+    return by_part(subfolders(data), where=data)
 
 
 def data_parts(data: Path) -> dict[str, Path]:
@@ -77,7 +78,7 @@ def data_parts(data: Path) -> dict[str, Path]:
     """
     if not data.is_dir():
         return {}
-    folders = [path for path in data.iterdir() if path.is_dir() and not is_left_out(path.name)]
+    folders = [path for path in subfolders(data) if not is_left_out(path.name)]
     named = {path: part for path in folders if (part := part_of(path.name))}
     plainly = {"train", "val"} <= (parts := set(named.values())) or {"train", "test"} <= parts
     return by_part(named, where=data) if plainly or len(named) == len(folders) else {}

@@ -19,6 +19,8 @@ from fastitpn.exporting.quality import measure_quality, speed_up
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.files import is_disk_full
+from fastitpn.listing import children
 from fastitpn.runs.exported_folder import DESCRIPTION
 
 EXAMPLE = "run.py"
@@ -80,6 +82,8 @@ def _written(
         format_.write(graph, shapes, file, **format_.options(config))
         run = format_.open(file)
     except Exception as error:  # of PyTorch, the exporters or the runtime, in many classes
+        if is_disk_full(error, file.parent):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise ParityError(
             f"this model cannot be exported so: {type(error).__name__}: {reason}\n"
@@ -123,5 +127,5 @@ def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file:
                 say(f"{text} (on {quality['images']})")
     for line in subject.whole.notes(config, subject.px) if subject.whole is not None else ():
         say(line)
-    files = ", ".join(sorted(path.name for path in config.out.iterdir()))
+    files = ", ".join(sorted(path.name for path in children(config.out)))
     say(f"written: {config.out} ({files})")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastitpn.errors import InputError
 from fastitpn.files import new_folder
+from fastitpn.listing import is_empty
 from fastitpn.runs.exported_folder import DESCRIPTION
 from fastitpn.runs.output import check_no_run, make_folder
 
@@ -28,7 +29,7 @@ def export_folder(out: Path) -> Iterator[Path]:
     check_no_run(out, "export")
     if out.is_file():
         raise InputError("out is a file", where=out, expected="a folder", fix="out=FOLDER")
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).is_file() for name in _OURS):
+    if out.is_dir() and not is_empty(out) and not any((out / name).is_file() for name in _OURS):
         raise InputError(
             "the folder is not empty, and no export",
             where=out,
@@ -36,6 +37,7 @@ def export_folder(out: Path) -> Iterator[Path]:
             fix=f"out={out / 'export'}",
         )
     make_folder(out.parent)
+    earlier = out.with_name(f".{out.name}.earlier")
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(new_folder(out))
@@ -45,4 +47,6 @@ def export_folder(out: Path) -> Iterator[Path]:
             ) from error
         yield folder
         if out.exists():
-            shutil.rmtree(out)
+            shutil.rmtree(earlier, ignore_errors=True)  # of a command that was killed
+            out.rename(earlier)
+    shutil.rmtree(earlier, ignore_errors=True)

@@ -26,6 +26,7 @@ from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject
 from fastitpn.imagenet import crop_share
+from fastitpn.listing import children
 from fastitpn.runs.hub_folder import BACKBONE_FILE, write_hub_folder
 from fastitpn.runs.trained_model import open_checkpoint
 
@@ -80,7 +81,7 @@ def write_hub(config: ExportConfig, subject: Subject) -> Path:
     say(f"timm loads {what}: differs from the model by {parity.difference:.1e} relative (on {parity.pictures})")
     if subject.is_whole:
         say(f"fastitpn loads all of it: fastitpn predict {shlex.quote(str(config.out))} IMAGES")
-    files = ", ".join(sorted(path.name for path in config.out.iterdir()))
+    files = ", ".join(sorted(path.name for path in children(config.out)))
     say(f"written: {config.out} ({files})")
     return config.out
 

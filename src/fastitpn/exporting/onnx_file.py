@@ -125,7 +125,7 @@ def quantise(source: Path, path: Path) -> None:
     """Matrices as int8, a scale for each of their columns; activations are quantised when they are known."""
     from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         prepared = Path(folder) / source.name
         quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
         quantize_dynamic(

@@ -22,7 +22,7 @@ def write_openvino(graph: Graph, shapes: Shapes, path: Path) -> None:
     The ONNX file is read by the runtime itself, and not by `convert_model`: that would report what it converts.
     """
     openvino = import_openvino()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         source = Path(folder) / "model.onnx"
         write_onnx(graph, shapes, source)
         model = openvino.Core().read_model(source)

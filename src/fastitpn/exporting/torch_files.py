@@ -1,5 +1,6 @@
 """PyTorch's own two forms: programs of `torch.export`, and TorchScript."""
 
+import io
 import os
 import warnings
 import zipfile
@@ -24,7 +25,9 @@ def write_torch_export(graph: Graph, shapes: Shapes, path: Path) -> None:
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
                 node.meta.pop("stack_trace", None)
-    torch.export.save(program, path)
+    buffer = io.BytesIO()  # PyTorch's writer ends the process where it cannot write
+    torch.export.save(program, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def open_torch_export(path: Path) -> Runner:
@@ -65,13 +68,12 @@ def write_torchscript(graph: Graph, shapes: Shapes, path: Path) -> None:
     """A trace that `torch.jit.load` reads, in Python and C++; without the paths of source files."""
     with _deprecated_but_there():
         script = torch.jit.trace(graph, (torch.zeros(shapes.traced),), check_trace=False)  # compared more closely later
-        whole = path.with_suffix(".tmp")
+        whole = io.BytesIO()  # as for torch.export
         torch.jit.save(script, whole)
     with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
         for entry in old.infolist():
             if not entry.filename.endswith(".debug_pkl"):
                 new.writestr(zipfile.ZipInfo(entry.filename), old.read(entry))
-    whole.unlink()
 
 
 def open_torchscript(path: Path) -> Runner:

@@ -16,6 +16,7 @@ from fastitpn.data.images.decode import EXTENSIONS, read_image, to_rgb
 from fastitpn.data.images.folders import list_images
 from fastitpn.data.images.reading import Reading, current_reading
 from fastitpn.errors import InputError
+from fastitpn.listing import expanded
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 """A file or a folder; a PIL image; uint8 [H, W, 3], uint8 or uint16 [H, W]; a tensor [3, H, W], uint8 or 0 to 1."""
@@ -129,8 +130,7 @@ def source_root(source: Path) -> Path:
 
 def _matching(pattern: Path) -> list[Path]:
     """The images that a pattern such as photos/**/*.jpg matches."""
-    paths = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    images = [path for path in paths if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    images = [path for path in expanded(str(pattern)) if path.suffix.lower() in EXTENSIONS and path.is_file()]
     if images:
         return images
     is_pattern = glob.has_magic(str(pattern))

@@ -1,6 +1,5 @@
 """What there is to predict, the names of what is written of it, and that this is nothing to predict later."""
 
-import glob
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from fastitpn.data.images.videos import is_video, list_videos, video_library
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
 from fastitpn.inference.sources import collect_sources, source_root
+from fastitpn.listing import expanded, matching
 from fastitpn.runs.output import make_folder
 
 
@@ -47,7 +47,7 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
             raise
         images = []
     places = [out.resolve() / name for name in written]
-    earlier = {*places, *(path for place in places for kind in ("*.png", "*.mp4") for path in place.rglob(kind))}
+    earlier = {*places, *(path for place in places for path in matching(place, "**/*.png", "**/*.mp4"))}
     images, videos = (
         sorted((path for path in paths if path.resolve() not in earlier), key=_natural) for paths in (images, videos)
     )
@@ -67,7 +67,7 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
 def _videos_of(source: Path) -> list[Path]:
     if source.is_dir():
         return list_videos(source)
-    return [path for path in map(Path, glob.glob(str(source), recursive=True)) if is_video(path) and path.is_file()]
+    return [path for path in expanded(str(source)) if is_video(path) and path.is_file()]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -98,7 +98,7 @@ def say_others(folder: Path, written: Sequence[Path]) -> None:
         folder: Folder with the pictures.
         written: Pictures of this call, relative to the folder.
     """
-    others = {path.relative_to(folder) for path in folder.rglob("*.png")} - set(written)
+    others = {path.relative_to(folder) for path in matching(folder, "**/*.png")} - set(written)
     if others:
         pictures = f"{len(others)} picture{'s' * (len(others) != 1)}"
         say(f"{folder} also has {pictures} of earlier calls; with another out=FOLDER each is by itself")

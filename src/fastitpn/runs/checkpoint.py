@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.listing import matching
 from fastitpn.models.weights.checksums import damage_of
 
 FORMAT = "fastitpn-1"
@@ -88,7 +89,7 @@ def latest_valid(directory: Path) -> tuple[Path, dict[str, Any]] | None:
 
 def kept_checkpoints(directory: Path) -> list[Path]:
     """The checkpoints of a run that can be resumed from, the newest first."""
-    older = sorted(directory.glob("previous-*.ckpt"), key=lambda path: int(path.stem.partition("-")[2] or 0))
+    older = sorted(matching(directory, "previous-*.ckpt"), key=lambda path: int(path.stem.partition("-")[2] or 0))
     return [path for path in (directory / LAST, directory / PREVIOUS, *older) if path.exists()]
 
 

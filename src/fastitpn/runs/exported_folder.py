@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastitpn.errors import InputError
+from fastitpn.listing import children
 from fastitpn.models.weights.cache import sha256
 
 DESCRIPTION = "model.json"
@@ -34,7 +35,7 @@ def checksums(folder: Path, file: str) -> dict[str, Any]:
         folder: The folder, before anything but the files of the model is in it.
         file: Name of the main file.
     """
-    others = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != file}
+    others = {path.name: sha256(path) for path in sorted(children(folder)) if path.name != file}
     return {"sha256": sha256(folder / file), **({"more_files": others} if others else {})}
 
 

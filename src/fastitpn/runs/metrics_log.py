@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastitpn.files import write_text
+from fastitpn.files import append_line, write_text
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """Adds a row, handed over to the system at once, so that it outlives the process."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(_line(row))
+    append_line(path, _line(row))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -31,7 +30,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def drop_rows_after(path: Path, step: int) -> None:
     """Forgets what was logged after `step`, because the run goes on from there."""
     if path.is_file():
-        write_text(path, "".join(_line(row) for row in read_rows(path) if row["step"] <= step))
+        write_text(path, "".join(f"{_line(row)}\n" for row in read_rows(path) if row["step"] <= step))
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -39,4 +38,4 @@ def _line(row: Mapping[str, Any]) -> str:
     finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()
     }
-    return json.dumps(finite, allow_nan=False) + "\n"
+    return json.dumps(finite, allow_nan=False)

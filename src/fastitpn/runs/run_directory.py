@@ -16,7 +16,8 @@ from fastitpn.config.recipe import flatten, to_dict, to_yaml
 from fastitpn.config.stored_settings import same_settings
 from fastitpn.console import say
 from fastitpn.errors import InputError
-from fastitpn.files import write_text
+from fastitpn.files import append_line, write_text
+from fastitpn.listing import children
 from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
 from fastitpn.runs.data_files import DATA_KEYS, Listing, list_files, read_listing, write_listing
@@ -208,7 +209,7 @@ def _make(directory: Path, config: Config, listing: Listing | None) -> None:
         raise InputError("out is a file", where=directory, expected="a folder to make", fix=f"out={_free(directory)}")
     if (directory / CONFIG).is_file():
         _check_same(Run(directory), config, listing)
-    elif directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir()):
+    elif directory.is_dir() and any(not path.name.startswith(".") for path in children(directory)):
         raise InputError(
             "the folder is not empty, and no run directory",
             where=directory,
@@ -281,21 +282,25 @@ def _free(directory: Path) -> Path:
 
 
 class _RunLog(logging.Handler):
-    """Opens its file anew for every line: nothing to close, and a deleted file is no trouble."""
+    """Opens its file anew for every line: nothing to close, and a deleted file is no trouble.
+
+    That there is no room for a line is said once, and does not end the run.
+    """
 
     def __init__(self, path: Path):
         super().__init__(logging.INFO)
-        self.path = path
+        self.path, self.told = path, False
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
+        if not self.path.parent.is_dir():
+            return  # the run was deleted, and its process goes on with something else
         try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(self.format(record) + "\n")
-        except FileNotFoundError:
-            pass  # the run was deleted, and its process goes on with something else
-        except OSError:  # no room for the log must not end the run
-            self.handleError(record)
+            append_line(self.path, self.format(record))
+        except InputError as error:
+            if not self.told:
+                self.told = True
+                say(f"{error.what}; the run goes on without it", error=True)
 
 
 def _log_to(path: Path) -> None:

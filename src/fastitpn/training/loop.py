@@ -119,7 +119,8 @@ class _Fit:
         display = ProgressDisplay(title, step=state.step, steps=steps, enabled=self.fabric.is_global_zero)
         with closing(MicroBatches(loader, self.settings.accumulate)) as batches, display as self.display:
             try:
-                self._evaluate_if_due()
+                if self._evaluate_if_due():
+                    self._save_if_due()  # as an unbroken run does after its evaluation
                 self._steps(batches)
             except Stopped:
                 self._stopped()
@@ -147,8 +148,7 @@ class _Fit:
             if stopping:
                 raise Stopped
             self._evaluate_if_due()
-            if settings.due(settings.checkpoint_every, state.step):
-                self._save_last()
+            self._save_if_due()
 
     def _step(self, batches: list[Batch]) -> bool:
         """One optimiser step, or none if its loss or gradient is not finite.
@@ -240,12 +240,16 @@ class _Fit:
             if warning is not None and self.fabric.is_global_zero:
                 logger.warning("step %s: %s", state.step, warning)
 
-    def _evaluate_if_due(self) -> None:
-        """Also right after resuming, if the run was stopped between a step and its evaluation."""
+    def _evaluate_if_due(self) -> bool:
+        """Also right after resuming, if the run was stopped between a step and its evaluation.
+
+        Returns:
+            Whether it was.
+        """
         state, settings = self.state, self.settings
         due = state.step > 0 and settings.due(settings.evaluate_every, state.step)
         if self.evaluate is None or not due or state.evaluated_at == state.step:
-            return
+            return False
         model = state.model_to_evaluate()
         state.task.eval()
         with self.stop.at_once(self.alone), torch.no_grad(), self.fabric.autocast():
@@ -257,6 +261,7 @@ class _Fit:
         self.display.say(f"evaluation after step {state.step}: {line}")
         logger.info("evaluation after step %s: %s", state.step, line)
         self._keep_if_best()
+        return True
 
     def _keep_if_best(self) -> None:
         state, metric = self.state, self.settings.best_metric
@@ -274,6 +279,10 @@ class _Fit:
     def _save_best(self) -> None:
         content = self.state.content_for_use(keep=self.run.is_writer)
         self.run.save_best({**content, "config": self.run.config})
+
+    def _save_if_due(self) -> None:
+        if self.settings.due(self.settings.checkpoint_every, self.state.step):
+            self._save_last()
 
     def _save_last(self) -> None:
         content = {**self.state.content_to_resume(keep=self.run.is_writer), "config": self.run.config}

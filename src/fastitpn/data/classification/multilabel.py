@@ -15,6 +15,7 @@ from fastitpn.data.images.named_files import nfc
 from fastitpn.data.images.tables import TABLES
 from fastitpn.data.parts import PARTS, by_part, choose_part, part_to_train_on, say_of_held_out
 from fastitpn.errors import InputError
+from fastitpn.listing import children, matching
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,7 +118,7 @@ def label_parts(data: Path) -> dict[str, LabelTable]:
     if data.is_file():
         table = read_label_table(data)
         return {part: table.part(part) for part in (*PARTS, "") if part in table.parts.values()}
-    named, tables = _tables(data), sorted(data.glob("*.csv"))
+    named, tables = _tables(data), matching(data, "*.csv")
     if "train" not in named:
         raise InputError(
             "this is a folder, and several labels of an image stand in a table" if data.is_dir() else "no such file",
@@ -130,7 +131,7 @@ def label_parts(data: Path) -> dict[str, LabelTable]:
 
 def _tables(data: Path) -> dict[str, Path]:
     """The tables in a folder that are named after parts."""
-    files = (path for path in data.glob("*") if path.suffix.lower() in TABLES and not is_left_out(path.name))
+    files = (path for path in children(data) if path.suffix.lower() in TABLES and not is_left_out(path.name))
     return by_part(files, where=data)
 
 

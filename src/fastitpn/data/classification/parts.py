@@ -11,6 +11,7 @@ from fastitpn.data.images.folders import inner_folder
 from fastitpn.data.images.tables import TABLES, places_of, read_cells
 from fastitpn.data.parts import by_part, data_parts, longer_parts
 from fastitpn.errors import InputError
+from fastitpn.listing import children, subfolders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,8 @@ def class_parts(data: Path) -> dict[str, ClassPart]:
 
 
 def _no_longer_parts(data: Path) -> None:
-    names = longer_parts(path.name for path in data.iterdir() if path.is_dir())
-    if names and any(path.is_dir() for path in (data / names["train"]).iterdir()):  # else there are no classes in it
+    names = longer_parts(path.name for path in subfolders(data))
+    if names and subfolders(data / names["train"]):  # else there are no classes in it
         train, other = (data / names[part] for part in ("train", "val" if "val" in names else "test"))
         raise InputError(
             f"the folders {', '.join(names.values())} look like parts of the data, not like classes",
@@ -85,4 +86,4 @@ def _only_table(data: Path) -> Path | None:
 def _tables(data: Path) -> list[Path]:
     if not data.is_dir():
         return []
-    return [path for path in data.iterdir() if path.suffix.lower() in TABLES and not is_left_out(path.name)]
+    return [path for path in children(data) if path.suffix.lower() in TABLES and not is_left_out(path.name)]

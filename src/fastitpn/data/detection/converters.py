@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from fastitpn.data.detection.formats.registry import FORMATS, layouts
 from fastitpn.data.detection.problems import OnError, stop_or_say
 from fastitpn.data.detection.sources import Source, SourceImage, as_coco
 from fastitpn.errors import InputError
-from fastitpn.files import write_text
+from fastitpn.files import copy_file, write_text
+from fastitpn.listing import matching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def write_coco(source: Source, out: Path, *, copy: bool = False) -> Converted:
     """
     parts = {name: part.images for name, part in source.parts.items() if part.images}
     files = [out / f"annotations{'_' * bool(name)}{name}.json" for name in parts]
-    others = sorted(set(out.glob("annotations*.json")) - set(files))
+    others = sorted(set(matching(out, "annotations*.json")) - set(files))
     if others:
         raise InputError(
             f"there are annotations of another conversion, which would count as parts of this one: {others[0].name}",
@@ -158,6 +158,6 @@ def _copied(images: Sequence[SourceImage], data: Path, folder: Path) -> list[str
         inside = image.path.is_relative_to(data)
         name = image.path.relative_to(data) if inside else Path(f"{number:06}-{image.path.name}")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(image.path, folder / name)
+        copy_file(image.path, folder / name)
         names.append(name.as_posix())
     return names

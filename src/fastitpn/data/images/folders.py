@@ -15,7 +15,7 @@ from fastitpn.data.images.signatures import HEAD_BYTES, kind_of
 from fastitpn.data.images.tables import TABLES, read_table
 from fastitpn.data.parts import by_part, data_parts, part_to_train_on
 from fastitpn.errors import InputError
-from fastitpn.files import walk
+from fastitpn.listing import children, subfolders, walk
 
 _SUFFIX_OF = {"image": ".jpg", "video": ".mp4"}
 
@@ -143,7 +143,7 @@ def image_parts(data: Path) -> dict[str, Path]:
 def _part_lists(data: Path) -> dict[str, Path]:
     """The lists or tables of images of each part that lie in a folder, if there is one to train on and another."""
     for suffixes in (TABLES, (".txt",)):
-        files = (path for path in data.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+        files = (path for path in children(data) if path.suffix.lower() in suffixes and path.is_file())
         lists = by_part(files, where=data)
         if "train" in lists and len(lists) > 1:
             return lists
@@ -154,7 +154,7 @@ def _without_labels(folder: Path) -> Path:
     """The folder of images in a folder that has another with labels; else the folder itself."""
     if not folder.is_dir():
         return folder
-    inside = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    inside = {path.name.lower(): path for path in sorted(subfolders(folder))}
     images = next((inside[name.lower()] for name in IMAGE_FOLDERS if name.lower() in inside), None)
     return images if images and any(name.lower() in inside for name in MASK_FOLDERS) else folder
 
@@ -178,7 +178,7 @@ def inner_folder(folder: Path) -> Path | None:
     """
     if not folder.is_dir():
         return None
-    names = [path for path in folder.iterdir() if not is_left_out(path.name)]
+    names = [path for path in children(folder) if not is_left_out(path.name)]
     inner = [path for path in names if path.is_dir()]
     if len(inner) != 1 or any(_suffix(path.name) in EXTENSIONS for path in names):
         return None

@@ -10,6 +10,7 @@ from fastitpn.data.images.image_source import ImageSource, SourceKind
 from fastitpn.data.images.reading import Reading
 from fastitpn.data.parts import part_of
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 
 class HuggingFaceImages(ImageSource):
@@ -62,7 +63,7 @@ class HuggingFaceImages(ImageSource):
     @property
     def files(self) -> list[Path]:
         """The tables of the data set."""
-        return sorted(self._folder.rglob("*.arrow"))
+        return matching(self._folder, "**/*.arrow")
 
     def name(self, index: int) -> str:
         """The image's row, for messages."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from fastitpn.data.debris import is_left_out
 from fastitpn.data.images.kinds import EXTENSIONS
-from fastitpn.files import walk
+from fastitpn.listing import children, walk
 
 
 def nfc(text: str) -> str:
@@ -131,7 +131,7 @@ def _stems(folder: Path) -> dict[str, list[Path]]:
     """The images in a folder by their names without suffixes."""
     result: dict[str, list[Path]] = {}
     try:
-        names = os.listdir(folder)
+        names = [path.name for path in children(folder)]
     except (OSError, ValueError):
         return result
     for name in names:

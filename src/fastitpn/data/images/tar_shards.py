@@ -25,6 +25,7 @@ from fastitpn.data.images.reading import Reading
 from fastitpn.data.images.tar_members import read_members
 from fastitpn.data.parts import data_parts, part_of
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 _PICTURES = ("jpg", "jpeg", "image", "img", "rgb", "input", "webp", "png")
 """Kinds of members that are the picture of a sample, the first of them first; others may be masks or depths."""
@@ -63,7 +64,7 @@ def _shards_in(folder: Path) -> list[Path]:
 
 def all_shards(folder: Path) -> list[Path]:
     """The tar files in a folder."""
-    return sorted(path for path in folder.glob("*.tar") if path.is_file() and not is_left_out(path.name))
+    return sorted(path for path in matching(folder, "*.tar") if path.is_file() and not is_left_out(path.name))
 
 
 def part_of_shard(shard: Path) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.listing import matching
 
 
 def plan_shards(paths: Sequence[Path], shard_mib: float) -> list[Sequence[Path]]:
@@ -45,7 +46,7 @@ def write_shards(
     """
     plan = plan_shards(paths, shard_mib)
     targets = [out / f"{number:05}.tar" for number in range(len(plan))]
-    strange = sorted(set(out.glob("*.tar")) - set(targets))
+    strange = sorted(set(matching(out, "*.tar")) - set(targets))
     if strange:
         raise InputError(
             f"the folder has shards of something else, such as {strange[0].name}",

@@ -11,6 +11,7 @@ from fastitpn.data.scenes.sources import Pool, describe_sources, split_pools
 from fastitpn.data.scenes.studio import Studio
 from fastitpn.errors import InputError
 from fastitpn.files import new_folder
+from fastitpn.listing import is_empty
 
 FORMS = ("unlabelled", "classify", "detect", "segment", "panoptic")
 _RECORD = "scenes.json"
@@ -167,7 +168,7 @@ def _describe(pool: Pool) -> dict:
 
 
 def _find(out: Path, parameters: dict) -> SceneSet | None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and is_empty(out)):
         return None
     try:
         record = json.loads((out / _RECORD).read_text())

@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from fastitpn.data.scenes.build import SceneSet
+from fastitpn.listing import matching
 
 _MARGIN_PX = 4
 _CAPTION_PX = 14
@@ -18,7 +19,7 @@ def draw_contact_sheet(scenes: SceneSet, *, per_row: int = 12, cell_px: int = 96
         per_row: Images of each folder, the first by name.
         cell_px: Longest side of each.
     """
-    folders = sorted({path.parent for path in scenes.directory.rglob("*.jpg")})
+    folders = sorted({path.parent for path in matching(scenes.directory, "**/*.jpg")})
     step = cell_px + _MARGIN_PX
     sheet = Image.new("RGB", (per_row * step, len(folders) * (step + _CAPTION_PX)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -33,4 +34,4 @@ def draw_contact_sheet(scenes: SceneSet, *, per_row: int = 12, cell_px: int = 96
 
 
 def _first(folder: Path, count: int) -> list[Path]:
-    return sorted(folder.glob("*.jpg"))[:count]
+    return matching(folder, "*.jpg")[:count]

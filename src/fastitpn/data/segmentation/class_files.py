@@ -11,6 +11,7 @@ from fastitpn.data.parts import data_parts
 from fastitpn.data.text_files import read_text
 from fastitpn.data.yaml_words import read_yaml_words
 from fastitpn.errors import InputError
+from fastitpn.listing import children
 
 CLASSES_FILE, ADE20K_FILE = "classes.yaml", "objectInfo150.txt"
 EXPECTED = "names: a list, or index: name; then, all optional, colors, ignore_index, ignore_colors, reduce_zero_label"
@@ -53,7 +54,7 @@ def class_file(folder: Path) -> Path | None:
 def _file_in(folder: Path) -> Path | None:
     names = (CLASSES_FILE, "classes.yml", *_READERS)
     try:
-        files = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+        files = {path.name.lower(): path for path in sorted(children(folder), reverse=True) if path.is_file()}
     except OSError:
         return None
     return next((files[name.lower()] for name in names if name.lower() in files), None)

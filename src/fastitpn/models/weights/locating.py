@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fastitpn.errors import InputError
+from fastitpn.listing import children
 from fastitpn.models.weights.cache import fetched
 from fastitpn.models.weights.damage import WRITTEN
 from fastitpn.models.weights.published import PREFIX, published_file
@@ -59,7 +60,7 @@ def _in_folder(folder: Path) -> Path:
     for inside in _IN_FOLDERS:
         if (folder / inside).is_file():
             return folder / inside
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    names = sorted(path.name for path in children(folder) if path.is_file())
     files = [name for name in names if name.endswith(_INDEX)] or [name for name in names if name.endswith(WRITTEN)]
     sets = {shards_of(name) or (name,): name for name in files}
     if len(sets) == 1:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from fastitpn.config import to_yaml
 from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.listing import matching
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.teachers.base import Teacher
@@ -97,7 +98,7 @@ def _curves(run: Run) -> list[Metric]:
 
 def _progress(run: Run) -> list[Section]:
     """The levels at each step that pictures were taken at."""
-    pictures = sorted((run.directory / SNAPSHOTS).glob("step-*.png"))
+    pictures = matching(run.directory / SNAPSHOTS, "step-*.png")
     if not pictures:
         return []
     drawn = [Picture(f"after step {int(path.stem[5:])}", Image.open(path).convert("RGB")) for path in pictures]

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from fastitpn.inference.written_pictures import save_picture
 from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.pixel_model import PixelModel
@@ -43,9 +44,8 @@ def take_snapshots(folder: Path, batch: dict[str, Tensor], *, steps: int, to_dev
             levels = model.levels(to_device(batch["image"]))
         model.train(training)
         side = batch["image"].shape[-1] // 16
-        folder.mkdir(exist_ok=True)
         sheet = _sheet([cells_to_map(level.float().cpu(), side, side, channels_last=True) for level in levels])
-        sheet.save(folder / f"step-{step:08}.png")
+        save_picture(sheet, folder / f"step-{step:08}.png")
 
     return Watch(steps=snapshot_steps(steps), look=look)
 

@@ -9,6 +9,7 @@ from fastitpn.data.images.kinds import EXTENSIONS
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.parts import data_parts
 from fastitpn.errors import InputError
+from fastitpn.listing import children, subfolders
 
 LAYOUT = "one sub-folder per class with its images: FOLDER/cat/1.jpg, FOLDER/dog/2.jpg"
 
@@ -59,12 +60,12 @@ def _check(folder: Path) -> tuple[list[tuple[Path, str]], list[Oddity]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_left_out(path.name))
+    return sorted(path for path in subfolders(folder) if not is_left_out(path.name))
 
 
 def _loose_images(folder: Path) -> list[Path]:
     """Images in a folder itself."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file())
+    files = (path for path in children(folder) if path.suffix.lower() in EXTENSIONS and path.is_file())
     return sorted(path for path in files if not is_left_out(path.name))
 
 

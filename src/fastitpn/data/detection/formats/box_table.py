@@ -12,6 +12,7 @@ from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.parts import part_folders, part_of
 from fastitpn.data.text_files import read_text
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = (
     "a CSV file with a row image,xmin,ymin,xmax,ymax,label for each box (or filename,width,height,class,xmin,...; "
@@ -97,7 +98,7 @@ def _files(data: Path) -> list[tuple[str, Path]]:
 
 
 def _tables_in(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.glob("*.[ct]sv") if path.is_file())
+    return sorted(path for path in matching(folder, "*.[ct]sv") if path.is_file())
 
 
 def _has_boxes(file: Path) -> bool:

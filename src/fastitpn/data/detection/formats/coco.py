@@ -12,6 +12,7 @@ from fastitpn.data.detection.formats.json_kinds import kind_of_json
 from fastitpn.data.json_files import JsonList, read_json
 from fastitpn.data.parts import PARTS, part_folders, part_of
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = (
     "a JSON file in COCO's format, or a folder of one of these: train/, val/, annotations_train.json and "
@@ -105,7 +106,7 @@ def _in_parts(data: Path, part: str) -> list[_Files]:
     files = [(file, _folder_of(file, data)) for file in _json_files(data) if _part_of(file) == part]
     if folder := part_folders(data).get(part):
         inside = [folder / "_annotations.coco.json"]
-        inside = inside if inside[0].is_file() else _of_objects(folder.glob("*.json"))
+        inside = inside if inside[0].is_file() else _of_objects(matching(folder, "*.json"))
         files += [(file, _folder_of(file, folder)) for file in inside]
     return files
 
@@ -141,7 +142,7 @@ def _lists_annotations(file: Path) -> bool:
 
 
 def _json_files(data: Path) -> list[Path]:
-    return [file for name in _FOLDERS_OF_JSON for file in sorted((data / name).glob("*.json"))]
+    return [file for name in _FOLDERS_OF_JSON for file in matching(data / name, "*.json")]
 
 
 def _folder_of(file: Path, data: Path) -> Path:

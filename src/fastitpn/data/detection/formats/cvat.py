@@ -12,6 +12,7 @@ from fastitpn.data.detection.values import number, numbers, whole
 from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.parts import part_of
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = (
     "FOLDER/annotations.xml as CVAT for images exports it, and FOLDER/images; subsets train, val and test are parts"
@@ -52,7 +53,7 @@ def read_cvat(data: Path) -> Source:
 
 
 def _files(data: Path) -> list[Path]:
-    candidates = [data] if data.is_file() and data.suffix.lower() == ".xml" else sorted(data.glob("*.xml"))
+    candidates = [data] if data.is_file() and data.suffix.lower() == ".xml" else matching(data, "*.xml")
     return [file for file in candidates if _is_export(file)]
 
 

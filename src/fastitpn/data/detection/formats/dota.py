@@ -11,6 +11,7 @@ from fastitpn.data.images.named_files import nfc
 from fastitpn.data.parts import part_folders
 from fastitpn.data.text_files import read_text
 from fastitpn.errors import InputError
+from fastitpn.listing import matching, subfolders
 
 LAYOUT = (
     "FOLDER/images/a.png and FOLDER/labelTxt/a.txt (or labels, annfiles), here or in the folders train, val and test; "
@@ -55,8 +56,8 @@ def _folders(data: Path) -> dict[str, Path]:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and _LABELS.fullmatch(path.name))
-    return next((files for path in inside if (files := sorted(path.glob("*.txt")))), [])
+    inside = sorted(path for path in subfolders(folder) if _LABELS.fullmatch(path.name))
+    return next((files for path in inside if (files := matching(path, "*.txt"))), [])
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:

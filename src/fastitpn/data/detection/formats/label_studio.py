@@ -15,6 +15,7 @@ from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.json_files import read_json
 from fastitpn.data.parts import part_of
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = (
     "a JSON file as Label Studio exports it (JSON or JSON-MIN), or a folder with one; images in its folder or images/"
@@ -53,7 +54,7 @@ def read_label_studio(data: Path) -> Source:
 
 
 def _files(data: Path) -> list[Path]:
-    candidates = [data] if data.is_file() and data.suffix.lower() == ".json" else sorted(data.glob("*.json"))
+    candidates = [data] if data.is_file() and data.suffix.lower() == ".json" else matching(data, "*.json")
     return [file for file in candidates if file.is_file() and _has_regions(file.read_bytes())]
 
 

@@ -13,6 +13,7 @@ from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.json_files import read_json
 from fastitpn.data.parts import part_folders
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = "FOLDER/a.json beside FOLDER/a.jpg, in FOLDER or in its folders train, val and test; images may be in images/"
 _EXPECTED = "LabelMe's annotation of an image: an object with shapes and imagePath"
@@ -53,9 +54,7 @@ def _folders(data: Path) -> Mapping[str, Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return next(
-        (files for name in (".", "annotations", "labels") if (files := sorted((folder / name).glob("*.json")))), []
-    )
+    return next((files for name in (".", "annotations", "labels") if (files := matching(folder / name, "*.json"))), [])
 
 
 def _read(file: Path, data: Path, part: SourcePart) -> None:

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from fastitpn.data.detection.formats.base import LabelFormat, Parts
 from fastitpn.errors import InputError
+from fastitpn.listing import children
 from fastitpn.registry import Registry
 
 FORMATS: Registry[LabelFormat] = Registry(
@@ -53,7 +54,7 @@ def nothing_to_use(data: Path) -> NoReturn:
     """Raises for a folder without annotations for what is to be done."""
     _stop_at_masks(data)
     title = FORMATS[recognise(data) or next(iter(FORMATS))].title.removesuffix(" annotations")
-    inside = sorted(path.name for path in data.iterdir() if not path.name.startswith(".")) if data.is_dir() else []
+    inside = sorted(path.name for path in children(data) if not path.name.startswith(".")) if data.is_dir() else []
     shown = f"{', '.join(inside[:10])}{', ...' * (len(inside) > 10)}" or "nothing"
     place = f"in this folder, which has {shown}" if data.is_dir() else "in this file"
     raise InputError(

@@ -10,7 +10,7 @@ from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.images.named_files import NamedFiles, nfc
 from fastitpn.data.parts import by_part, part_of
 from fastitpn.data.text_files import decode, read_text
-from fastitpn.files import walk
+from fastitpn.listing import children, matching, walk
 
 _KINDS = ("Main", "Segmentation", "Layout", ".")
 _IMAGES = ("JPEGImages", "images", "Images", "imgs", "img")
@@ -37,9 +37,7 @@ def files_by_part(data: Path) -> dict[str, list[Path]]:
     XML files that a list names may be missing; those that no list names are told. Data sets that lie side by side, as
     VOC2007 and VOC2012 do, count as one.
     """
-    below = (
-        () if _lists(data) else sorted(folder for depth in ("*", "*/*") for folder in data.glob(f"{depth}/ImageSets"))
-    )
+    below = () if _lists(data) else matching(data, "*/ImageSets", "*/*/ImageSets")
     inside = [folder.parent for folder in below]
     if inside := [folder for folder in inside if _lists(folder)]:
         say(f"taken together: {', '.join(folder.name for folder in inside)}")
@@ -136,7 +134,7 @@ class ImageFinder:
         """The images of a folder by their names, with and without the extension."""
         if folder not in self._folders:
             by_name: dict[str, list[Path]] = {}
-            for path in sorted(folder.iterdir()):
+            for path in sorted(children(folder)):
                 if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."):
                     for name in (nfc(path.stem), nfc(path.name)):
                         by_name.setdefault(name, []).append(path)
@@ -147,7 +145,7 @@ class ImageFinder:
 def _lists(data: Path) -> dict[str, Path]:
     """The lists of the parts; trainval is the part train where there is no other."""
     for kind in _KINDS:
-        files = sorted((data / "ImageSets" / kind).glob("*.txt"))
+        files = matching(data / "ImageSets" / kind, "*.txt")
         lists = by_part(files, where=data / "ImageSets" / kind)
         both = [file for file in files if file.stem.lower() == "trainval"]
         if both and "train" not in lists:

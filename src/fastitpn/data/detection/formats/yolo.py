@@ -12,6 +12,7 @@ from fastitpn.data.detection.sources import Source, SourceImage, SourcePart, sou
 from fastitpn.data.images.decode import EXTENSIONS
 from fastitpn.data.text_files import read_text
 from fastitpn.errors import InputError
+from fastitpn.listing import children, matching
 
 LAYOUT = (
     "FOLDER/data.yaml with names (and train and val), FOLDER/images/train/a.jpg and FOLDER/labels/train/a.txt, or "
@@ -63,7 +64,7 @@ def _has_text_files(data: Path) -> bool:
     return any(
         "labels" in map(str.lower, file.relative_to(data).parts[:-1])
         or any(file.with_suffix(end).is_file() for end in EXTENSIONS)
-        for file in data.rglob("*.txt")
+        for file in matching(data, "**/*.txt")
     )
 
 
@@ -106,8 +107,8 @@ def _note_orphans(source: Source) -> None:
             folders.setdefault(image.labels.parent, set()).add(image.path.parent)
             first.setdefault(image.labels.parent, part)
     for labels, of_images in folders.items():
-        stems = {path.stem for folder in of_images for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS}
-        for file in sorted(labels.glob("*.txt")):
+        stems = {path.stem for folder in of_images for path in children(folder) if path.suffix.lower() in EXTENSIONS}
+        for file in matching(labels, "*.txt"):
             if file.stem not in stems and _has_lines(file):
                 first[labels].note("text file without its image", f"there is no image {file.stem}", file, image=True)
 

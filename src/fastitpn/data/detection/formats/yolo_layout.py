@@ -13,6 +13,7 @@ from fastitpn.data.images.named_files import NamedFiles
 from fastitpn.data.parts import by_part, part_folders
 from fastitpn.data.text_files import read_text
 from fastitpn.errors import InputError
+from fastitpn.listing import children, matching
 
 _OF_ANOTHER_MACHINE = re.compile(r"/|\.\./|[A-Za-z]:/")
 
@@ -67,7 +68,7 @@ def is_list(file: Path) -> bool:
 
 
 def _lists(folder: Path) -> list[Path]:
-    return [file for file in folder.glob("*.txt") if is_list(file)]
+    return [file for file in matching(folder, "*.txt") if is_list(file)]
 
 
 def _named(part: str, texts: Sequence[str], settings: Settings, source: Source) -> list[Path]:
@@ -168,4 +169,4 @@ def _say_unlisted(images: Collection[Path]) -> None:
 
 
 def _images_of(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
+    return [path for path in children(folder) if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]

@@ -11,6 +11,7 @@ from fastitpn.data.images.named_files import nfc
 from fastitpn.data.parts import part_of
 from fastitpn.data.text_files import UNICODE, decode, read_text
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 NAMES_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "predefined_classes.txt")
 _EXPECTED = "names: a list, or number: name, none twice"
@@ -35,7 +36,7 @@ def read_names(settings: Settings, *, expected: str) -> dict[int, str]:
         return _numbered(settings.names, settings.file)
     folder = settings.folder
     above = [folder.resolve().parent] if part_of(folder.resolve().name) else []
-    folders = [folder, folder / "labels", *sorted(folder.glob("*/labels")), *sorted(folder.glob("labels/*")), *above]
+    folders = [folder, folder / "labels", *matching(folder, "*/labels"), *matching(folder, "labels/*"), *above]
     file = next((path for folder in folders for name in NAMES_FILES if (path := folder / name).is_file()), None)
     if file is None:
         raise InputError(

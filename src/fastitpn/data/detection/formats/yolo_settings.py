@@ -8,6 +8,7 @@ from fastitpn.data.parts import PARTS, part_of
 from fastitpn.data.text_files import read_text
 from fastitpn.data.yaml_words import read_yaml_words
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 YAML_SUFFIXES = (".yaml", ".yml")
 _EXPECTED = "names: a list, or number: name; train: and val: folders or lists of images"
@@ -39,8 +40,8 @@ def find_settings(data: Path) -> Path | None:
     """The file of settings of a folder, or the one that is given; None if there is none."""
     if data.is_file():
         return data if data.suffix.lower() in (*YAML_SUFFIXES, ".data") else None
-    yaml_files = sorted(path for suffix in YAML_SUFFIXES for path in data.glob(f"*{suffix}"))
-    candidates = [data / "data.yaml", *yaml_files, *sorted(data.glob("*.data"))]
+    yaml_files = sorted(path for suffix in YAML_SUFFIXES for path in matching(data, f"*{suffix}"))
+    candidates = [data / "data.yaml", *yaml_files, *matching(data, "*.data")]
     return next((file for file in candidates if file.is_file() and _names_classes(file)), None)
 
 

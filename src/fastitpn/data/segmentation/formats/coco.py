@@ -19,6 +19,7 @@ from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
 from fastitpn.data.segmentation.masks import Labels
 from fastitpn.data.splitting import train_and_val
 from fastitpn.errors import InputError
+from fastitpn.listing import walk
 
 BACKGROUND = "background"
 """The class of pixels in no object; where the classes have none of this name, such pixels are left out."""
@@ -65,7 +66,7 @@ def is_coco(data: Path) -> bool:
     if data.is_file():
         return True
     folders = (data / name for name in _FOLDERS_OF_MASKS)
-    if any(next(folder.rglob("*.[pP][nN][gG]"), None) for folder in folders if folder.is_dir()):
+    if any(name.lower().endswith(".png") for folder in folders for _, _, names in walk(folder) for name in names):
         return False
     if recognise(data) in _WITH_OUTLINES:
         return True

@@ -1,6 +1,5 @@
 """Masks as pictures: a folder of images and one of masks with the same names."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from fastitpn.data.parts import part_folders, part_of
 from fastitpn.data.segmentation.formats.pictures import MaskPictures, picture_format
 from fastitpn.data.segmentation.masked_images import MaskFolders
 from fastitpn.errors import InputError
+from fastitpn.listing import children, subfolders
 
 LAYOUT = (
     "FOLDER/images and FOLDER/masks (or annotations), both with train, val and test inside or neither, or inside of "
@@ -125,7 +125,7 @@ def _beside_parts(folders: MaskFolders) -> dict[str, _Folders]:
     """`train` and `train_labels`, or `trainannot`, as CamVid has been passed on."""
     if folders.images is not None or folders.masks is not None or not folders.data.is_dir():
         return {}
-    by_name = {path.name.lower(): path for path in sorted(folders.data.iterdir()) if path.is_dir()}
+    by_name = {path.name.lower(): path for path in sorted(subfolders(folders.data))}
     result = {}
     for part, images in _part_folders(folders.data).items():
         names = [f"{images.name.lower()}{mark}{word}" for mark in ("_", "-", "") for word in _BESIDE]
@@ -136,7 +136,7 @@ def _beside_parts(folders: MaskFolders) -> dict[str, _Folders]:
 
 
 def _part_folders(data: Path) -> dict[str, Path]:
-    return part_folders(data) if data.is_dir() and any(part_of(path.name) for path in data.iterdir()) else {}
+    return part_folders(data) if data.is_dir() and any(part_of(path.name) for path in children(data)) else {}
 
 
 def _given(folders: MaskFolders) -> tuple[tuple[Path | None, Sequence[str]], tuple[Path | None, Sequence[str]]]:
@@ -155,7 +155,7 @@ def _root(data: Path, given: Path | None, names: Sequence[str]) -> Path:
         return folder
     if not data.is_dir():
         list_images(data)  # says what is wrong with it
-    inside = sorted(entry.name for entry in os.scandir(data) if entry.is_dir() and not entry.name.startswith("."))
+    inside = sorted(path.name for path in subfolders(data) if not path.name.startswith("."))
     wanted = " or ".join(names[: 1 if names is IMAGE_FOLDERS else 3])
     raise InputError(
         f"no folder {wanted} in this folder, which has {', '.join(inside[:10]) or 'no folders'}",
@@ -171,7 +171,7 @@ def _existing(data: Path, given: Path | None, names: Sequence[str]) -> Path | No
         return next((folder for folder in (data / given, given) if folder.is_dir()), None)
     if not data.is_dir():
         return None
-    by_name = {path.name.lower(): path for path in sorted(data.iterdir(), reverse=True) if path.is_dir()}
+    by_name = {path.name.lower(): path for path in sorted(subfolders(data), reverse=True)}
     there = [by_name[name.lower()] for name in names if name.lower() in by_name]
     return next((folder for folder in there if has_images(folder)), there[0] if there else None)
 

@@ -8,6 +8,7 @@ from fastitpn.data.parts import part_folders, part_of
 from fastitpn.data.segmentation.formats.pictures import MaskPictures, picture_format
 from fastitpn.data.segmentation.masked_images import MaskFolders
 from fastitpn.errors import InputError
+from fastitpn.listing import subfolders
 
 LAYOUT = "FOLDER/a.jpg with FOLDER/a_mask.png, or both inside of train, val and test"
 
@@ -16,7 +17,7 @@ def _places(data: Path) -> dict[str, Path]:
     """Folders by part, or the data under ""."""
     if not data.is_dir():
         return {}
-    named = part_folders(data) if any(part_of(path.name) for path in data.iterdir() if path.is_dir()) else {}
+    named = part_folders(data) if any(part_of(path.name) for path in subfolders(data)) else {}
     return {part: folder for part, folder in named.items() if has_images(folder)} or {"": data}
 
 

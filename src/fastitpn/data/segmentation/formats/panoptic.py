@@ -15,6 +15,7 @@ from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, 
 from fastitpn.data.segmentation.panoptic_scan import PanopticScan, scan_panoptic
 from fastitpn.data.splitting import hold_out, train_and_val
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = (
     "FOLDER/annotations/panoptic_train2017.json and panoptic_val2017.json, PNGs in folders of these names, images in "
@@ -42,7 +43,7 @@ def find_panoptic(data: Path, part: str | None, images: Path | None = None) -> _
             return None
         file, root = data, data.parent.parent if data.parent.name == "annotations" else data.parent
     else:
-        inside = (*sorted(data.glob("panoptic_*.json")), *sorted(data.glob("annotations/panoptic_*.json")))
+        inside = (*matching(data, "panoptic_*.json"), *matching(data, "annotations/panoptic_*.json"))
         files = [path for path in inside if part is not None and path.stem.startswith(f"panoptic_{part}")]
         if not files:
             return None

@@ -16,6 +16,7 @@ from fastitpn.data.segmentation.masked_images import MaskFolders
 from fastitpn.data.segmentation.numbering import voc_color
 from fastitpn.data.text_files import read_text
 from fastitpn.errors import InputError
+from fastitpn.listing import matching
 
 LAYOUT = (
     "FOLDER/JPEGImages/a.jpg, FOLDER/SegmentationClass/a.png, and names of the images of each part in "
@@ -32,7 +33,7 @@ def _lists(folders: MaskFolders) -> dict[str, Path]:
     """The lists of the data by part, those of all images under ""; none if the data is of another layout."""
     data = folders.data
     here = (data / (folders.images or _IMAGES)).is_dir() and (data / (folders.masks or _MASKS)).is_dir()
-    files = sorted((data / _LISTS).glob("*.txt")) if here else []
+    files = matching(data / _LISTS, "*.txt") if here else []
     by_part = {part: file for file in files if (part := part_of(file.stem)) is not None}
     others = [file for file in files if part_of(file.stem) is None]
     whole = {"": min(others, key=lambda file: file.stem.lower() != "trainval")} if others else {}
