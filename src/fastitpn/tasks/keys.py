@@ -76,7 +76,7 @@ class EvaluateConfig(DeviceConfig):
     fit: Fit = "exact"
     """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     batch: Count = 64
-    """Images in one batch."""
+    """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
     out: Path = Path("runs/evaluate")
     """Folder for the figures."""
     image: ImageKeys = ImageKeys()
@@ -102,5 +102,5 @@ class PredictConfig(DeviceConfig):
     fit: Fit = "exact"
     """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     batch: Count = 64
-    """Images in one batch."""
+    """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
     image: ImageKeys = ImageKeys()
