@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from fastitpn.data.chunks import chunks
 from fastitpn.data.images.readable import check_readable
 from fastitpn.data.images.reading import Reading
 from fastitpn.errors import InputError
@@ -48,6 +49,7 @@ def read_inputs(
     *,
     how: Reading | None = None,
     batch: int = 1,
+    pixels: Callable[[Any], int] | None = None,
     workers: int,
     workers_from: int,
     on_error: str,
@@ -60,6 +62,7 @@ def read_inputs(
         transform: From an RGB image to the model's input.
         how: Range of values and largest size; None: as the command that runs reads images.
         batch: Images in one batch.
+        pixels: How many an input holds, where inputs have sizes of their own: a batch then has fewer large ones.
         workers: Processes that load them.
         workers_from: With no more images than this they are loaded in this process.
         on_error: "stop" or "skip", for images that cannot be read.
@@ -77,16 +80,17 @@ def read_inputs(
         check_files(sources)
     loader = DataLoader(
         ReadSources(sources, transform),
-        batch_size=batch,
+        batch_size=1 if pixels else batch,
         num_workers=workers if len(sources) > workers_from else 0,
         collate_fn=list,
         generator=torch.Generator(),  # else making a loader draws from the caller's
     )
     display = ProgressDisplay("predicting", step=0, steps=len(sources), enabled=progress)
     with worker_errors(), display, closing(MicroBatches(loader, 1)) as batches:
-        for step in batches:
+        samples = (sample for step in batches for sample in cast(list[Sample], step[0]))
+        for chunk in chunks(samples, batch, lambda sample: _held(sample, pixels)):
             read = []
-            for index, sample in cast(list[Sample], step[0]):
+            for index, sample in chunk:
                 if isinstance(sample, InputError):
                     if on_error == "stop":
                         raise sample
@@ -94,6 +98,10 @@ def read_inputs(
                 read.append((index, sources[index], sample))
             yield read
             display.advance(read[-1][0] + 1)
+
+
+def _held(sample: Sample, pixels: Callable[[Any], int] | None) -> int:
+    return 0 if pixels is None or isinstance(sample[1], InputError) else pixels(sample[1])
 
 
 def check_on_error(on_error: str) -> None:

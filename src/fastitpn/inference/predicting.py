@@ -60,7 +60,7 @@ def _predict_images(
         batch=prediction.batch,
         workers=workers,
         on_error="stop" if source.is_file() else "skip",
-        progress=len(paths) > prediction.batch,
+        progress=len(paths) > prediction.frames,
         **prediction.options,
     )
     for item in stream:

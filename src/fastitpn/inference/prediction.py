@@ -10,6 +10,7 @@ from fastitpn.inference.results import Result, Results
 ResultT = TypeVar("ResultT", bound=Result)
 
 PREDICTIONS, SHEET = "predictions.jsonl", "contact_sheet.png"
+_FRAMES_AT_ONCE = 8
 
 
 class Prediction(Generic[ResultT]):
@@ -34,7 +35,7 @@ class Prediction(Generic[ResultT]):
     @property
     def frames(self) -> int:
         """Frames of a video in one batch."""
-        return 1
+        return min(self.batch, _FRAMES_AT_ONCE)
 
     def heads(self) -> tuple[str, ...]:
         """Heads of the printed table, after the image's name."""

@@ -26,6 +26,7 @@ class ImagePredictor(Generic[ResultT]):
     """Predicts something for each image. A subclass sets `results` and `transform`, and defines `predict_batch`.
 
     Attributes:
+        pixels: How many an input holds, where inputs have sizes of their own; None: all have one size.
         results: What a call returns.
         classes: Names of the model's classes.
         device: Where it computes.
@@ -34,6 +35,7 @@ class ImagePredictor(Generic[ResultT]):
     """
 
     pixel_range: str | None = None
+    pixels: Callable[..., int] | None = None
     results: ClassVar[type[Results[Any]]]
     classes: tuple[str, ...]
     device: torch.device
@@ -68,7 +70,7 @@ class ImagePredictor(Generic[ResultT]):
         Args:
             images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
                 arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
-            batch: Images in one batch.
+            batch: Images in one batch; fewer where they are large.
             workers: Processes that load images, where there are many; 0 loads in this one.
             workers_from: With no more images than this they are loaded in this process.
             on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
@@ -87,6 +89,7 @@ class ImagePredictor(Generic[ResultT]):
             self.transform,
             how=self._how,
             batch=batch,
+            pixels=self.pixels,
             workers=workers,
             workers_from=workers_from,
             on_error=on_error,

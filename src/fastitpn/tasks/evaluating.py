@@ -39,7 +39,9 @@ def run_evaluation(config: EvaluateConfig, checkpoint: TrainedCheckpoint) -> Eva
     """
     check_no_run(config.out)
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
-    trained = spec.resized(load_trained(checkpoint, config.acceleration, fit=config.fit), config)
+    trained = spec.resized(
+        load_trained(checkpoint, config.acceleration, fit=config.fit, compile=config.compile), config
+    )
     settle_range(config.image, (), trained.about.pixel_range)
     images = spec.evaluation_images(config, trained)
     if left := left_out(config.data).line():

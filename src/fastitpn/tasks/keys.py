@@ -76,7 +76,9 @@ class EvaluateConfig(DeviceConfig):
     fit: Fit = "exact"
     """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     batch: Count = 64
-    """Images in one batch."""
+    """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
+    compile: bool = False
+    """Compile the network with torch.compile, for each size of batches that comes again: slow to start, then faster."""
     out: Path = Path("runs/evaluate")
     """Folder for the figures."""
     image: ImageKeys = ImageKeys()
@@ -102,5 +104,7 @@ class PredictConfig(DeviceConfig):
     fit: Fit = "exact"
     """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
     batch: Count = 64
-    """Images in one batch."""
+    """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
+    compile: bool = False
+    """Compile the network with torch.compile, for each size of batches that comes again: slow to start, then faster."""
     image: ImageKeys = ImageKeys()

@@ -6,6 +6,7 @@ from typing import Any
 from fastitpn.config.types import Fit
 from fastitpn.errors import InputError
 from fastitpn.exporting.exported import open_exported
+from fastitpn.inference.compilation import compile_backbone
 from fastitpn.runs.acceleration import AccelerationLike, check_acceleration, choose_acceleration, trained_acceleration
 from fastitpn.runs.trained_model import Trained, TrainedCheckpoint, open_checkpoint
 from fastitpn.tasks.registry import TASKS
@@ -18,6 +19,7 @@ def load_trained(
     *,
     task: str | None = None,
     fit: Fit = "exact",
+    compile: bool = False,
 ) -> Trained[Any, Any]:
     """Find, read and build a trained model.
 
@@ -27,6 +29,7 @@ def load_trained(
         acceleration: To run it with; None for the one it was trained with. A line says if it is another.
         task: The task that it must be of; None for any.
         fit: What an exported folder does with images of another size than its graph takes.
+        compile: Compile trunk and pyramid with torch.compile.
 
     Raises:
         InputError: There is none, it cannot be read, wants to run code, or is of another task; or the acceleration
@@ -40,6 +43,13 @@ def load_trained(
     trained = trained_acceleration(content, path)
     if checkpoint.exported is not None:
         check_acceleration(acceleration, trained, path)
+        if compile:
+            raise InputError(
+                "compile=true: of no use for an exported folder, which its own runtime runs",
+                where=path,
+                expected="a run or a checkpoint",
+                fix="leave it out",
+            )
         graph = open_exported(path, checkpoint.exported, fit)
         return Trained(
             path=path,
@@ -59,6 +69,8 @@ def load_trained(
         )
     backbone = spec.backbone(model)
     backbone.set_acceleration(choose_acceleration(acceleration, trained))
+    if compile:
+        compile_backbone(backbone)
     return Trained(
         path=path,
         model=model,

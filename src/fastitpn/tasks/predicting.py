@@ -31,7 +31,9 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
         InputError: The checkpoint or the source does not fit, or no image can be read.
     """
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(checkpoint.task, checkpoint.path)
-    trained = spec.resized(load_trained(checkpoint, config.acceleration, fit=config.fit), config)
+    trained = spec.resized(
+        load_trained(checkpoint, config.acceleration, fit=config.fit, compile=config.compile), config
+    )
     if left := left_out(config.source).line(but=VIDEOS):
         say(left)
     prediction = spec.prediction(trained, config)
@@ -46,6 +48,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     fit: Fit = "exact",
+    compile: bool = False,
 ) -> ImagePredictor[Any]:
     """Make a predictor from a checkpoint of `fastitpn finetune`, or from what was exported of one.
 
@@ -58,6 +61,7 @@ def load(
         precision: `auto` (bf16-mixed on a GPU that has it, else 32-true), `32-true`, `bf16-mixed` or `16-mixed`.
         fit: Of an exported folder, images of another size than its graph takes: "exact" is an error, "stretch" brings
             both sides to it.
+        compile: Compile trunk and pyramid with torch.compile, for each size of batches that comes again.
 
     Returns:
         What predicts for images as the checkpoint's task does: a `Predictor` names their classes, a `SegmentPredictor`
@@ -70,7 +74,7 @@ def load(
     opened = open_checkpoint(checkpoint)
     TASKS.keys_for("predict", opened.task, opened.path)  # says so where there is nothing to predict
     spec: TaskSpec[Any, Any, Any] = TASKS.spec_of(opened.task, opened.path)
-    trained = load_trained(opened, acceleration, fit=fit)
+    trained = load_trained(opened, acceleration, fit=fit, compile=compile)
     predictor = spec.predictor(trained, device=device, precision=precision)
     predictor.pixel_range = trained.about.pixel_range
     return predictor

@@ -200,7 +200,7 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
             images: With labels of its classes.
             fabric: Device and precision to compute with.
             config: How to look at the images; None for as in the training.
-            batch: Images in one batch, where the task can.
+            batch: Images in one batch at most.
             workers: Processes that load images.
             progress: Show a bar, if this is a terminal.
         """

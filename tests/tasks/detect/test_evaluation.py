@@ -82,12 +82,18 @@ def test_the_table_is_printed(detect_scenes, detector_run, tmp_path, capsys):
 
 
 def test_a_detector_that_finds_nothing(detect_scenes, detector_run, tmp_path, monkeypatch):
-    detect = Detector.detect
-    monkeypatch.setattr(Detector, "detect", lambda self, *batch: detect(self, *batch, min_score=1.1))
+    detect = Detector.detect_each
+    monkeypatch.setattr(Detector, "detect_each", lambda self, *batch: detect(self, *batch, min_score=1.1))
     evaluation = evaluate(detector_run, detect_scenes, tmp_path / "out")
     assert set(evaluation.metrics.values()) == {0.0}
     assert json.loads((tmp_path / "out" / "detections.json").read_text()) == []
     assert [value for _, value, _ in evaluation.headlines()] == [0, 0]
+
+
+def test_one_image_at_a_time_gives_the_same(detect_scenes, detector_run, evaluation, tmp_path):
+    alone = evaluate(detector_run, detect_scenes, tmp_path / "out", batch=1)
+    assert alone.metrics == evaluation.metrics
+    assert [row["image_id"] for row in alone.results] == [row["image_id"] for row in evaluation.results]
 
 
 def test_annotations_may_be_a_file_and_images_anywhere(detect_scenes, detector_run, evaluation, tmp_path):

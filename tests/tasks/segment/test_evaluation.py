@@ -72,6 +72,12 @@ def test_windows_scales_and_mirrors(segment_scenes, segmenter_run, evaluation, t
     assert len(seen) > 3
 
 
+def test_one_image_at_a_time_gives_the_same(segment_scenes, segmenter_run, evaluation, tmp_path):
+    alone = evaluate(segmenter_run, segment_scenes, tmp_path / "alone", batch=1)
+    assert alone.matrix.tolist() == evaluation.matrix.tolist()
+    assert [picture.title for picture in alone.worst] == [picture.title for picture in evaluation.worst]
+
+
 def test_another_acceleration_is_said(segment_scenes, segmenter_run, tmp_path, capsys):
     evaluate(segmenter_run, segment_scenes, tmp_path / "fast", acceleration="fast")
     assert "although the weights were trained with off" in capsys.readouterr().out

@@ -43,7 +43,8 @@ def box(top: int, left: int, bottom: int, right: int) -> torch.Tensor:
 
 
 def find(masks, classes, size=(64, 64)):
-    return find_segments(Drawn(masks, classes), torch.zeros(3, *size), VIEWS, COUNTED)
+    [(_, codes, segments)] = find_segments(Drawn(masks, classes), [torch.zeros(3, *size)], VIEWS, COUNTED)
+    return codes, segments
 
 
 def test_things_are_counted_and_stuff_is_one_segment():

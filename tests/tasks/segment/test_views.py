@@ -24,6 +24,13 @@ class Colour:
         return torch.cat((torch.zeros_like(red), 8 * (red - 0.5)), 1).log_softmax(1)
 
 
+def seen(model, image, views) -> Tensor:
+    """What a model says about one image."""
+    [(place, scores)] = log_probabilities(model, [image], views)
+    assert place == 0
+    return scores
+
+
 @pytest.fixture
 def image() -> Tensor:
     """A red disk on black, off the centre; 90 x 150 px."""
@@ -46,7 +53,7 @@ def image() -> Tensor:
     ],
 )
 def test_the_disk_is_found_where_it_is(image, keys):
-    labels, sure = label_map(log_probabilities(Colour(), image, TestTimeViews(px=64, **keys)), 90, 150)
+    labels, sure = label_map(seen(Colour(), image, TestTimeViews(px=64, **keys)), 90, 150)
     assert (labels.shape, labels.dtype, sure.dtype) == ((90, 150), torch.uint8, torch.float32)
     wrong = (labels != image[0]).float().mean().item()
     assert wrong < 0.04
@@ -57,17 +64,17 @@ def test_the_disk_is_found_where_it_is(image, keys):
 def test_windows_of_a_local_opinion_give_the_same_as_the_whole():
     image = torch.rand(3, 96, 160, generator=torch.Generator().manual_seed(0))
     views = [TestTimeViews(px=32, resize=False, inference=how, stride=20) for how in ("whole", "slide")]
-    whole, slide = (log_probabilities(Colour(), image, one) for one in views)
+    whole, slide = (seen(Colour(), image, one) for one in views)
     torch.testing.assert_close(slide, whole)
 
 
 def test_windows_cover_the_image_and_end_with_it():
     model = Colour()
-    log_probabilities(model, torch.zeros(3, 100, 200), TestTimeViews(px=64, inference="slide", batch=3))
+    seen(model, torch.zeros(3, 100, 200), TestTimeViews(px=64, inference="slide", batch=3))
     # 64 x 128: windows at 0, 40, 64 (a stride of 42 is 40 in cells)
     assert model.seen == [(3, 3, 64, 64)]
     small = Colour()
-    log_probabilities(small, torch.zeros(3, 44, 200), TestTimeViews(px=64, resize=False, inference="slide"))
+    seen(small, torch.zeros(3, 44, 200), TestTimeViews(px=64, resize=False, inference="slide"))
     assert small.seen == [(5, 3, 48, 64)]  # a window is not larger than the image
 
 
@@ -82,7 +89,7 @@ def test_no_seam_shows():
             return logits.expand(len(images), 2, n, n).log_softmax(1)
 
     views = TestTimeViews(px=64, resize=False, inference="slide", stride=32)
-    scores = log_probabilities(Unsure(), torch.zeros(3, 64, 320), views)
+    scores = seen(Unsure(), torch.zeros(3, 64, 320), views)
     labels, _ = label_map(scores, 64, 320)
     assert (labels[:, 32:-32] == 1).all()  # a plain mean has stripes of 0 where windows meet
     steps = (scores[1, 8, 1:] - scores[1, 8, :-1]).abs()[8:-8]
@@ -113,7 +120,7 @@ def test_views_are_averaged_as_probabilities(image):
             first[:, w // 2 :] = 0.5
             return torch.stack((first, 1 - first)).log()[None]
 
-    scores = log_probabilities(Sided(), image, TestTimeViews(px=64, flip=True))
+    scores = seen(Sided(), image, TestTimeViews(px=64, flip=True))
     torch.testing.assert_close(scores[0], torch.full_like(scores[0], math.log(0.7)))
 
 
@@ -126,6 +133,30 @@ def test_the_label_map_is_the_argmax_of_resized_scores_in_strips(size, monkeypat
     best, expected = resized.max(0)
     assert (labels == expected).float().mean() > 0.9999
     torch.testing.assert_close(sure, best.exp(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "shapes"),
+    [
+        # 2 * 64 * 64 px hold one image of 64 x 112 or two of 64 x 64.
+        (
+            {"batch": 2, "flip": True},
+            [(1, 64, 112), (1, 64, 112), (2, 64, 64), (2, 64, 64), (1, 64, 112), (1, 64, 112)],
+        ),
+        ({"batch": 4}, [(2, 64, 112), (2, 64, 64)]),
+        ({"batch": 3, "inference": "slide"}, [(3, 64, 64), (3, 64, 64), (2, 64, 64)]),
+        ({"batch": 8, "scales": (1.0, 0.5)}, [(2, 64, 112), (2, 32, 48), (2, 64, 64), (2, 32, 32)]),
+    ],
+)
+def test_images_of_one_size_are_looked_at_together(image, keys, shapes):
+    views = TestTimeViews(px=64, **keys)
+    images = [image, image[:, :70, :70], image.flip(-1), torch.rand(3, 65, 64)]
+    model = Colour()
+    together = dict(log_probabilities(model, images, views))
+    assert sorted((b, h, w) for b, _, h, w in model.seen) == sorted(shapes)
+    assert sorted(together) == [0, 1, 2, 3]
+    for place, scores in together.items():
+        torch.testing.assert_close(scores, seen(Colour(), images[place], views))
 
 
 def test_a_stride_that_leaves_gaps():

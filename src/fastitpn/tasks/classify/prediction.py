@@ -8,18 +8,11 @@ from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
 from fastitpn.inference.results import SHEET_IMAGES, Results
 from fastitpn.tasks.classify.results import Classification
 
-_FRAMES_AT_ONCE = 8
-
 
 class ClassifyPrediction(Prediction[Classification]):
     """The likeliest classes of images, and of each frame of a video in a corner of it."""
 
     columns: ClassVar[tuple[str, ...]] = ("class", "score", "then")
-
-    @property
-    def frames(self) -> int:
-        """Frames of a video in one batch."""
-        return min(self.batch, _FRAMES_AT_ONCE)
 
     def row(self, result: Classification) -> tuple[object, ...]:
         """The likeliest class, its score, and the next two."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from fastitpn.data.chunks import TOGETHER
 from fastitpn.data.detection.annotations import Annotations, DetectionImages
 from fastitpn.data.detection.datasets import DetectEvaluationDataset, collate_detect
 from fastitpn.data.detection.transforms import DetectEval
@@ -25,6 +26,7 @@ from fastitpn.tasks.detect.mistakes import Mistake, draw_mistakes, find_mistakes
 from fastitpn.tasks.detect.pictures import DrawnInstance, draw_instances
 from fastitpn.tasks.detect.scores import CocoScores, encode_masks
 from fastitpn.tasks.detect.tables import ap_table, class_table
+from fastitpn.tasks.detect.task import detect_all
 from fastitpn.tasks.evaluation import Evaluation, Headline
 from fastitpn.training.loaders import WORKERS_FROM_BATCHES, cache_mib, on_device
 from fastitpn.training.loading import worker_errors
@@ -103,6 +105,7 @@ def evaluate_detector(
     fabric: "Fabric",
     *,
     min_score: float = MIN_SCORE,
+    batch: int = TOGETHER,
     workers: int = 0,
     progress: bool = False,
 ) -> DetectEvaluation:
@@ -113,11 +116,12 @@ def evaluate_detector(
         images: Annotated images whose classes are those of the detector (`detection_images(..., classes=)`).
         fabric: Device and precision to compute with.
         min_score: Least score of what is drawn in the examples, and of mistakes.
+        batch: Images that are held at a time; those of one size are looked at together.
         workers: Processes that load images.
         progress: Show a bar, if this is a terminal.
     """
     model = detector.model.to(fabric.device)
-    loader = detection_loader(images, detector.about, batch=1, workers=workers)
+    loader = detection_loader(images, detector.about, workers=workers)
     shown = set(range(0, len(images), max(1, -(-len(images) // EXAMPLES))))
     examples: list[Picture] = []
     mistakes: list[Mistake] = []
@@ -126,9 +130,8 @@ def evaluate_detector(
     started = time.perf_counter()
     display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
     with worker_errors(), torch.inference_mode(), fabric.autocast(), display:
-        for number, batch in enumerate(on_device(loader, fabric)):
-            [detections] = model.detect(batch["image"], batch["size"])
-            scores.add(batch, [detections])
+        for number, (sample, [detections]) in enumerate(detect_all(on_device(loader, fabric), model, batch)):
+            scores.add(sample, [detections])
             of_image = find_mistakes(paths[number], images.annotations(number), detections, names, min_score)
             mistakes = worst([*mistakes, *of_image])
             if number in shown:
@@ -149,15 +152,13 @@ def evaluate_detector(
     )
 
 
-def detection_loader(
-    images: DetectionImages, about: DetectorDescription, *, batch: int, workers: int
-) -> DataLoader[Any]:
-    """Images with their annotations in their order, nothing random."""
+def detection_loader(images: DetectionImages, about: DetectorDescription, *, workers: int) -> DataLoader[Any]:
+    """Images with their annotations one by one in their order, nothing random."""
     transform = DetectEval(px=about.px, max_px=about.max_px, mean=about.mean, std=about.std)
     return DataLoader(
         DetectEvaluationDataset(images, transform, cache_mib=cache_mib(workers)),
-        batch_size=batch,
-        num_workers=workers if len(images) > WORKERS_FROM_BATCHES * batch else 0,
+        batch_size=1,
+        num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,
         collate_fn=collate_detect,
         generator=torch.Generator(),  # else making an iterator draws from the run's
     )

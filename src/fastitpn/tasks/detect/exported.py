@@ -1,6 +1,6 @@
 """An exported detector, as predictions and evaluations call one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +25,12 @@ class ExportedDetector(nn.Module):
         self.has_masks = "masks" in graph.outputs
 
     @torch.no_grad()
-    def detect(
-        self, images: Sequence[Tensor], sizes: Sequence[Size] | None = None, *, min_score: float = 0.0
-    ) -> list[Detections]:
-        """What is in each of a batch of images; the arguments are those of `Detector.detect`."""
-        wanted = [image.shape[-2:] for image in images] if sizes is None else sizes
-        return [
-            self._detect(image, (int(size[0]), int(size[1])), min_score)
-            for image, size in zip(images, wanted, strict=True)
-        ]
+    def detect_each(
+        self, images: Sequence[Tensor], sizes: Sequence[Size], *, min_score: float = 0.0
+    ) -> Iterator[Detections]:
+        """What is in each of a batch of images; the arguments are those of `Detector.detect_each`."""
+        for image, (height, width) in zip(images, sizes, strict=True):
+            yield self._detect(image, (int(height), int(width)), min_score)
 
     def _detect(self, image: Tensor, wanted: Size, min_score: float) -> Detections:
         canvas, [size] = pad_images([image])

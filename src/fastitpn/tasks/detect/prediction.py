@@ -18,14 +18,15 @@ class DetectPrediction(Prediction[ImageDetections]):
 
     Args:
         predictor: What finds the objects.
+        batch: Images in one batch.
         min_score: Least score of an object.
     """
 
     pictures = (PICTURES,)
     predictor: DetectPredictor
 
-    def __init__(self, predictor: DetectPredictor, *, min_score: float):
-        super().__init__(predictor, min_score=min_score)
+    def __init__(self, predictor: DetectPredictor, *, batch: int = 1, min_score: float):
+        super().__init__(predictor, batch=batch, min_score=min_score)
 
     def heads(self) -> tuple[str, ...]:
         """Size, and what was found with which score."""

@@ -1,6 +1,6 @@
 """From a detector to the objects in images."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from fastitpn.data.detection.transforms import DetectEval
 from fastitpn.errors import InputError
 from fastitpn.inference.predictor import ImagePredictor, Read
 from fastitpn.inference.results import Skipped
-from fastitpn.inference.sources import ImageLike, Source
+from fastitpn.inference.sources import ImageLike
 from fastitpn.tasks.detect.config import MIN_SCORE
 from fastitpn.tasks.detect.heads.base import Detector, Size
 from fastitpn.tasks.detect.results import DetectedInstance, Detections, ImageDetections
@@ -50,6 +50,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
     """
 
     results = Detections
+    pixels = staticmethod(lambda image: image.pixels[0].numel())
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         images: ImageLike | Iterable[ImageLike],
         min_score: float = MIN_SCORE,
         *,
+        batch: int = 8,
         workers: int = 0,
         on_error: Literal["stop", "skip"] = "stop",
         progress: bool = False,
@@ -86,6 +88,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
             images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
                 arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
             min_score: Least score of an object, in [0, 1].
+            batch: Images that are read together; those of one size are looked at together.
             workers: Processes that load images, where there are many; 0 loads in this one.
             on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
                 the result.
@@ -98,7 +101,7 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
             InputError: Something given is not an image (in any case), or an image cannot be read.
         """
         detections: Detections = self.collect(
-            images, min_score=min_score, workers=workers, on_error=on_error, progress=progress
+            images, min_score=min_score, batch=batch, workers=workers, on_error=on_error, progress=progress
         )
         return detections
 
@@ -122,14 +125,17 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         """
         return self.prepare_image(image, min_score=min_score)
 
-    def predict_batch(self, images: Sequence[Read], *, min_score: float = MIN_SCORE) -> list[ImageDetections]:
-        """The objects in each image, one image after the other."""
-        return [self._detect(source, index, sized, min_score) for index, source, sized in images]
-
     @torch.inference_mode()
-    def _detect(self, source: Source, index: int, image: SizedImage, min_score: float) -> ImageDetections:
+    def predict_batch(self, images: Sequence[Read], *, min_score: float = MIN_SCORE) -> list[ImageDetections]:
+        """The objects in each image; images of one size are looked at together."""
+        pixels = [image.pixels.to(self.device) for _, _, image in images]
+        sizes = [image.size for _, _, image in images]
         with self._fabric.autocast():
-            [detections] = self._model.detect([image.pixels.to(self.device)], [image.size], min_score=min_score)
+            detections = self._model.detect_each(pixels, sizes, min_score=min_score)
+            return [self._result(*pair) for pair in zip(images, detections, strict=True)]
+
+    def _result(self, read: Read, detections: Mapping[str, Tensor]) -> ImageDetections:
+        index, source, image = read
         height, width = image.size
         labels, scores = detections["labels"].tolist(), detections["scores"].tolist()
         boxes = detections["boxes"].cpu().tolist()

@@ -145,7 +145,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         self, config: DetectConfig, split: Split[DetectionImages], about: DetectorDescription
     ) -> DataLoader[Any]:
         """Images with their annotations."""
-        return detection_loader(split.val, about, batch=config.batch, workers=config.workers)
+        return detection_loader(split.val, about, workers=config.workers)
 
     def facts(self, config: DetectConfig) -> dict[str, str]:
         """The detector's name."""
@@ -200,9 +200,11 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         workers: int = 0,
         progress: bool = False,
     ) -> DetectEvaluation:
-        """Average precision, image by image."""
+        """Average precision; images of one size are looked at together."""
         min_score = config.min_score if isinstance(config, DetectEvaluateConfig) else MIN_SCORE
-        return evaluate_detector(trained, images, fabric, min_score=min_score, workers=workers, progress=progress)
+        return evaluate_detector(
+            trained, images, fabric, min_score=min_score, batch=batch, workers=workers, progress=progress
+        )
 
     def predictor(self, trained: TrainedDetector, *, device: str = "auto", precision: str = "auto") -> DetectPredictor:
         """What finds the objects in images."""
@@ -219,10 +221,10 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         )
 
     def prediction(self, trained: TrainedDetector, config: PredictConfig) -> DetectPrediction:
-        """Objects image by image."""
+        """Objects of images, each at its own size."""
         assert isinstance(config, DetectPredictConfig)
         predictor = self.predictor(trained, device=config.device, precision=config.precision)
-        return DetectPrediction(predictor, min_score=config.min_score)
+        return DetectPrediction(predictor, batch=config.batch, min_score=config.min_score)
 
     def exportable(self, trained: TrainedDetector) -> DetectExport:
         """The whole detector."""

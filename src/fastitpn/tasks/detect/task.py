@@ -1,14 +1,16 @@
 """Detection as a task."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from fastitpn.data.chunks import TOGETHER, chunks
 from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.tasks.detect.description import DetectorDescription
-from fastitpn.tasks.detect.heads.base import Detector
+from fastitpn.tasks.detect.heads.base import Detections, Detector
 from fastitpn.tasks.detect.metrics import metrics_of
 from fastitpn.tasks.detect.scores import CocoScores
 from fastitpn.tasks.task import BackboneTask
@@ -55,6 +57,23 @@ def score(batches: Iterable[DetectBatch], model: Detector, classes: DetectionCla
         classes: Names and ids that the labels stand for.
     """
     scores = CocoScores(classes)
-    for batch in batches:
-        scores.add(batch, model.detect(batch["image"], batch["size"]))
+    for batch, detections in detect_all(batches, model):
+        scores.add(batch, detections)
     return scores
+
+
+def detect_all(
+    batches: Iterable[DetectBatch], model: Detector, most: int = TOGETHER
+) -> Iterator[tuple[DetectBatch, list[Detections]]]:
+    """Batches with what a model finds in their images; those of one size are looked at together.
+
+    Args:
+        batches: Small batches of samples of `DetectEvaluationDataset`, on the model's device.
+        model: In evaluation mode.
+        most: Batches that are held at a time.
+    """
+    for chunk in chunks(batches, most, lambda batch: sum(image[0].numel() for image in batch["image"])):
+        images, sizes = ([item for batch in chunk for item in batch[key]] for key in ("image", "size"))
+        detections = model.detect_each(images, sizes)
+        for batch in chunk:
+            yield batch, list(itertools.islice(detections, len(batch["image"])))

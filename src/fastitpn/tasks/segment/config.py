@@ -68,7 +68,7 @@ class TestTimeViewsConfig(Config):
     flip: bool = False
     """Also look at the mirror image."""
     window_batch: Count = 8
-    """Windows in one batch."""
+    """Windows in one batch, or as many pixels of whole images of one size."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastitpn.data.chunks import TOGETHER, chunks
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.images import MaskedImages
@@ -36,6 +37,7 @@ def evaluate_segmenter(
     fabric: "Fabric",
     views: TestTimeViews | None = None,
     *,
+    batch: int = TOGETHER,
     workers: int = 0,
     progress: bool = False,
 ) -> MaskEvaluation:
@@ -46,6 +48,7 @@ def evaluate_segmenter(
         images: With the classes of the network; for a panoptic one with segments.
         fabric: Device and precision to compute with.
         views: How to look at them; None for as in the training.
+        batch: Images that are held at a time; those of one size are looked at together.
         workers: Processes that load images.
         progress: Show a bar, if this is a terminal.
     """
@@ -60,13 +63,16 @@ def evaluate_segmenter(
     loader = masked_loader(images, about, workers=workers)
     display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
     with worker_errors(), fabric.autocast(), display:
-        for index, batch in enumerate(on_device(loader, fabric)):
-            prediction, score, counts = measure.add(model, batch["image"][0], batch["mask"][0], views)
-            if index in shown:
-                examples.append(_example(measure, images, index, prediction, score))
-            if counts:
-                worst = sorted([*worst, (score, index, prediction)], key=lambda entry: entry[:2])[:WORST]
-            display.advance(index + 1)
+        index = 0
+        for chunk in chunks(on_device(loader, fabric), batch, lambda sample: sample["mask"].numel()):
+            pixels, masks = ([sample[key][0] for sample in chunk] for key in ("image", "mask"))
+            for prediction, score, counts in measure.add(model, pixels, masks, views):
+                if index in shown:
+                    examples.append(_example(measure, images, index, prediction, score))
+                if counts:
+                    worst = sorted([*worst, (score, index, prediction)], key=lambda entry: entry[:2])[:WORST]
+                index += 1
+            display.advance(index)
     return measure.evaluation(
         classes=list(about.class_names),
         num_images=len(images),

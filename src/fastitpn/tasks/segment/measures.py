@@ -1,6 +1,7 @@
 """What is counted image by image, and the metrics that follow: of the classes of pixels, or of segments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from fastitpn.tasks.segment.panoptic_evaluation import PanopticEvaluation
 from fastitpn.tasks.segment.panoptic_pictures import segment_overlay
 from fastitpn.tasks.segment.panoptic_scores import match_segments, panoptic_scores
 from fastitpn.tasks.segment.scores import pixel_confusion, segmentation_scores
-from fastitpn.tasks.segment.views import TestTimeViews, label_map, log_probabilities
+from fastitpn.tasks.segment.views import TestTimeViews, auto_batch, label_map, log_probabilities
 from fastitpn.training.metric import Metric
 
 Cells = NDArray[Any]
@@ -51,22 +52,31 @@ class Measure:
 
     def __init__(self, classes: SegmentationClasses):
         self.classes = classes
+        self._auto_batch = auto_batch()
 
-    def add(self, model: Segmenter, image: Tensor, mask: Tensor, views: TestTimeViews) -> ImageScore:
-        """Look at one image more.
+    def add(
+        self, model: Segmenter, images: Sequence[Tensor], masks: Sequence[Tensor], views: TestTimeViews
+    ) -> list[ImageScore]:
+        """Look at more images, those of one size together; in smaller batches where memory runs out.
 
         Args:
             model: In evaluation mode.
-            image: [3, H, W], normalised, in its own size, on the model's device.
-            mask: [H, W], of labels, or of codes of segments.
-            views: Size, windows and scales in which to look at it.
+            images: [3, H, W] each, normalised, in their own sizes, on the model's device.
+            masks: [H, W] each, of labels, or of codes of segments.
+            views: Size, windows and scales in which to look at them.
         """
-        prediction = self.predict(model, image, views)
-        score, counts = self.count(prediction, mask)
-        return ImageScore(prediction.cpu().numpy(), score, counts)
 
-    def predict(self, model: Segmenter, image: Tensor, views: TestTimeViews) -> Tensor:
-        """Labels or codes [H, W] of an image."""
+        def predict(size: int) -> dict[int, Tensor]:
+            return dict(self.predict(model, images, replace(views, batch=size)))
+
+        predictions = self._auto_batch(predict, views.parts(images))
+        return [
+            ImageScore(predictions[place].cpu().numpy(), *self.count(predictions[place], mask))
+            for place, mask in enumerate(masks)
+        ]
+
+    def predict(self, model: Segmenter, images: Sequence[Tensor], views: TestTimeViews) -> Iterable[tuple[int, Tensor]]:
+        """Labels or codes [H, W] of images, by their places."""
         raise NotImplementedError
 
     def read(self, outputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
@@ -103,9 +113,10 @@ class PixelMeasure(Measure):
         super().__init__(classes)
         self.matrix = torch.zeros(len(classes.names), len(classes.names), dtype=torch.int64)
 
-    def predict(self, model: Segmenter, image: Tensor, views: TestTimeViews) -> Tensor:
+    def predict(self, model: Segmenter, images: Sequence[Tensor], views: TestTimeViews) -> Iterable[tuple[int, Tensor]]:
         """Labels."""
-        return label_map(log_probabilities(model, image, views), *image.shape[-2:])[0]
+        for place, scores in log_probabilities(model, images, views):
+            yield place, label_map(scores, *images[place].shape[-2:])[0]
 
     def read(self, outputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Labels."""
@@ -143,9 +154,10 @@ class SegmentMeasure(Measure):
         super().__init__(classes)
         self.matches = np.zeros((len(classes.names), 4))
 
-    def predict(self, model: Segmenter, image: Tensor, views: TestTimeViews) -> Tensor:
+    def predict(self, model: Segmenter, images: Sequence[Tensor], views: TestTimeViews) -> Iterable[tuple[int, Tensor]]:
         """Codes of segments."""
-        return torch.from_numpy(find_segments(model, image, views, self.classes.counted)[0])
+        for place, codes, _ in find_segments(model, images, views, self.classes.counted):
+            yield place, torch.from_numpy(codes)
 
     def read(self, outputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Codes of segments."""

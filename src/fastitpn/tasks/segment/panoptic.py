@@ -1,17 +1,16 @@
 """From the masks that Mask2Former and MaskDINO draw to segments that do not overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.panoptic_codes import Codes, Segment, thing_code
 from fastitpn.tasks.maskdino.inference import class_probabilities
 from fastitpn.tasks.segment.model import Segmenter
-from fastitpn.tasks.segment.views import MOST_SCORES, TestTimeViews, resized_rows
+from fastitpn.tasks.segment.views import MOST_SCORES, TestTimeViews, resize_all, resized_rows
 
 _LEAST_SCORE = 0.8
 """Masks whose class is less sure than this are not looked at, as published."""
@@ -23,23 +22,24 @@ _LEAST_VISIBLE = 0.8
 
 @torch.no_grad()
 def find_segments(
-    model: Segmenter, image: Tensor, views: TestTimeViews, counted: Sequence[bool]
-) -> tuple[Codes, list[Segment]]:
-    """The segments of one image, as published: each pixel goes to the mask of the highest score there.
+    model: Segmenter, images: Sequence[Tensor], views: TestTimeViews, counted: Sequence[bool]
+) -> Iterator[tuple[int, Codes, list[Segment]]]:
+    """The segments of images, as published: each pixel goes to the mask of the highest score there.
 
     Args:
         model: With the head of Mask2Former or MaskDINO, in evaluation mode.
-        image: [3, H, W], normalised, in its own size, on the model's device.
-        views: Size in which the image is looked at, as a whole.
+        images: [3, H, W] each, normalised, in their own sizes, on the model's device.
+        views: Size in which images are looked at, as a whole.
         counted: Whether each class is one of things, by label.
 
-    Returns:
-        Codes int32 [H, W] on the CPU, see `data.panoptic_codes`, and the segments, the largest first.
+    Yields:
+        Place of an image, in any order, and what `segments_of` gives for it.
     """
-    height, width = image.shape[-2:]
-    resized = transforms.resize(image[None], list(views.sizes(height, width)[0]), antialias=True)
-    outputs = model(resized)
-    return segments_of(outputs["classes"][-1][0], outputs["masks"][-1][0], (height, width), counted)
+    for places, sizes in views.groups(images):
+        outputs = model(resize_all([images[place] for place in places], sizes[0]))
+        for place, classes, masks in zip(places, outputs["classes"][-1], outputs["masks"][-1], strict=True):
+            height, width = images[place].shape[-2:]
+            yield place, *segments_of(classes, masks, (height, width), counted)
 
 
 def segments_of(
@@ -60,7 +60,7 @@ def segments_of(
         least_visible: Share of a mask that surer ones must leave.
 
     Returns:
-        As `find_segments`.
+        Codes int32 [H, W] on the CPU, see `data.panoptic_codes`, and the segments, the largest first.
     """
     if classes.shape[-1] > len(counted):
         scores, labels = classes.float().softmax(-1).max(-1)  # [queries]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,14 +11,13 @@ from torch import Tensor
 
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.transforms import SegmentationEval
-from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.inference.predictor import ImagePredictor, Read
-from fastitpn.inference.sources import ImageLike, Source
+from fastitpn.inference.sources import ImageLike
 from fastitpn.tasks.segment.model import Segmenter
 from fastitpn.tasks.segment.panoptic import find_segments
 from fastitpn.tasks.segment.panoptic_results import PanopticSegmentation, class_shares
 from fastitpn.tasks.segment.results import ClassShare, Segmentation, Segmentations
-from fastitpn.tasks.segment.views import TestTimeViews, label_map, log_probabilities
+from fastitpn.tasks.segment.views import TestTimeViews, auto_batch, label_map, log_probabilities
 from fastitpn.training.processes.devices import build_fabric
 
 
@@ -41,6 +40,7 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
     """
 
     results = Segmentations
+    pixels = staticmethod(lambda image: image[0].numel())
 
     def __init__(
         self,
@@ -60,13 +60,14 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         self.device = self._fabric.device
         self.transform = SegmentationEval(mean=mean, std=std)
         self._model = model.to(self.device).eval()
-        self._auto_batch = AutoBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
+        self._auto_batch = auto_batch()
 
     def __call__(
         self,
         images: ImageLike | Iterable[ImageLike],
         *,
         views: TestTimeViews | None = None,
+        batch: int = 8,
         workers: int = 0,
         on_error: Literal["stop", "skip"] = "stop",
         progress: bool = False,
@@ -77,6 +78,7 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
             images: One or many, mixed: paths of images or folders (searched with their sub-folders), PIL images,
                 arrays (uint8 [H, W, 3], uint8 or uint16 [H, W]), tensors ([3, H, W], uint8 or values from 0 to 1).
             views: How to look at them; None for `self.views`.
+            batch: Images that are read together; those of one size are looked at together.
             workers: Processes that load images, where there are many; 0 loads in this one.
             on_error: What to do about images that cannot be read: stop and name them, or skip them and list them in
                 the result.
@@ -89,7 +91,7 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
             InputError: Something given is not an image (in any case), or an image cannot be read.
         """
         results: Segmentations = self.collect(
-            images, views=views, workers=workers, on_error=on_error, progress=progress
+            images, views=views, batch=batch, workers=workers, on_error=on_error, progress=progress
         )
         return results
 
@@ -102,50 +104,42 @@ class SegmentPredictor(ImagePredictor[Segmentation]):
         return self.prepare_image(image)
 
     def predict_batch(self, images: Sequence[Read], *, views: TestTimeViews | None = None) -> list[Segmentation]:
-        """Image by image."""
-        return [self._segment(source, index, pixels, views or self.views) for index, source, pixels in images]
+        """Classes of pixels, or segments; images of one size are looked at together, and all in memory's bounds."""
+        seen = views or self.views
+        pixels = [image.to(self.device) for _, _, image in images]
+        predict = self._panoptic if self._classes.panoptic else self._semantic
+        by_place = self._auto_batch(lambda size: predict(images, pixels, replace(seen, batch=size)), seen.parts(pixels))
+        return [by_place[place] for place in range(len(images))]
 
     @torch.inference_mode()
-    def _segment(self, source: Source, index: int, pixels: Tensor, views: TestTimeViews) -> Segmentation:
-        height, width = pixels.shape[-2:]
-        if self._classes.panoptic:
-            return self._panoptic(source, index, pixels, views)
+    def _semantic(
+        self, images: Sequence[Read], pixels: Sequence[Tensor], views: TestTimeViews
+    ) -> dict[int, Segmentation]:
+        results: dict[int, Segmentation] = {}
         with self._fabric.autocast():
-            scores = self._scores(pixels.to(self.device), views)
-            labels, sure = (part.cpu().numpy() for part in label_map(scores, height, width))
-        return Segmentation(
-            index=index,
-            path=source.path,
-            size=(width, height),
-            classes=self._classes,
-            found=self._shares(labels, sure),
-            mask=labels,
-            source=source,
-        )
+            for place, scores in log_probabilities(self._model, pixels, views):
+                labels, sure = (part.cpu().numpy() for part in label_map(scores, *pixels[place].shape[-2:]))
+                shared = self._shared(images[place])
+                results[place] = Segmentation(**shared, found=self._shares(labels, sure), mask=labels)
+        return results
 
-    def _panoptic(self, source: Source, index: int, pixels: Tensor, views: TestTimeViews) -> PanopticSegmentation:
-        height, width = pixels.shape[-2:]
-        image, counted = pixels.to(self.device), self._classes.counted
+    @torch.inference_mode()
+    def _panoptic(
+        self, images: Sequence[Read], pixels: Sequence[Tensor], views: TestTimeViews
+    ) -> dict[int, Segmentation]:
+        results: dict[int, Segmentation] = {}
         with self._fabric.autocast():
-            codes, segments = self._auto_batch(lambda _: find_segments(self._model, image, views, counted), 1)
-        return PanopticSegmentation(
-            index=index,
-            path=source.path,
-            size=(width, height),
-            classes=self._classes,
-            found=class_shares(segments, self.classes, height * width),
-            mask=codes,
-            source=source,
-            segments=tuple(segments),
-        )
+            for place, codes, segments in find_segments(self._model, pixels, views, self._classes.counted):
+                shares = class_shares(segments, self.classes, codes.size)
+                shared = self._shared(images[place])
+                results[place] = PanopticSegmentation(**shared, found=shares, mask=codes, segments=tuple(segments))
+        return results
 
-    def _scores(self, pixels: Tensor, views: TestTimeViews) -> Tensor:
-        """What the network says, through as many windows at a time as fit into memory."""
-        sizes = views.sizes(*pixels.shape[-2:])
-        windows = views.batch if any(views.slides(*size) for size in sizes) else 1
-        return self._auto_batch(
-            lambda size: log_probabilities(self._model, pixels, replace(views, batch=size)), windows
-        )
+    def _shared(self, image: Read) -> dict[str, Any]:
+        """What a result says of its image."""
+        index, source, pixels = image
+        size = (pixels.shape[-1], pixels.shape[-2])
+        return {"index": index, "path": source.path, "size": size, "classes": self._classes, "source": source}
 
     def _shares(self, labels: NDArray[np.uint8], sure: NDArray[np.float32]) -> tuple[ClassShare, ...]:
         counts = np.bincount(labels.ravel(), minlength=len(self.classes))

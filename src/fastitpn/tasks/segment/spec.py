@@ -155,9 +155,9 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         workers: int = 0,
         progress: bool = False,
     ) -> MaskEvaluation:
-        """At the original size of the images, one by one."""
+        """At the original size of the images; those of one size are looked at together."""
         views = _views(config, trained) if isinstance(config, SegmentEvaluateConfig) else None
-        return evaluate_segmenter(trained, images, fabric, views, workers=workers, progress=progress)
+        return evaluate_segmenter(trained, images, fabric, views, batch=batch, workers=workers, progress=progress)
 
     def predictor(
         self,
@@ -187,11 +187,13 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         )
 
     def prediction(self, trained: TrainedSegmenter, config: PredictConfig) -> SegmentPrediction:
-        """Image by image: each has a size of its own."""
+        """Masks of images, each at its own size."""
         assert isinstance(config, SegmentPredictConfig)
         views = _views(config, trained)
         predictor = self.predictor(trained, device=config.device, precision=config.precision, views=views)
-        return (PanopticPrediction if trained.about.classes.panoptic else SegmentPrediction)(predictor)
+        return (PanopticPrediction if trained.about.classes.panoptic else SegmentPrediction)(
+            predictor, batch=config.batch
+        )
 
     def phrase(self, content: Mapping[str, Any]) -> str:
         """The head's name."""

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from fastitpn.data.chunks import TOGETHER, chunks
 from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.heads.base import Outputs
 from fastitpn.tasks.segment.measures import measure_of
@@ -46,7 +47,8 @@ class SegmentTask(BackboneTask[SegmenterDescription]):
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
         """Metrics in percent, at the original size of each image: of segments if they are learnt, else of pixels."""
         measure = measure_of(self.about.classes)(self.about.classes)
-        for batch in batches:
-            for image, mask in zip(batch["image"], batch["mask"], strict=True):
-                measure.add(cast(Segmenter, model), image, mask, self.views)
+        pairs = (pair for batch in batches for pair in zip(batch["image"], batch["mask"], strict=True))
+        for chunk in chunks(pairs, TOGETHER, lambda pair: pair[1].numel()):
+            images, masks = zip(*chunk, strict=True)
+            measure.add(cast(Segmenter, model), images, masks, self.views)
         return measure.scores()

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
@@ -11,9 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
+from fastitpn.data.chunks import equal_sizes
 from fastitpn.data.segmentation.transforms import scale_to
 from fastitpn.errors import InputError
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.tasks.segment.description import SegmenterDescription
+
+Sizes = tuple[tuple[int, int], ...]
+"""Height and width at each scale."""
 
 _CELL = 4
 """Stride of what a head gives."""
@@ -21,6 +26,11 @@ _WINDOWS_FROM = 4
 """`auto` looks at images of more than this many windows through windows."""
 MOST_SCORES = 2**25
 """Scores that are held at the original size at a time."""
+
+
+def auto_batch() -> AutoBatch:
+    """What halves `TestTimeViews.batch` where memory runs out."""
+    return AutoBatch("windows", "inference=slide, a smaller px, acceleration=fast, or device=cpu")
 
 
 class Scorer(Protocol):
@@ -42,7 +52,7 @@ class TestTimeViews:
         stride: From one window to the next, in px; None for two thirds of a window, as published.
         scales: Look at it in each of these sizes, and average.
         flip: Also at its mirror image.
-        batch: Windows in one batch.
+        batch: Windows in one batch; or as many pixels of whole images of one size.
 
     Raises:
         InputError: The stride is longer than a window.
@@ -77,6 +87,18 @@ class TestTimeViews:
         base = scale_to(height, width, self.px, self.resize)
         return [(_multiple(height * base * scale), _multiple(width * base * scale)) for scale in self.scales]
 
+    def groups(self, images: Sequence[Tensor]) -> Iterator[tuple[list[int], Sizes]]:
+        """Places of images that are looked at together, with the sizes at each scale: as many pixels as a batch has."""
+        sizes = [tuple(self.sizes(*image.shape[-2:])) for image in images]
+        pixels = self.batch * self.px**2
+        for places in equal_sizes(sizes, lambda scales: pixels // max(height * width for height, width in scales)):
+            yield places, sizes[places[0]]
+
+    def parts(self, images: Sequence[Tensor]) -> int:
+        """The `batch` with which to begin where memory may run out: 1 where no smaller one is of use."""
+        whole = len(images) == 1 and not any(self.slides(*size) for size in self.sizes(*images[0].shape[-2:]))
+        return 1 if whole else self.batch
+
     def slides(self, height: int, width: int) -> bool:
         """Whether an image of this size is looked at through windows."""
         if self.inference == "auto":
@@ -85,31 +107,37 @@ class TestTimeViews:
 
 
 @torch.no_grad()
-def log_probabilities(model: Scorer, image: Tensor, views: TestTimeViews) -> Tensor:
-    """What a model says about one image.
+def log_probabilities(model: Scorer, images: Sequence[Tensor], views: TestTimeViews) -> Iterator[tuple[int, Tensor]]:
+    """What a model says about images; those that it looks at in one size are looked at together.
 
     Args:
         model: In evaluation mode.
-        image: [3, H, W], normalised, in its own size, on the model's device.
-        views: Size, windows and scales in which to look at it.
+        images: [3, H, W] each, normalised, in their own sizes, on the model's device.
+        views: Size, windows and scales in which to look at them.
 
-    Returns:
-        float32 [classes, h, w] at a quarter of the size of the first scale; `label_map` brings it to the original size.
+    Yields:
+        Place of an image, in any order, and float32 [classes, h, w] at a quarter of the size of the first scale;
+        `label_map` brings it to the original size.
     """
-    sizes = views.sizes(*image.shape[-2:])
-    total: Tensor | None = None
-    for size in sizes:
-        resized = transforms.resize(image[None], list(size), antialias=True)
-        for mirrored in (False, True)[: 1 + views.flip]:
-            scores = _look(model, resized.flip(-1) if mirrored else resized, views)
-            scores = scores.flip(-1) if mirrored else scores
-            if total is None:
-                total = scores
-                continue
-            scores = F.interpolate(scores[None], size=total.shape[-2:], mode="bilinear")[0]
-            total = torch.logaddexp(total, scores)  # the mean of the probabilities, but for a constant
-    assert total is not None
-    return total - math.log(len(sizes) * (1 + views.flip))
+    for places, sizes in views.groups(images):
+        total: Tensor | None = None
+        for size in sizes:
+            resized = resize_all([images[place] for place in places], size)
+            for mirrored in (False, True)[: 1 + views.flip]:
+                scores = _look(model, resized.flip(-1) if mirrored else resized, views)
+                scores = scores.flip(-1) if mirrored else scores
+                if total is None:
+                    total = scores
+                    continue
+                scores = F.interpolate(scores, size=total.shape[-2:], mode="bilinear")
+                total = torch.logaddexp(total, scores)  # the mean of the probabilities, but for a constant
+        assert total is not None
+        yield from zip(places, total - math.log(len(sizes) * (1 + views.flip)), strict=True)
+
+
+def resize_all(images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Images [3, H, W], each in its own size, as [B, 3, *size]."""
+    return torch.cat([transforms.resize(image[None], list(size), antialias=True) for image in images])
 
 
 def label_map(scores: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -144,29 +172,30 @@ def resized_rows(scores: Tensor, first: int, last: int, height: int, width: int)
     return F.interpolate(mixed[None], size=(last - first, width), mode="bilinear")[0]
 
 
-def _look(model: Scorer, image: Tensor, views: TestTimeViews) -> Tensor:
-    """[1, 3, H, W] to [classes, H / 4, W / 4]."""
-    height, width = image.shape[-2:]
+def _look(model: Scorer, images: Tensor, views: TestTimeViews) -> Tensor:
+    """[B, 3, H, W] to [B, classes, H / 4, W / 4]."""
+    height, width = images.shape[-2:]
     if not views.slides(height, width):
-        return model.log_probabilities(image)[0]
+        return model.log_probabilities(images)
     window = (min(views.px, height), min(views.px, width))
     stride = views.stride or 2 * views.px // 3
-    places = list(itertools.product(*(_starts(a, b, stride) for a, b in zip((height, width), window, strict=True))))
-    blend = _blend(window[0] // _CELL, image)[:, None] * _blend(window[1] // _CELL, image)
+    starts = (_starts(a, b, stride) for a, b in zip((height, width), window, strict=True))
+    places = list(itertools.product(range(len(images)), *starts))
+    blend = _blend(window[0] // _CELL, images)[:, None] * _blend(window[1] // _CELL, images)
     total: Tensor | None = None
-    weights = image.new_zeros(height // _CELL, width // _CELL, dtype=torch.float32)
+    weights = images.new_zeros(len(images), 1, height // _CELL, width // _CELL, dtype=torch.float32)
     for batch in _batches(places, views.batch):
-        crops = [image[0, :, top : top + window[0], left : left + window[1]] for top, left in batch]
+        crops = [images[image, :, top : top + window[0], left : left + window[1]] for image, top, left in batch]
         scores = model.log_probabilities(torch.stack(crops))
         if total is None:
-            total = scores.new_zeros(scores.shape[1], *weights.shape)
-        for (top, left), part in zip(batch, scores, strict=True):
+            total = scores.new_zeros(len(images), scores.shape[1], *weights.shape[-2:])
+        for (image, top, left), part in zip(batch, scores, strict=True):
             rows = slice(top // _CELL, (top + window[0]) // _CELL)
             columns = slice(left // _CELL, (left + window[1]) // _CELL)
-            total[:, rows, columns] += part * blend
-            weights[rows, columns] += blend
+            total[image, :, rows, columns] += part * blend
+            weights[image, 0, rows, columns] += blend
     assert total is not None
-    return (total / weights).log_softmax(0)
+    return (total / weights).log_softmax(1)
 
 
 def _starts(length: int, window: int, stride: int) -> list[int]:

@@ -2,7 +2,8 @@
 
 import torch
 
-from fastitpn.tasks.detect.heads.base import pad_images, paste_masks
+from fastitpn.tasks.detect.heads import base
+from fastitpn.tasks.detect.heads.base import Detector, pad_images, paste_masks
 from fastitpn.tasks.detect.heads.region_heads import cut_masks
 
 
@@ -14,6 +15,35 @@ def test_images_are_padded_below_and_to_the_right():
     assert torch.equal(canvas[0, :, :20, :33], images[0])
     assert torch.equal(canvas[1, :, :40, :16], images[1])
     assert canvas.sum() == 3 * 20 * 33 + 2 * 3 * 40 * 16
+
+
+class Told(Detector):
+    """Finds a box of the width that an image's pixels say; it keeps what it was shown, and takes two at a time."""
+
+    def __init__(self):
+        super().__init__(torch.nn.Identity())
+        self.seen = []
+
+    def canvas_detections(self, canvas, sizes):
+        self.seen.append(tuple(canvas.shape))
+        if len(canvas) > 2:
+            raise MemoryError
+        boxes = [torch.tensor([[0.0, 0.0, float(image[0, 0, 0]), 8.0]]) for image in canvas]
+        return [{"boxes": box, "scores": torch.ones(1), "labels": torch.zeros(1)} for box in boxes]
+
+
+def test_images_of_one_size_are_looked_at_together_in_any_order_and_in_memory(monkeypatch, capsys):
+    sides = [(30, 40), (64, 20), (32, 48), (17, 33), (64, 32)]  # of 32 x 48 and 64 x 32
+    images = [torch.full((3, *size), float(place + 1)) for place, size in enumerate(sides)]
+    model = Told()
+    detections = model.detect(images, [(2 * height, 2 * width) for height, width in sides])
+    assert [box["boxes"][0, 2].item() for box in detections] == [2, 4, 6, 8, 10]
+    assert model.seen == [(3, 3, 32, 48), (2, 3, 32, 48), (1, 3, 32, 48), (2, 3, 64, 32)]
+    assert capsys.readouterr().out == "out of memory with 5 images in a batch: going on with 2\n"
+    monkeypatch.setattr(base, "_PIXELS_AT_ONCE", 64 * 32)
+    model.seen.clear()
+    assert len(model.detect(images)) == 5
+    assert [batch for batch, *_ in model.seen] == [1] * 5
 
 
 def test_masks_are_put_into_their_boxes():

@@ -1,13 +1,15 @@
 """What all detectors share: images of any size in, their losses or their boxes out."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastitpn.data.chunks import equal_sizes
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.cells import PATCH
 
@@ -20,6 +22,8 @@ Target = Mapping[str, Tensor]
 """Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w].
 Perhaps also ignored [k, 4]: where something is that is no target, such as a crowd, but no background either."""
 
+_PIXELS_AT_ONCE = 2**22
+"""Pixels of images that are looked at together at most: four of 800 x 1333."""
 _MASK_PROBABILITY = 0.5
 _LEAST_SIDE = 1e-6
 
@@ -45,6 +49,7 @@ class Detector(nn.Module):
     def __init__(self, backbone: FastITPN) -> None:
         super().__init__()
         self.backbone = backbone
+        self._auto_batch = AutoBatch("images", "a smaller px or max_px, acceleration=fast, or device=cpu")
         self._compiled: Callable[[Tensor], list[Tensor]] | None = None
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
@@ -75,14 +80,20 @@ class Detector(nn.Module):
         parts = self.canvas_losses(canvas, sizes, targets)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
-    @torch.no_grad()
     def detect(
         self, images: Sequence[Tensor], sizes: Sequence[Size] | None = None, *, min_score: float = 0.0
     ) -> list[Detections]:
-        """What is in each of a batch of images, in evaluation mode.
+        """What is in each of a batch of images, in evaluation mode; the arguments are those of `detect_each`."""
+        return list(self.detect_each(images, sizes, min_score=min_score))
+
+    @torch.no_grad()
+    def detect_each(
+        self, images: Sequence[Tensor], sizes: Sequence[Size] | None = None, *, min_score: float = 0.0
+    ) -> Iterator[Detections]:
+        """What is in each of a batch of images, in evaluation mode, one image after the other: masks are large.
 
         Images share a batch only with those that are padded to the same size, which is the least that holds them, so
-        what is found in an image does not depend on the others.
+        what is found in an image does not depend on the others. It is halved where memory runs out.
 
         Args:
             images: [3, h, w] each, normalised, of any sizes.
@@ -90,14 +101,20 @@ class Detector(nn.Module):
             min_score: Leave out what has a lower score.
         """
         wanted = [image.shape[-2:] for image in images] if sizes is None else sizes
-        by_place: dict[int, Detections] = {}
-        for places in _same_padding(images):
+        by_place = self._auto_batch(lambda size: self._unsized(images, size, min_score), len(images))
+        for place, (height, width) in enumerate(wanted):
+            yield self.resized(*by_place.pop(place), (int(height), int(width)))
+
+    def _unsized(self, images: Sequence[Tensor], batch: int, min_score: float) -> dict[int, tuple[Detections, Size]]:
+        """Detections in the images' own pixels, with the size of the image, by place."""
+        by_place: dict[int, tuple[Detections, Size]] = {}
+        padded = [(_multiple(image.shape[-2]), _multiple(image.shape[-1])) for image in images]
+        for places in equal_sizes(padded, lambda size: min(batch, _PIXELS_AT_ONCE // (size[0] * size[1]))):
             canvas, inner = pad_images([images[place] for place in places])
             for place, size, detections in zip(places, inner, self.canvas_detections(canvas, inner), strict=True):
                 good = detections["scores"] >= min_score
-                kept = {name: tensor[good] for name, tensor in detections.items()}
-                by_place[place] = self.resized(kept, size, (int(wanted[place][0]), int(wanted[place][1])))
-        return [by_place[place] for place in range(len(images))]
+                by_place[place] = {name: tensor[good] for name, tensor in detections.items()}, size
+        return by_place
 
     def canvas_losses(self, canvas: Tensor, sizes: list[Size], targets: Sequence[Target]) -> dict[str, Tensor]:
         """The parts of the loss, which begin with "loss_".
@@ -151,15 +168,6 @@ def pad_images(images: Sequence[Tensor]) -> tuple[Tensor, list[Size]]:
 
 def _multiple(side: int) -> int:
     return -(-side // PATCH) * PATCH
-
-
-def _same_padding(images: Sequence[Tensor]) -> list[list[int]]:
-    """Positions of the images that are padded to the same size."""
-    groups: dict[Size, list[int]] = {}
-    for place, image in enumerate(images):
-        size = (_multiple(image.shape[-2]), _multiple(image.shape[-1]))
-        groups.setdefault(size, []).append(place)
-    return list(groups.values())
 
 
 def paste_masks(probabilities: Tensor, boxes: Tensor, size: Size) -> Tensor:
