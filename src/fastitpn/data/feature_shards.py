@@ -17,6 +17,7 @@ from torch import Tensor
 from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
+from fastitpn.listing import matching
 from fastitpn.listing import is_empty
 
 INDEX = "index.json"
@@ -103,7 +104,7 @@ def read_index(folder: Path) -> FeatureIndex:
     """
     expected = "a folder that `fastitpn pretrain cache-features` wrote"
     fix = "fastitpn pretrain cache-features data=FOLDER teacher=timm:NAME out=FOLDER_OF_FEATURES"
-    inside = sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
+    inside = [path.parent for path in matching(folder, f"*/{INDEX}")]
     if inside:
         expected, fix = "one teacher's features", f"teacher={'+'.join(f'features:{path}' for path in inside)}"
     try:
