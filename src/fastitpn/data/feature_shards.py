@@ -19,6 +19,7 @@ from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
 from fastitpn.listing import matching
 from fastitpn.listing import is_empty
+from fastitpn.sums import record
 
 INDEX = "index.json"
 FORMAT = "fastitpn-features-1"
@@ -86,6 +87,7 @@ def write_index(folder: Path, index: FeatureIndex) -> None:
     else:
         text = json.dumps({"format": FORMAT, **asdict(index)}, indent=1)
         write_text(folder / INDEX, text)
+        record(folder, INDEX)
 
 
 def write_shard(folder: Path, shard: int, features: Tensor) -> None:
@@ -94,6 +96,7 @@ def write_shard(folder: Path, shard: int, features: Tensor) -> None:
     with replacing(shard_path(folder, shard)) as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(array.data)  # `np.save` tells no cause where it cannot write
+    record(folder, shard_path(folder, shard).name)
 
 
 def read_index(folder: Path) -> FeatureIndex:

@@ -20,7 +20,8 @@ class DoctorConfig(Config):
 
     data: Path
     """Folder or file, as for pretrain and finetune: images, class folders, images with masks, COCO annotations (with
-    task=segment their masks), COCO panoptic annotations, Pascal VOC or YOLO."""
+    task=segment their masks), COCO panoptic annotations, Pascal VOC or YOLO. Of a run, a checkpoint, an export or
+    stored features the files are compared with their checksums."""
     val: Path | None = None
     """Data to validate on, of the same form; none takes a part of data, if it has one."""
     task: str | None = None

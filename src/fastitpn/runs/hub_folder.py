@@ -14,9 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastitpn.errors import InputError
+from fastitpn.models.weights.cache import sha256
 from fastitpn.runs.checkpoint import FORMAT
 from fastitpn.runs.exported_folder import what_a_checkpoint_says
 
+SUMS = "sha256"
 ABOUT, BACKBONE_FILE, HEAD_FILE = "fastitpn.json", "model.safetensors", "head.safetensors"
 _PREFIX = "backbone."
 
@@ -38,9 +40,9 @@ def write_hub_folder(folder: Path, content: Mapping[str, Any], backbone: Collect
     save_file({name: tensor.clone() for name, tensor in for_timm.items()}, folder / BACKBONE_FILE, {"format": "pt"})
     if rest:
         save_file({name: tensor.clone() for name, tensor in rest.items()}, folder / HEAD_FILE, {"format": "pt"})
-    text = json.dumps(
-        {**what_a_checkpoint_says(content), "format": FORMAT, "prefix": prefix}, indent=1, ensure_ascii=False
-    )
+    files = {name: sha256(folder / name) for name in (BACKBONE_FILE, HEAD_FILE) if (folder / name).is_file()}
+    about = {**what_a_checkpoint_says(content), "format": FORMAT, "prefix": prefix, SUMS: files}
+    text = json.dumps(about, indent=1, ensure_ascii=False)
     (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
 
 
@@ -57,7 +59,10 @@ def read_hub_folder(folder: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        prefix = content.pop("prefix")
+        prefix, sums = content.pop("prefix"), content.pop(SUMS, {})
+        for name, expected in dict(sums).items():
+            if sha256(folder / Path(name).name) != expected:
+                raise ValueError(f"{name} is not what was written: its checksum is another than in {ABOUT}")
         weights = {prefix + name: tensor for name, tensor in load_file(folder / BACKBONE_FILE).items()}
         if (folder / HEAD_FILE).is_file():
             weights |= load_file(folder / HEAD_FILE)

@@ -15,6 +15,7 @@ from fastitpn.runs.metrics_log import read_rows
 from fastitpn.yaml_files import Values, check_size
 
 CONFIG, RESULT, METRICS, LOG, CHECKPOINTS = "config.yaml", "result.json", "metrics.jsonl", "log.txt", "checkpoints"
+REPORT = "report.html"
 
 
 class Run:

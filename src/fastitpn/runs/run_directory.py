@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import torch
 
+from fastitpn import sums
 from fastitpn.config.fields import Config
 from fastitpn.config.recipe import flatten, to_dict, to_yaml
 from fastitpn.config.stored_settings import same_settings
@@ -20,11 +21,11 @@ from fastitpn.files import append_line, write_text
 from fastitpn.listing import children
 from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
-from fastitpn.runs.data_files import DATA_KEYS, Listing, list_files, read_listing, write_listing
+from fastitpn.runs.data_files import DATA, DATA_KEYS, Listing, list_files, read_listing, write_listing
 from fastitpn.runs.data_files import differences as file_differences
 from fastitpn.runs.lock import RunLock
 from fastitpn.runs.metrics_log import append_row, drop_rows_after
-from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, RESULT, Run
+from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, REPORT, RESULT, Run
 from fastitpn.runs.tensorboard import TensorBoardLog
 
 IRRELEVANT = frozenset(
@@ -48,6 +49,8 @@ IRRELEVANT = frozenset(
 _SHARES = ("batch", "accumulate")
 """Keys that may change as long as a step has as many images over all devices."""
 TENSORBOARD = "tensorboard"
+SUMMED = (CONFIG, DATA, identity.FILE, METRICS, RESULT, REPORT)
+"""Files whose sums are written down; checkpoints have theirs inside."""
 MAX_DIFFERENCES = 8
 
 logger = logging.getLogger("fastitpn")
@@ -74,8 +77,10 @@ class RunDirectory(Run):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Let other processes write into it."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write down the sums of its files, if all went well, and let other processes write into it."""
+        if self.is_writer and kind is None:
+            sums.record(self.directory, *SUMMED)
         if self.lock is not None:
             self.lock.release()
 
@@ -100,6 +105,7 @@ class RunDirectory(Run):
         if self.is_writer:
             if checkpoint is not None and checkpoint[0].name != LAST and (folder / LAST).exists():
                 (folder / LAST).replace(folder / "damaged.ckpt")
+            sums.record(self.directory, forget=METRICS)
             drop_rows_after(self.directory / METRICS, checkpoint[1]["step"] if checkpoint else 0)
         return checkpoint[1] if checkpoint else None
 
@@ -221,6 +227,7 @@ def _make(directory: Path, config: Config, listing: Listing | None) -> None:
             write_listing(directory, listing)
         identity.begin(directory, {"command": config._command, **_relevant(flatten(to_dict(config)))}, listing)
         write_text(directory / CONFIG, to_yaml(config))
+        sums.record(directory, *SUMMED)
     (directory / CHECKPOINTS).mkdir(exist_ok=True)
 
 
@@ -262,6 +269,7 @@ def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
         say(f"the same {len(listing or ())} files lie elsewhere, and the run goes on with them: {words}")
     if places or shared_out:
         write_text(run.directory / CONFIG, to_yaml(config))
+        sums.record(run.directory, CONFIG)
 
 
 def _images_of_step(settings: Mapping[str, Any]) -> int | None:

@@ -7,8 +7,9 @@ from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.kinds import not_read
 from fastitpn.data.images.reading import reads_images
 from fastitpn.diagnosis.config import DoctorConfig
-from fastitpn.diagnosis.doctor import Diagnosis, check_dataset
+from fastitpn.diagnosis.doctor import FINDINGS, Diagnosis, check_dataset
 from fastitpn.diagnosis.findings import DataSet, Finding
+from fastitpn.diagnosis.own_files import check_own_files, form_of
 from fastitpn.errors import InputError
 from fastitpn.runs.output import check_no_run
 from fastitpn.tasks.registry import TASKS
@@ -18,10 +19,15 @@ from fastitpn.tasks.registry import TASKS
 def run_doctor(config: DoctorConfig) -> Diagnosis:
     """Check a data set, print what is wrong, and write `findings.jsonl` and `report.html` to `out`.
 
+    Of what this package wrote (a run, a checkpoint, an export, stored features) the files are checked, without a page.
+
     Raises:
         InputError: There is no data, or it cannot be told what it is, or `out` is the directory of a run.
     """
     check_no_run(config.out, "doctor")
+    if form := form_of(config.data):
+        problems = tuple(check_own_files(config.data, form, config.out, FINDINGS))
+        return Diagnosis(form=form, images={}, counts={}, problems=problems, notes=())
     return check_dataset(config, open_dataset(config))
 
 

@@ -66,6 +66,7 @@ def test_a_run_leaves_all_that_is_promised(scenes, pretrained_run):
         "report.html",
         "result.json",
         "run.json",
+        "sums.json",
     ]
     assert [(row["step"], row["split"]) for row in run.history] == [(1, "train"), (2, "train"), (3, "train")]
     assert run.metrics["train_loss"] == run.history[-1]["loss"]

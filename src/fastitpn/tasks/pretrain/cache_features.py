@@ -29,6 +29,7 @@ from fastitpn.models.weights.reading import read_content
 from fastitpn.pretraining.teachers.components import Components
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.runs.output import check_no_run, make_folder
+from fastitpn.sums import record
 from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig, OneStored
 from fastitpn.training.processes.devices import build_fabric
 
@@ -146,6 +147,7 @@ def _components(folder: Path, index: FeatureIndex, features: Callable[[Sequence[
     components = Components.of(torch.cat(sample), index.dim)
     with replacing(path) as file:
         torch.save(components.state_dict(), file)
+    record(folder, COMPONENTS)
     say(
         f"{index.dim} of {index.components_of} components, found on {count} images, "
         f"have {100 * components.kept:.0f}% of the variance"
