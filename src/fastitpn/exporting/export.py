@@ -120,16 +120,16 @@ def _report(
     say(f"takes images [{', '.join(map(str, about['input']['shape']))}]: dynamic={about['input']['dynamic']}")
     if int8 := about.get("int8"):
         say(f"int8: {int8['size']:.2f} times the size, {int8['speed_up']:.2f} times the speed of fp32 on this CPU")
-        if int8["in_fp32"]:
-            say(f"left in fp32: {', '.join(int8['in_fp32'])}")
-    if loss is not None:
-        say(f"{config.precision} loses {loss.in_words()}; max_loss={config.max_loss:g}")
     if (quality := about.get("quality")) and subject.whole is not None:
         for metric in subject.whole.metrics:
             if values := quality["metrics"].get(metric.name):
                 unit = f" {metric.unit_in_words}" * bool(metric.unit)
                 text = f"{metric.name}: {values['file']:.2f}{unit}, the model {values['model']:.2f}"
                 say(f"{text} (on {quality['images']})")
+    if loss is not None:
+        kept = ", ".join(about.get("int8", {}).get("in_fp32", ())) or "nothing"
+        left = f"; in fp32: {kept}" * (config.precision == "int8")
+        say(f"{config.precision} loses {loss.in_words()}, max_loss={config.max_loss:g}{left}")
     for line in subject.whole.notes(config, subject.px) if subject.whole is not None else ():
         say(line)
     files = ", ".join(sorted(path.name for path in config.out.iterdir()))

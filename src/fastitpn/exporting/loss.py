@@ -34,7 +34,7 @@ class Loss:
 
     def in_words(self) -> str:
         """For people."""
-        return f"{self.points:.2f} points of {self.of} (on {self.images})"
+        return f"{max(self.points, 0):.2f} points of {self.of} (on {self.images})"
 
     def to_json(self, allowed: float) -> dict[str, Any]:
         """Plain types, with how much it may lose."""
