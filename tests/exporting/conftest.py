@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_models import make_checkpoint
 from tiny_runs import SHORT
 
 import fastitpn
@@ -45,6 +46,25 @@ def pyramid_onnx(pretrained_run, tmp_path_factory) -> Path:
     """The pre-trained pyramid as ONNX, for two images at a time; read only."""
     out = tmp_path_factory.mktemp("export") / "pyramid"
     return fastitpn.export("onnx", pretrained_run.directory, dynamic="off", batch=2, out=out)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Gives the checkpoint and the exported folder of a kind, each made once."""
+    folder = tmp_path_factory.mktemp("made")
+    folders: dict[tuple, Path] = {}
+
+    def make(name: str, form: str, **keys) -> tuple[Path, Path]:
+        checkpoint = folder / f"{name}.ckpt"
+        if not checkpoint.exists():
+            make_checkpoint(name, folder)
+        key = (name, form, *keys.items())
+        if key not in folders:
+            out = folder / f"{form}-{len(folders)}"
+            folders[key] = fastitpn.export(form, checkpoint, limit=4, out=out, **keys)
+        return checkpoint, folders[key]
+
+    return make
 
 
 def _cut(run: Run, folder: Path) -> Run:

@@ -134,6 +134,9 @@ def test_int8_says_what_it_costs(short_classifier_run, scenes, tmp_path, capsys)
     assert files(out) == ["model.json", "model.onnx", "run.py"]
     assert it["int8"]["size"] < 0.5
     assert it["int8"]["speed_up"] > 0
+    assert it["int8"]["activations"] == "scales of the calibration"
+    assert it["int8"]["calibration"]["images"] > 8  # of the training
+    assert it["loss"]["of"] == "top1"
     assert 1e-4 < it["parity"]["largest_relative_difference"] < 0.5
     assert it["quality"]["images"] == "6 images of val"
     assert re.search(r"int8: 0\.\d+ times the size.*\ntop1: [\d.]+ percent, the model", capsys.readouterr().out)
@@ -187,7 +190,10 @@ def test_what_cannot_be_traced_is_said_in_a_sentence(short_classifier_run, tmp_p
     [
         ({"dynamic": "all", "acceleration": "balanced"}, r"cannot be left open.*(\n.*)*acceleration=off"),
         ({"part": "pyramid"}, r"this model has no pyramid(\n.*)*expected: whole"),
-        ({"precision": "bf16"}, "precision: expected fp32 or fp16 or int8 for format=onnx, got bf16"),
+        (
+            {"precision": "bf16"},
+            "precision: expected fp32 or fp16 or int8 for format=onnx, or format=torch_export or format=torchscript",
+        ),
         ({"batch": 4, "dynamic": "batch"}, "batch: expected together with dynamic=off"),
         ({"opset": 13}, "opset: expected"),
         ({"opset": 24}, "opset: expected"),

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from made_models import make_checkpoint
 from PIL import Image
 
 import fastitpn
@@ -29,25 +28,6 @@ WIDE = Image.fromarray(skimage.data.astronaut()).crop((0, 0, 512, 341)).resize((
 
 def about(folder: Path) -> dict:
     return json.loads((folder / "model.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Gives the checkpoint and the exported folder of a kind, each made once."""
-    folder = tmp_path_factory.mktemp("made")
-    folders: dict[tuple, Path] = {}
-
-    def make(name: str, form: str, **keys) -> tuple[Path, Path]:
-        checkpoint = folder / f"{name}.ckpt"
-        if not checkpoint.exists():
-            make_checkpoint(name, folder)
-        key = (name, form, *keys.items())
-        if key not in folders:
-            out = folder / f"{form}-{len(folders)}"
-            folders[key] = fastitpn.export(form, checkpoint, limit=4, out=out, **keys)
-        return checkpoint, folders[key]
-
-    return make
 
 
 def alike(given, expected) -> bool:

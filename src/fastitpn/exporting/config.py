@@ -6,12 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fastitpn.config.types import Count, ImagePx
+from fastitpn.config.types import Count, ImagePx, NonNegative
 from fastitpn.config.values import OneOf
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.training.config import AccelerationName, ChoiceConfig
 
+GATED = ("fp16", "int8")
+"""Precisions whose loss is measured, and must not be above `max_loss`."""
 Dynamic = Literal["auto", "off", "batch", "all"]
 
 
@@ -39,13 +41,19 @@ class ExportConfig(ChoiceConfig):
     batch: Count = 1
     """Images in one batch, where dynamic is off."""
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
-    """Number format inside; int8 quantises the matrices of an ONNX file for CPUs, and says what that costs."""
+    """Number format; of OpenVINO fp16 is that of the weights alone. int8 is for CPUs, by ONNX and OpenVINO."""
+    calibrate: Path | None = None
+    """Images like those to come, for the scales of int8; none takes 64 of the run's training images."""
+    calibrate_images: Count = 64
+    """Images to calibrate on at most, spread evenly."""
+    max_loss: NonNegative = 1.0
+    """Points that int8 or fp16 may lose, of every metric where data has labels, else of 100 decisions or features."""
     acceleration: AccelerationName | None = None
     """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
     data: Path | None = None
     """Images to compare file and model on, labelled to measure both; none takes the run's own, else a photograph."""
-    limit: Count = 32
-    """Images to compare on at most, spread evenly over data."""
+    limit: Count | None = None
+    """Images to compare on at most, spread evenly over data; none is 32, and 256 for a classifier in int8."""
     out: Path = Path("runs/export")
     """Folder for the file, its description and an example; an earlier export there is replaced."""
     image: ImageKeys = ImageKeys()
@@ -55,7 +63,14 @@ class ExportConfig(ChoiceConfig):
         result = []
         known = FORMATS[self.format].precisions
         if self.precision not in known:
-            result.append(f"precision: expected {' or '.join(known)} for format={self.format}, got {self.precision}")
+            able = " or ".join(f"format={name}" for name in FORMATS if self.precision in FORMATS[name].precisions)
+            wish = f"{' or '.join(known)} for format={self.format}, or {able}"
+            result.append(f"precision: expected {wish}, got {self.precision}")
+        if self.precision != "int8" and self.calibrate is not None:
+            result.append(f"calibrate: expected together with precision=int8, got precision={self.precision}")
+        if self.precision not in GATED and self.max_loss != 1.0:
+            wish = " or ".join(f"precision={name}" for name in GATED)
+            result.append(f"max_loss: expected together with {wish}, got precision={self.precision}")
         if self.opset is not None and "opset" not in FORMATS[self.format].takes:
             able = " or ".join(f"format={name}" for name in FORMATS if "opset" in FORMATS[name].takes)
             result.append(f"opset: expected together with {able}, got format={self.format}")

@@ -1,21 +1,25 @@
 """A model in a form that other software runs, compared with the model before it is kept."""
 
 import itertools
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastitpn.console import say
-from fastitpn.exporting.config import ExportConfig
+from fastitpn.exporting.calibration import find_calibration
+from fastitpn.exporting.config import GATED, ExportConfig
 from fastitpn.exporting.description import describe, write_json
 from fastitpn.exporting.dynamic import choose_shapes
 from fastitpn.exporting.example import EXAMPLES, example_script
 from fastitpn.exporting.folder import export_folder
 from fastitpn.exporting.formats.base import ExportFormat
+from fastitpn.exporting.int8 import quantise, too_much
+from fastitpn.exporting.loss import Judge, Loss
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.parity import TOLERANCES, Parity, ParityError, compare
-from fastitpn.exporting.pictures import Pictures, find_pictures
-from fastitpn.exporting.quality import measure_quality, speed_up
+from fastitpn.exporting.pictures import COMPARED, Pictures, find_pictures
+from fastitpn.exporting.quality import measure_quality
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
@@ -39,19 +43,35 @@ def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -
     """
     choices = choose_shapes(format_, config, subject)
     pictures = find_pictures(config, subject)
-    with export_folder(config.out) as folder:
+    compared = pictures if config.limit is not None else pictures.spread(COMPARED)
+    calibration = None
+    if config.precision == "int8":
+        calibration = find_calibration(config, subject, needed=not format_.dynamic_int8)
+    with export_folder(config.out) as folder, tempfile.TemporaryDirectory() as scratch:
         file = folder / format_.file
-        shapes, parity, run = _first_that_works(format_, file, subject, pictures, choices, config)
         measured: dict[str, Any] = {}
+        loss: Loss | None
         if config.precision == "int8":
-            parity, run, measured["int8"] = _quantised(format_, file, subject, pictures, shapes)
-        measured["quality"] = measure_quality(subject, run, pictures, shapes)
+            exact = Path(scratch) / format_.file
+            shapes, _, _ = _first_that_works(format_, exact, subject, compared, choices, config)
+            judge = Judge(subject, pictures, shapes)
+            result = quantise(format_, exact, file, subject, shapes, calibration, judge, config)
+            run, loss = result.run, result.loss
+            parity = compare(subject.network, run, compared, shapes)
+            measured["int8"] = result.about
+        else:
+            shapes, parity, run = _first_that_works(format_, file, subject, compared, choices, config)
+            loss = Judge(subject, pictures, shapes).measure(run) if config.precision in GATED else None
+            if loss is not None and not loss.points <= config.max_loss:
+                raise too_much(loss, config)
+        measured["loss"] = loss and loss.to_json(config.max_loss)
+        measured["quality"] = loss.quality if loss else measure_quality(subject, run, pictures, shapes)
         about = describe(config, subject, shapes, file, parity, {**format_.options(config), **measured})
         write_json(folder / DESCRIPTION, about)
         example = subject.whole.example if subject.whole is not None else FEATURES_EXAMPLE
         if format_.example and example is not None:
             (folder / EXAMPLE).write_text(example_script(example, format_), encoding="utf-8")
-    _report(config, subject, about, file.name, parity)
+    _report(config, subject, about, file.name, parity, loss)
     return config.out
 
 
@@ -77,7 +97,7 @@ def _written(
 ) -> tuple[Parity, Runner]:
     """Write a file, open it and let it through, or raise."""
     precision = config.precision
-    graph = Graph(subject.network, precision)
+    graph = Graph(subject.network, precision, half_weights=format_.half_weights)
     try:
         format_.write(graph, shapes, file, **format_.options(config))
         run = format_.open(file)
@@ -94,24 +114,9 @@ def _written(
     return parity, run
 
 
-def _quantised(
-    format_: ExportFormat, file: Path, subject: Subject, pictures: Pictures, shapes: Shapes
-) -> tuple[Parity, Runner, dict[str, Any]]:
-    """Put a quantised file in the place of one that was let through, and measure what that costs and brings."""
-    exact = file.with_name("exact.onnx")
-    file.rename(exact)
-    format_.quantise(exact, file)
-    run, before = format_.open(file), format_.open(exact)
-    images = pictures.tensors(shapes.size)[: shapes.batches[0]]
-    figures = {
-        "size": file.stat().st_size / exact.stat().st_size,
-        "speed_up": speed_up((run, before), images),
-    }
-    exact.unlink()
-    return compare(subject.network, run, pictures, shapes), run, figures
-
-
-def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file: str, parity: Parity) -> None:
+def _report(
+    config: ExportConfig, subject: Subject, about: dict[str, Any], file: str, parity: Parity, loss: Loss | None
+) -> None:
     say(
         f"{file}: differs from the model by {parity.difference:.1e} relative at most; decisions: "
         f"{parity.same_in_words} (on {parity.pictures})"
@@ -125,6 +130,10 @@ def _report(config: ExportConfig, subject: Subject, about: dict[str, Any], file:
                 unit = f" {metric.unit_in_words}" * bool(metric.unit)
                 text = f"{metric.name}: {values['file']:.2f}{unit}, the model {values['model']:.2f}"
                 say(f"{text} (on {quality['images']})")
+    if loss is not None:
+        kept = ", ".join(about.get("int8", {}).get("in_fp32", ())) or "nothing"
+        left = f"; in fp32: {kept}" * (config.precision == "int8")
+        say(f"{config.precision} loses {loss.in_words()}, max_loss={config.max_loss:g}{left}")
     for line in subject.whole.notes(config, subject.px) if subject.whole is not None else ():
         say(line)
     files = ", ".join(sorted(path.name for path in children(config.out)))

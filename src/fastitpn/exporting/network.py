@@ -5,6 +5,7 @@ import copy
 import torch
 from timm.layers import to_2tuple
 from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.pyramid import STRIDES
@@ -42,6 +43,19 @@ class Network(nn.Module):
             return difference, 0, 0
         agree = given[0].argmax(1) == expected[0].argmax(1)
         return difference, int(agree.sum()), agree.numel()
+
+    def agreement(self, given: list[Tensor], expected: list[Tensor]) -> tuple[float, float]:
+        """How far a file that computes in fewer bits decides as the network does.
+
+        Returns:
+            How many decisions are the same, and of how many; of outputs that decide nothing the sum of their cosine
+            similarities, and how many outputs these are.
+        """
+        if self.decides:
+            _, same, number = self.compare(given, expected)
+            return same, number
+        pairs = zip(given, expected, strict=True)
+        return sum(float(cosine_similarity(a.flatten(), b.flatten(), dim=0)) for a, b in pairs), len(given)
 
 
 def relative_difference(given: Tensor, expected: Tensor) -> float:
@@ -94,11 +108,13 @@ class Graph(nn.Module):
     Args:
         network: The network, which stays as it is: a copy is changed.
         precision: A key of `DTYPES`.
+        half_weights: Whether fp16 is for the weights alone, when they are written: the graph then stays in fp32.
     """
 
-    def __init__(self, network: Network, precision: str):
+    def __init__(self, network: Network, precision: str, *, half_weights: bool = False):
         super().__init__()
-        self.dtype = DTYPES[precision]
+        self.half_weights = half_weights and precision == "fp16"
+        self.dtype = DTYPES["fp32" if self.half_weights else precision]
         self.network = copy.deepcopy(network).to(self.dtype).requires_grad_(False).eval()
         for module in self.network.modules():
             if type(module) is nn.AdaptiveAvgPool2d:

@@ -1,9 +1,9 @@
 """ONNX: writing a graph, quantising it, and running it with onnxruntime."""
 
+import ast
 import contextlib
 import importlib
 import io
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +22,8 @@ from fastitpn.exporting.shapes import Shapes
 _ONE_FILE_BYTES = 1_900_000_000
 """A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
 _SILENT = 4
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where PyTorch writes the modules that a node is of, the innermost one before its own name."""
 
 
 def check_installed(*packages: str, extra: str = "export") -> None:
@@ -66,6 +68,8 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path, *, opset: int = OPSET) 
     assert model is not None
     _name_axes(model.model, shapes)
     for node in onnx_ir.traversal.RecursiveGraphIterator(model.model.graph):
+        modules = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))[:-1]
+        node.name = "/".join((*modules[-1:], str(node.name)))  # such as network.model.head/node_Gemm_279
         node.metadata_props.clear()
         node.doc_string = None
     size = sum(parameter.nbytes for parameter in graph.parameters())
@@ -119,18 +123,6 @@ def _axes_by_name(graph: Graph, shapes: Shapes) -> dict[str, dict[int, str]]:
     if not open_axes:
         return {}
     return {"images": open_axes, **{name: {0: "batch"} for name in graph.network.outputs}}
-
-
-def quantise(source: Path, path: Path) -> None:
-    """Matrices as int8, a scale for each of their columns; activations are quantised when they are known."""
-    from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
-
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        prepared = Path(folder) / source.name
-        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-        quantize_dynamic(
-            prepared, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"]
-        )
 
 
 def open_onnx(path: Path) -> Runner:

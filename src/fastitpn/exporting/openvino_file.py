@@ -26,8 +26,7 @@ def write_openvino(graph: Graph, shapes: Shapes, path: Path) -> None:
         source = Path(folder) / "model.onnx"
         write_onnx(graph, shapes, source)
         model = openvino.Core().read_model(source)
-        half = graph.dtype != torch.float32
-        openvino.save_model(model, path, compress_to_fp16=half)
+        openvino.save_model(model, path, compress_to_fp16=graph.half_weights)
 
 
 def open_openvino(path: Path) -> Runner:

@@ -27,6 +27,10 @@ Outputs = tuple[Tensor, ...]
 
 _PHOTOGRAPH = "grace_hopper.jpg"
 _FEWEST = 4
+COMPARED = 32
+"""Pictures that numbers are compared on, if `limit` does not say."""
+_DECIDING = 256
+"""Those that decisions are counted on, where a picture has but one: one of 32 would be 3 points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +61,47 @@ class Pictures:
             self._cache[size] = torch.stack([self.view(image, size) for image in read])
         return self._cache[size]
 
+    def spread(self, count: int, fewest: int = 1) -> "Pictures":
+        """At most so many of them, spread evenly; some come again where they are too few for `fewest`."""
+        chosen = min(len(self), count)
+        places = [place * len(self) // chosen for place in range(chosen)]
+        places = (places * fewest)[: max(chosen, fewest)]
+        truth = None if self.truth is None else [self.truth[place] for place in places]
+        images = [self.images[place] for place in places]
+        source = f"{chosen} of {self.source}" if chosen < len(self) else self.source
+        return replace(self, images=images, truth=truth, source=source, _cache={})
+
 
 def find_pictures(config: ExportConfig, subject: "Subject") -> Pictures:
-    """The pictures of `data`; else of its training's data, if that is still there; else crops of one photograph.
+    """The pictures of `data`; else of its training's data, if that is still there; else of `calibrate`.
+
+    Without any of these they are crops of one photograph.
 
     Raises:
-        InputError: There are none in `data`.
+        InputError: There are none in `data`, or none with labels where a loss is to be measured on them.
     """
+    decides = subject.whole is not None and not subject.any_size
+    limit = config.limit or (_DECIDING if config.precision == "int8" and decides else COMPARED)
     fewest = max(_FEWEST, config.batch)
     if config.data is not None:
-        return _from(config.data, subject, config.limit, fewest, asked=True)
+        pictures = _from(config.data, subject, limit, fewest, asked=True)
+        if config.precision == "int8" and pictures.truth is None and subject.whole is not None:
+            raise InputError(
+                f"{pictures.source} have no labels of the model's classes, so what int8 loses cannot be measured on "
+                "them",
+                where=config.data,
+                expected="images labelled as those of its training",
+                fix="leave data out: then decisions are compared, without labels",
+            )
+        return pictures
     for key in ("val", "data"):
         given = subject.training.get("config", {}).get(key)
         if given is not None and Path(given).exists():
             with suppress(InputError):
-                return _from(Path(given), subject, config.limit, fewest)
-    return Pictures(images=_crops(max(config.limit, fewest)), source="crops of a photograph", view=subject.view)
+                return _from(Path(given), subject, limit, fewest)
+    if config.calibrate is not None:
+        return _from(config.calibrate, subject, limit, fewest)
+    return Pictures(images=_crops(max(min(limit, COMPARED), fewest)), source="crops of a photograph", view=subject.view)
 
 
 def _from(data: Path, subject: "Subject", limit: int, fewest: int, *, asked: bool = False) -> Pictures:
@@ -81,16 +110,8 @@ def _from(data: Path, subject: "Subject", limit: int, fewest: int, *, asked: boo
     Some labels take long to be checked, so those are there only if the data was `asked` for.
     """
     listed = _listed(data, subject, asked)
-    chosen = min(len(listed), limit)
-    places = [place * len(listed) // chosen for place in range(chosen)]  # spread evenly
-    places = (places * fewest)[: max(chosen, fewest)]  # some come again where they are too few for a batch
-    return replace(
-        listed,
-        images=[listed.images[place] for place in places],
-        truth=None if listed.truth is None else [listed.truth[place] for place in places],
-        source=f"{chosen} images of {data.resolve().name}",
-        view=subject.view,
-    )
+    source = f"{min(len(listed), limit)} images of {data.resolve().name}"
+    return replace(listed.spread(limit, fewest), source=source, view=subject.view)
 
 
 def _listed(data: Path, subject: "Subject", asked: bool) -> Pictures:

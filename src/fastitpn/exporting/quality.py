@@ -19,24 +19,33 @@ _ROUNDS = 7
 
 @torch.no_grad()
 def measure_quality(subject: Subject, run: Runner, pictures: Pictures, shapes: Shapes) -> dict[str, Any] | None:
-    """The metrics of the task for the model and for its file, at the file's size.
-
-    Returns:
-        Plain types: the main metric, and all of them; None where the pictures have no labels.
-    """
+    """The metrics of the task for the model and for its file, see `describe_quality`; None without labels."""
     if pictures.truth is None or subject.whole is None:
         return None
     images = pictures.tensors(shapes.size)
-    measured: dict[str, dict[str, float]] = {}
-    computed: dict[str, Callable[[Tensor], Iterable[Tensor]]] = {"model": subject.network, "file": run}
-    for name, compute in computed.items():
-        outputs: dict[int, Outputs] = {}
-        for places in batches(len(images), shapes.batches[0]):
-            outputs |= zip(range(places.start, places.stop), zip(*compute(images[places]), strict=True), strict=True)
-        measured[name] = subject.whole.score([outputs[place] for place in range(len(images))], pictures.truth)
-    both = {name: {"model": value, "file": measured["file"][name]} for name, value in measured["model"].items()}
+    of_model, of_file = (
+        subject.whole.score(compute_outputs(compute, images, shapes), pictures.truth)
+        for compute in (subject.network, run)
+    )
+    return describe_quality(subject, of_model, of_file, pictures, shapes)
+
+
+def describe_quality(
+    subject: Subject, of_model: dict[str, float], of_file: dict[str, float], pictures: Pictures, shapes: Shapes
+) -> dict[str, Any]:
+    """Plain types: the main metric for the model and for its file, at the file's size, and all of them."""
+    assert subject.whole is not None
+    both = {name: {"model": value, "file": of_file[name]} for name, value in of_model.items()}
     main = subject.whole.metrics[0].name
     return {"metric": main, **both[main], "images": pictures.source, "px": list(shapes.size), "metrics": both}
+
+
+def compute_outputs(compute: Callable[[Tensor], Iterable[Tensor]], images: Tensor, shapes: Shapes) -> list[Outputs]:
+    """The outputs for each image, in batches that a file takes."""
+    outputs: dict[int, Outputs] = {}
+    for places in batches(len(images), shapes.batches[0]):
+        outputs |= zip(range(places.start, places.stop), zip(*compute(images[places]), strict=True), strict=True)
+    return [outputs[place] for place in range(len(images))]
 
 
 @torch.no_grad()

@@ -1,9 +1,10 @@
-"""OpenVINO, without the package that sends what people do with it.
+"""OpenVINO and NNCF, without the package that sends what people do with them.
 
-It imports `openvino_telemetry`, which makes files in the home folder and reports every import and conversion. It runs
-without: a name that cannot be imported makes it take its own stub. Nothing else imports OpenVINO.
+They import `openvino_telemetry`, which makes files in the home folder and reports every import and conversion. They run
+without: a name that cannot be imported makes them take their own stubs. Nothing else imports OpenVINO or NNCF.
 """
 
+import logging
 import sys
 from types import ModuleType
 
@@ -22,14 +23,34 @@ def import_openvino() -> ModuleType:
     try:
         import openvino
     except ImportError as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else "openvino"
-        raise InputError(
-            f"the package {missing} is not installed",
-            where="format",
-            expected="openvino",
-            fix="pip install 'fastitpn[openvino]'",
-        ) from None
+        raise _not_installed(error, "openvino", "format") from None
     return openvino
+
+
+def import_nncf() -> ModuleType:
+    """The package `nncf`, which quantises for OpenVINO.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    import_openvino()
+    try:
+        import nncf
+    except ImportError as error:
+        raise _not_installed(error, "nncf", "precision") from None
+    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it imports this, and needs no CUDA of it
+    return nncf
+
+
+def _not_installed(error: ImportError, package: str, key: str) -> InputError:
+    missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else package
+    return InputError(
+        f"the package {missing} is not installed",
+        where=key,
+        expected=package,
+        fix="pip install 'fastitpn[openvino]'",
+    )
 
 
 def _switch_off() -> None:

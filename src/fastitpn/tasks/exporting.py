@@ -31,7 +31,7 @@ def run_export(config: ExportConfig) -> Path:
         ParityError: The file cannot be made, or does not do what the model does.
     """
     form = FORMATS[config.format]
-    form.check_installed()
+    form.check_installed(config.precision)
     return form.export(config, load_subject(config))
 
 

@@ -1,9 +1,13 @@
 """What a format of exported models is: a file with one of these, and a line in the registry, make a new one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fastitpn.exporting.attempts import Attempt
     from fastitpn.exporting.config import ExportConfig
     from fastitpn.exporting.network import Graph
     from fastitpn.exporting.runner import Runner
@@ -17,6 +21,9 @@ class ExportFormat:
     Attributes:
         file: Name of the file.
         precisions: Number formats that it can hold: "fp32", "fp16", "bf16", "int8".
+        half_weights: Whether fp16 is the form of weights alone, and what is computed stays in fp32.
+        dynamic_int8: Whether its int8 can do without images to calibrate on: activations then get scales for each
+            input.
         one_by_one: Whether it can hold networks whose outputs depend on what is in an image, one image at a time.
         fewest_patches: The least number of patches along a side, where height and width of a model with a pyramid are
             left open.
@@ -27,14 +34,16 @@ class ExportFormat:
 
     file: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    half_weights: ClassVar[bool] = False
+    dynamic_int8: ClassVar[bool] = False
     one_by_one: ClassVar[bool] = False
     fewest_patches: ClassVar[int] = 2
     example: ClassVar[str | None] = None
     needed: ClassVar[str] = ""
     takes: ClassVar[tuple[str, ...]] = ()
 
-    def check_installed(self) -> None:
-        """Make sure that the packages are there that write a file and run it.
+    def check_installed(self, precision: str = "fp32") -> None:
+        """Make sure that the packages are there that write a file in a number format and run it.
 
         Raises:
             InputError: With the command to install them.
@@ -59,8 +68,8 @@ class ExportFormat:
         """Make a file ready to run, on the CPU."""
         raise NotImplementedError
 
-    def quantise(self, exact: Path, path: Path) -> None:
-        """Write the int8 form of a file in fp32."""
+    def quantise(self, exact: Path, path: Path, attempt: "Attempt", images: "Sequence[Tensor]") -> None:
+        """Write the int8 form of a file in fp32, calibrated on batches of images."""
         raise NotImplementedError
 
     def export(self, config: "ExportConfig", subject: "Subject") -> Path:

@@ -1,11 +1,15 @@
 """ONNX, run by onnxruntime."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastitpn.exporting.formats.base import ExportFormat
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fastitpn.exporting.attempts import Attempt
     from fastitpn.exporting.config import ExportConfig
     from fastitpn.exporting.network import Graph
     from fastitpn.exporting.runner import Runner
@@ -20,12 +24,13 @@ class Onnx(ExportFormat):
 
     file = "model.onnx"
     precisions = ("fp32", "fp16", "int8")  # onnxruntime has no bf16 on a CPU, where the file is checked
+    dynamic_int8 = True
     one_by_one = True
     example = "open_onnx.py"
     needed = "onnxruntime"
     takes = ("opset",)
 
-    def check_installed(self) -> None:
+    def check_installed(self, precision: str = "fp32") -> None:
         """Make sure that onnx, onnxscript and onnxruntime are there."""
         from fastitpn.exporting.onnx_file import check_installed
 
@@ -53,11 +58,11 @@ class Onnx(ExportFormat):
 
         return open_onnx(path)
 
-    def quantise(self, exact: Path, path: Path) -> None:
-        """Matrices as int8; activations are quantised when they are known."""
-        from fastitpn.exporting.onnx_file import quantise
+    def quantise(self, exact: Path, path: Path, attempt: "Attempt", images: "Sequence[Tensor]") -> None:
+        """With quantisation nodes for constant scales, or matrices alone with scales for each input."""
+        from fastitpn.exporting.onnx_int8 import quantise
 
-        quantise(exact, path)
+        quantise(exact, path, attempt, images)
 
 
 FORMAT = Onnx()

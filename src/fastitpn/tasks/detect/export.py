@@ -15,12 +15,14 @@ from fastitpn.data.images.folders import list_images
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.exportable import Exportable
+from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.exporting.network import Network
 from fastitpn.exporting.parity import TOLERANCES
 from fastitpn.exporting.pictures import Outputs, Pictures
 from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.detect.config import MIN_SCORE
 from fastitpn.tasks.detect.description import DetectorDescription
-from fastitpn.tasks.detect.export_parity import compare_detections
+from fastitpn.tasks.detect.export_parity import agreement_of_detections, compare_detections
 from fastitpn.tasks.detect.heads.base import Detector, paste_masks
 from fastitpn.tasks.detect.heads.registry import DETECTORS
 from fastitpn.tasks.detect.metrics import MAIN
@@ -53,6 +55,10 @@ class DetectNetwork(Network):
         """Detections matched one to one; each is a decision."""
         return compare_detections(given, expected, TOLERANCES["fp32"].difference)
 
+    def agreement(self, given: list[Tensor], expected: list[Tensor]) -> tuple[float, float]:
+        """Detections that are sure enough to be shown, of either, and how many of them the other one has too."""
+        return agreement_of_detections(given, expected, MIN_SCORE)
+
 
 class DetectExport(Exportable):
     """A detector to export, with what compares its detections."""
@@ -80,12 +86,12 @@ class DetectExport(Exportable):
                 expected=f"its backbone alone, or one of the detectors {', '.join(able)}",
                 fix="part=pyramid, or format=hub",
             )
-        if config.precision not in ("fp32", "int8"):
+        if config.precision not in ("fp32", "int8") and not FORMATS[config.format].half_weights:
             raise InputError(
                 f"a detector cannot be exported in {config.precision}: which places it looks at closely hangs on small "
                 "differences",
                 where="precision",
-                expected="fp32 or int8",
+                expected="fp32 or int8, or fp16 with format=openvino, where it is that of the weights alone",
                 fix="precision=fp32",
             )
 

@@ -44,6 +44,25 @@ def compare_detections(given: list[Tensor], expected: list[Tensor], near: float)
     return worst, same, number
 
 
+def agreement_of_detections(given: list[Tensor], expected: list[Tensor], least: float) -> tuple[int, int]:
+    """Detections with a score of at least `least` of two lists of one image, matched one to one.
+
+    Args:
+        given: As `compare_detections` takes them, of one image.
+        expected: The other list.
+        least: Less sure ones do not count.
+
+    Returns:
+        How many of both lists have a partner of the same class whose sides are within `SAME` of theirs, in shares of
+        the image; and how many both have.
+    """
+    ours, theirs = ([part[0][of[1][0] >= least] for part in of[:3]] for of in (expected, given))
+    number = len(ours[0]) + len(theirs[0])
+    apart = _apart([ours[0], torch.zeros(len(ours[0])), ours[2]], [theirs[0], torch.zeros(len(theirs[0])), theirs[2]])
+    rows, columns = map(torch.as_tensor, linear_sum_assignment(apart.clamp(max=_OTHER).numpy()))
+    return 2 * int((apart[rows, columns] <= SAME).sum()), number
+
+
 def _apart(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
     """[n, m], the largest difference of a coordinate or score; `_OTHER` where the class is another."""
     (boxes, scores, classes), (own_boxes, own_scores, own_classes) = ours[:3], theirs[:3]
