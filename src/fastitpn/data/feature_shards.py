@@ -17,8 +17,7 @@ from torch import Tensor
 from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
-from fastitpn.listing import matching
-from fastitpn.listing import is_empty
+from fastitpn.listing import is_empty, matching
 from fastitpn.sums import record
 
 INDEX = "index.json"

@@ -72,8 +72,8 @@ def attempts(format_: ExportFormat, subject: Subject, *, calibrated: bool) -> It
 
 def _outside(trunk: str) -> Names:
     """The head: what is not of the backbone, and the backbone's own classifier."""
-    own = _under(f"{trunk}head", f"{trunk}fc_norm")
-    return lambda name: not name.startswith(trunk) or own(name)
+    classifier = _under(f"{trunk}head", f"{trunk}fc_norm")
+    return lambda name: not name.startswith(trunk) or classifier(name)
 
 
 def _under(*modules: str) -> Names:

@@ -18,6 +18,7 @@ from fastitpn.exporting.quality import speed_up
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.listing import matching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,4 +103,4 @@ def _written(format_: ExportFormat, exact: Path, file: Path, attempt: Attempt, i
 
 def _size(file: Path) -> int:
     """Bytes of a model, with the weights that lie beside it."""
-    return sum(path.stat().st_size for path in file.parent.glob(f"{file.stem}.*"))
+    return sum(path.stat().st_size for path in matching(file.parent, f"{file.stem}.*"))
