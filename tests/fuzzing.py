@@ -44,30 +44,38 @@ def check_reading(labels: Labels, folder: Path, rounds: int, *, in_turn: bool, s
         AssertionError: Another error than InputError came out, or it took too long or too much memory; it says which
             round of which seed, and the damaged file stays in the folder.
     """
+    write_right(labels, folder)
+    for number in range(rounds):
+        check_round(labels, folder, number, in_turn=in_turn, seed=seed)
+
+
+def write_right(labels: Labels, folder: Path) -> None:
+    """Writes the data set, and has it read."""
     for name, content in labels.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     for read in labels.readers:
-        read(folder)  # right at first
-    names = [name for name in labels.files if Path(name).suffix in labels.damaged]
-    for number in range(rounds):
-        rng = random.Random(f"{seed} {number}")
-        name = rng.choice(names)
-        damaged = damage(labels.files[name], Path(name).suffix, rng)
-        (folder / name).write_bytes(damaged)
-        place = f"round {number} of seed {seed}, {folder / name}: {damaged[:500]!r}"
-        before = _peak_mib(anew=True)
-        readers = [labels.readers[number % len(labels.readers)]] if in_turn else labels.readers
-        for read in readers:
-            try:
-                with _time_limit():
-                    read(folder)
-            except InputError as error:
-                str(error)
-            except (Exception, TooSlow) as error:
-                raise AssertionError(place) from error
-        assert _peak_mib() - before < MOST_MIB, place
-        (folder / name).write_bytes(labels.files[name])
+        read(folder)
+
+
+def check_round(labels: Labels, folder: Path, number: int, *, in_turn: bool, seed: int = 0) -> None:
+    """One round of `check_reading`."""
+    rng = random.Random(f"{seed} {number}")
+    name = rng.choice([name for name in labels.files if Path(name).suffix in labels.damaged])
+    damaged = damage(labels.files[name], Path(name).suffix, rng)
+    (folder / name).write_bytes(damaged)
+    place = f"round {number} of seed {seed}, {folder / name}: {damaged[:500]!r}"
+    before = _peak_mib(anew=True)
+    for read in [labels.readers[number % len(labels.readers)]] if in_turn else labels.readers:
+        try:
+            with _time_limit():
+                read(folder)
+        except InputError as error:
+            str(error)
+        except (Exception, TooSlow) as error:
+            raise AssertionError(place) from error
+    assert _peak_mib() - before < MOST_MIB, place
+    (folder / name).write_bytes(labels.files[name])
 
 
 @contextmanager

@@ -11,7 +11,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "fastitpn"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (  # each may import those before it
     {"errors", "nearest", "imagenet", "listing"},
-    {"files", "registry", "console", "yaml_files", "sums"},
+    {"files", "registry", "console", "yaml_files"},
+    {"sums"},
     {"config"},
     {"data", "models"},
     {"pretraining"},

@@ -8,7 +8,7 @@ import torch
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.data.feature_shards import FeatureIndex, write_index, write_shard
+from fastitpn.data.feature_shards import FeatureIndex, FeatureShards, write_index, write_shard
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
 from fastitpn.runs import hub_folder
@@ -147,6 +147,23 @@ def test_sums_of_a_file_that_grows(tmp_path):
     assert read(tmp_path) == {}
     (tmp_path / SUMS).write_text("{")
     assert read(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"[1]x"], ids=repr)
+def test_figures_that_cannot_be_read(run, content):
+    (run / "result.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"the final figures of the run cannot be read(.*\n)*.*result\.json"):
+        repr(fastitpn.Run(run))
+
+
+def test_features_whose_header_is_damaged(tmp_path):
+    index = FeatureIndex(teacher="timm:a", px=32, side=2, dim=3, per_shard=2, images=("a",))
+    write_index(tmp_path, index)
+    write_shard(tmp_path, 0, torch.rand(index.shape(0)))
+    content = (tmp_path / "00000.npy").read_bytes()
+    (tmp_path / "00000.npy").write_bytes(content.replace(b"}", b"(", 1))
+    with pytest.raises(InputError, match="the features are incomplete: 1 of 1 files are missing or damaged"):
+        FeatureShards(tmp_path, ("a",), side=2)
 
 
 def test_in_python(run, tmp_path):

@@ -165,7 +165,7 @@ class FeatureShards:
     def _is_whole(self, shard: int) -> bool:
         try:
             return np.load(shard_path(self.folder, shard), mmap_mode="r").shape == self.index.shape(shard)
-        except (OSError, ValueError, EOFError):
+        except Exception:  # NumPy reads the header of a file as Python, which can fail in any way
             return False
 
     def crop(self, index: int, crop: Crop) -> Tensor:

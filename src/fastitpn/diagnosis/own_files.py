@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from fastitpn.diagnosis.findings import Finding
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
 from fastitpn.listing import matching
-from fastitpn.models.weights.checksums import damage_of
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
 from fastitpn.runs import identity
@@ -181,9 +179,6 @@ def _features(folder: Path) -> Iterator[State]:
     for name in dict.fromkeys((INDEX, *(sums or {}), *shards)):
         path = folder / name
         damage = difference(path, sums[name]) if sums and name in sums else None if path.is_file() else "it is missing"
-        if damage is None and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                damage = damage_of(path, archive)
         yield path, damage, again
 
 

@@ -65,7 +65,16 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """The final figures; before the run is complete, those of the last evaluation."""
         if self.complete:
-            figures: dict[str, Any] = json.loads((self.directory / RESULT).read_text(encoding="utf-8"))
+            path = self.directory / RESULT
+            try:
+                figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"the final figures of the run cannot be read: {error}",
+                    where=path,
+                    expected="what the end of a run wrote",
+                    fix=f"rm {path}, and type the command of the run again: it writes them anew",
+                ) from error
             return figures
         rows = [row for row in self.history if row["split"] == "val"]
         return {key: value for key, value in rows[-1].items() if key not in ("step", "epoch", "split")} if rows else {}

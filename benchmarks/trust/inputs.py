@@ -1,0 +1,69 @@
+"""What is attacked: small pictures with labels, checkpoints, a short run, and a command of each verb."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+TINY = ("model=fastitpn_nano", "px=32", "batch=4", "steps=3", "warmup_steps=0", "workers=0", "device=cpu")
+
+VERBS: Mapping[str, str] = {
+    "finetune classify": "finetune classify data={scenes}/classify out={out} defaults=fixed {tiny}",
+    "finetune segment": "finetune segment data={scenes}/segment head=linear out={out} {tiny}",
+    "pretrain": "pretrain data={scenes}/unlabelled out={out} {tiny}",
+    "cache-features": "pretrain cache-features data={scenes}/unlabelled teacher=timm:test_vit "
+    "teacher.weights={teacher} teacher.px=64 batch=5 workers=0 device=cpu out={out}",
+    "data shard": "data shard data={scenes}/unlabelled out={out}",
+    "evaluate": "evaluate {run} {scenes}/classify/val out={out} device=cpu",
+    "predict classes": "predict {run} {scenes}/unlabelled out={out} device=cpu",
+    "predict boxes": "predict {made}/dino.ckpt {scenes}/unlabelled out={out} device=cpu",
+    "predict masks": "predict {made}/linear.ckpt {scenes}/unlabelled out={out} device=cpu",
+    "visualize tokens": "visualize tokens {run} images={scenes}/unlabelled acceleration=balanced out={out} device=cpu",
+    "visualize features": "visualize features {run} images={scenes}/unlabelled out={out} device=cpu",
+    "doctor": "doctor {scenes}/classify out={out}",
+    "report compare": "report compare {run} {run2} out={out}",
+    "export onnx": "export {run} format=onnx out={out}",
+    "export torch_export": "export {run} format=torch_export out={out}",
+    "export torchscript": "export {run} format=torchscript out={out}",
+    "export openvino": "export {run} format=openvino out={out}",
+    "export hub": "export {run} format=hub out={out}",
+    "export official": "export official {run} out={out}/weights.pth",
+    "inspect": "inspect {run}",
+}
+
+
+def make_inputs(folder: Path) -> None:
+    """Make what the commands take, unless it is there."""
+    import shutil
+
+    import timm
+    import torch
+    from made_models import make_checkpoint
+
+    from fastitpn.cli.main import main
+    from fastitpn.data.scenes import build_scenes
+
+    if (folder / "done").exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "made").mkdir(parents=True)
+    forms = ("classify", "unlabelled", "segment", "detect")
+    small = {"unlabelled": 8, "train_per_class": 4, "val_per_class": 2, "classes": 3, "px": (40, 56)}
+    build_scenes(folder / "scenes", segment=(6, 3), detect=(6, 3), forms=forms, **small)
+    for name in ("dino", "linear", "classifier"):
+        make_checkpoint(name, folder / "made")
+    torch.save(timm.create_model("test_vit").state_dict(), folder / "teacher.pth")
+    for name in ("run", "run2"):
+        assert main(words_of("finetune classify", folder, folder / name)) == 0
+    (folder / "done").touch()
+
+
+def words_of(verb: str, folder: Path, out: Path) -> list[str]:
+    """The words of a verb's command."""
+    places = {"scenes": folder / "scenes", "made": folder / "made", "run": folder / "run", "run2": folder / "run2"}
+    places |= {"teacher": folder / "teacher.pth", "out": out}
+    words = [word for part in VERBS[verb].split() for word in (TINY if part == "{tiny}" else [part])]
+    return [word.format(**{name: str(path) for name, path in places.items()}) for word in words]
+
+
+def shared_inputs(folder: Path) -> Path:
+    """The folder of inputs of all classes, beside that of one."""
+    return folder.parent / "inputs"
