@@ -45,6 +45,7 @@ PROMISED = {
     "predict",
     "pretrain",
     "read_weights",
+    "recipes",
     "report",
     "scatter_tokens",
     "shard_data",

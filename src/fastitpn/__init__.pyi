@@ -13,6 +13,7 @@ from .commands.inspect import inspect as inspect
 from .commands.predict import predict as predict
 from .commands.pretrain import cache_features as cache_features
 from .commands.pretrain import pretrain as pretrain
+from .commands.recipes import recipes as recipes
 from .commands.report import report as report
 from .commands.visualize import visualize as visualize
 from .commands.weights import weights as weights

@@ -94,7 +94,9 @@ def test_broken_yaml(write, text, error):
 
 
 def test_no_such_recipe(write):
-    assert "recipe: expected a YAML file, but there is no file 'none.yaml'" in message("recipe=none.yaml", "data=a")
+    said = message("recipe=none.yaml", "data=a")
+    assert "recipe: expected a YAML file or the name of a recipe, but there is no file 'none.yaml'" in said
+    assert "`fastitpn recipes` lists" in said
     Path("folder").mkdir()
     assert "recipe: 'folder' cannot be read: Is a directory" in message("recipe=folder", "data=a")
     Path("latin.yaml").write_bytes(b"data: \xe9\xff\n")

@@ -80,14 +80,14 @@ def test_a_default_is_that_of_the_nearest_class(config_class):
 
 
 def test_a_key_has_the_same_type_everywhere():
-    """But for a benchmark's, of which there may be several, and the number format inside a file."""
+    """But for a benchmark's and the teachers to store, of which there may be several, and the number format inside a file."""
     kinds: dict[str, set[str]] = {}
     for config_class in ALL:
         for key, field in fields_of(config_class).items():
             if key in {
                 BenchmarkConfig: SEVERAL,
                 ExportConfig: ("precision",),
-                CacheFeaturesConfig: ("teacher.name",),
+                CacheFeaturesConfig: ("teacher.name", "teacher.px", "teacher.weights"),
             }.get(config_class, ()):
                 continue
             kinds.setdefault(key, set()).add(short_type(field.annotation).removesuffix(" | none"))

@@ -3,11 +3,11 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from fastitpn.config.fields import REQUIRED, Config, Field, fields_of, nested_configs
 from fastitpn.config.recipe import Given, flatten, read_recipe
+from fastitpn.config.shipped import recipe_file
 from fastitpn.config.values import choices, expected, is_none, read_value, takes_none
 from fastitpn.config.variants import Selection, aliases_of, full_keys
 from fastitpn.errors import InputError
@@ -38,7 +38,7 @@ def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigTyp
         elif match is None or word.startswith("-"):
             problems.append(_not_a_key(config_class, word))
         elif match[1] == "recipe":
-            keys, wrong = read_recipe(Path(match[2]).expanduser())
+            keys, wrong = read_recipe(recipe_file(match[2]))
             given += keys
             problems += wrong
         else:
@@ -59,7 +59,7 @@ def build(config_class: type[ConfigType], mapping: Mapping[str, Any]) -> ConfigT
     """
     values = dict(mapping)
     recipe = values.pop("recipe", None)
-    given, problems = read_recipe(Path(recipe).expanduser()) if recipe is not None else ([], [])
+    given, problems = read_recipe(recipe_file(recipe)) if recipe is not None else ([], [])
     given += [Given(key=key, value=value) for key, value in flatten(values).items()]
     return assemble(config_class, given, problems)
 

@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 from fastitpn.config.fields import Config, fields_of, value_of
+from fastitpn.config.shipped import names
 from fastitpn.config.values import show
+from fastitpn.nearest import nearest_name
 from fastitpn.yaml_files import Values, check_size, pairs, problem_of
 
 
@@ -47,7 +49,9 @@ def read_recipe(path: Path) -> tuple[list[Given], list[str]]:
         check_size(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return [], [f"recipe: expected a YAML file, but there is no file {str(path)!r}"]
+        near = nearest_name(path.name.removesuffix(".yaml"), names())
+        hint = f"; did you mean recipe={near}?" if near else "; `fastitpn recipes` lists those that there are"
+        return [], [f"recipe: expected a YAML file or the name of a recipe, but there is no file {str(path)!r}{hint}"]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         return [], [f"recipe: {str(path)!r} cannot be read: {reason}"]
