@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from benchmarks.harness.options import Options as AnyOptions
 from benchmarks.harness.options import split_arms, unknown_arms
 from benchmarks.harness.results import Results, Row
-from benchmarks.trust.attacks import Attacks, attempts
+from benchmarks.trust.attacks import Attacks, attempts, import_all
 
 IDENTITY = ("class",)
 _KEPT_FAILURES = 5
@@ -46,6 +46,7 @@ def run(options: Options) -> None:
     """Attack until all is done or the time is over; each class has its share of the time."""
     from benchmarks.trust.catalogue import CATALOGUE
 
+    import_all()
     results = Results(options, lambda rows: {"summary": summarise(rows)}, identity=IDENTITY)
     names = split_arms(options.classes, CATALOGUE)
     end = time.monotonic() + 60 * options.minutes

@@ -1,5 +1,6 @@
 """A class of attacks, and how they are carried out: in copies of this process, which may be killed."""
 
+import importlib
 import json
 import os
 import shutil
@@ -85,6 +86,14 @@ def attempts(
         if ended.code != 0:
             yield begin, f"the process ended with {ended.code}: {ended.said[-300:]}"
             begin += 1
+
+
+def import_all() -> None:
+    """What attacks use, imported once, for all copies."""
+    import forking
+
+    for name in (*forking.IMPORTED, "label_readers", "fastitpn.exporting.export", "fastitpn.reporting.report"):
+        importlib.import_module(name)
 
 
 def in_copy(function: Callable[[], Any], *, seconds: float = 300) -> Ended:

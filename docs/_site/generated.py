@@ -124,6 +124,31 @@ def figures() -> str:
     return "\n\n".join(parts)
 
 
+def guarantees() -> str:
+    """The promises with their tests, and the latest counts of `python -m benchmarks.trust`."""
+    stored = json.loads((RESULTS / "trust.json").read_text(encoding="utf-8"))
+    counted = {row["class"]: row for row in stored["rows"]}
+    rows = [
+        (
+            number,
+            entry["promise"],
+            "<br>".join(f"`{test.removeprefix('tests/').replace('::', ' ')}`" for test in entry["tests"]),
+            "<br>".join(_counted(name, counted.get(name)) for name in entry["attacks"]) or "tests alone",
+        )
+        for number, entry in enumerate(FACTS["guarantees"], start=1)
+    ]
+    words = f"Counted on {stored['date']} with fastitpn {stored['fastitpn']}, {stored['processor']}."
+    return f"{table(('', 'promise', 'tests, in `tests/`', 'attacks that ended as promised'), rows)}\n\n{words}"
+
+
+def _counted(name: str, row: dict[str, Any] | None) -> str:
+    """How many attacks of a class ended as promised, of those that were made, of those that are planned."""
+    if row is None or not row["attacks"]:
+        return f"{name}: not counted yet"
+    planned = f" (of {row['planned']:,} planned)" if row["attacks"] < row["planned"] else ""
+    return f"{name}: {row['as_promised']:,} of {row['attacks']:,}{planned}"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -309,6 +334,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
     "inference": ("Speed of the plain model", _inference),
     "pretraining": ("Speed and memory of pre-training", _pretraining),
+    "trust": ("Attacks that ended as promised", _any_rows),
     "pretraining_loss": ("Speed of the cosine loss against PyTorch's", _any_rows),
 }
 """The order of the page, and how each result is shown; others come last, with `_any_rows`."""

@@ -23,6 +23,7 @@ import fastitpn  # noqa: E402
 
 SNIPPETS = {
     "figures": generated.figures,
+    "guarantees": generated.guarantees,
     "label formats": generated.label_formats,
     "label formats of detection": lambda: generated.label_formats(["detect"]),
     "limits": generated.limits,
@@ -31,7 +32,7 @@ SNIPPETS = {
     "tracker encoder": generated.tracker_encoder,
     "versions": generated.versions,
 }
-WIDE = ("names.md", "how_to/extend.md")
+WIDE = ("guarantees.md", "names.md", "how_to/extend.md")
 """Pages whose tables or code need the room of the table of contents."""
 
 

@@ -1,5 +1,6 @@
 """Files and folders that are either the old or the new ones, whatever happens in between."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -11,6 +12,8 @@ from typing import IO
 from fastitpn.errors import FastITPNError, InputError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_HERE, _RENAME_EXCHANGE = -100, 2
+"""Of Linux's `renameat2`."""
 _FULL_BYTES = 64 << 10
 """A disk with no more room is full, whatever else an error says: half of what was being written is still there."""
 
@@ -89,11 +92,12 @@ def append_line(path: Path, line: str) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A folder to fill, which is moved to `path` when all went well; else nothing of it is left.
 
     Args:
         path: Where there is nothing, or an empty folder. Missing folders above it are made.
+        replace: Take the place of a folder with something in it: in one step where the system can (Linux).
 
     Raises:
         OSError: It cannot be made, or something is in its place by then.
@@ -109,9 +113,10 @@ def new_folder(path: Path) -> Iterator[Path]:
             if problem := _not_written(error, path, folder):
                 raise problem from error
             raise
-        if path.is_dir():
-            path.rmdir()
-        os.replace(folder, path)
+        if not (replace and path.is_dir() and _exchange(folder, path)):
+            if path.is_dir():
+                (shutil.rmtree if replace else os.rmdir)(path)
+            os.replace(folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -168,6 +173,15 @@ def _is_of_file(error: BaseException, folder: Path, *, named: bool) -> bool:
         return False
     name = error.filename2 or error.filename  # of two the second is written
     return not named if name is None else Path(os.fsdecode(name)).is_relative_to(folder)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Two folders change places in one step; False where the system has no such step."""
+    try:
+        names = os.fsencode(first), os.fsencode(second)
+        return bool(ctypes.CDLL(None).renameat2(_HERE, names[0], _HERE, names[1], _RENAME_EXCHANGE) == 0)
+    except (AttributeError, OSError, TypeError):
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

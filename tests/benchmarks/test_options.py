@@ -14,7 +14,8 @@ from benchmarks.harness.options import command_of, start
 from fastitpn.config import fields_of, parse
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
+PACKAGES = [path.parent.name for path in FOLDER.glob("*/__main__.py")]
+SCRIPTS = sorted([*PACKAGES, *(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())])
 
 
 @pytest.fixture(params=SCRIPTS)

@@ -1,8 +1,11 @@
 """The folder of an export is there as a whole, or not at all."""
 
+import os
+
 import pytest
 from tiny_runs import files
 
+from fastitpn import files as filing
 from fastitpn.errors import InputError
 from fastitpn.exporting.folder import DESCRIPTION, export_folder
 
@@ -17,6 +20,18 @@ def test_an_earlier_export_is_replaced(tmp_path):
         with export_folder(tmp_path / "new" / "out") as folder:
             fill(folder, name)
     assert files(tmp_path) == ["new/out/b", f"new/out/{DESCRIPTION}"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_where_folders_cannot_change_places(tmp_path, monkeypatch, at_once):
+    if not at_once:
+        monkeypatch.setattr(filing, "_exchange", lambda first, second: False)
+    for name in ("a", "b"):
+        with export_folder(tmp_path / "out") as folder:
+            fill(folder, name)
+            before = (tmp_path / "out").exists() and os.stat(tmp_path / "out").st_ino
+    assert files(tmp_path) == ["out/b", f"out/{DESCRIPTION}"]
+    assert os.stat(tmp_path / "out").st_ino != before
 
 
 def test_nothing_is_left_of_a_failure(tmp_path):

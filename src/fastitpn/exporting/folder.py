@@ -1,7 +1,6 @@
 """The folder of an export: there as a whole, or not at all."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -37,16 +36,11 @@ def export_folder(out: Path) -> Iterator[Path]:
             fix=f"out={out / 'export'}",
         )
     make_folder(out.parent)
-    earlier = out.with_name(f".{out.name}.earlier")
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(new_folder(out))
+            folder = stack.enter_context(new_folder(out, replace=True))
         except OSError as error:
             raise InputError(
                 f"nothing can be written there: {error.strerror}", where=out.parent, expected="a writable folder"
             ) from error
         yield folder
-        if out.exists():
-            shutil.rmtree(earlier, ignore_errors=True)  # of a command that was killed
-            out.rename(earlier)
-    shutil.rmtree(earlier, ignore_errors=True)
