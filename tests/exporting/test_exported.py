@@ -162,6 +162,9 @@ def test_what_differs_from_a_checkpoint_is_said(made, tmp_path):
     with pytest.raises(InputError, match="this is an exported model: a graph") as caught:
         fastitpn.export("onnx", folder, out=tmp_path / "a")
     assert caught.value.expected == "the run or the checkpoint that was exported"
+    for key in ("compile", "reuse"):
+        with pytest.raises(InputError, match=f"{key}=true: of no use for an exported folder"):
+            fastitpn.predict(folder, folder, out=tmp_path / "b", **{key: True})
 
 
 class TestChanged:

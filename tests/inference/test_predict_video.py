@@ -11,7 +11,7 @@ from video_example import cut, moving, write_video
 
 import fastitpn
 from fastitpn.cli.main import main
-from fastitpn.data.images.videos import open_video
+from fastitpn.data.images.videos import Frame, Video, open_video
 from fastitpn.errors import InputError
 from fastitpn.inference.written_pictures import find_inputs
 
@@ -72,6 +72,32 @@ def test_things(detector_run, clip, tmp_path):
     for row, one in zip(rows_of(video.lines), expected, strict=True):
         assert row["things"] == json.loads(json.dumps(one.to_json()["things"]))
     assert read(video.video)[0].image.size == (480, 320)
+
+
+@pytest.mark.parametrize("run", ["segmenter_run", "detector_run", "classifier_run"])
+def test_reuse_computes_nothing_of_a_frame_that_is_the_one_before(run, clip, request, tmp_path, monkeypatch, capsys):
+    pictures = [picture for picture in moving(3) for _ in range(2)]
+    frames = [Frame(index=number, time_s=number / 10, image=picture) for number, picture in enumerate(pictures)]
+    monkeypatch.setattr(Video, "__iter__", lambda self: iter(frames))
+    directory = request.getfixturevalue(run).directory
+    keys = {**KEYS, "min_score": 0.1} if run == "detector_run" else KEYS
+    [plain] = fastitpn.predict(directory, clip, out=tmp_path / "plain", **keys).videos
+    assert "tokens" not in capsys.readouterr().out
+    [kept] = fastitpn.predict(directory, clip, out=tmp_path / "kept", reuse=True, reuse_threshold=0, **keys).videos
+    assert "clip.mp4: 50% of the tokens were computed" in capsys.readouterr().out
+    assert kept.frames == 6
+    for row, other in zip(rows_of(kept.lines), rows_of(plain.lines), strict=True):
+        assert rounded(row) == rounded(other)
+
+
+def rounded(row) -> str:
+    """A line of results, with numbers to three digits."""
+    return json.dumps(json.loads(json.dumps(row), parse_float=lambda text: round(float(text), 3)))
+
+
+def test_reuse_and_compile_at_once(checkpoint, clip):
+    with pytest.raises(InputError, match="reuse: expected false with compile=true, got true"):
+        fastitpn.predict(checkpoint, clip, reuse=True, compile=True)
 
 
 def test_a_damaged_video_keeps_what_was_before(checkpoint, clip, tmp_path, capsys):

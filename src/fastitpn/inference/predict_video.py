@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,6 +49,8 @@ def predict_videos(
                 raise
             say(printable(f"skipped: {path}: {error.what}"), error=True)
             continue
+        if (reuse := prediction.reuse) and reuse.total:
+            say(f"{name}: {reuse.computed / reuse.total:.0%} of the tokens were computed")
         if written.problem:
             _tell(written, alone=source.is_file())
         done.append(written)
@@ -68,10 +71,13 @@ def _predict_video(path: Path, place: Path, prediction: Prediction[Any]) -> Vide
         interrupted = False
         with (
             VideoWriter(picture_file, video.rate) as writer,
+            prediction.reuse or nullcontext(),
             ProgressDisplay(f"predicting {path.name}", step=0, steps=video.num_frames) as display,
         ):
             try:
                 for batch in _batches(video, prediction.frames):
+                    if prediction.reuse:
+                        prediction.reuse.next_frame()
                     images = [frame.image for frame in batch]
                     results = prediction.predictor.stream(images, batch=prediction.frames, **prediction.options)
                     for frame, result in zip(batch, results, strict=True):

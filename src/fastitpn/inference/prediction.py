@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.inference.results import Result, Results
+from fastitpn.models.frame_reuse import FrameReuse
 
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -23,6 +24,7 @@ class Prediction(Generic[ResultT]):
 
     Attributes:
         columns: Heads of the table that is printed, after the image's name.
+        reuse: What keeps of a video what did not change; None computes each frame anew.
         pictures: Folders of PNGs that `write` fills, inside of `out`; the first one is of pictures to look at.
     """
 
@@ -31,11 +33,12 @@ class Prediction(Generic[ResultT]):
 
     def __init__(self, predictor: ImagePredictor[ResultT], *, batch: int = 1, **options: Any):
         self.predictor, self.batch, self.options = predictor, batch, options
+        self.reuse: FrameReuse | None = None
 
     @property
     def frames(self) -> int:
         """Frames of a video in one batch."""
-        return min(self.batch, _FRAMES_AT_ONCE)
+        return 1 if self.reuse else min(self.batch, _FRAMES_AT_ONCE)
 
     def heads(self) -> tuple[str, ...]:
         """Heads of the printed table, after the image's name."""

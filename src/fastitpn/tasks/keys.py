@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Milestone, Positive, Schedule, Share
+from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Milestone, NonNegative, Positive, Schedule, Share
 from fastitpn.config.values import show
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
@@ -107,4 +107,13 @@ class PredictConfig(DeviceConfig):
     """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
     compile: bool = False
     """Compile the network with torch.compile, for each size of batches that comes again: slow to start, then faster."""
+    reuse: bool = False
+    """In videos, compute what changed from frame to frame alone: for cameras that stand still."""
+    reuse_threshold: NonNegative = 0.1
+    """Tokens of stage 3 are kept where their input changed by at most this share; 0 keeps what is exact alone."""
     image: ImageKeys = ImageKeys()
+
+    def problems(self) -> list[str]:
+        """Also that reuse and compile are not asked for at once."""
+        both = self.reuse and self.compile
+        return [*super().problems(), *["reuse: expected false with compile=true, got true"][: int(both)]]

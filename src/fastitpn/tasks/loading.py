@@ -1,6 +1,7 @@
 """From a checkpoint to a model that is ready to use, whatever its task is."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from fastitpn.config.types import Fit
@@ -44,12 +45,7 @@ def load_trained(
     if checkpoint.exported is not None:
         check_acceleration(acceleration, trained, path)
         if compile:
-            raise InputError(
-                "compile=true: of no use for an exported folder, which its own runtime runs",
-                where=path,
-                expected="a run or a checkpoint",
-                fix="leave it out",
-            )
+            raise no_network("compile=true", path)
         graph = open_exported(path, checkpoint.exported, fit)
         return Trained(
             path=path,
@@ -78,4 +74,14 @@ def load_trained(
         acceleration=backbone.acceleration,
         fast_itpn=backbone,
         content=content,
+    )
+
+
+def no_network(key: str, path: Path) -> InputError:
+    """The error for a key that needs the network itself, where an exported folder is given."""
+    return InputError(
+        f"{key}: of no use for an exported folder, which its own runtime runs",
+        where=path,
+        expected="a run or a checkpoint",
+        fix="leave it out",
     )

@@ -11,10 +11,11 @@ from fastitpn.data.images.videos import EXTENSIONS as VIDEOS
 from fastitpn.inference.predicting import run_prediction
 from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.inference.results import Results
+from fastitpn.models.frame_reuse import FrameReuse
 from fastitpn.runs.acceleration import AccelerationLike
 from fastitpn.runs.trained_model import TrainedCheckpoint, open_checkpoint
 from fastitpn.tasks.keys import PredictConfig
-from fastitpn.tasks.loading import load_trained
+from fastitpn.tasks.loading import load_trained, no_network
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.spec import TaskSpec
 
@@ -38,6 +39,10 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
         say(left)
     prediction = spec.prediction(trained, config)
     prediction.predictor.pixel_range = trained.about.pixel_range
+    if config.reuse:
+        if trained.fast_itpn is None:
+            raise no_network("reuse=true", trained.path)
+        prediction.reuse = FrameReuse(trained.fast_itpn, config.reuse_threshold)
     return run_prediction(prediction, config.source, config.out, image=config.image, workers=config.workers)
 
 

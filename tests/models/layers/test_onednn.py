@@ -5,10 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastitpn.models.layers import onednn
+import fastitpn
+from fastitpn.models.layers import attention, cell_blocks, onednn
 from fastitpn.models.layers.feed_forward import GeluMlp, SwiGLU
 from fastitpn.models.layers.norm import Norm
-from fastitpn.models.layers.onednn import Linear, linear
+from fastitpn.models.layers.onednn import Linear, add_linear, linear
 
 
 def plain_mlp(mlp: GeluMlp, x: Tensor) -> Tensor:
@@ -103,3 +104,54 @@ def test_dropout_follows_the_activation_and_the_output(build: Callable[..., nn.M
     assert seen == [40, 24]
     mlp.eval()
     assert torch.equal(mlp(x), mlp(x))
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("rows", [5, 300])  # few: the output is scaled, many: the weights
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_residual_is_added_with_the_last_product(enabled, rows, scaled, monkeypatch) -> None:
+    monkeypatch.setattr(onednn, "ENABLED", enabled and onednn.ENABLED)
+    layer, scale = Linear(24, 40), torch.randn(40) if scaled else None
+    residual, x = torch.randn(2, rows, 40), torch.randn(2, rows, 24)
+    with torch.inference_mode():
+        result = add_linear(residual, x, layer.weight, layer.bias, scale)
+        branch = F.linear(x, layer.weight, layer.bias)
+        expected = residual + (branch * scale if scaled else branch)
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
+
+
+class TestWhereBranchesEndFused:
+    """In inference mode alone, and not where somebody listens to a layer or has put another one there."""
+
+    def test_values(self, monkeypatch) -> None:
+        model = fastitpn.create_model("fastitpn_nano", img_size=64, depths=(1, 1, 2), init_values=0.5).eval()
+        images = torch.randn(2, 3, 64, 96)
+        with torch.no_grad():
+            plain = model(images)
+        calls = []
+        for module in (attention, cell_blocks):
+            monkeypatch.setattr(module, "add_linear", lambda *parts: calls.append(1) or onednn.add_linear(*parts))
+        with torch.no_grad():
+            assert torch.equal(model(images), plain)
+            assert not calls
+        with torch.inference_mode():
+            torch.testing.assert_close(model(images), plain, atol=1e-5, rtol=1e-5)
+            assert len(calls) == 1 + 1 + 2 * 2
+            model.train()(images)
+            assert len(calls) == 6
+
+    def test_hooks_are_called_and_adapters_count(self) -> None:
+        class Adapted(Linear):
+            def forward(self, x: Tensor) -> Tensor:
+                return 0 * x[..., :1] + 7.0
+
+        model = fastitpn.create_model("fastitpn_nano", img_size=64, depths=(1, 1, 1)).eval()
+        block, seen = model.stages[2].blocks[0], []
+        for layer in (block.attn.proj, block.mlp, model.stages[0].blocks[0].mlp.fc2):
+            layer.register_forward_hook(lambda *_: seen.append(1))
+        fc2 = Adapted(block.mlp.fc2.in_features, block.mlp.fc2.out_features).eval()
+        with torch.inference_mode():
+            plain = model(torch.zeros(1, 3, 64, 64))
+            assert len(seen) == 3
+            block.mlp.fc2 = fc2
+            assert not torch.allclose(model(torch.zeros(1, 3, 64, 64)), plain)

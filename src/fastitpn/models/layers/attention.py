@@ -7,9 +7,10 @@ from torch import Tensor, fx, nn
 
 from fastitpn.models.layers.feed_forward import GeluMlp, SwiGLU
 from fastitpn.models.layers.norm import Norm
-from fastitpn.models.layers.onednn import Linear, linear
+from fastitpn.models.layers.onednn import Linear, add_linear, ends_fused, linear
 from fastitpn.models.layers.relative_position import OF_BLOCKS, create_relative_position_bias
 
+fx.wrap("add_linear")
 fx.wrap("linear")
 
 
@@ -85,7 +86,11 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None = None, height: int | None = None, width: int | None = None
     ) -> Tensor:
-        """Attend within the last but one axis.
+        """Attend within the last but one axis, [..., N, dim] to [..., N, dim]; the arguments are those of `mix`."""
+        return self.proj_drop(self.proj(self.mix(x, mask, height, width)))
+
+    def mix(self, x: Tensor, mask: Tensor | None = None, height: int | None = None, width: int | None = None) -> Tensor:
+        """What the heads gather, before the output projection.
 
         Args:
             x: [..., N, dim].
@@ -103,8 +108,7 @@ class Attention(nn.Module):
         if bias is not None:
             mask = bias if mask is None else mask + bias
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x.transpose(1, 2).reshape(shape)
-        return self.proj_drop(self.proj(x))
+        return x.transpose(1, 2).reshape(shape)
 
 
 class AttentionBlock(nn.Module):
@@ -186,12 +190,22 @@ class AttentionBlock(nn.Module):
             gathering = x[:, :, :num_gathering].reshape(B, 1, W * num_gathering, C)
             gathering = self._attend(gathering, None).reshape(B, W, num_gathering, C)
             x = torch.cat((gathering, x[:, :, num_gathering:]), dim=2)
+        if not torch.jit.is_scripting():
+            fc2 = getattr(self.mlp, "fc2", None)  # experts have none
+            if fc2 is not None and ends_fused(self.mlp, fc2):
+                return add_linear(x, self.mlp.hidden(self.norm2(x)), fc2.weight, fc2.bias, self.gamma_2)
         branch = self.mlp(self.norm2(x))
         if self.gamma_2 is not None:
             branch = branch * self.gamma_2
         return x + self.drop_path(branch)
 
     def _attend(self, x: Tensor, mask: Tensor | None, height: int | None = None, width: int | None = None) -> Tensor:
+        if not torch.jit.is_scripting():
+            proj = self.attn.proj
+            if ends_fused(self.attn, proj):
+                return add_linear(
+                    x, self.attn.mix(self.norm1(x), mask, height, width), proj.weight, proj.bias, self.gamma_1
+                )
         branch = self.attn(self.norm1(x), mask, height, width)
         if self.gamma_1 is not None:
             branch = branch * self.gamma_1

@@ -7,8 +7,9 @@ from torch import Tensor, fx, nn
 from fastitpn.models.layers.activation_checkpointing import in_parts
 from fastitpn.models.layers.feed_forward import GeluMlp
 from fastitpn.models.layers.norm import Norm
-from fastitpn.models.layers.onednn import Linear, linear
+from fastitpn.models.layers.onednn import Linear, add_linear, ends_fused, linear
 
+fx.wrap("add_linear")
 fx.wrap("linear")
 
 
@@ -64,6 +65,10 @@ class CellBlock(nn.Module):
         """[..., dim] to [..., dim]; `recomputed` keeps no activations for the backward pass."""
         if recomputed and not torch.jit.is_scripting():
             return x + self.drop_path(in_parts(self._branch, [x]))  # DropPath is drawn for the whole batch
+        if not torch.jit.is_scripting():
+            fc2 = self.mlp.fc2
+            if ends_fused(self.mlp, fc2):
+                return add_linear(x, self.mlp.hidden(self.norm(x)), fc2.weight, fc2.bias, self.gamma)
         return x + self.drop_path(self._branch(x))
 
     def _branch(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, fx
 
-CHUNK_PATCHES = 64
+CHUNK_PATCHES = 256
 """Patches of a chunk."""
 
 

@@ -26,10 +26,13 @@ class GeluMlp(nn.Module):
         self.fc2 = Linear(hidden, dim, **dd)
         self.drop = nn.Dropout(drop)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """[..., dim] to the input of fc2, [..., hidden]."""
+        return self.norm(self.drop(linear_gelu(x, self.fc1.weight, self.fc1.bias)))
+
     def forward(self, x: Tensor) -> Tensor:
         """[..., dim] to [..., dim]."""
-        x = self.drop(linear_gelu(x, self.fc1.weight, self.fc1.bias))
-        return self.drop(self.fc2(self.norm(x)))
+        return self.drop(self.fc2(self.hidden(x)))
 
 
 class SwiGLU(nn.Module):
@@ -44,7 +47,11 @@ class SwiGLU(nn.Module):
         self.fc2 = Linear(hidden, dim, **dd)
         self.drop = nn.Dropout(drop)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """[..., dim] to the input of fc2, [..., hidden]."""
+        x = linear_swiglu(x, self.gate.weight, self.gate.bias, self.value.weight, self.value.bias)
+        return self.norm(self.drop(x))
+
     def forward(self, x: Tensor) -> Tensor:
         """[..., dim] to [..., dim]."""
-        x = linear_swiglu(x, self.gate.weight, self.gate.bias, self.value.weight, self.value.bias)
-        return self.drop(self.fc2(self.norm(self.drop(x))))
+        return self.drop(self.fc2(self.hidden(x)))

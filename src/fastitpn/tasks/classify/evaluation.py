@@ -145,7 +145,7 @@ def evaluate_classifier(
     started = time.perf_counter()
     model = classifier.model.to(fabric.device)
     loader = evaluation_loader(images, about.px, about.mean, about.std, batch=batch, workers=workers)
-    with worker_errors(), fabric.autocast():
+    with worker_errors(), torch.inference_mode(), fabric.autocast():
         logits, labels = predict_logits(on_device(loader, fabric), model)
     return ClassifyEvaluation(
         metrics=scores(logits, labels),

@@ -150,7 +150,7 @@ def evaluate_multilabel(
     assert about.thresholds is not None
     model = classifier.model.to(fabric.device)
     loader = evaluation_loader(images, about.px, about.mean, about.std, batch=batch, workers=workers)
-    with worker_errors(), fabric.autocast():
+    with worker_errors(), torch.inference_mode(), fabric.autocast():
         logits, labels = predict_logits(on_device(loader, fabric), model)
     thresholds = torch.tensor(about.thresholds, dtype=torch.float64)
     return MultilabelEvaluation(

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from fastitpn.data.chunks import TOGETHER, chunks
 from fastitpn.data.images.decode import read_image
@@ -62,7 +63,7 @@ def evaluate_segmenter(
     started = time.perf_counter()
     loader = masked_loader(images, about, workers=workers)
     display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
-    with worker_errors(), fabric.autocast(), display:
+    with worker_errors(), torch.inference_mode(), fabric.autocast(), display:
         index = 0
         for chunk in chunks(on_device(loader, fabric), batch, lambda sample: sample["mask"].numel()):
             pixels, masks = ([sample[key][0] for sample in chunk] for key in ("image", "mask"))
