@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastitpn.commands import (
+    accelerate,
     app,
     benchmark,
     data,
@@ -32,6 +33,7 @@ def all_verbs() -> Sequence[Verb]:
         predict.verb(),
         app.VERB,
         benchmark.VERB,
+        accelerate.verb(),
         *visualize.VERBS,
         report.COMPARE,
         doctor.VERB,
