@@ -125,6 +125,9 @@ def test_training_with_it(classifier_run, scenes, tmp_path, monkeypatch):
     assert result.chosen.trained
     assert asked["acceleration"] == result.chosen.setting.to_dict()
     assert asked["steps"] >= 10
+    monkeypatch.setattr(accelerate, "train", None)  # the same command takes what was trained
+    again = {**USE, "minutes": 1e-4, "max_loss": 100, "train": True, "out": out}
+    assert fastitpn.accelerate(classifier_run.directory, scenes.val, **again).chosen == result.chosen
 
 
 class TestBadInput:

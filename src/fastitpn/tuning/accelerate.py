@@ -13,7 +13,7 @@ from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.models.weights.cache import sha256
 from fastitpn.runs.output import check_no_run, make_folder
-from fastitpn.runs.trained_model import TrainedCheckpoint
+from fastitpn.runs.trained_model import TrainedCheckpoint, open_checkpoint
 from fastitpn.tasks.keys import EvaluateConfig
 from fastitpn.tasks.loading import load_trained
 from fastitpn.training.progress import ProgressDisplay
@@ -60,7 +60,7 @@ def run_accelerate(config: AccelerateConfig, keys: EvaluateConfig, checkpoint: T
         training_config(checkpoint)  # says what is missing before anything is measured
     subject = open_subject(checkpoint, keys, seed=config.seed)
     trained, quality = subject.trained, subject.quality
-    made = not config.out.exists()
+    made, fresh = not config.out.exists(), not (config.out / STATE).is_file()
     make_folder(config.out)
     measured = Measured(config.out / STATE, _identity(config, checkpoint, subject))
     budget = Budget(60 * config.minutes, measured.seconds + time.monotonic() - began)
@@ -91,9 +91,9 @@ def run_accelerate(config: AccelerateConfig, keys: EvaluateConfig, checkpoint: T
             measure_final(search.finalists, last, measured, enough, **how)
             row, content = _regained(config, checkpoint, quality, measured, budget, images_in_all, trying)
     except InputError:
-        (config.out / STATE).unlink(missing_ok=True)
-        if made:
-            shutil.rmtree(config.out)
+        if fresh:
+            (config.out / STATE).unlink(missing_ok=True)
+            shutil.rmtree(config.out if made else config.out / TRAINING, ignore_errors=True)
         raise
     rows = [other for other in measured if other.speed and other.speed.is_gain and other.measured_on(images_in_all)]
     accelerated = Accelerated(
@@ -118,6 +118,7 @@ def _identity(config: AccelerateConfig, checkpoint: TrainedCheckpoint, subject: 
         "images": subject.quality.num_images,
         "px": config.px,
         "runtime": config.runtime,
+        "train": config.train,
         "seed": config.seed,
         "device": f"{subject.conditions.device} {subject.conditions.precision}",
     }
@@ -135,8 +136,13 @@ def _regained(
     """The setting that is chosen, with the content of its checkpoint: as it was, or trained with the setting."""
 
     def chosen(max_loss: float, *, trained: bool = False) -> Row:
-        return choose(list(measured), max_loss, quality.metric, where=config.data, images=images, trained=trained)
+        rows = [row for row in measured if not row.trained]
+        return choose(rows, max_loss, quality.metric, where=config.data, images=images, trained=trained)
 
+    folder = config.out / TRAINING
+    for row in measured:  # of an earlier command
+        if row.trained and row.points <= config.max_loss:
+            return row, open_checkpoint(folder).content
     if not config.train or all(row.points > REGAINED * config.max_loss for row in measured):
         return chosen(config.max_loss), checkpoint.content
     row = chosen(REGAINED * config.max_loss)
@@ -145,12 +151,13 @@ def _regained(
     settings = training_config(checkpoint)
     seconds = budget.left - 2 * images * quality.seconds_per_image
     steps = num_steps(settings, seconds, speed.ms / 1e3)
-    folder = config.out / TRAINING
+    shutil.rmtree(folder, ignore_errors=True)  # of one that was interrupted
     weights = write_tuned_run(folder, checkpoint.path, checkpoint.content, row.setting)
     machine = {"device": config.device, "precision": config.precision, "workers": config.workers}
     again = load_trained(train(settings, weights, folder / "run", steps=steps, **machine))
     after = quality.loss(row.setting, images, again.at(config.px))
     if after.points <= config.max_loss and (before.points > config.max_loss or after.points <= before.points):
+        write_tuned_run(folder, checkpoint.path, again.content, row.setting)
         return measured.keep(row.setting, loss=after, trained=True), again.content
     say(f"after {steps} steps with {in_words(row.setting)} it loses {after.describe(quality.metric)}: not taken")
     return chosen(config.max_loss, trained=True), checkpoint.content
