@@ -12,6 +12,7 @@ import torch
 import yaml
 from PIL import Image
 from tiny_runs import TRAINING, words
+from tuning_fakes import FakeSpeed
 from video_example import moving, write_video
 
 import fastitpn
@@ -22,6 +23,7 @@ from fastitpn.commands.registry import all_verbs
 from fastitpn.commands.verb import Verb
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.weights.published import published_file
+from fastitpn.tuning import search, subject
 
 ROOT = Path(__file__).parents[1]
 FACTS = yaml.safe_load((ROOT / "docs" / "_site" / "facts.yaml").read_text(encoding="utf-8"))
@@ -62,6 +64,8 @@ def small(command: str) -> list[str]:
     if verb.words == ("benchmark",):
         keys |= {"px": 32, "rounds": 1}
         keys |= {k: v for k, v in {"peers": "test_vit", "model": TRAINING["model"]}.items() if k in given}
+    if verb.words == ("accelerate",):
+        keys |= {"px": 32, "minutes": 0.2, "max_loss": 100}
     recipes = [Path(word.removeprefix("recipe=")) for word in arguments if word.startswith("recipe=")]
     taught = [word for word in arguments if word.startswith("teacher=")] or [file.read_text() for file in recipes]
     if any("timm:" in text for text in taught):
@@ -70,11 +74,13 @@ def small(command: str) -> list[str]:
 
 
 def measure_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes `benchmark` short: few calls of each model, a small product for the peak, and no memory."""
+    """Makes `benchmark` and `accelerate` short: few calls of a model, a small product for the peak, and no memory."""
     monkeypatch.setattr(matmul_peak, "CPU_SIZES", ((64, 64, 64),))
     monkeypatch.setattr(timing, "WARM_UP_CALLS", 1)
     monkeypatch.setattr(timing, "MOST_CALLS", 2)
     monkeypatch.setattr(benchmark, "MemoryMeter", lambda conditions: MemoryMeter(Conditions(device="mps")))
+    monkeypatch.setattr(search, "MOST_BRACKETS", 1)
+    monkeypatch.setattr(subject, "EagerSpeed", FakeSpeed)  # nothing is faster on so few tokens
 
 
 def fill_folder(folder: Path, texts: str, scenes, segment_scenes: Path, detect_scenes: Path) -> Path:

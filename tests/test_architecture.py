@@ -22,7 +22,7 @@ LAYERS = (  # each may import those before it
     {"inference", "exporting", "diagnosis"},
     {"tasks"},
     {"visualization", "benchmarking"},
-    {"application"},
+    {"application", "tuning"},
     {"commands"},
     {"cli"},
     {"__main__"},

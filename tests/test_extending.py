@@ -23,6 +23,7 @@ from fastitpn.cli.main import main
 from fastitpn.data.detection.formats.registry import FORMATS as LABEL_FORMATS
 from fastitpn.errors import InputError
 from fastitpn.exporting.formats.registry import FORMATS as EXPORT_FORMATS
+from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.registry import Registry
 from fastitpn.tasks.detect.heads.registry import DETECTORS
@@ -148,6 +149,17 @@ class TestTask:
         benchmark = fastitpn.benchmark(checkpoint=depth_run.directory, **keys)
         assert benchmark.metric.name == "error_m"
         assert benchmark.rows[0].metrics["error_m"] > 0
+
+    def test_accelerate_knows_that_less_is_better(self, depth_run, rooms, tmp_path, monkeypatch):
+        measure_little(monkeypatch)
+        keys = {"px": 64, "minutes": 0.5, "max_loss": 100, "out": tmp_path / "a", **USE}
+        tuned = fastitpn.accelerate(depth_run.directory, rooms, **keys)
+        plain = fastitpn.evaluate(depth_run.directory, rooms, px=64, acceleration="off", out=tmp_path / "e", **USE)
+        loss = tuned.chosen.loss
+        assert loss.low is None  # its evaluation does not say what single images contribute
+        assert loss.images == 16
+        assert loss.points == pytest.approx(loss.value - plain.metrics["error_m"], abs=1e-4)
+        assert fastitpn.load(tuned.out, device="cpu")(rooms / "3.png")[0].metres > 0
 
     def test_it_resumes(self, depth_run, rooms, tmp_path):
         keys = {**TRAINING, "steps": 6, "lr": 1e-2, "eval_every_epochs": 0.1, "scratch": True, "checkpoint_every": 2}
@@ -289,3 +301,18 @@ def test_a_member_whose_package_is_missing():
     with pytest.raises(InputError, match="there is no runtime 'fats'") as caught:
         _ = registry["fats"]
     assert (caught.value.expected, caught.value.fix) == ("fast", "runtime=fast")
+
+
+def test_a_criterion_says_which_tokens_leave():
+    """Its name is a value of `metric`, and the presets' other parts go with it."""
+    torch.manual_seed(0)
+    model = fastitpn.create_model("fastitpn_nano", img_size=64, num_classes=2).eval()
+    images = torch.randn(1, 3, 64, 64)
+    with pytest.raises(InputError, match="metric='small'"):
+        fastitpn.Migration(metric="small")
+    with registered(CRITERIA, "small", "extending.criterion:CRITERION"):
+        model.set_acceleration(migration=fastitpn.Migration(metric="small", after_blocks=(2,)))
+        features = model.encode(images, taps=fastitpn.Taps(blocks=(2,)))
+        trace = model.trace_tokens(images)
+        norms = features.blocks[2].norm(dim=-1)[0].flatten()
+        assert set(trace.left[0].nonzero().flatten().tolist()) == set(norms.argsort()[:8].tolist())

@@ -13,6 +13,7 @@ import fastitpn
 from fastitpn.commands.registry import all_verbs
 
 PROMISED = {
+    "accelerate",
     "Acceleration",
     "FastITPNError",
     "Gathering",

@@ -1,5 +1,6 @@
 """The public API, for type checkers; at run time each name is imported from here when it is first used."""
 
+from .commands.accelerate import accelerate as accelerate
 from .commands.app import app as app
 from .commands.benchmark import benchmark as benchmark
 from .commands.data import convert_data as convert_data

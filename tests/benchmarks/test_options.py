@@ -24,7 +24,8 @@ def script(request: pytest.FixtureRequest) -> ModuleType:
 
 
 def required(script: ModuleType) -> list[str]:
-    return ["weights=runs/{seed}/pretrain"] if script.__name__.endswith("acceleration_quality") else []
+    words = {"acceleration_quality": ["weights=runs/{seed}/pretrain"], "token_arena": ["runs=runs/a", "data=photos"]}
+    return words.get(script.__name__.rpartition(".")[2], [])
 
 
 def test_all_scripts_are_here() -> None:

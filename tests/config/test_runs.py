@@ -95,10 +95,10 @@ def test_a_key_has_the_same_type_everywhere():
 
 
 def test_the_names_of_accelerations_are_those_of_the_presets():
-    from fastitpn.models.acceleration.settings import PRESETS
+    from fastitpn.models.acceleration.settings import PRESETS, TUNED
 
     for config_class in set(ALL) - NONE_TO_CHOOSE:
-        assert choices(fields_of(config_class)["acceleration"].annotation) == list(PRESETS), config_class
+        assert choices(fields_of(config_class)["acceleration"].annotation) == [*PRESETS, TUNED], config_class
 
 
 def test_one_or_several(tmp_path):
@@ -120,7 +120,9 @@ def test_off_in_a_recipe_is_a_word(tmp_path):
     (tmp_path / "a.yaml").write_text("acceleration: off\n")
     assert parse(ClassifyConfig, ["data=a", f"recipe={tmp_path / 'a.yaml'}"]).acceleration == "off"
     (tmp_path / "b.yaml").write_text("acceleration: on\n")
-    with pytest.raises(InputError, match=r"b\.yaml, line 1: acceleration: expected one of off, balanced, fast or none"):
+    with pytest.raises(
+        InputError, match=r"b\.yaml, line 1: acceleration: expected one of off, balanced, fast, tuned or none"
+    ):
         parse(ClassifyConfig, ["data=a", f"recipe={tmp_path / 'b.yaml'}"])
 
 

@@ -15,7 +15,7 @@ from tiny_runs import ENVIRONMENT
 
 import fastitpn
 from fastitpn.models import registry
-from fastitpn.models.acceleration.settings import PRESETS, PresetName
+from fastitpn.models.acceleration.settings import PRESETS, TUNED, AccelerationName
 from fastitpn.models.architecture import ARCHITECTURES, Architecture, ModelArguments
 from fastitpn.models.backbone import FastITPN
 
@@ -60,7 +60,8 @@ def test_a_new_size_is_one_line(toy: str) -> None:
 
 
 def test_the_names_of_presets_are_those_of_the_presets() -> None:
-    assert get_args(PresetName) == tuple(PRESETS) == tuple(preset.name for preset in PRESETS.values())
+    assert get_args(AccelerationName) == (*PRESETS, TUNED)
+    assert tuple(PRESETS) == tuple(preset.name for preset in PRESETS.values())
 
 
 def test_names_and_numbers_are_there_without_torch() -> None:

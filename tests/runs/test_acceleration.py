@@ -211,6 +211,7 @@ class TestUse:
         positional = {"evaluate": ["a.ckpt", "data"], "predict": ["a.ckpt", "b.jpg"]}
         words = [*verb.split(), *positional.get(verb, ["data=x"])]
         assert main([*words, "acceleration=blanced"]) == 2
-        assert "acceleration: expected one of off, balanced, fast or none, got 'blanced'; did you mean balanced?" in (
-            capsys.readouterr().err
+        assert (
+            "acceleration: expected one of off, balanced, fast, tuned or none, got 'blanced'; did you mean balanced?"
+            in (capsys.readouterr().err)
         )

@@ -27,7 +27,7 @@ from fastitpn.reporting.report import write_report
 from fastitpn.reporting.sections import Code, Facts, Picture, Section
 from fastitpn.reporting.tables import print_table
 from fastitpn.reporting.values import Value
-from fastitpn.runs.acceleration import check_acceleration, trained_acceleration
+from fastitpn.runs.acceleration import check_acceleration, named_acceleration, trained_acceleration
 from fastitpn.runs.exported_folder import is_exported_folder
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.runs.trained_model import TrainedCheckpoint, open_checkpoint
@@ -87,12 +87,12 @@ def find_candidates(config: BenchmarkConfig) -> tuple[list[Candidate], tuple[int
             fix="model=NAME",
         )
     check_model(name, file)
+    trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None
     accelerations = dict(PRESETS)
     if config.acceleration != "all":
-        accelerations = {key: PRESETS[key] for key in dict.fromkeys(("off", *config.acceleration))}
-    elif file is not None:
-        trained = trained_acceleration(file.checkpoint, file.source)
-        accelerations = {trained.name: trained} | accelerations if trained.name not in PRESETS else accelerations
+        accelerations = {key: named_acceleration(key, trained) for key in dict.fromkeys(("off", *config.acceleration))}
+    elif trained is not None and trained.name not in PRESETS:
+        accelerations = {trained.name: trained} | accelerations
     ours = [
         Candidate(
             model=name,

@@ -30,7 +30,7 @@ def _union(*classes: type[ConfigT]) -> type[ConfigT]:
     return dataclasses.dataclass(frozen=True, kw_only=True)(union)
 
 
-def keys_of_task(config: Config, verb: str, task: str | None, path: object) -> Any:
+def keys_of_task(config: Config, verb: str, task: str | None, path: object, but: type[Config] | None = None) -> Any:
     """The configuration that the task of a checkpoint has.
 
     Args:
@@ -38,6 +38,7 @@ def keys_of_task(config: Config, verb: str, task: str | None, path: object) -> A
         verb: "evaluate" or "predict".
         task: What the checkpoint says.
         path: The checkpoint's file, for messages.
+        but: Keys of a command that has more than the verb's, which are left out; None for the verb itself.
 
     Raises:
         InputError: There are keys that mean nothing for this task, or this installation has no such task.
@@ -46,6 +47,9 @@ def keys_of_task(config: Config, verb: str, task: str | None, path: object) -> A
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     given = {name: value for name in defaults if (value := getattr(config, name)) != defaults[name]}
     known = {field.name for field in dataclasses.fields(wanted)}
+    if but is not None:
+        more = {field.name for field in dataclasses.fields(but)} - known
+        given = {name: value for name, value in given.items() if name not in more}
     if useless := [name for name in given if name not in known]:
         them = "them" if len(useless) > 1 else "it"
         raise InputError(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastitpn.commands import (
+    accelerate,
     app,
     benchmark,
     data,
@@ -33,6 +34,7 @@ def all_verbs() -> Sequence[Verb]:
         predict.verb(),
         app.VERB,
         benchmark.VERB,
+        accelerate.verb(),
         *visualize.VERBS,
         report.COMPARE,
         doctor.VERB,

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastitpn.console import say
 from fastitpn.errors import InputError
-from fastitpn.models.acceleration.settings import Acceleration, resolve_acceleration
+from fastitpn.models.acceleration.settings import TUNED, Acceleration, resolve_acceleration
 
 AccelerationLike = str | Mapping[str, Any] | Acceleration
 """A preset's name, what `Acceleration.to_dict` gave, or an `Acceleration`."""
@@ -42,14 +42,32 @@ def choose_acceleration(asked: AccelerationLike | None, trained: Acceleration | 
         trained: What the weights were trained with; None for random ones, whose acceleration nobody has chosen yet.
 
     Raises:
-        InputError: There is no preset of that name.
+        InputError: There is no preset of that name, or the weights have no tuned one.
     """
-    chosen = resolve_acceleration(trained if asked is None else asked)
+    chosen = named_acceleration(trained if asked is None else asked, trained)
     if trained is not None and chosen != trained:
         same_name = chosen.name == trained.name  # one of another version, or two of your own
         before = trained.describe() if same_name else trained.name
         say(f"acceleration {chosen.describe()}, although the weights were trained with {before}")
     return chosen
+
+
+def named_acceleration(asked: AccelerationLike | None, trained: Acceleration | None) -> Acceleration:
+    """What was asked for; "tuned" is what `fastitpn accelerate` left in the checkpoint.
+
+    Raises:
+        InputError: There is no such acceleration.
+    """
+    if asked != TUNED:
+        return resolve_acceleration(asked)
+    if trained is None or trained.name != TUNED:
+        raise InputError(
+            "these weights have no tuned acceleration",
+            where="acceleration",
+            expected="a checkpoint that fastitpn accelerate wrote",
+            fix="fastitpn accelerate RUN data=VALIDATION, or acceleration=balanced",
+        )
+    return trained
 
 
 def check_acceleration(asked: AccelerationLike | None, built_in: Acceleration, path: os.PathLike[str]) -> None:
@@ -58,7 +76,7 @@ def check_acceleration(asked: AccelerationLike | None, built_in: Acceleration, p
     Raises:
         InputError: It is.
     """
-    if asked is None or (chosen := resolve_acceleration(asked)) == built_in:
+    if asked is None or (chosen := named_acceleration(asked, built_in)) == built_in:
         return
     raise InputError(
         f"this exported graph has the acceleration {built_in.name}, which cannot be switched to {chosen.name}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from fastitpn.reporting.sections import Section, Table
 from fastitpn.reporting.values import Value
@@ -20,12 +20,27 @@ class Evaluation:
         classes: Names of the classes.
         num_images: How many images were looked at.
         seconds: How long it took.
+        resampled: What `of_images` is quick enough for: samples of images drawn many times over, or a few groups of
+            images, none of which names one twice.
     """
+
+    resampled: ClassVar[Literal["images", "groups"]] = "images"
 
     metrics: dict[str, float]
     classes: list[str] = field(default_factory=list)
     num_images: int
     seconds: float = 0.0
+
+    def of_images(self, places: Sequence[int]) -> float | None:
+        """The task's first metric over some of the images, for the interval of a difference between two models.
+
+        Args:
+            places: Positions of the images; one that stands there twice counts twice.
+
+        Returns:
+            None where the evaluation does not know what each image contributes, and nan where these say nothing.
+        """
+        return None
 
     def per_class(self) -> list[dict[str, Any]]:
         """The metrics of each class, plain types."""

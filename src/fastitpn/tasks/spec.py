@@ -97,6 +97,12 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
     description: type[AboutT]
     suited: ClassVar[SuitedDefaults] = SuitedDefaults()
 
+    def select(self, images: ImagesT, places: Sequence[int]) -> ImagesT:
+        """The images at these positions, with the same classes; a task whose images have no `select` says how."""
+        able: Any = images
+        chosen: ImagesT = able.select(places)
+        return chosen
+
     # Training
 
     def open_data(self, config: ConfigT) -> Split[ImagesT]:

@@ -21,7 +21,7 @@ from fastitpn.config.types import (
 )
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from fastitpn.models.acceleration.settings import PresetName as AccelerationName
+from fastitpn.models.acceleration.settings import AccelerationName
 from fastitpn.models.architecture import DEFAULT_MODEL
 
 

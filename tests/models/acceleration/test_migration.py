@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from fastitpn import Gathering, InputError, Migration
 from fastitpn.models.acceleration.attention import attend_accelerated
+from fastitpn.models.acceleration.criteria.bipartite import spread_destinations
+from fastitpn.models.acceleration.criteria.mean import mean_scores
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.settings import Acceleration
-from fastitpn.models.acceleration.steps import leave, mean_scores, num_stay, put_back, spread_destinations
+from fastitpn.models.acceleration.steps import leave, num_stay, put_back
 from fastitpn.models.acceleration.token_trace import TokenTrace, patches_before, token_trace
 from fastitpn.models.backbone import FastITPN
 from fastitpn.models.taps import Features, Taps
@@ -299,7 +301,7 @@ def test_a_blank_picture_and_one_patch_go_through() -> None:
         ({"after_blocks": (1.5,)}, "after_blocks=1.5", "fractions above 0 and below 1"),
         ({"after_blocks": (1, True)}, "after_blocks=True", "fractions above 0 and below 1"),
         ({"replenish": "none"}, "replenish='none'", "hold, residual, mean"),
-        ({"metric": "cosine"}, "metric='cosine'", "bipartite, mean, random"),
+        ({"metric": "cosine"}, "metric='cosine'", "bipartite, mean, attention, random"),
         ({"weighted": 1}, "weighted=1", "true or false"),
     ],
 )

@@ -1,9 +1,9 @@
 """Images with a mask each, and where a command has them from."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,17 @@ class MaskedImages:
     def __len__(self) -> int:
         return len(self.images)
 
+    def select(self, places: Sequence[int]) -> "MaskedImages":
+        """The images at these positions, with the same classes."""
+        masks: list[Path] | Callable[[int], Labels]
+        if isinstance(self.masks, PanopticLabels):
+            masks = self.masks.select(places)
+        elif callable(self.masks):
+            masks = _Chosen(self.masks, tuple(places))
+        else:
+            masks = [self.masks[place] for place in places]
+        return replace(self, images=[self.images[place] for place in places], masks=masks, counts=None)
+
     def labels(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
         return self.masks(index) if callable(self.masks) else self.read(self.masks[index])
@@ -63,6 +74,17 @@ class MaskedImages:
         """Codes of the segments, int32 [H, W], of an image of a panoptic data set."""
         assert isinstance(self.masks, PanopticLabels)
         return self.masks.codes(index)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Labels of some of the images."""
+
+    masks: Callable[[int], Labels]
+    places: tuple[int, ...]
+
+    def __call__(self, index: int) -> Labels:
+        return self.masks(self.places[index])
 
 
 @dataclass(frozen=True, kw_only=True)

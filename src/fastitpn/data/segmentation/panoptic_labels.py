@@ -1,5 +1,6 @@
 """Labels of the pixels of images with segments: PNGs whose colours are the ids of segments, and what these are."""
 
+import copy
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,15 @@ class PanopticLabels:
     def __call__(self, index: int) -> Labels:
         """Labels uint8 [H, W] of an image."""
         return (self.codes(index) & LABEL_BITS).astype(np.uint8)
+
+    def select(self, places: Sequence[int]) -> "PanopticLabels":
+        """Those of the images at these positions."""
+        chosen, parts = copy.copy(self), [slice(self._first[place], self._first[place + 1]) for place in places]
+        chosen._pngs = self._pngs[list(places)]
+        chosen._first = np.cumsum([0, *(part.stop - part.start for part in parts)])
+        chosen._ids = np.concatenate([self._ids[:0], *(self._ids[part] for part in parts)])
+        chosen._of_ids = np.concatenate([self._of_ids[:0], *(self._of_ids[part] for part in parts)])
+        return chosen
 
     @property
     def num_segments(self) -> list[int]:

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from timm.models import checkpoint
 from torch import Tensor, nn
 
+from fastitpn.models.acceleration.criteria.attention import received_attention
+from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.acceleration.steps import Step, leave, put_back
@@ -75,6 +77,10 @@ def attend_accelerated(
                 added = bias if mask is None else bias + mask
             if features is not None:
                 features.see_input(number, x, added, num_gathering)
+            leaves = migration is not None and keep_ratios.get(number, 1) < 1
+            received = None
+            if migration is not None and leaves and CRITERIA[migration.metric].needs_attention:
+                received = received_attention(block, x, added, front=front, num_prefix=num_prefix)
             if checkpointed:
                 x = checkpoint(block, x, added, num_gathering)
             else:
@@ -82,9 +88,11 @@ def attend_accelerated(
             if features is not None and number in features.taps.blocks:
                 tokens = x[:, :, num_gathering:].reshape(B, W, -1, D)
                 features.see_tokens(number, _complete(tokens, [*steps.values()], windows, replenish, num_prefix))
-            if migration is not None and keep_ratios.get(number, 1) < 1:
+            if migration is not None and leaves:
                 patches = x[:, :, front:].reshape(B, W, -1, D)
-                step = leave(patches, sizes, migration, keep_ratios[number], windows, complete=not steps)
+                received = None if received is None else received.reshape(B, W, -1)
+                ratio = keep_ratios[number]
+                step = leave(patches, sizes, migration, ratio, windows, complete=not steps, attention=received)
                 steps[number] = step
                 sizes = step.sizes
                 if places is not None:

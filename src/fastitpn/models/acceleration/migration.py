@@ -5,15 +5,8 @@ our own definition. After chosen blocks of stage 3 the most redundant tokens lea
 and its place; no later block sees it. Before the pyramid, and before pooling, all tokens are put back, in the reverse
 order of the steps, so that everything behind the trunk gets the complete map. Shapes depend on the map's size alone.
 
-Redundancy, by `metric`:
-
-- `bipartite`: one token of every `period` consecutive ones is a destination and stays. Every other token is matched
-  with the destination that is most like it, by the cosine of their values, and those with the best matches leave.
-  Destinations are half of what stays, so the other half is chosen by content: of two sets of equal size nothing would
-  be left to choose at `keep_ratio` 0.5, and it could not be less. A destination stands for the tokens that it was
-  matched with (`weighted`).
-- `mean`: the tokens that are most like the mean token leave. Cheaper: no comparison between tokens.
-- `random`: the control, from PyTorch's global generator.
+By what they leave (`metric`) are the files of `criteria`: `bipartite`, `mean`, `attention`, and `random`, the control.
+A destination of `bipartite` stands for the tokens that it was matched with (`weighted`).
 
 What comes back, by `replenish`: see `steps.put_back`. Here are the settings alone, without anything heavy to import.
 """
@@ -23,8 +16,8 @@ import itertools
 import math
 
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.criteria.registry import CRITERIA
 
-METRICS = ("bipartite", "mean", "random")
 REPLENISH_FORMS = ("hold", "residual", "mean")
 
 
@@ -40,7 +33,7 @@ class Migration:
     """`hold`: the token's own value. `residual`: that plus what its match has gained since. `mean`, a control that puts
     nothing of its own back: the mean of the tokens that stayed."""
     metric: str = "bipartite"
-    """`bipartite`, `mean` (cheaper), or `random` (the control)."""
+    """`bipartite`, `mean` (cheaper), `attention` (what got little leaves), `random` (the control), or one of yours."""
     weighted: bool = True
     """A token that stays draws as much attention as all tokens together that it stands for (`bipartite` alone)."""
 
@@ -53,7 +46,7 @@ class Migration:
             object.__setattr__(self, "after_blocks", (self.after_blocks,))
         self._check_steps()
         self._check_ratios()
-        for name, words in (("replenish", REPLENISH_FORMS), ("metric", METRICS)):
+        for name, words in (("replenish", REPLENISH_FORMS), ("metric", tuple(CRITERIA))):
             value = getattr(self, name)
             if value not in words:
                 raise InputError(f"{name}={value!r}", where=f"migration.{name}", expected=f"one of {', '.join(words)}")

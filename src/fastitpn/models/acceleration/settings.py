@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 
@@ -42,8 +43,8 @@ class Acceleration:
 
         Args:
             depth: Blocks of stage 3.
-            grid: The model's native map, patches per column and per row. Presets may have a larger window (the map is
-                one window then) and more global blocks than there are.
+            grid: The model's native map, patches per column and per row. Presets, and what was tuned at another size,
+                may have a larger window (the map is one window then) and more global blocks than there are.
             class_token: Whether the model has a class token. It never leaves, and it cannot be in a window.
             relative_position: Whether it has relative position biases that are tied to the complete map. Those of
                 iTPN and HiViT, a number a head and offset, are not.
@@ -67,10 +68,11 @@ class Acceleration:
                     expected="a model without class token, or migration alone",
                     fix="migration=Migration(...), without gathering",
                 )
-            if self.name not in PRESETS:
+            if self.name not in (*PRESETS, TUNED):
                 self.gathering.check(depth, grid)
         if self.migration is not None:
             self.migration.steps(depth)
+            CRITERIA[self.migration.metric]  # imported here, where nothing is traced
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types alone, for checkpoints; `from_dict` reads them."""
@@ -117,8 +119,10 @@ class Acceleration:
         return f"{self.name}: {'; '.join(parts)}"
 
 
-PresetName = Literal["off", "balanced", "fast"]
-"""The names of `PRESETS`, for type checkers and for the choices of a command."""
+TUNED = "tuned"
+"""Name of what `fastitpn accelerate` chose for a model, which the checkpoint holds."""
+AccelerationName = Literal["off", "balanced", "fast", "tuned"]
+"""The names of `PRESETS`, and `TUNED`, for the choices of a command."""
 PRESETS: dict[str, Acceleration] = {
     preset.name: preset
     for preset in (

@@ -1,6 +1,7 @@
 """How good a classifier is, class by class."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,12 @@ class ClassifyEvaluation(Evaluation):
     matrix: Tensor
     images: LabelledImages
     probabilities: Tensor
+
+    def of_images(self, places: Sequence[int]) -> float:
+        """Top-1 accuracy in percent."""
+        chosen = torch.as_tensor(places)
+        hits = self.probabilities[chosen].argmax(1) == torch.tensor(self.images.labels)[chosen]
+        return 100 * hits.double().mean().item()
 
     @property
     def table(self) -> Table:

@@ -1,6 +1,7 @@
 """How good a classifier with several labels for each image is, class by class."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,11 @@ class MultilabelEvaluation(Evaluation):
     images: MultilabelImages
     probabilities: Tensor
     thresholds: Tensor
+
+    def of_images(self, places: Sequence[int]) -> float:
+        """Mean AP in percent."""
+        chosen = torch.as_tensor(places)
+        return 100 * average_precision(self.probabilities[chosen], self.truth[chosen]).nanmean().item()
 
     @property
     def truth(self) -> Tensor:

@@ -53,7 +53,10 @@ class DetectEvaluation(Evaluation):
         examples: Some images: truth and prediction side by side.
         mistakes: The surest detections of what is not there, and the largest objects that it missed.
         min_score: Least score of what is drawn.
+        scores: Annotations and detections, image by image.
     """
+
+    resampled = "groups"
 
     class_metrics: dict[str, dict[str, float]]
     class_counts: dict[str, int]
@@ -61,6 +64,12 @@ class DetectEvaluation(Evaluation):
     examples: list[Picture]
     mistakes: list[Item]
     min_score: float = MIN_SCORE
+    scores: CocoScores
+
+    def of_images(self, places: Sequence[int]) -> float:
+        """AP in percent, of masks where there are any."""
+        metrics = self.scores.select(places).figures()
+        return metrics[next(metric.name for metric in reversed(MAIN) if metric.name in metrics)]
 
     def per_class(self) -> list[dict[str, Any]]:
         """Number of objects and average precision of each class."""
@@ -149,6 +158,7 @@ def evaluate_detector(
         min_score=min_score,
         seconds=time.perf_counter() - started,
         mistakes=draw_mistakes(mistakes, names),
+        scores=scores,
     )
 
 

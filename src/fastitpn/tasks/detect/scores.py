@@ -68,6 +68,16 @@ class CocoScores:
             annotation["segmentation"] = _plain(mask)
         return annotations
 
+    def select(self, places: Sequence[int]) -> "CocoScores":
+        """Those of the images at these positions alone, each named once."""
+        selected = CocoScores(self.classes)
+        selected._images = [self._images[place] for place in places]
+        selected._kinds = self._kinds
+        numbers = {image["id"] for image in selected._images}
+        selected._annotations = [entry for entry in self._annotations if entry["image_id"] in numbers]
+        selected._results = [entry for entry in self._results if entry["image_id"] in numbers]
+        return selected
+
     @property
     def truth(self) -> dict[str, Any]:
         """The annotations, as COCO's files have them."""

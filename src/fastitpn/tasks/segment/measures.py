@@ -46,6 +46,7 @@ class Measure:
 
     Attributes:
         metrics: What it measures; the first one says which images are the worst.
+        by_image: What was counted in each image.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
@@ -53,6 +54,7 @@ class Measure:
     def __init__(self, classes: SegmentationClasses):
         self.classes = classes
         self._auto_batch = auto_batch()
+        self.by_image: list[NDArray[Any]] = []
 
     def add(
         self, model: Segmenter, images: Sequence[Tensor], masks: Sequence[Tensor], views: TestTimeViews
@@ -126,6 +128,7 @@ class PixelMeasure(Measure):
         """By mean IoU."""
         counts = pixel_confusion(prediction, mask, len(self.classes.names)).cpu()
         self.matrix += counts
+        self.by_image.append(torch.stack((counts.diagonal(), counts.sum(1), counts.sum(0))).numpy())
         return segmentation_scores(counts)["miou"], bool(counts.any())
 
     def scores(self) -> dict[str, float]:
@@ -142,7 +145,7 @@ class PixelMeasure(Measure):
 
     def evaluation(self, **shared: Any) -> SegmentEvaluation:
         """With the matrix."""
-        return SegmentEvaluation(metrics=self.scores(), matrix=self.matrix, **shared)
+        return SegmentEvaluation(metrics=self.scores(), matrix=self.matrix, by_image=self.by_image, **shared)
 
 
 class SegmentMeasure(Measure):
@@ -168,6 +171,7 @@ class SegmentMeasure(Measure):
         """By PQ."""
         matches = match_segments(prediction.numpy(), mask.cpu().numpy(), len(self.classes.names))
         self.matches += matches
+        self.by_image.append(matches)
         return panoptic_scores(matches, self.classes.counted)["pq"], bool(matches.any())
 
     def scores(self) -> dict[str, float]:
@@ -184,8 +188,8 @@ class SegmentMeasure(Measure):
 
     def evaluation(self, **shared: Any) -> PanopticEvaluation:
         """With the matches."""
-        counted = self.classes.counted
-        return PanopticEvaluation(metrics=self.scores(), counted=counted, matches=self.matches, **shared)
+        shared |= {"counted": self.classes.counted, "by_image": self.by_image}
+        return PanopticEvaluation(metrics=self.scores(), matches=self.matches, **shared)
 
 
 def measure_of(classes: SegmentationClasses) -> type[Measure]:

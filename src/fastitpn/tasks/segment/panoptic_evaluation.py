@@ -1,11 +1,15 @@
 """What an evaluation of a panoptic network gives."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from fastitpn.reporting.sections import Table
 from fastitpn.tasks.segment.evaluation import MaskEvaluation
 from fastitpn.tasks.segment.metrics import PQ, RQ
-from fastitpn.tasks.segment.panoptic_scores import Matches, class_scores
+from fastitpn.tasks.segment.panoptic_scores import Matches, class_scores, panoptic_scores
 from fastitpn.tasks.segment.tables import panoptic_table
 
 
@@ -25,6 +29,11 @@ class PanopticEvaluation(MaskEvaluation):
 
     counted: tuple[bool, ...]
     matches: Matches
+
+    def of_images(self, places: Sequence[int]) -> float:
+        """PQ in percent."""
+        matches = np.stack([self.by_image[place] for place in places]).sum(0)
+        return panoptic_scores(matches, self.counted).get(PQ.name, math.nan)
 
     @property
     def table(self) -> Table:

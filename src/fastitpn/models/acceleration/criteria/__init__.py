@@ -1,0 +1,1 @@
+"""Criteria of token migration: by what tokens leave, a file each."""
