@@ -35,6 +35,7 @@ class Told(Detector):
 def test_images_of_one_size_are_looked_at_together_in_any_order_and_in_memory(monkeypatch, capsys):
     sides = [(30, 40), (64, 20), (32, 48), (17, 33), (64, 32)]  # of 32 x 48 and 64 x 32
     images = [torch.full((3, *size), float(place + 1)) for place, size in enumerate(sides)]
+    monkeypatch.setattr(base, "_AT_ONCE_ON_CPU", 8)
     model = Told()
     detections = model.detect(images, [(2 * height, 2 * width) for height, width in sides])
     assert [box["boxes"][0, 2].item() for box in detections] == [2, 4, 6, 8, 10]
@@ -44,6 +45,12 @@ def test_images_of_one_size_are_looked_at_together_in_any_order_and_in_memory(mo
     model.seen.clear()
     assert len(model.detect(images)) == 5
     assert [batch for batch, *_ in model.seen] == [1] * 5
+
+
+def test_on_a_cpu_two_images_are_looked_at_together():
+    model = Told()
+    assert len(model.detect([torch.ones(3, 32, 32)] * 5)) == 5
+    assert [batch for batch, *_ in model.seen] == [2, 2, 1]
 
 
 def test_masks_are_put_into_their_boxes():

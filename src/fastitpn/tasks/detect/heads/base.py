@@ -22,6 +22,8 @@ Target = Mapping[str, Tensor]
 """Annotations of one image: boxes [n, 4] in its own pixels, labels int64 [n] from 0, and for masks: masks [n, h, w].
 Perhaps also ignored [k, 4]: where something is that is no target, such as a crowd, but no background either."""
 
+_AT_ONCE_ON_CPU = 2
+"""Images that are looked at together on a CPU: more do not fit into its cache, and are slower."""
 _PIXELS_AT_ONCE = 2**22
 """Pixels of images that are looked at together at most: four of 800 x 1333."""
 _MASK_PROBABILITY = 0.5
@@ -108,6 +110,7 @@ class Detector(nn.Module):
     def _unsized(self, images: Sequence[Tensor], batch: int, min_score: float) -> dict[int, tuple[Detections, Size]]:
         """Detections in the images' own pixels, with the size of the image, by place."""
         by_place: dict[int, tuple[Detections, Size]] = {}
+        batch = min(batch, _AT_ONCE_ON_CPU) if len(images) and images[0].device.type == "cpu" else batch
         padded = [(_multiple(image.shape[-2]), _multiple(image.shape[-1])) for image in images]
         for places in equal_sizes(padded, lambda size: min(batch, _PIXELS_AT_ONCE // (size[0] * size[1]))):
             canvas, inner = pad_images([images[place] for place in places])
