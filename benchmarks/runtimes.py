@@ -52,6 +52,8 @@ class Options(AnyOptions):
 
     size: Literal[*SIZES] = "tiny"
     """Size of the model."""
+    _unwritten = ("out", "px")
+
     px: tuple[ImagePx, ...] = (224, 512, 1024)
     """Sides of the image, a row each."""
     int8_px: tuple[ImagePx, ...] = (224,)
@@ -65,7 +67,7 @@ class Options(AnyOptions):
 def files_of(model: FastITPN, images: Tensor, name: str, folder: Path, *, int8: bool) -> Iterator[tuple[str, Run]]:
     """The model as files, ready to run: "openvino plain", "openvino plain int8"."""
     graph = Graph(ClassifyNetwork(model), "fp32")
-    shapes = Shapes(size=(images.shape[-2], images.shape[-1]), dynamic="off", batch=len(images))
+    shapes = Shapes(size=(images.shape[-2], images.shape[-1]))
     generator = torch.Generator().manual_seed(1)
     calibration = [torch.randn(images.shape, generator=generator) for _ in range(_CALIBRATED_ON)] if int8 else []
     for runtime in RUNTIMES:
@@ -167,9 +169,10 @@ def _processor_time(run: Callable[[], object]) -> float:
 def run(options: Options) -> None:
     """Measures all rows, prints and stores them."""
     torch.set_num_threads(1)
-    results = Results(options, summary)
+    results = Results(options, summary, identity=("px",))  # a ratio is within a row
     for px in options.px:
-        results.add(measure(options, px))
+        if not results.has(px):
+            results.add(measure(options, px))
     results.finish()
 
 

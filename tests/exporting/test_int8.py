@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import onnx
 import pytest
 import skimage.data
 import torch
 from made_models import make_checkpoint
+from onnx import helper, numpy_helper
 from PIL import Image
 from tiny_runs import files
 
@@ -348,3 +351,30 @@ def test_the_same_images_give_the_same_file(made, tmp_path):
     for name in ("a.xml", "b.xml"):
         form.quantise(folder / "model.xml", tmp_path / name, Attempt(), batches)
     assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
+
+
+@pytest.mark.parametrize(("batch", "quantised"), [("batch", ["images"]), (1, ["images", "y"])])
+def test_onnx_keeps_products_whole(batch, quantised, tmp_path):
+    """Of one shape, onnxruntime would join a product with its bias, and compute both in fp32."""
+    weights = [
+        numpy_helper.from_array(np.random.default_rng(0).random(shape, np.float32), name)
+        for name, shape in (("w", (8, 8)), ("b", (8,)))
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["images", "w"], ["y"], name="a.fc/MatMul"),
+        helper.make_node("Add", ["y", "b"], ["z"]),
+        helper.make_node("Transpose", ["z"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["z", "t"], ["out"], name="a.attn/MatMul"),
+    ]
+    given, output = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [batch, 4, size])
+        for name, size in (("images", 8), ("out", 4))
+    )
+    model = helper.make_model(
+        helper.make_graph(nodes, "a", [given], [output], weights), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    onnx.save(model, tmp_path / "exact.onnx")
+    FORMATS["onnx"].quantise(tmp_path / "exact.onnx", tmp_path / "a.onnx", Attempt(), [torch.rand(1, 4, 8)])
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    scaled = [node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert sorted(scaled) == quantised

@@ -15,7 +15,8 @@ _PRODUCTS = ["MatMul", "Gemm"]
 def quantise(exact: Path, path: Path, attempt: Attempt, images: Sequence[Tensor]) -> None:
     """Write the int8 form of a file in fp32: a scale for each column of weights, one for an activation.
 
-    Products of two activations stay in fp32, and so do the outputs of products: onnxruntime computes them in one step.
+    Products of two activations stay in fp32. So do the outputs of products, which onnxruntime computes in one step; but
+    in a graph of one shape it would join them with the bias first, and then compute in fp32.
 
     Args:
         exact: The file in fp32.
@@ -44,11 +45,13 @@ def quantise(exact: Path, path: Path, attempt: Attempt, images: Sequence[Tensor]
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / exact.name
         quant_pre_process(exact, prepared, skip_optimization=True, skip_symbolic_shape=True)
-        nodes = onnx.load(prepared, load_external_data=False).graph.node
+        graph = onnx.load(prepared, load_external_data=False).graph
+        one_shape = all(axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim)
+        kept = [node.name for node in graph.node if attempt.keeps(node.name)]
         common: dict[str, Any] = {
             "per_channel": True,
             "weight_type": QuantType.QInt8,
-            "nodes_to_exclude": [node.name for node in nodes if attempt.keeps(node.name)],
+            "nodes_to_exclude": [*kept, *_products_of_activations(graph)],
         }
         if not attempt.static:
             quantize_dynamic(prepared, path, op_types_to_quantize=_PRODUCTS, **common)
@@ -61,9 +64,15 @@ def quantise(exact: Path, path: Path, attempt: Attempt, images: Sequence[Tensor]
             activation_type=QuantType.QUInt8,
             op_types_to_quantize=[*_PRODUCTS, "Conv"],
             extra_options={
-                "MatMulConstBOnly": True,
-                "OpTypesToExcludeOutputQuantization": _PRODUCTS,
+                "OpTypesToExcludeOutputQuantization": [] if one_shape else _PRODUCTS,
                 "CalibMovingAverage": True,
             },
             **common,
         )
+
+
+def _products_of_activations(graph: Any) -> list[str]:
+    """Names of the products without weights."""
+    constants = {weights.name for weights in graph.initializer}
+    constants |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and not constants & set(node.input)]
