@@ -21,6 +21,7 @@ from fastitpn.benchmarking.conditions import Conditions
 from fastitpn.benchmarking.memory import MemoryMeter
 from fastitpn.commands.registry import all_verbs
 from fastitpn.commands.verb import Verb
+from fastitpn.config.shipped import recipe_file
 from fastitpn.data.scenes import build_scenes
 from fastitpn.models.weights.published import published_file
 from fastitpn.tuning import search, subject
@@ -66,7 +67,7 @@ def small(command: str) -> list[str]:
         keys |= {k: v for k, v in {"peers": "test_vit", "model": TRAINING["model"]}.items() if k in given}
     if verb.words == ("accelerate",):
         keys |= {"px": 32, "minutes": 0.2, "max_loss": 100}
-    recipes = [Path(word.removeprefix("recipe=")) for word in arguments if word.startswith("recipe=")]
+    recipes = [recipe_file(word.removeprefix("recipe=")) for word in arguments if word.startswith("recipe=")]
     taught = [word for word in arguments if word.startswith("teacher=")] or [file.read_text() for file in recipes]
     if any("timm:" in text for text in taught):
         keys |= {"teacher": "timm:test_vit", "teacher_weights": "teacher.pth"}
