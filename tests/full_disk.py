@@ -10,8 +10,8 @@ from typing import Any
 class FullDisk:
     """A file whose disk is full after 1000 bytes."""
 
-    def __init__(self, *arguments: Any):
-        self.file = open(*arguments)  # noqa: SIM115
+    def __init__(self, *arguments: Any, **keys: Any):
+        self.file = open(*arguments, **keys)  # noqa: SIM115
         self.room = 1000
 
     def __enter__(self):

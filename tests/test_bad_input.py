@@ -260,7 +260,10 @@ class TestNamesAndSizes:
         keys = {**TRAINING, "data": scenes.unlabelled, "teacher": name, "out": tmp_path / "out"}
         assert main(["pretrain", *words(**keys)]) == 2
         said = capsys.readouterr().err
-        forms = "ema, timm:NAME (any image encoder of timm), features:FOLDER (of pretrain cache-features)"
+        forms = (
+            "ema, timm:NAME (any image encoder of timm), features:FOLDER (of pretrain cache-features), pixel, "
+            "several of these joined by + (timm:A+timm:B)"
+        )
         assert said.startswith(f"teacher: expected one of {forms}, got {name!r}{hint}\n")
         assert "fix:      fastitpn pretrain --help" in said
         assert not (tmp_path / "out").exists()

@@ -66,8 +66,8 @@ def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
         (["pretrian"], "no verb 'pretrian'\n"),
         (
             ["pretrian"],
-            "expected: demo, pretrain, finetune, evaluate, predict, app, benchmark, visualize, report, doctor, data, "
-            "export, weights or inspect\n"
+            "expected: demo, pretrain, finetune, evaluate, predict, app, benchmark, accelerate, visualize, report, "
+            "doctor, data, export, recipes, weights or inspect\n"
             "  fix:      fastitpn pretrain",
         ),
         (["zebra"], "fix:      fastitpn --help"),

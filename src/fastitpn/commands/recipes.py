@@ -26,7 +26,7 @@ class RecipesConfig(Config):
 VERB = Verb(
     config=RecipesConfig,
     sentence="List the recipes that recipe=NAME takes, or print one to change it.",
-    example="fastitpn recipes classify_small > mine.yaml",
+    example="fastitpn recipes classify_small",
     run="fastitpn.commands.recipes:run_recipes",
 )
 
