@@ -26,6 +26,12 @@ class FullDisk:
             raise OSError(errno.ENOSPC, "No space left on device")
         return self.file.write(data)
 
+    def seek(self, *place):
+        return self.file.seek(*place)
+
+    def truncate(self, size):
+        return self.file.truncate(size)
+
     def flush(self):
         self.file.flush()
 

@@ -287,7 +287,7 @@ def test_an_export_format(classifier_run, tmp_path):
         out = fastitpn.export("numpy", classifier_run.directory, out=tmp_path / "x")
         about = json.loads((out / "model.json").read_text())
         assert (about["file"], about["parity"]["largest_relative_difference"]) == ("model.npz", 0.0)
-        with pytest.raises(InputError, match="precision: expected fp32 for format=numpy, .*got fp16"):
+        with pytest.raises(InputError, match=r"precision: expected fp32 for format=numpy, .*got fp16"):
             fastitpn.export("numpy", classifier_run.directory, precision="fp16", out=tmp_path / "y")
     with pytest.raises(InputError, match="no form 'numpy'"):
         fastitpn.export("numpy", classifier_run.directory, out=tmp_path / "x")
