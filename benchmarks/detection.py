@@ -10,7 +10,7 @@ either; without it `fastitpn_nano` is pre-trained first (`benchmarks.harness.sta
 steps over the same images in the same order, but those of `TIMES`, which train longer. The figures are those of the
 last step, not of the best: nothing is chosen on the images that are validated on. At 160 px an image has 100 tokens, of
 which `balanced` keeps 40; at 224 px it has 196 and keeps 79. `dino` has the published width, three layers in place
-of six, and six epochs, for the first seed alone: at the width of the pyramid, 64, it had 4.8 box AP in place of 11.8.
+of six, and six epochs, for the first seed alone: at the width of the pyramid, 64, it had 4.8 box AP by hand.
 
 What is done is kept in `work`, and rows in `out`; the same command typed again goes on where it stopped.
 """
