@@ -1,14 +1,12 @@
 .PHONY: demo test check bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
-APART := tests/docs/test_pages.py tests/exporting/test_int8.py
 
 demo: .venv/demo.stamp  ## Pre-train, fine-tune and report on two cores, in minutes
 	$(BIN)/fastitpn demo
 
 test: .venv/dev.stamp  ## Run all tests
-	$(BIN)/python -m pytest -n 2 $(APART)  # apart: processes that ran them crashed in later tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(APART:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/dev.stamp  ## Lint, types, tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(MAKE) test

@@ -13,6 +13,7 @@ from fastitpn.exporting.network import Graph
 from fastitpn.exporting.onnx_file import write_onnx
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
+from fastitpn.exporting.signal_stack import signal_stack_kept
 from fastitpn.exporting.silent_openvino import import_openvino
 
 
@@ -37,7 +38,8 @@ def open_openvino(path: Path) -> Runner:
         "INFERENCE_PRECISION_HINT": "f32",  # else a processor with bf16 takes that, and differs
         "PERFORMANCE_HINT": "LATENCY",
     }
-    model = openvino.Core().compile_model(path, "CPU", settings)
+    with signal_stack_kept():
+        model = openvino.Core().compile_model(path, "CPU", settings)
 
     def run(images: Tensor) -> list[Tensor]:
         outputs = model([images.numpy()])

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastitpn.exporting.attempts import Attempt
+from fastitpn.exporting.signal_stack import signal_stack_kept
 from fastitpn.exporting.silent_openvino import import_nncf, import_openvino
 
 _NO_OPERATIONS = ("Constant", "Parameter", "Result")
@@ -26,7 +27,7 @@ def quantise(exact: Path, path: Path, attempt: Attempt, images: Sequence[Tensor]
     model = openvino.Core().read_model(exact)
     operations = [each for each in model.get_ordered_ops() if each.get_type_name() not in _NO_OPERATIONS]
     kept = [name for name in (each.get_friendly_name() for each in operations) if attempt.keeps(name)]
-    with contextlib.redirect_stdout(io.StringIO()):  # bars of its own
+    with signal_stack_kept(), contextlib.redirect_stdout(io.StringIO()):  # bars of its own
         quantised = nncf.quantize(
             model,
             nncf.Dataset([batch.numpy() for batch in images]),
