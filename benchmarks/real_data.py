@@ -9,7 +9,7 @@ two cores for BCCD and 45 minutes for CamVid; the figures are of the best checkp
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fastitpn
 from benchmarks.harness.options import TrainingOptions, start
@@ -25,6 +25,13 @@ SHARED: dict[str, Any] = {
     "checkpoint_every": 100,
 }
 BCCD = {"detector": "faster_rcnn", "px": 320, "epochs": 14, "batch": 2, "lr": 4e-4, "eval_every_epochs": 7}
+BCCD_DINO = BCCD | {
+    "detector": {"name": "dino", "queries": 300, "layers": 3, "width": 256},
+    "lr": 2e-4,
+    "clip_grad": 0.1,
+    "epochs": 24,
+    "eval_every_epochs": 8,
+}
 CAMVID = {
     "head": {"name": "upernet", "width": 128},
     "px": 224,
@@ -33,7 +40,13 @@ CAMVID = {
     "lr": 8e-4,
     "eval_every_epochs": 6,
 }
-TASKS = {"bccd": ("detect", BCCD, ("box_ap50", "box_ap")), "camvid": ("segment", CAMVID, ("miou", "pixel_accuracy"))}
+BOXES, MASKS = ("box_ap50", "box_ap"), ("miou", "pixel_accuracy")
+ARMS: dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]] = {
+    "bccd": ("bccd", "detect", BCCD, BOXES),
+    "bccd-dino": ("bccd", "detect", BCCD_DINO, BOXES),
+    "camvid": ("camvid", "segment", CAMVID, MASKS),
+}
+"""By name: the data, the task, what is trained, and the figures."""
 IDENTITY = ("data", "seed")
 
 
@@ -43,6 +56,8 @@ class Options(TrainingOptions):
 
     _unwritten = (*TrainingOptions._unwritten, "bccd", "camvid", "workers")
 
+    arms: tuple[Literal[*ARMS], ...] = tuple(ARMS)
+    """What to train."""
     bccd: Path | None = None
     """Folder of BCCD, with Annotations, ImageSets and JPEGImages; none leaves it out."""
     camvid: Path | None = None
@@ -51,7 +66,7 @@ class Options(TrainingOptions):
 
 def measure(options: Options, name: str, data: Path, seed: int) -> Row:
     """Trains, or takes the run that is complete; figures in percent, on val and on test."""
-    task, keys, figures = TASKS[name]
+    _, task, keys, figures = ARMS[name]
     machine = {"device": options.device, "workers": options.workers}
     run = fastitpn.finetune(task, data=data, out=options.work / name, seed=seed, **SHARED, **keys, **machine)
     row: Row = {"data": name, "seed": seed, "epochs": keys["epochs"]}
@@ -66,7 +81,8 @@ def run(options: Options) -> None:
     """Trains on each data set that is there and not done yet; prints and stores the figures."""
     scale = {"scale": "fastitpn_nano from random weights, a few epochs"}
     results = Results(options, lambda rows: scale, identity=IDENTITY)
-    for name, data in (("bccd", options.bccd), ("camvid", options.camvid)):
+    for name in options.arms:
+        data = getattr(options, ARMS[name][0])
         for seed in options.seeds:
             if data is not None and not results.has(name, seed):
                 results.add(measure(options, name, data, seed))

@@ -58,7 +58,12 @@ GAINS = {
     "balanced over plain": (BALANCED, PRETRAINED),
     "fast over plain": (FAST, PRETRAINED),
 }
-HEADS = {"linear": {"name": "linear"}, "upernet": {"name": "upernet", "width": 64, "auxiliary_weight": 0.0}}
+HEADS: dict[str, dict[str, Any]] = {
+    "linear": {"name": "linear"},
+    "upernet": {"name": "upernet", "width": 64, "auxiliary_weight": 0.0},
+    "mask2former": {"name": "mask2former"},
+    "maskdino": {"name": "maskdino", "queries": 100},
+}
 IDENTITY = ("arm", "seed")
 
 
@@ -69,7 +74,7 @@ class Options(ArmOptions):
     arms: tuple[Literal[*ARMS], ...] = tuple(ARMS)
     """What to train."""
     head: Literal[*HEADS] = "linear"
-    """What is on the pyramid; upernet is made small here."""
+    """What is on the pyramid; upernet is made small here, the queries of the others are equally many."""
 
     epochs: Positive = 25
     train: Count = 240

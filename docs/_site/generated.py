@@ -206,6 +206,24 @@ def _inference(result: dict[str, Any]) -> str:
     return f"{words}\n\n{table(('model', 'px, batch', 'speed', 'without oneDNN matrix products'), rows)}"
 
 
+def _runtimes(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["px"],
+            arm,
+            f"{figures['ms']:.0f} ms",
+            f"{figures['over_reference']:.2f}x",
+            f"{100 * figures['share_of_peak']:.0f} %" if "share_of_peak" in figures else "",
+        )
+        for row in result["rows"]
+        for arm, figures in row["arms"].items()
+        if arm != "reference"
+    ]
+    head = ("image size", "runtime", "time", "speed", "share of the core's best matrix product")
+    words = "One image of `fastitpn_tiny`, against a literal rendering of the published code, in turns within one run."
+    return f"{words}\n\n{table(head, rows)}"
+
+
 def _pretraining(result: dict[str, Any]) -> str:
     rows = [
         (
@@ -333,6 +351,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "acceleration": ("Speed of the acceleration", _acceleration),
     "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
     "inference": ("Speed of the plain model", _inference),
+    "runtimes": ("Speed in the runtimes for CPUs", _runtimes),
     "pretraining": ("Speed and memory of pre-training", _pretraining),
     "trust": ("Attacks that ended as promised", _any_rows),
     "pretraining_loss": ("Speed of the cosine loss against PyTorch's", _any_rows),

@@ -12,9 +12,9 @@ from fastitpn.config import parse
 from fastitpn.tasks.registry import TASKS
 
 
-@pytest.mark.parametrize("name", real_data.TASKS)
+@pytest.mark.parametrize("name", real_data.ARMS)
 def test_the_keys_are_those_of_the_task(name):
-    task, keys, figures = real_data.TASKS[name]
+    _, task, keys, figures = real_data.ARMS[name]
     config = TASKS.keys_of(task).train(data=Path("a"), **real_data.SHARED, **_heads(task, keys))
     assert not config.problems()
     known = {metric.name for metric in TASKS.spec(task).all_metrics}
@@ -24,7 +24,10 @@ def test_the_keys_are_those_of_the_task(name):
 def _heads(task: str, keys: dict) -> dict:
     """Keys whose values the command line would make objects of."""
     words = [f"{name}={value}" for name, value in keys.items() if isinstance(value, str)]
-    words += [f"head={keys['head']['name']}", f"head.width={keys['head']['width']}"] if "head" in keys else []
+    for part in ("head", "detector"):
+        if isinstance(nested := keys.get(part), dict):
+            words += [f"{part}={nested['name']}"]
+            words += [f"{part}.{key}={value}" for key, value in nested.items() if key != "name"]
     parsed = parse(TASKS.keys_of(task).train, ["data=a", *words])
     return {name: getattr(parsed, name) if isinstance(value, str | dict) else value for name, value in keys.items()}
 
