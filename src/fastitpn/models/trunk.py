@@ -159,7 +159,9 @@ class Trunk(nn.Module):
             and (self.has_class_token or self.relative_position != "own"),
         )
         self._check_scorers(acceleration)
-        if acceleration.num_learned_tokens > (0 if self.gathering_tokens is None else len(self.gathering_tokens.values)):
+        if acceleration.num_learned_tokens > (
+            0 if self.gathering_tokens is None else len(self.gathering_tokens.values)
+        ):
             weight = self.patch_embed.proj.weight
             dd = {"device": weight.device, "dtype": weight.dtype}
             self.gathering_tokens = GatheringTokens(self.embed_dim, acceleration.num_learned_tokens, **dd)
@@ -176,7 +178,7 @@ class Trunk(nn.Module):
         needed, present = acceleration.num_scorers, len(self.scorers or ())
         if needed > present:
             raise InputError(
-                f"tokens are to leave at {needed} steps by scores that a model learns, and this one has learnt {present}",
+                f"tokens are to leave at {needed} steps by learned scores; this model has learnt those of {present}",
                 where="acceleration.migration.metric",
                 expected="weights that were trained with criterion=learned",
                 fix="fastitpn finetune TASK weights=RUN data=FOLDER acceleration=balanced criterion=learned",

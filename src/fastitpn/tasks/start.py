@@ -11,12 +11,12 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.architecture import ARCHITECTURES, DEFAULT_MODEL
+from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.heads import has_head, load_head, read_head
 from fastitpn.models.weights.loading import load_weights
 from fastitpn.models.weights.official_names import BACKBONE
 from fastitpn.models.weights.report import LoadReport
-from fastitpn.models.layers.cells import PATCH
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.tasks.keys import FinetuneConfig
 from fastitpn.training.setup import arguments_of, check_model, seed_start, start_from
@@ -69,7 +69,10 @@ class Start:
         if not self.acceleration.num_scorers:
             return self.model
         queries = 1 if map_px is None else min(MOST_ROWS, map_px // PATCH) ** 2
-        return {"name": self.name, "arguments": {**self.arguments, "scorers": [self.acceleration.num_scorers, queries, outputs]}}
+        return {
+            "name": self.name,
+            "arguments": {**self.arguments, "scorers": [self.acceleration.num_scorers, queries, outputs]},
+        }
 
     @property
     def pyramid_dim(self) -> int:

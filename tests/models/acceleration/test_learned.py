@@ -95,12 +95,14 @@ class TestLearnedMigration:
         torch.testing.assert_close(attention.sum(-1), torch.ones(len(attention)))  # to all 36, none of which is lost
 
     def test_steps_come_before_the_blocks_that_see_all(self, model):
-        with pytest.raises(InputError, match=r"last_blocks=2 .*\n.*\n.*expected: 0 to 1 \(tokens leave after block 2 of 4"):
+        with pytest.raises(
+            InputError, match=r"last_blocks=2 .*\n.*\n.*expected: 0 to 1 \(tokens leave after block 2 of 4"
+        ):
             model.set_acceleration(Acceleration(migration=dataclasses.replace(LEARNED, last_blocks=2)))
 
     def test_a_model_that_learnt_no_scores_is_refused(self):
         plain = small_model(img_size=96, depths=(1, 1, 4))
-        with pytest.raises(InputError, match="this one has learnt 0(?s:.*)criterion=learned"):
+        with pytest.raises(InputError, match=r"this model has learnt those of 0(?s:.*)criterion=learned"):
             plain.set_acceleration(Acceleration(migration=LEARNED))
 
     def test_only_what_is_used_learns(self, model):

@@ -113,7 +113,9 @@ def attend_accelerated(
                 received = None if received is None else received.reshape(B, W, -1)
                 scores = None
                 if CRITERIA[migration.metric].needs_scorer:
-                    scores = scorers[list(keep_ratios).index(number)].score(patches.detach(), None if sizes is None else sizes == 0)
+                    scores = scorers[list(keep_ratios).index(number)].score(
+                        patches.detach(), None if sizes is None else sizes == 0
+                    )
                 step = leave(
                     patches,
                     sizes,

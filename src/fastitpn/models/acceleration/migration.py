@@ -5,8 +5,8 @@ our own definition. After chosen blocks of stage 3 the most redundant tokens lea
 and its place; no later block sees it. Before the pyramid, and before pooling, all tokens are put back, in the reverse
 order of the steps, so that everything behind the trunk gets the complete map. Shapes depend on the map's size alone.
 
-By what they leave (`metric`) are the files of `criteria`: `bipartite`, `mean`, `attention`, `learned`, and `random`, the
-control. A destination of `bipartite` stands for the tokens that it was matched with (`weighted`).
+By what they leave (`metric`) are the files of `criteria`: `bipartite`, `mean`, `attention`, `learned`, and `random`,
+the control. A destination of `bipartite` stands for the tokens that it was matched with (`weighted`).
 
 What comes back, by `replenish`: see `steps.put_back`. Here are the settings alone, without anything heavy to import.
 """
@@ -33,8 +33,8 @@ class Migration:
     """`hold`: the token's own value. `residual`: that plus what its match has gained since. `mean`, a control that puts
     nothing of its own back: the mean of the tokens that stayed."""
     metric: str = "bipartite"
-    """`bipartite`, `mean` (cheaper), `attention` (what got little leaves), `learned` (what a scorer that was trained for
-    the task needs least leaves), `random` (the control), or one of yours."""
+    """`bipartite`, `mean` (cheaper), `attention` (what got little leaves), `learned` (what the task needs least leaves,
+    by scores that were trained), `random` (the control), or one of yours."""
     weighted: bool = True
     """A token that stays draws as much attention as all tokens together that it stands for (`bipartite` alone)."""
     last_blocks: int = 0
@@ -94,7 +94,9 @@ class Migration:
             raise _error("after_blocks", self.after_blocks, f"steps that rise; here they are after blocks {blocks}")
         if max(blocks) + self.last_blocks >= depth:
             most = depth - 1 - max(blocks)
-            raise _error("last_blocks", self.last_blocks, f"0 to {most} (tokens leave after block {max(blocks)} of {depth})")
+            raise _error(
+                "last_blocks", self.last_blocks, f"0 to {most} (tokens leave after block {max(blocks)} of {depth})"
+            )
         ratios = self.keep_ratio if isinstance(self.keep_ratio, tuple) else (self.keep_ratio,) * len(blocks)
         return dict(zip(blocks, ratios, strict=True))
 

@@ -61,7 +61,10 @@ class Acceleration:
             InputError: There is no such part.
         """
         changed: dict[str, Any] = {}
-        for key, word, part in (("criterion", criterion, "migration"), ("gathering_tokens", gathering_tokens, "gathering")):
+        for key, word, part in (
+            ("criterion", criterion, "migration"),
+            ("gathering_tokens", gathering_tokens, "gathering"),
+        ):
             if word is not None and getattr(self, part) is None:
                 raise InputError(
                     f"{key}={word}: the acceleration {self.name} has no {part}",

@@ -1,9 +1,9 @@
 """The tokens that the task needs least leave (Token Cropr, Bergner et al., 2025).
 
 A scorer has queries that attend to the tokens of a step. While the model is trained, what each query gathers goes
-through a small head that learns the task, with the task's own loss; no gradient of it reaches the trunk. A token's score
-is the sum of its products with all queries, and those with the lowest scores leave. In use the head is not run, and the
-queries count as one: their sum.
+through a small head that learns the task, with the task's own loss; no gradient of it reaches the trunk. A token's
+score is the sum of its products with all queries, and those with the lowest scores leave. In use the head is not run,
+and the queries count as one: their sum.
 
 As in the paper there is one head of attention, without projections of queries, keys and values.
 """
