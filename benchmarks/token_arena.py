@@ -179,6 +179,7 @@ class Arena:
 
     def _train_plain(self) -> Row:
         self._train(PLAIN_STEPS, PLAIN_LR, self.seed)
+        self.plain.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.plain) as file:
             torch.save(self.model.state_dict(), file)
         return {"steps": PLAIN_STEPS}
