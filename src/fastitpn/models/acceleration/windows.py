@@ -1,5 +1,7 @@
 """What is computed in windows: the map cut and joined again, gathering tokens, and who counts how much in attention."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,10 +47,10 @@ class GatheringTokens(nn.Module):
         count: Gathering tokens per window, G.
     """
 
-    def __init__(self, dim: int, count: int, **dd: object):
+    def __init__(self, dim: int, count: int, **dd: Any):
         super().__init__()
-        self.queries = nn.Parameter(torch.zeros(count, dim, **dd))  # type: ignore[call-overload]
-        self.values = nn.Parameter(torch.zeros(count, dim, **dd))  # type: ignore[call-overload]
+        self.queries = nn.Parameter(torch.zeros(count, dim, **dd))
+        self.values = nn.Parameter(torch.zeros(count, dim, **dd))
 
     def weights(self, x: Tensor, sizes: Tensor | None, number: int) -> Tensor:
         """How much each of the tokens x [B, W, n, D] counts in the mean of a gathering token: [B, W, n], n together."""

@@ -8,6 +8,8 @@ and the queries count as one: their sum.
 As in the paper there is one head of attention, without projections of queries, keys and values.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -35,14 +37,14 @@ class Scorer(nn.Module):
         outputs: What each of them predicts, such as a logit for each class.
     """
 
-    def __init__(self, dim: int, queries: int, outputs: int, **dd: object):
+    def __init__(self, dim: int, queries: int, outputs: int, **dd: Any):
         super().__init__()
         self.norm = Norm(dim, **dd)
-        self.queries = nn.Parameter(torch.empty(queries, dim, **dd))  # type: ignore[call-overload]
+        self.queries = nn.Parameter(torch.empty(queries, dim, **dd))
         self.mlp_norm = Norm(dim, **dd)
-        self.mlp = nn.Sequential(nn.Linear(dim, dim, **dd), nn.GELU(), nn.Linear(dim, dim, **dd))  # type: ignore[arg-type]
+        self.mlp = nn.Sequential(nn.Linear(dim, dim, **dd), nn.GELU(), nn.Linear(dim, dim, **dd))
         self.head_norm = Norm(dim, **dd)
-        self.head = nn.Linear(dim, outputs, **dd)  # type: ignore[arg-type]
+        self.head = nn.Linear(dim, outputs, **dd)
         self._seen: tuple[Tensor, Tensor | None] | None = None
 
     @property
