@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import to_2tuple
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -38,8 +39,10 @@ from benchmarks.harness.results import Results, Row, once
 from benchmarks.harness.summary import mean_and_spread, paired_differences
 from fastitpn.data.classification.labelled import labelled
 from fastitpn.data.scenes import build_scenes
+from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.files import replacing
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration
+from fastitpn.tasks.segment.patch_loss import patch_loss
 
 PX, BATCH = 224, 32
 LARGER_PX = 448
@@ -157,16 +160,18 @@ def build(task: str, num_classes: int, weights: Path) -> nn.Module:
     return Segmenter(model, num_classes) if pyramid else model
 
 
-def batches(split: Split, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    split: Split, steps: int, seed: int, *, batch: int = BATCH, augment: v2.Transform = AUGMENT
+) -> Iterator[tuple[Tensor, Tensor]]:
     """`steps` augmented batches, the same for the same seed."""
     torch.manual_seed(seed)
     for _ in range(steps):
-        chosen = torch.randint(len(split.images), (BATCH,))
+        chosen = torch.randint(len(split.images), (batch,))
         if split.targets.ndim == 1:
-            yield normalise(torch.stack([AUGMENT(image) for image in split.images[chosen]])), split.targets[chosen]
+            yield normalise(torch.stack([augment(image) for image in split.images[chosen]])), split.targets[chosen]
         else:
             pairs = [
-                AUGMENT(tv_tensors.Image(split.images[i]), tv_tensors.Mask(split.targets[i])) for i in chosen.tolist()
+                augment(tv_tensors.Image(split.images[i]), tv_tensors.Mask(split.targets[i])) for i in chosen.tolist()
             ]
             images, masks = zip(*pairs, strict=True)
             yield normalise(torch.stack(images)), torch.stack(masks).long()
@@ -178,14 +183,15 @@ def normalise(images: Tensor) -> Tensor:
     return (images.as_subclass(Tensor).float() / 255 - mean) / std
 
 
-def train(model: nn.Module, split: Split, *, steps: int, lr: float, seed: int) -> None:
-    """AdamW, warm-up over a tenth of the steps, cosine to zero."""
+def train(model: nn.Module, split: Split, *, steps: int, lr: float, seed: int, **how: Any) -> None:
+    """AdamW, warm-up over a tenth of the steps, cosine to zero; `how` is for `batches`."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     other = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
     model.train()
-    for step, (images, targets) in enumerate(batches(split, steps, seed)):
+    scorers = getattr(model, "backbone", model).scorers or ()
+    for step, (images, targets) in enumerate(batches(split, steps, seed, **how)):
         share = min((step + 1) / (0.1 * steps), 0.5 * (1 + math.cos(math.pi * step / steps)))
         for group in optimizer.param_groups:
             group["lr"] = lr * share
@@ -194,7 +200,11 @@ def train(model: nn.Module, split: Split, *, steps: int, lr: float, seed: int) -
             logits = model(images)
         if targets.ndim > 1:
             logits = F.interpolate(logits, targets.shape[-2:], mode="bilinear")
-        loss = F.cross_entropy(logits, targets, label_smoothing=0.1)
+        loss = F.cross_entropy(logits, targets, label_smoothing=0.1, ignore_index=IGNORE)
+        for scorer in scorers:
+            if scorer.has_seen:
+                said = scorer.predict()
+                loss = loss + (F.cross_entropy(said[:, 0], targets) if targets.ndim == 1 else patch_loss(said, targets))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 3.0)
@@ -202,22 +212,24 @@ def train(model: nn.Module, split: Split, *, steps: int, lr: float, seed: int) -
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, num_classes: int, px: int = PX) -> float:
-    """Top-1 accuracy, or mean intersection over union with the background, in percent; of images enlarged to `px`."""
+def evaluate(
+    model: nn.Module, split: Split, num_classes: int, px: int | tuple[int, int] = PX, batch: int = BATCH
+) -> float:
+    """Top-1 accuracy, or mean intersection over union with the background, in percent; of images resized to `px`."""
     torch.manual_seed(0)
     model.eval()
     counts = torch.zeros(num_classes * num_classes, dtype=torch.long)
-    for images, targets in zip(split.images.split(BATCH), split.targets.split(BATCH), strict=True):
-        logits = model(F.interpolate(normalise(images), (px, px), mode="bilinear"))
+    for images, targets in zip(split.images.split(batch), split.targets.split(batch), strict=True):
+        logits = model(F.interpolate(normalise(images), to_2tuple(px), mode="bilinear"))
         if targets.ndim > 1:
             logits = F.interpolate(logits, targets.shape[-2:], mode="bilinear")
-        pairs = targets * num_classes + logits.argmax(1)
-        counts += torch.bincount(pairs.flatten(), minlength=num_classes * num_classes)
+        pairs = (targets * num_classes + logits.argmax(1))[targets != IGNORE]
+        counts += torch.bincount(pairs, minlength=num_classes * num_classes)
     matrix = counts.view(num_classes, num_classes).double()
     right = matrix.diagonal()
     if split.targets.ndim == 1:
         return 100 * (right.sum() / matrix.sum()).item()
-    return 100 * (right / (matrix.sum(0) + matrix.sum(1) - right)).mean().item()
+    return 100 * (right / (matrix.sum(0) + matrix.sum(1) - right)).nanmean().item()
 
 
 def rows_of(task: str, seed: int, names: Iterable[str], options: Options) -> Iterator[Row]:

@@ -192,6 +192,29 @@ def _acceleration_quality(result: dict[str, Any]) -> str:
     return f"{words}\n\n{table(('figure', 'acceleration', 'trained with it', 'only switched on'), rows)}"
 
 
+def _token_arena(result: dict[str, Any]) -> str:
+    def change(row: dict[str, Any], kind: str) -> str:
+        known = f"{kind}_change" in row
+        return _mean_change({"mean": row[f"{kind}_change"], "spread": row[f"{kind}_spread"]}) if known else ""
+
+    rows = [
+        (
+            row["arm"],
+            row["seeds"],
+            _times(row["speed"]) if row["speed"] else "",
+            change(row, "trained"),
+            change(row, "untrained"),
+        )
+        for row in result["summary"]
+        if not row["arm"].endswith("off")
+    ]
+    words = (
+        "CamVid, criteria at equal speed: points of mean IoU against the plain network trained for the same steps, "
+        "mean of the seeds and their range. `bipartite` is the preset `balanced`."
+    )
+    return f"{words}\n\n{table(('criterion', 'seeds', 'speed', 'trained with it', 'only switched on'), rows)}"
+
+
 def _inference(result: dict[str, Any]) -> str:
     rows = [
         (
@@ -350,6 +373,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "detection": ("Pre-training against scratch, detection", _detection),
     "acceleration": ("Speed of the acceleration", _acceleration),
     "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
+    "token_arena": ("Which tokens should leave", _token_arena),
     "inference": ("Speed of the plain model", _inference),
     "runtimes": ("Speed in the runtimes for CPUs", _runtimes),
     "pretraining": ("Speed and memory of pre-training", _pretraining),

@@ -24,7 +24,10 @@ def script(request: pytest.FixtureRequest) -> ModuleType:
 
 
 def required(script: ModuleType) -> list[str]:
-    words = {"acceleration_quality": ["weights=runs/{seed}/pretrain"], "token_arena": ["runs=runs/a", "data=photos"]}
+    words = {
+        "acceleration_quality": ["weights=runs/{seed}/pretrain"],
+        "token_arena": ["weights=runs/{seed}/pretrain", "camvid=photos"],
+    }
     return words.get(script.__name__.rpartition(".")[2], [])
 
 

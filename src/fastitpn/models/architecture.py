@@ -73,6 +73,11 @@ class Architecture:
     """How the levels at strides 32 and 64 come from 1/16: "subsample", or 2x2 "average" or "max" (iTPN's)."""
     pyramid_joined: bool = False
     """Put the channels of the stage of the same stride behind those of each level (iTPN's segmentation)."""
+    scorers: tuple[int, ...] = ()
+    """Scorers of tokens for `Migration(metric="learned")`: how many (one for each step of migration), the queries of
+    each, and what a query predicts while it learns; () for none."""
+    gathering_tokens: int = 0
+    """Gathering tokens per window that are learnt, for `Gathering(tokens="learned")`."""
 
     @property
     def px(self) -> int:

@@ -176,6 +176,8 @@ class Encoder(Trunk):
                     relative_positions=self.relative_position is not None,
                     checkpointed=self.grad_checkpointing,
                     features=features,
+                    scorers=self.scorers or (),
+                    learned_tokens=self.gathering_tokens,
                 )
         position_bias: Tensor | None = None
         if self.rel_pos_bias is not None:

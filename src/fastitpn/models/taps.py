@@ -66,6 +66,8 @@ class Features:
     """How gathering cut the map: one window without it."""
     steps: dict[int, Step] = dataclasses.field(default_factory=dict)
     """Which tokens migration took out, by the number of blocks that came before."""
+    back_before: int | None = None
+    """The block before which all tokens are back; None: they were never away."""
 
     def see_input(
         self,

@@ -8,9 +8,11 @@ from timm.layers import calculate_drop_path_rates, to_2tuple
 from torch import fx, nn
 
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.criteria.learned import Scorer
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.acceleration.settings import PRESETS, Acceleration, resolve_acceleration
+from fastitpn.models.acceleration.windows import GatheringTokens
 from fastitpn.models.architecture import Architecture, ModelArguments
 from fastitpn.models.initialization import initialize, initialize_table
 from fastitpn.models.layers.attention import AttentionBlock
@@ -81,6 +83,11 @@ class Trunk(nn.Module):
         self.rel_pos_bias = create_relative_position_bias(
             shared, self.grid_size, arguments.num_heads, head_dim=self.embed_dim // arguments.num_heads, **dd
         )
+        count, *sizes = arguments.scorers or (0,)
+        self.scorers: Any = nn.ModuleList(Scorer(self.embed_dim, *sizes, **dd) for _ in range(count)) if count else None
+        self.gathering_tokens: Any = None
+        if arguments.gathering_tokens:
+            self.gathering_tokens = GatheringTokens(self.embed_dim, arguments.gathering_tokens, **dd)
 
     @property
     def stage_dims(self) -> tuple[int, int, int]:
@@ -111,6 +118,8 @@ class Trunk(nn.Module):
             if table is not None:
                 initialize_table(table, scheme)
         initialize_relative_positions(self)
+        for scorer in self.scorers or ():
+            scorer.init_queries()
 
     @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -149,7 +158,31 @@ class Trunk(nn.Module):
             relative_position=self._has_relative_positions()
             and (self.has_class_token or self.relative_position != "own"),
         )
+        self._check_scorers(acceleration)
+        if acceleration.num_learned_tokens > (
+            0 if self.gathering_tokens is None else len(self.gathering_tokens.values)
+        ):
+            weight = self.patch_embed.proj.weight
+            dd = {"device": weight.device, "dtype": weight.dtype}
+            self.gathering_tokens = GatheringTokens(self.embed_dim, acceleration.num_learned_tokens, **dd)
+        for part, used in (
+            (self.scorers, acceleration.num_scorers),
+            (self.gathering_tokens, acceleration.num_learned_tokens),
+        ):
+            if part is not None:
+                part.requires_grad_(used > 0)  # what no pass uses must not be waited for by other processes
         self.acceleration = acceleration
+
+    def _check_scorers(self, acceleration: Acceleration) -> None:
+        """Raise unless the model has the scorers that an acceleration needs."""
+        needed, present = acceleration.num_scorers, len(self.scorers or ())
+        if needed > present:
+            raise InputError(
+                f"tokens are to leave at {needed} steps by learned scores; this model has learnt those of {present}",
+                where="acceleration.migration.metric",
+                expected="weights that were trained with criterion=learned",
+                fix="fastitpn finetune TASK weights=RUN data=FOLDER acceleration=balanced criterion=learned",
+            )
 
     def _has_relative_positions(self) -> bool:
         return self.relative_position is not None

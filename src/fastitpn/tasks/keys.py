@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Milestone, NonNegative, Positive, Schedule, Share
-from fastitpn.config.values import show
+from fastitpn.config.values import OneOf, show
 from fastitpn.data.images.keys import ImageKeys
+from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
 ClassWeights = Literal["balanced"] | Path | None
@@ -41,6 +42,10 @@ class FinetuneConfig(TrainingConfig):
     """Epochs from one validation to the next."""
     model: str | None = None
     """Name of the model, such as fastitpn_base; none takes that of the weights, else fastitpn_tiny."""
+    criterion: Annotated[str, OneOf(CRITERIA)] | None = None
+    """By what tokens leave, such as attention, or learned: by scores that are trained too; none is acceleration's."""
+    gathering_tokens: Literal["mean", "learned"] | None = None
+    """Gathering tokens of the acceleration: means of their windows, or learned too; none is acceleration's."""
     defaults: Literal["auto", "fixed"] = "auto"
     """Keys that are not given: auto fits some to few images, short runs and CPUs and says so; fixed is as listed."""
 

@@ -11,6 +11,7 @@ from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.architecture import ARCHITECTURES, DEFAULT_MODEL
+from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.weights.file import WeightsFile, read_weights
 from fastitpn.models.weights.heads import has_head, load_head, read_head
 from fastitpn.models.weights.loading import load_weights
@@ -23,6 +24,9 @@ from fastitpn.training.setup import arguments_of, check_model, seed_start, start
 PYRAMID_ARGUMENTS = ("pyramid", "pyramid_dim", "pyramid_depth", "pyramid_mlp_ratio")
 """Arguments of a model that a task without a pyramid leaves out."""
 _IMAGE_ARGUMENTS = ("img_size", "in_chans")
+_ACCELERATION_ARGUMENTS = ("scorers", "gathering_tokens")
+MOST_ROWS = 32
+"""Queries of a scorer along each side of a map, at most."""
 _FIX = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
 
 
@@ -53,6 +57,22 @@ class Start:
     def model(self) -> dict[str, Any]:
         """Name and arguments as checkpoints hold them."""
         return {"name": self.name, "arguments": self.arguments}
+
+    def model_for(self, outputs: int, *, map_px: int | None = None) -> dict[str, Any]:
+        """`model` with the scorers of tokens that the acceleration asks for, if any.
+
+        Args:
+            outputs: What a query of theirs predicts: a logit for each class.
+            map_px: Side of the images in training in pixels, where there is a query for each patch of a map; None:
+                one for the image.
+        """
+        if not self.acceleration.num_scorers:
+            return self.model
+        queries = 1 if map_px is None else min(MOST_ROWS, map_px // PATCH) ** 2
+        return {
+            "name": self.name,
+            "arguments": {**self.arguments, "scorers": [self.acceleration.num_scorers, queries, outputs]},
+        }
 
     @property
     def pyramid_dim(self) -> int:
@@ -97,11 +117,14 @@ def find_start(config: FinetuneConfig, *, without: Collection[str], heads: bool 
     trained = None
     if file is not None:
         form = arguments_of(file, config.model, config.blocks)
-        arguments |= {k: v for k, v in form.items() if k not in (*_IMAGE_ARGUMENTS, *without)}
+        arguments |= {k: v for k, v in form.items() if k not in (*_IMAGE_ARGUMENTS, *_ACCELERATION_ARGUMENTS, *without)}
         trained = trained_acceleration(file.checkpoint, file.source)
     elif not config.scratch and published is None:
         say("no weights given: training starts from random ones (scratch=true says so on purpose)")
     acceleration = choose_acceleration(config.acceleration, trained)
+    acceleration = acceleration.with_parts(config.criterion, config.gathering_tokens)
+    if acceleration.num_learned_tokens:
+        arguments["gathering_tokens"] = acceleration.num_learned_tokens
     return Start(
         name=name,
         px=px,

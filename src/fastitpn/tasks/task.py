@@ -1,8 +1,10 @@
 """What the tasks of this package have in common: a Fast-iTPN inside of what learns."""
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.runs.description import ModelDescription
@@ -35,6 +37,19 @@ class BackboneTask(Task, Generic[AboutT]):
         model = self.trained_model
         backbone: FastITPN = model if isinstance(model, FastITPN) else model.backbone  # type: ignore[assignment]
         return backbone
+
+    def with_scorers(self, losses: dict[str, Tensor], loss: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The losses of a micro-batch, with that of the scorers by which tokens left, if any.
+
+        Args:
+            losses: After the model saw the images.
+            loss: From what the queries of a scorer say of these, [B, queries, outputs].
+        """
+        parts = [loss(scorer.predict()) for scorer in self.backbone.scorers or () if scorer.has_seen]
+        if not parts:
+            return losses
+        scorers = torch.stack(parts).sum()
+        return {**losses, "loss": losses["loss"] + scorers, "scorers": scorers}
 
     def describe(self) -> dict[str, Any]:
         """The task, all that is needed to build and use the network, and the acceleration; plain types."""

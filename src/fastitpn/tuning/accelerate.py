@@ -29,6 +29,7 @@ from fastitpn.tuning.speed import GraphSpeed, Speedometer
 from fastitpn.tuning.subject import Subject, open_subject
 from fastitpn.tuning.training import SHARE, num_steps, train, training_config
 from fastitpn.tuning.tuned_run import write_tuned_run
+from fastitpn.tuning.verification import loss_on_test
 
 TRAINING = "training"
 """Folder of the brief fine-tuning."""
@@ -96,6 +97,8 @@ def run_accelerate(config: AccelerateConfig, keys: EvaluateConfig, checkpoint: T
             shutil.rmtree(config.out if made else config.out / TRAINING, ignore_errors=True)
         raise
     rows = [other for other in measured if other.speed and other.speed.is_gain and other.measured_on(images_in_all)]
+    write_tuned_run(config.out, checkpoint.path, content, row.setting)
+    tuned = subject.spec.resized(load_trained(config.out), keys)
     accelerated = Accelerated(
         out=config.out,
         chosen=row,
@@ -103,8 +106,8 @@ def run_accelerate(config: AccelerateConfig, keys: EvaluateConfig, checkpoint: T
         metric=quality.metric,
         images=images_in_all,
         images_given=quality.num_images,
+        on_test=loss_on_test(subject, tuned, keys, seconds=budget.left, seed=config.seed),
     )
-    write_tuned_run(config.out, checkpoint.path, content, row.setting)
     write_outcome(config, accelerated, measured, subject.conditions.device)
     return accelerated
 

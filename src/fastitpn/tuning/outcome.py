@@ -12,6 +12,7 @@ from fastitpn.reporting.sections import Code, Facts, Picture, Text
 from fastitpn.reporting.tables import print_table
 from fastitpn.training.metric import Metric
 from fastitpn.tuning.config import AccelerateConfig
+from fastitpn.tuning.loss import Loss
 from fastitpn.tuning.measured import Measured, Row
 from fastitpn.tuning.report import draw_front, front_table, in_words, to_csv
 
@@ -29,6 +30,7 @@ class Accelerated:
         metric: In whose points the loss is.
         images: How many that were.
         images_given: How many there are.
+        on_test: What it loses on the part `test` of the data, on which nothing was chosen; None without one.
     """
 
     out: Path
@@ -37,6 +39,7 @@ class Accelerated:
     metric: Metric
     images: int
     images_given: int
+    on_test: Loss | None = None
 
     def describe(self) -> str:
         """For people."""
@@ -53,6 +56,8 @@ class Accelerated:
             warnings.append(
                 f"the interval of the loss reaches {loss.high:.2f}, above max_loss={max_loss:g}: more images would tell"
             )
+        if self.on_test is not None and self.on_test.points > max_loss:
+            warnings.append(f"on test it loses {self.on_test.describe(self.metric)}, more than max_loss={max_loss:g}")
         if self.images < self.images_given:
             warnings.append(f"there was time for {self.images} of {self.images_given} images: give it more minutes")
         return warnings
@@ -69,7 +74,8 @@ def write_outcome(config: AccelerateConfig, outcome: Accelerated, measured: Meas
     """
     row, metric, (speed, loss) = outcome.chosen, outcome.metric, outcome.chosen.known
     command, warnings = to_command(config), outcome.warnings(config.max_loss)
-    measured.write(chosen=row.setting.to_dict(), metric=metric.name, command=command)
+    on_test = None if outcome.on_test is None else dataclasses.asdict(outcome.on_test)
+    measured.write(chosen=row.setting.to_dict(), on_test=on_test, metric=metric.name, command=command)
     write_text(config.out / TABLE, to_csv(list(measured), row))
     plot, png = draw_front(outcome.rows, row, metric, config.max_loss)
     with replacing(config.out / PLOT) as file:
@@ -83,6 +89,8 @@ def write_outcome(config: AccelerateConfig, outcome: Accelerated, measured: Meas
         "time": f"{measured.seconds:.0f} s",
         "command": command,
     }
+    if outcome.on_test is not None:
+        facts["on test"] = f"loses {outcome.on_test.describe(metric)}, on which nothing was chosen"
     interval = "" if loss.low is None else f"{loss.low:.2f} to {loss.high:.2f}"
     write_report(
         config.out / REPORT,
@@ -106,5 +114,7 @@ def write_outcome(config: AccelerateConfig, outcome: Accelerated, measured: Meas
     for warning in warnings:
         say(f"warning: {warning}")
     say(f"tuned: {outcome.describe()}")
+    if outcome.on_test is not None:
+        say(f"on test, on which nothing was chosen, it loses {outcome.on_test.describe(metric)}")
     files = ", ".join(str(config.out / name) for name in (TABLE, PLOT, REPORT))
     say(f"written: {config.out}, a copy of the run that has acceleration=tuned; {files}")

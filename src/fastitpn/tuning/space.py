@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 
 from fastitpn.errors import InputError
+from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.models.acceleration.gathering import Gathering
 from fastitpn.models.acceleration.migration import Migration
 from fastitpn.models.acceleration.settings import PRESETS, TUNED, Acceleration
@@ -43,8 +44,13 @@ class Setting:
         migration = gathering = None
         if self.keep is not None:
             steps = (self.first, round(self.first + (1 - self.first) / 2, 3)) if self.two_steps else (self.first,)
+            last = int(CRITERIA[self.metric].needs_scorer)  # as such scores are trained
             migration = Migration(
-                keep_ratio=self.keep, after_blocks=steps, metric=self.metric, replenish=self.replenish
+                keep_ratio=self.keep,
+                after_blocks=steps,
+                metric=self.metric,
+                replenish=self.replenish,
+                last_blocks=last,
             )
         if self.window is not None:
             gathering = Gathering(window=self.window, global_blocks=self.global_blocks)
@@ -130,6 +136,14 @@ def _in_blocks(setting: Acceleration, depth: int) -> object:
     return (
         None
         if migration is None
-        else (*migration.steps(depth).items(), migration.metric, migration.replenish, migration.weighted),
-        None if gathering is None else (*gathering.runs(depth), gathering.window, gathering.tokens_per_window),
+        else (
+            *migration.steps(depth).items(),
+            migration.metric,
+            migration.replenish,
+            migration.weighted,
+            migration.last_blocks,
+        ),
+        None
+        if gathering is None
+        else (*gathering.runs(depth), gathering.window, gathering.tokens_per_window, gathering.tokens),
     )

@@ -1,6 +1,7 @@
 """A trained model with images: how fast it is with a setting, and what it loses, can be measured."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Subject:
         trained: The model, whose acceleration is switched.
         own: The acceleration that its checkpoint has.
         quality: Measures what is lost.
+        files: Those of the images on which quality is measured; empty where a task does not say.
         images: [1, 3, H, W], an image as a prediction sees it.
         conditions: Device and precision.
     """
@@ -38,6 +40,7 @@ class Subject:
     trained: Trained[Any, Any]
     own: Acceleration
     quality: Quality
+    files: list[Path]
     images: Tensor
     conditions: Conditions
 
@@ -72,7 +75,7 @@ def open_subject(checkpoint: TrainedCheckpoint, keys: EvaluateConfig, *, seed: i
     backbone.set_acceleration(fast if not backbone.has_class_token else Acceleration(migration=fast.migration))
     settle_range(keys.image, (), trained.about.pixel_range)
     images = spec.evaluation_images(keys, trained)
-    files = spec.image_files(images)
+    files = list(spec.image_files(images))
     settle_range(keys.image, files, trained.about.pixel_range)
     fabric = build_fabric(keys.device, precision=keys.precision)
     px = trained.about.px
@@ -81,6 +84,7 @@ def open_subject(checkpoint: TrainedCheckpoint, keys: EvaluateConfig, *, seed: i
         trained=trained,
         own=before,
         quality=Quality(spec, trained, images, fabric, keys, seed=seed),
+        files=files,
         images=spec.look(trained.about)(read_image(files[0])) if files else torch.zeros(1, 3, px, px),
         conditions=Conditions(
             device=str(fabric.device), precision=resolve_precision(keys.precision, fabric.device.type)

@@ -301,7 +301,8 @@ def test_a_blank_picture_and_one_patch_go_through() -> None:
         ({"after_blocks": (1.5,)}, "after_blocks=1.5", "fractions above 0 and below 1"),
         ({"after_blocks": (1, True)}, "after_blocks=True", "fractions above 0 and below 1"),
         ({"replenish": "none"}, "replenish='none'", "hold, residual, mean"),
-        ({"metric": "cosine"}, "metric='cosine'", "bipartite, mean, attention, random"),
+        ({"metric": "cosine"}, "metric='cosine'", "bipartite, mean, attention, learned, random"),
+        ({"last_blocks": -1}, "last_blocks=-1", "a whole number, 0 or more"),
         ({"weighted": 1}, "weighted=1", "true or false"),
     ],
 )

@@ -13,7 +13,14 @@ from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.models.acceleration.steps import Step, leave, put_back
-from fastitpn.models.acceleration.windows import attention_mask, gathering_tokens, join_map, split_map, token_sizes
+from fastitpn.models.acceleration.windows import (
+    GatheringTokens,
+    attention_mask,
+    gathering_tokens,
+    join_map,
+    split_map,
+    token_sizes,
+)
 from fastitpn.models.taps import Features
 
 
@@ -28,6 +35,8 @@ def attend_accelerated(
     relative_positions: bool = False,
     checkpointed: bool = False,
     features: Features | None = None,
+    scorers: Sequence[Any] = (),
+    learned_tokens: GatheringTokens | None = None,
 ) -> Tensor:
     """The attention blocks of stage 3, on fewer tokens and in windows.
 
@@ -44,6 +53,8 @@ def attend_accelerated(
         relative_positions: Whether the blocks have relative positions of patches; gathering tokens have none.
         checkpointed: Recompute blocks in the backward pass.
         features: Takes what was asked for.
+        scorers: What the model learnt to score tokens with, one for each step of migration.
+        learned_tokens: What it learnt of its gathering tokens.
 
     Returns:
         [B, P + N, D], every token at its own place.
@@ -51,25 +62,34 @@ def attend_accelerated(
     gathering, migration = acceleration.gathering, acceleration.migration
     depth, D = len(blocks), x.shape[-1]
     keep_ratios = {} if migration is None else migration.steps(depth)
-    replenish = "" if migration is None else migration.replenish
+    replenish, last_blocks = ("", 0) if migration is None else (migration.replenish, migration.last_blocks)
     windows = Windows.cut(height, width, None if gathering is None else gathering.window)
     B, W = x.shape[0], windows.num_windows
     x = x.unsqueeze(1) if W == 1 else split_map(x, windows)  # [B, W, P + n, D]
-    sizes = token_sizes(x, windows)
-    places = _places(x, windows) if relative_positions else None
+    all_sizes = sizes = token_sizes(x, windows)
+    all_places = places = _places(x, windows) if relative_positions else None
 
     steps: dict[int, Step] = {}
+    gone: list[Step] = []  # that are not put back yet
     runs = [(False, 0, depth)] if gathering is None or W == 1 else gathering.runs(depth)
     for windowed, first, last in runs:
         groups, front, num_gathering = (W if windowed else 1), num_prefix, 0
         if windowed and gathering is not None and gathering.tokens_per_window > 0:
-            born = gathering_tokens(x, sizes, gathering.tokens_per_window)
+            learned = learned_tokens if gathering.tokens == "learned" else None
+            born = gathering_tokens(x, sizes, gathering.tokens_per_window, learned)
             front = num_gathering = born.shape[2]
             x = torch.cat((born, x), dim=2)
         x = x.reshape(B, groups, -1, D)
         mask = attention_mask(sizes, groups, front, x.dtype)
         for number in range(first + 1, last + 1):
             block: Any = blocks[number - 1]
+            if gone and number > depth - last_blocks:
+                patches = x[:, :, front:].reshape(B, W, -1, D)
+                for step in reversed(gone):
+                    patches = put_back(step, patches, replenish)
+                gone, sizes, places = [], all_sizes, all_places
+                mask = attention_mask(sizes, groups, front, x.dtype)
+                x = torch.cat((x[:, :, :front], patches.reshape(B, groups, -1, D)), dim=2)
             added = mask
             if places is not None:
                 bias = block.attn.rel_pos_bias.of_places(places.reshape(B * groups, -1), height, width)
@@ -87,13 +107,27 @@ def attend_accelerated(
                 x = block(x, added, num_gathering)
             if features is not None and number in features.taps.blocks:
                 tokens = x[:, :, num_gathering:].reshape(B, W, -1, D)
-                features.see_tokens(number, _complete(tokens, [*steps.values()], windows, replenish, num_prefix))
+                features.see_tokens(number, _complete(tokens, gone, windows, replenish, num_prefix))
             if migration is not None and leaves:
                 patches = x[:, :, front:].reshape(B, W, -1, D)
                 received = None if received is None else received.reshape(B, W, -1)
-                ratio = keep_ratios[number]
-                step = leave(patches, sizes, migration, ratio, windows, complete=not steps, attention=received)
+                scores = None
+                if CRITERIA[migration.metric].needs_scorer:
+                    scores = scorers[list(keep_ratios).index(number)].score(
+                        patches.detach(), None if sizes is None else sizes == 0
+                    )
+                step = leave(
+                    patches,
+                    sizes,
+                    migration,
+                    keep_ratios[number],
+                    windows,
+                    complete=not steps,
+                    attention=received,
+                    scores=scores,
+                )
                 steps[number] = step
+                gone.append(step)
                 sizes = step.sizes
                 if places is not None:
                     places = places.gather(2, step.order[..., : step.stayed.shape[2]])
@@ -102,7 +136,8 @@ def attend_accelerated(
         x = x[:, :, num_gathering:].reshape(B, W, -1, D)
     if features is not None:
         features.windows, features.steps = windows, steps
-    return _complete(x, [*steps.values()], windows, replenish, num_prefix)
+        features.back_before = depth - last_blocks + 1
+    return _complete(x, gone, windows, replenish, num_prefix)
 
 
 def _places(x: Tensor, windows: Windows) -> Tensor:

@@ -7,9 +7,10 @@ our own definition. In a windowed block
 2. the gathering tokens of all windows attend with one another (the same weights, layer scale and norm),
 3. the feed-forward network acts on all of them.
 
-In a global block all patches attend with all patches, as in the plain model, without gathering tokens. These have no
-parameters: at the start of every run of windowed blocks each is born as the mean of its share of the window's patches,
-and ends with the run. Checkpoints of the plain model therefore run with gathering, and the reverse.
+In a global block all patches attend with all patches, as in the plain model, without gathering tokens. At the start of
+every run of windowed blocks each of these is born as the mean of its share of the window's patches, and ends with the
+run. In the form `learned` the mean is weighted by what the model learnt to look for, and a vector that it learnt is
+added; both start as the plain mean. Checkpoints of the plain model therefore run with gathering, and the reverse.
 
 Here are the settings and the geometry alone, without anything heavy to import; `windows` has what is computed.
 """
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 from fastitpn.errors import InputError
 
+TOKEN_FORMS = ("mean", "learned")
 MOST_TOKENS = 4
 """Gathering tokens per window at most."""
 
@@ -34,12 +36,17 @@ class Gathering:
     """Gathering tokens per window, 0 to 4. 0: nothing passes between windows but in global blocks."""
     global_blocks: int = 4
     """Blocks with global attention, 0 to all of stage 3, evenly spaced; the last block is one of them."""
+    tokens: str = "mean"
+    """`mean`: of its share of the window's patches, without weights; `learned`: weighted by what the model learnt, plus
+    what it learnt, which both start as the mean."""
 
     def __post_init__(self) -> None:
         for name, least in (("window", 1), ("tokens_per_window", 0), ("global_blocks", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise _error(name, value, f"a whole number, {least} or more")
+        if self.tokens not in TOKEN_FORMS:
+            raise _error("tokens", self.tokens, f"one of {', '.join(TOKEN_FORMS)}")
         most = min(MOST_TOKENS, self.window**2)
         if self.tokens_per_window > most:
             why = f"a window has {self.window**2} patches at most" if most < MOST_TOKENS else "per window"

@@ -5,8 +5,8 @@ our own definition. After chosen blocks of stage 3 the most redundant tokens lea
 and its place; no later block sees it. Before the pyramid, and before pooling, all tokens are put back, in the reverse
 order of the steps, so that everything behind the trunk gets the complete map. Shapes depend on the map's size alone.
 
-By what they leave (`metric`) are the files of `criteria`: `bipartite`, `mean`, `attention`, and `random`, the control.
-A destination of `bipartite` stands for the tokens that it was matched with (`weighted`).
+By what they leave (`metric`) are the files of `criteria`: `bipartite`, `mean`, `attention`, `learned`, and `random`,
+the control. A destination of `bipartite` stands for the tokens that it was matched with (`weighted`).
 
 What comes back, by `replenish`: see `steps.put_back`. Here are the settings alone, without anything heavy to import.
 """
@@ -33,9 +33,12 @@ class Migration:
     """`hold`: the token's own value. `residual`: that plus what its match has gained since. `mean`, a control that puts
     nothing of its own back: the mean of the tokens that stayed."""
     metric: str = "bipartite"
-    """`bipartite`, `mean` (cheaper), `attention` (what got little leaves), `random` (the control), or one of yours."""
+    """`bipartite`, `mean` (cheaper), `attention` (what got little leaves), `learned` (what the task needs least leaves,
+    by scores that were trained), `random` (the control), or one of yours."""
     weighted: bool = True
     """A token that stays draws as much attention as all tokens together that it stands for (`bipartite` alone)."""
+    last_blocks: int = 0
+    """So many blocks at the end see all tokens again: those that left come back before them. 1 is Token Cropr's."""
 
     def __post_init__(self) -> None:
         for name in ("keep_ratio", "after_blocks"):
@@ -52,6 +55,8 @@ class Migration:
                 raise InputError(f"{name}={value!r}", where=f"migration.{name}", expected=f"one of {', '.join(words)}")
         if not isinstance(self.weighted, bool):
             raise _error("weighted", self.weighted, "true or false")
+        if not isinstance(self.last_blocks, int) or isinstance(self.last_blocks, bool) or self.last_blocks < 0:
+            raise _error("last_blocks", self.last_blocks, "a whole number, 0 or more")
 
     def _check_steps(self) -> None:
         steps = self.after_blocks
@@ -87,6 +92,11 @@ class Migration:
             raise _error("after_blocks", self.after_blocks, expected)
         if any(second <= first for first, second in itertools.pairwise(blocks)):
             raise _error("after_blocks", self.after_blocks, f"steps that rise; here they are after blocks {blocks}")
+        if max(blocks) + self.last_blocks >= depth:
+            most = depth - 1 - max(blocks)
+            raise _error(
+                "last_blocks", self.last_blocks, f"0 to {most} (tokens leave after block {max(blocks)} of {depth})"
+            )
         ratios = self.keep_ratio if isinstance(self.keep_ratio, tuple) else (self.keep_ratio,) * len(blocks)
         return dict(zip(blocks, ratios, strict=True))
 

@@ -1,6 +1,8 @@
 """The acceleration of stage 3: token migration and token gathering, by name or in detail.
 
-Neither has parameters, so any weights run with any acceleration: a model can be trained with one and used with another.
+Neither needs parameters, so any weights run with any acceleration: a model can be trained with one and used with
+another. The exceptions are asked for: `Migration(metric="learned")` needs scorers that were trained with the model, and
+`Gathering(tokens="learned")` adds to its tokens what the model learnt of them, which at first is nothing.
 """
 
 import dataclasses
@@ -38,6 +40,48 @@ class Acceleration:
         """Whether this is the plain model."""
         return self.migration is None and self.gathering is None
 
+    @property
+    def num_scorers(self) -> int:
+        """Scorers that the model must have: one for each step whose criterion needs them, else 0."""
+        migration = self.migration
+        return 0 if migration is None or not CRITERIA[migration.metric].needs_scorer else len(migration.after_blocks)
+
+    @property
+    def num_learned_tokens(self) -> int:
+        """Gathering tokens of a window that the model must have learnt, else 0."""
+        gathering = self.gathering
+        return 0 if gathering is None or gathering.tokens != "learned" else gathering.tokens_per_window
+
+    def with_parts(self, criterion: str | None = None, gathering_tokens: str | None = None) -> "Acceleration":
+        """The same with another criterion or form of gathering tokens; None leaves them as they are.
+
+        With a criterion that has scorers, tokens come back as they were before the last block, as its paper has it.
+
+        Raises:
+            InputError: There is no such part.
+        """
+        changed: dict[str, Any] = {}
+        for key, word, part in (
+            ("criterion", criterion, "migration"),
+            ("gathering_tokens", gathering_tokens, "gathering"),
+        ):
+            if word is not None and getattr(self, part) is None:
+                raise InputError(
+                    f"{key}={word}: the acceleration {self.name} has no {part}",
+                    where=key,
+                    expected="an acceleration that has one",
+                    fix=f"acceleration=balanced {key}={word}",
+                )
+        if self.migration is not None and criterion is not None:
+            scored = criterion in CRITERIA and CRITERIA[criterion].needs_scorer
+            as_published: dict[str, Any] = {"last_blocks": 1, "replenish": "hold"} if scored else {}
+            changed["migration"] = dataclasses.replace(self.migration, metric=criterion, **as_published)
+        if self.gathering is not None and gathering_tokens is not None:
+            changed["gathering"] = dataclasses.replace(self.gathering, tokens=gathering_tokens)
+        new = dataclasses.replace(self, **changed)
+        words = (word for word in (criterion, gathering_tokens) if word is not None)
+        return self if new == self else dataclasses.replace(new, name=" ".join((self.name, *words)))
+
     def check(self, depth: int, grid: tuple[int, int], *, class_token: bool, relative_position: bool) -> None:
         """Raise unless this fits a model.
 
@@ -68,7 +112,7 @@ class Acceleration:
                     expected="a model without class token, or migration alone",
                     fix="migration=Migration(...), without gathering",
                 )
-            if self.name not in (*PRESETS, TUNED):
+            if self.name.partition(" ")[0] not in (*PRESETS, TUNED):
                 self.gathering.check(depth, grid)
         if self.migration is not None:
             self.migration.steps(depth)
@@ -111,10 +155,13 @@ class Acceleration:
                 f"{step:.3g} of stage 3" if isinstance(step, float) else f"block {step}" for step in m.after_blocks
             ]
             parts.append(f"{share} of the tokens stay after {', '.join(steps)} ({m.metric}, {m.replenish})")
+            if m.last_blocks:
+                parts[-1] += f", and all come back before the last {m.last_blocks}"
         if self.gathering is not None:
             g = self.gathering
             parts.append(
-                f"windows of {g.window} with {g.tokens_per_window} gathering tokens, {g.global_blocks} global blocks"
+                f"windows of {g.window} with {g.tokens_per_window} {'learned ' if g.tokens == 'learned' else ''}"
+                f"gathering tokens, {g.global_blocks} global blocks"
             )
         return f"{self.name}: {'; '.join(parts)}"
 

@@ -50,6 +50,7 @@ def leave(
     *,
     complete: bool,
     attention: Tensor | None = None,
+    scores: Tensor | None = None,
 ) -> Step:
     """One step: choose the tokens that leave, the same number in every window. Padding leaves first.
 
@@ -63,17 +64,18 @@ def leave(
         windows: How the map is cut into windows.
         complete: Whether these are all tokens of the windows: no step came before.
         attention: [B, W, n], what each got in the block before, for criteria that need it.
+        scores: [B, W, n], what the model's scorer says, for criteria that need it.
 
     Returns:
         The step; its `stayed` and `sizes` go on.
     """
     stay = num_stay(x.shape[2], keep_ratio)
     row = windows.window_width if complete else None
-    tokens = Tokens(x.detach(), sizes, stay, keep_ratio, row, attention)
-    scores, destinations, matched_with = CRITERIA[migration.metric].choose(tokens)
+    tokens = Tokens(x.detach(), sizes, stay, keep_ratio, row, attention, scores)
+    ranks, destinations, matched_with = CRITERIA[migration.metric].choose(tokens)
     if tokens.padding is not None:
-        scores = scores.masked_fill(tokens.padding, math.inf)
-    ranked = scores.argsort(dim=-1, stable=True)
+        ranks = ranks.masked_fill(tokens.padding, math.inf)
+    ranked = ranks.argsort(dim=-1, stable=True)
     stays, leaves = ranked[..., :stay].sort(-1).values, ranked[..., stay:].sort(-1).values
     order = torch.cat((stays, leaves), dim=-1)
     match = None

@@ -80,6 +80,8 @@ def patches_before(features: Features, block: int) -> Tensor:
     assert windows is not None
     numbers = torch.arange(1, windows.height * windows.width + 1, device=tokens.device)
     patch = (split_map(numbers[None, :, None], windows).squeeze(3) - 1).expand(len(tokens), -1, -1)
+    if features.back_before is not None and block >= features.back_before:
+        return patch
     for after_blocks, step in features.steps.items():
         if after_blocks < block:
             patch = patch.gather(2, step.order)[..., : step.stayed.shape[2]]

@@ -1,8 +1,10 @@
 """What is computed in windows: the map cut and joined again, gathering tokens, and who counts how much in attention."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastitpn.models.acceleration.gathering import Windows
 
@@ -35,13 +37,37 @@ def token_sizes(x: Tensor, windows: Windows) -> Tensor | None:
     return split_map(patches, windows).squeeze(3).expand(x.shape[0], -1, -1)
 
 
-def gathering_tokens(x: Tensor, sizes: Tensor | None, count: int) -> Tensor:
+class GatheringTokens(nn.Module):
+    """What a model learns of its gathering tokens: what each of them looks for in its window, and what it begins with.
+
+    All zeros at first, with which they are plain means.
+
+    Args:
+        dim: Channels of a token, D.
+        count: Gathering tokens per window, G.
+    """
+
+    def __init__(self, dim: int, count: int, **dd: Any):
+        super().__init__()
+        self.queries = nn.Parameter(torch.zeros(count, dim, **dd))
+        self.values = nn.Parameter(torch.zeros(count, dim, **dd))
+
+    def weights(self, x: Tensor, sizes: Tensor | None, number: int) -> Tensor:
+        """How much each of the tokens x [B, W, n, D] counts in the mean of a gathering token: [B, W, n], n together."""
+        logits = x @ self.queries[number] * x.shape[-1] ** -0.5
+        if sizes is None:
+            return logits.softmax(-1) * x.shape[2]
+        return (logits + sizes.clamp(min=1e-6).log()).softmax(-1) * x.shape[2] * (sizes > 0)
+
+
+def gathering_tokens(x: Tensor, sizes: Tensor | None, count: int, learned: GatheringTokens | None = None) -> Tensor:
     """Newly born gathering tokens: each the mean of a run of its window's tokens, in their order.
 
     Args:
         x: [B, W, n, D], the tokens of W windows.
         sizes: [B, W, n], how many patches each stands for and counts as; None: all alike. No window may be empty.
         count: G, gathering tokens per window (`n` where that is less).
+        learned: What the model learnt of them; None for plain means.
 
     Returns:
         [B, W, G, D]. The mean of the whole window where a share of it is nothing but padding.
@@ -52,10 +78,12 @@ def gathering_tokens(x: Tensor, sizes: Tensor | None, count: int) -> Tensor:
     for k in range(count):
         share = slice(k * n // count, (k + 1) * n // count)
         some = None if sizes is None else sizes[:, :, share]
+        if learned is not None:
+            some = learned.weights(x[:, :, share], some, k)
         token = mean_token(x[:, :, share], some)
         if sizes is not None and some is not None and count > 1:
             token = torch.where(some.sum(-1)[..., None, None] > 0, token, mean_token(x, sizes))
-        born.append(token)
+        born.append(token if learned is None else token + learned.values[k])
     return torch.cat(born, dim=2)
 
 

@@ -37,6 +37,8 @@ PRETRAINING_ONLY = (
     "auxiliary.",
     "patch_decoder.",
 )
+LEARNED_BY_ACCELERATION = ("scorers.", "gathering_tokens.")
+"""Parts that only some accelerations have: other weights start without them, and other models leave them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,12 @@ class WeightsFile:
             arguments["pyramid_dim"] = self.pyramid_dim
             arguments["pyramid_depth"] = self.pyramid_depth
             arguments["pyramid_mlp_ratio"] = (self.pyramid_hidden + 0.5) / self.pyramid_dim
+        if has("scorers.0.queries"):
+            count = _count(r"scorers\.(\d+)\.", self.tensors)
+            queries, outputs = (self.tensors[f"scorers.0.{name}"].shape[0] for name in ("queries", "head.weight"))
+            arguments["scorers"] = (count, queries, outputs)
+        if has("gathering_tokens.values"):
+            arguments["gathering_tokens"] = self.tensors["gathering_tokens.values"].shape[0]
         return arguments
 
     def _itpn_arguments(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.initialization import initialize
 from fastitpn.models.layers.norm import set_norm_eps
 from fastitpn.models.pyramid import Pyramid
-from fastitpn.models.weights.file import PRETRAINING_ONLY, WeightsFile, read_weights
+from fastitpn.models.weights.file import LEARNED_BY_ACCELERATION, PRETRAINING_ONLY, WeightsFile, read_weights
 from fastitpn.models.weights.fitting import adapt, check_choices, mean_position
 from fastitpn.models.weights.heads import load_head, read_head
 from fastitpn.models.weights.itpn_names import relative_side
@@ -149,6 +149,9 @@ def plan_loading(
             if name.startswith("head."):
                 set_aside[origin] = f"head of {file.num_classes} classes"
                 continue
+            if name.startswith(LEARNED_BY_ACCELERATION):
+                set_aside[origin] = "learnt by another acceleration, or for other classes"
+                continue
             adapted = adapt(name, tensor, shape, trunk, file, first_kernel, class_token)
             if adapted is None:
                 mismatched[origin] = f"{list(tensor.shape)} in the file, {list(shape)} in the model"
@@ -171,6 +174,7 @@ def plan_loading(
         or (name.startswith(FRESH_LAYERS) and not is_classifier)
         or (decomposed and ".rel_pos_bias." in name)
         or name == fresh_token
+        or name.removeprefix(BACKBONE).startswith(LEARNED_BY_ACCELERATION)
     ]
     if fresh_pyramid and not any(name.startswith("pyramid.") for name in file.tensors):
         fresh += [name for name in missing if name.removeprefix(BACKBONE).startswith("pyramid.")]
@@ -262,6 +266,8 @@ def _reason_to_set_aside(name: str, file: WeightsFile, trunk: FastITPN) -> str |
         return "part of another network, which this model is built without"
     if ".rel_pos_bias." in name and trunk.relative_position == "decomposed":
         return "relative positions of another kind"
+    if name.startswith(LEARNED_BY_ACCELERATION):
+        return "learnt by an acceleration, which this model is built without"
     if name == "cls_token" and file.client is not None:
         return "class token, which this model is built without"
     if name.startswith(FRESH_LAYERS):

@@ -44,7 +44,8 @@ class MultilabelTask(BackboneTask[ClassifierDescription]):
         """The loss of a micro-batch."""
         images, targets = self.mixer(batch["image"], batch["label"])
         targets = torch.lerp(targets, torch.full_like(targets, 0.5), self.label_smoothing)
-        return {"loss": F.binary_cross_entropy_with_logits(self.trained_model(images), targets)}
+        losses = {"loss": F.binary_cross_entropy_with_logits(self.trained_model(images), targets)}
+        return self.with_scorers(losses, lambda said: F.binary_cross_entropy_with_logits(said[:, 0], targets))
 
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
         """Loss, mean AP and mean F1 in percent, at the thresholds that are best for these very images."""

@@ -97,8 +97,9 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
     def build(self, config: ClassifyConfig, split: Split[ClassifiedImages]) -> ClassifyTask | MultilabelTask:
         """The model with its start weights; a head for other classes starts fresh."""
         start, classes = find_start(config, without=PYRAMID_ARGUMENTS), split.train.classes
+        built = start.model_for(len(classes))
         about = ClassifierDescription(
-            model={"name": start.name, "arguments": {**start.arguments, "num_classes": len(classes)}},
+            model={**built, "arguments": {**built["arguments"], "num_classes": len(classes)}},
             classes=tuple(classes),
             thresholds=(MIDDLE,) * len(classes) if config.multilabel else None,
             mean=config.mean,

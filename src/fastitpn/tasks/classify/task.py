@@ -58,14 +58,20 @@ class ClassifyTask(BackboneTask[ClassifierDescription]):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of a micro-batch."""
-        images, labels = batch["image"], batch["label"]
-        if self.mixer is None:
-            logits, weights = self.trained_model(images), self.class_weights
-            return {"loss": F.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)}
-        images, targets = self.mixer(images.clone(), labels)  # mixes in place
-        if self.class_weights is not None:
-            return {"loss": F.cross_entropy(self.trained_model(images), targets, self.class_weights)}
-        return {"loss": self.criterion(self.trained_model(images), targets)}
+        images, targets = batch["image"], batch["label"]
+        if self.mixer is not None:
+            images, targets = self.mixer(images.clone(), targets)  # mixes in place
+
+        def loss(logits: Tensor) -> Tensor:
+            if self.mixer is None:
+                return F.cross_entropy(logits, targets, self.class_weights, label_smoothing=self.label_smoothing)
+            if self.class_weights is not None:
+                return F.cross_entropy(logits, targets, self.class_weights)
+            mixed: Tensor = self.criterion(logits, targets)
+            return mixed
+
+        losses = {"loss": loss(self.trained_model(images))}
+        return self.with_scorers(losses, lambda predicted: loss(predicted[:, 0]))
 
     def evaluate(self, batches: Iterable[Batch], model: nn.Module) -> dict[str, float]:
         """Loss, top-1 and top-5 in percent."""

@@ -96,7 +96,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         start, classes = find_start(config, without=("pyramid", "fc_norm"), heads=True), split.train.classes
         head, name = DETECTORS[config.detector.name], config.detector.name
         about = DetectorDescription(
-            model=start.model,
+            model=start.model_for(len(classes), map_px=start.px),
             detector={"name": name, "arguments": head.arguments(config.detector, start.pyramid_dim, start.px)},
             classes=classes,
             mean=config.mean,

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from fastitpn.data.detection.annotations import DetectionClasses
 from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.heads.base import Detections, Detector
 from fastitpn.tasks.detect.metrics import metrics_of
+from fastitpn.tasks.detect.place_loss import place_loss
 from fastitpn.tasks.detect.scores import CocoScores
 from fastitpn.tasks.task import BackboneTask
 
@@ -36,7 +38,8 @@ class DetectTask(BackboneTask[DetectorDescription]):
         """The losses of a micro-batch {image, boxes, labels, ignored, masks}, lists with an item for each image."""
         keys = [key for key in ("boxes", "labels", "ignored", "masks") if key in batch]
         targets = [dict(zip(keys, values, strict=True)) for values in zip(*(batch[key] for key in keys), strict=True)]
-        return self.trained_model.losses(batch["image"], targets)
+        losses = self.trained_model.losses(batch["image"], targets)
+        return self.with_scorers(losses, partial(place_loss, images=batch["image"], targets=targets))
 
     def compile_model(self) -> None:
         """Compiles the backbone in training."""

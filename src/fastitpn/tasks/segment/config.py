@@ -133,6 +133,10 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
             result.append(f"class_weights: {got}, got {self.class_weights}")
         if self.freeze and self.weights is None:
             result.append("freeze: expected false without weights, since random features are worth nothing, got true")
+        if self.freeze and "learned" in (self.criterion, self.gathering_tokens):
+            result.append(
+                "freeze: expected false where the backbone is to learn which tokens leave or gather, got true"
+            )
         return result
 
 

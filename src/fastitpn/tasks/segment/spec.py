@@ -238,7 +238,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
     if config.panoptic:
         arguments = {**head.panoptic, **arguments}
     about = SegmenterDescription(
-        model=start.model,
+        model=start.model_for(len(classes.names), map_px=start.px),
         head={"name": config.head.name, "arguments": dict(arguments), "features": config.features},
         classes=classes,
         mean=config.mean,

@@ -1,6 +1,7 @@
 """Semantic and panoptic segmentation as a task."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 import torch
@@ -11,6 +12,7 @@ from fastitpn.tasks.segment.description import SegmenterDescription
 from fastitpn.tasks.segment.heads.base import Outputs
 from fastitpn.tasks.segment.measures import measure_of
 from fastitpn.tasks.segment.model import Segmenter
+from fastitpn.tasks.segment.patch_loss import patch_loss
 from fastitpn.tasks.segment.views import TestTimeViews
 from fastitpn.tasks.task import BackboneTask
 from fastitpn.training.task import Batch
@@ -38,7 +40,7 @@ class SegmentTask(BackboneTask[SegmenterDescription]):
         """The losses of a micro-batch {image [B, 3, H, W], mask [B, H, W], of labels or of codes of segments}."""
         weights = () if self.class_weights is None else (self.class_weights,)
         losses: dict[str, Tensor] = self.trained_model.head.losses(self._run(batch["image"]), batch["mask"], *weights)
-        return losses
+        return self.with_scorers(losses, partial(patch_loss, masks=batch["mask"], class_weights=self.class_weights))
 
     def compile_model(self) -> None:
         """Compiles training alone: in an evaluation nearly every image has a size of its own."""

@@ -22,6 +22,8 @@ class Tokens(NamedTuple):
     """Tokens per row of a window, where all of its tokens are there in raster order; else None."""
     attention: Tensor | None = None
     """[B, W, n]: share of the attention of the block before the step that each token got, for criteria that need it."""
+    scores: Tensor | None = None
+    """[B, W, n]: what the model's scorer of this step says, for criteria that need it."""
 
     @property
     def padding(self) -> Tensor | None:
@@ -45,9 +47,11 @@ class Criterion:
 
     Attributes:
         needs_attention: Whether it looks at `Tokens.attention`, which costs a second attention in the block.
+        needs_scorer: Whether it looks at `Tokens.scores`, for which the model must have learnt to score tokens.
     """
 
     needs_attention: ClassVar[bool] = False
+    needs_scorer: ClassVar[bool] = False
 
     def choose(self, tokens: Tokens) -> Choice:
         """How dispensable each token is."""

@@ -13,6 +13,7 @@ CRITERIA: Registry["Criterion"] = Registry(
         "bipartite": "fastitpn.models.acceleration.criteria.bipartite:CRITERION",
         "mean": "fastitpn.models.acceleration.criteria.mean:CRITERION",
         "attention": "fastitpn.models.acceleration.criteria.attention:CRITERION",
+        "learned": "fastitpn.models.acceleration.criteria.learned:CRITERION",
         "random": "fastitpn.models.acceleration.criteria.chance:CRITERION",
     },
 )
