@@ -1,8 +1,10 @@
 """What README and documentation tell a reader to type works: commands, Python and YAML, on small data, made small."""
 
+import ast
 import contextlib
 import importlib
 import io
+import json
 import pkgutil
 import re
 import runpy
@@ -41,6 +43,7 @@ from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.tasks.registry import TASKS
 
 DOCS = ROOT / "docs"
+NOTEBOOK = DOCS / "tutorials" / "own_images.ipynb"
 LANGUAGES = {"sh", "python", "yaml", "text"}
 LAUNCHER = re.compile(r"^(?:torchrun|srun) .*?(?:-m )?fastitpn ")
 NOT_RUN = {*WITHOUT_END, FETCHES}
@@ -217,6 +220,34 @@ def test_readme_and_pages_run_one_after_the_other(folder, teachers, monkeypatch,
         assert fastitpn.Run(path).complete
         assert Path(path, "report.html").is_file()
     run_readme_python(capsys)
+    run_notebook(NOTEBOOK)
+
+
+def run_notebook(file: Path) -> None:
+    """Its code cells as one program; the last line of each is a value that a notebook can show, or prints."""
+    names: dict[str, Any] = {}
+    shown = []
+    for number, cell in enumerate(code_cells(file)):
+        *program, last = ast.parse(cell, f"{file.name}, cell {number}").body
+        exec(compile(ast.Module(program, []), file.name, "exec"), names)
+        assert isinstance(last, ast.Expr)
+        value = eval(compile(ast.Expression(last.value), file.name, "eval"), names)
+        shown += [value._repr_html_()] if value is not None else []
+    assert len(shown) == 3
+
+
+def code_cells(file: Path) -> list[str]:
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_is_small_and_has_no_output():
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], NOTEBOOK.stat().st_size < 8192) == (4, True)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    assert [cell["outputs"] for cell in notebook["cells"] if cell.get("outputs")] == []
+    names = set(re.findall(r"fastitpn\.(\w+)", "\n".join(code_cells(NOTEBOOK))))
+    assert names <= set(fastitpn.__all__)
 
 
 def run_readme_python(capsys: pytest.CaptureFixture[str]) -> None:
