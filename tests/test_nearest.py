@@ -6,6 +6,7 @@ from fastitpn.tasks.keys import EvaluateConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
 
 NAMES = ["batch", "lr", "min_lr", "epochs", "teacher.weights", "weights", "mask.ratio", "warmup_epochs", "px"]
+NAMES += ["ema", "betas", "scratch", "image.max_mpx"]
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,12 @@ NAMES = ["batch", "lr", "min_lr", "epochs", "teacher.weights", "weights", "mask.
         ("wieghts", "weights"),
         ("ratio", "mask.ratio"),
         ("warmup", "warmup_epochs"),
+        ("eam", "ema"),
         ("zebra", None),
+        ("task", None),
+        ("cache", None),
+        ("amp", None),
+        ("lr0", "lr"),
         ("", None),
     ],
 )

@@ -20,7 +20,7 @@ def verbs() -> dict[str, list[Verb]]:
 
 def page(name: str, group: list[Verb]) -> str:
     """Every verb with its sentence, an example, and its keys in groups."""
-    parts = [f"# fastitpn {name}", "What `--help` prints, to read and to search."]
+    parts = [f"# fastitpn {name}", "The keys that `--help` prints."]
     for verb in sorted(group, key=lambda verb: len(verb.words)):
         if len(group) > 1:
             parts.append(f"## {' '.join(verb.words)}")

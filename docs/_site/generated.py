@@ -33,8 +33,8 @@ def versions() -> str:
     run = [f"{name} {version}" for name, version in FACTS["versions"].items()]
     not_run = [f"{name} {oldest[name]}" for name in FACTS["versions"] if name in oldest]
     return (
-        f"The tests were run with {_listed(run)}, on processors. Older ones are taken, down to {_listed(not_run)}, "
-        "but they were not run, and nothing was run on a GPU."
+        f"The tests were run with {_listed(run)}, on CPUs. Older versions are accepted, down to {_listed(not_run)}, but "
+        "they were not run, and nothing was run on a GPU."
     )
 
 
@@ -188,8 +188,8 @@ def _acceleration_quality(result: dict[str, Any]) -> str:
         for row in result["summary"]
         if row["arm"] != "off"
     ]
-    words = "Points gained or lost against the plain model: mean of the seeds, and their range."
-    return f"{words}\n\n{table(('figure', 'acceleration', 'trained with it', 'only switched on'), rows)}"
+    words = "Points gained or lost against the plain model: mean and range of the seeds."
+    return f"{words}\n\n{table(('metric', 'acceleration', 'trained with it', 'only switched on'), rows)}"
 
 
 def _token_arena(result: dict[str, Any]) -> str:
@@ -259,7 +259,7 @@ def _pretraining(result: dict[str, Any]) -> str:
         for row in result["rows"]
     ]
     head = ("model", "speed", "with `grad_checkpointing`", "peak memory", "with `grad_checkpointing`")
-    return f"Training steps against a literal rendering of the published code.\n\n{table(head, rows)}"
+    return f"Training steps, compared with a literal rendering of the published code.\n\n{table(head, rows)}"
 
 
 def _demo(result: dict[str, Any]) -> str:
@@ -285,12 +285,12 @@ def _arms(result: dict[str, Any]) -> str:
             for title, figures in by_arm.items()
         ]
         tables.append(table((first, *map(POINTS.__getitem__, names)), rows))
-    return "\n\n".join(["In points: mean of the seeds, and their range.", *tables])
+    return "\n\n".join(["In points: mean and range of the seeds.", *tables])
 
 
 def _detection(result: dict[str, Any]) -> str:
     """The arms, on both sets of scenes."""
-    words = {"known": "New scenes of the things that are trained on", "unseen": "Things that no training scene has"}
+    words = {"known": "New scenes with the objects of the training", "unseen": "Objects that no training scene has"}
     parts = []
     for name, title in words.items():
         summary = {
@@ -306,7 +306,7 @@ def _pretraining_quality(result: dict[str, Any]) -> str:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in result["summary"]:
         groups.setdefault((row["task"], row["schedule"]), []).append(row)
-    parts = ["Figures of the test scenes: the mean of all runs; differences in points, with their range."]
+    parts = ["Results on the test scenes: the mean of all runs; differences in points, with their range."]
     for (task, schedule), arms in groups.items():
         names = [name for name in OVER if any(name in row for row in arms)]
         rows = [

@@ -25,6 +25,8 @@ OTHER_TOOLS = {
     "wd": "weight_decay",
 }
 """What other tools call our keys."""
+_CUTOFF = 0.75
+"""Least share of equal letters; below it neighbours are other words, such as task and betas."""
 
 
 def nearest_name(wrong: str, names: Iterable[str]) -> str | None:
@@ -39,5 +41,6 @@ def nearest_name(wrong: str, names: Iterable[str]) -> str | None:
         for form, name in forms.items():
             if form.startswith(word):
                 return name
-    close = difflib.get_close_matches(word, forms, n=1, cutoff=0.6)
-    return forms[close[0]] if close else None
+    swapped = [form for form in forms if sorted(form) == sorted(word)]
+    close = swapped or difflib.get_close_matches(word, forms, n=1, cutoff=_CUTOFF)
+    return forms[close[0]] if close and word else None

@@ -10,7 +10,7 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
 def test_the_overview_has_every_verb_with_sentence_and_example(capsys, words):
     assert main(words) == 0
     text = capsys.readouterr().out
@@ -38,6 +38,20 @@ def test_the_help_of_a_verb_with_tasks_lists_them(capsys):
     assert "fastitpn finetune TASK" in text
     assert "finetune classify" in text
     assert "fastitpn predict" not in text
+
+
+@pytest.mark.parametrize("words", [["finetune"], ["finetune", "classify"], ["weights"], ["recipes"]])
+def test_help_before_a_verb_is_help_behind_it(capsys, words):
+    assert main(["help", *words]) == 0
+    text = capsys.readouterr().out
+    assert main([*words, "--help"]) == 0
+    assert capsys.readouterr().out == text
+    assert f"fastitpn {' '.join(words)}" in text
+
+
+def test_help_for_an_unknown_verb(capsys):
+    assert main(["help", "pretrian"]) == 2
+    assert "fix:      fastitpn pretrain" in capsys.readouterr().err
 
 
 def test_each_sentence_is_one_sentence():

@@ -67,7 +67,7 @@ def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
         (
             ["pretrian"],
             "expected: demo, pretrain, finetune, evaluate, predict, app, benchmark, accelerate, visualize, report, "
-            "doctor, data, export, recipes, weights or inspect\n"
+            "doctor, data, export, recipes, weights, inspect or completion\n"
             "  fix:      fastitpn pretrain",
         ),
         (["zebra"], "fix:      fastitpn --help"),

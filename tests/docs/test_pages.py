@@ -1,7 +1,10 @@
 """What README and documentation tell a reader to type works: commands, Python and YAML, on small data, made small."""
 
+import ast
 import contextlib
+import importlib
 import io
+import json
 import pkgutil
 import re
 import runpy
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from documented import (
+    FACTS,
     FETCHES,
     README,
     README_BLOCKS,
@@ -32,11 +36,14 @@ from tiny_runs import TRAINING
 
 import fastitpn
 from fastitpn.cli.main import main
+from fastitpn.commands.registry import all_verbs
 from fastitpn.config import parse
+from fastitpn.models.registry import ARCHITECTURES
 from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.tasks.registry import TASKS
 
 DOCS = ROOT / "docs"
+NOTEBOOK = DOCS / "tutorials" / "own_images.ipynb"
 LANGUAGES = {"sh", "python", "yaml", "text"}
 LAUNCHER = re.compile(r"^(?:torchrun|srun) .*?(?:-m )?fastitpn ")
 NOT_RUN = {*WITHOUT_END, FETCHES}
@@ -125,12 +132,19 @@ def check(command: str) -> None:
 
 
 def check_install(command: str) -> None:
-    """The extras exist."""
+    """The extras exist; the package itself is installed from a clone, as it is on no index."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    [package] = shlex.split(command)[2:]
-    name, _, extra = package.partition("[")
-    assert name == "fastitpn"
-    assert not extra or extra.rstrip("]") in extras, f"no extra {extra}"
+    [package] = [word for word in shlex.split(command)[2:] if word != "-e"]
+    name, _, asked = package.partition("[")
+    assert name in (".", "fastitpn")
+    assert asked or name == "."
+    assert set(filter(None, asked.rstrip("]").split(","))) <= set(extras), f"no extra {asked}"
+
+
+def test_every_verb_has_a_command():
+    """On a page: all of them are run below."""
+    verbs = {tuple(verb_of(command)[0].words) for command in COMMANDS if command.startswith("fastitpn ")}
+    assert {verb.words for verb in all_verbs()} == verbs
 
 
 @pytest.fixture
@@ -143,11 +157,10 @@ def depth() -> Iterator[None]:
 
 def test_commands_within_sentences_exist(depth):
     for words in re.findall(r"`(fastitpn [^`\n]+)`", TEXTS):
-        if not words.startswith("fastitpn VERB"):
+        if not words.startswith(("fastitpn VERB", "fastitpn help")):
             verb_of(words.split("|")[0])
-    for command in set(re.findall(r"`(pip install [^`\n]+)`", TEXTS)):
-        if " -e " not in command:
-            check_install(command)
+    for command in set(re.findall(r"\b(pip install (?!git\+URL)[^`\n]+)", TEXTS + README)):
+        check_install(command)
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +203,6 @@ def test_readme_and_pages_run_one_after_the_other(folder, teachers, monkeypatch,
 
     for command in readme_commands():
         run_new(command, "README.md")
-    for path in ("runs/pretrain", "runs/flowers"):
-        assert fastitpn.Run(path).complete
-        assert Path(path, "report.html").is_file()
     for page in PAGES:
         names: dict[str, Any] = {}
         for block in blocks(page):
@@ -206,12 +216,42 @@ def test_readme_and_pages_run_one_after_the_other(folder, teachers, monkeypatch,
             elif block.reason is None:
                 for command in block.commands:
                     run_new(command, page)
+    for path in ("runs/pretrain", "runs/flowers", "runs/python"):
+        assert fastitpn.Run(path).complete
+        assert Path(path, "report.html").is_file()
     run_readme_python(capsys)
+    run_notebook(NOTEBOOK)
+
+
+def run_notebook(file: Path) -> None:
+    """Its code cells as one program; the last line of each is a value that a notebook can show, or prints."""
+    names: dict[str, Any] = {}
+    shown = []
+    for number, cell in enumerate(code_cells(file)):
+        *program, last = ast.parse(cell, f"{file.name}, cell {number}").body
+        exec(compile(ast.Module(program, []), file.name, "exec"), names)
+        assert isinstance(last, ast.Expr)
+        value = eval(compile(ast.Expression(last.value), file.name, "eval"), names)
+        shown += [value._repr_html_()] if value is not None else []
+    assert len(shown) == 3
+
+
+def code_cells(file: Path) -> list[str]:
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_is_small_and_has_no_output():
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], NOTEBOOK.stat().st_size < 8192) == (4, True)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    assert [cell["outputs"] for cell in notebook["cells"] if cell.get("outputs")] == []
+    names = set(re.findall(r"fastitpn\.(\w+)", "\n".join(code_cells(NOTEBOOK))))
+    assert names <= set(fastitpn.__all__)
 
 
 def run_readme_python(capsys: pytest.CaptureFixture[str]) -> None:
     """As one program; the beginning of what is shown below a line is printed."""
-    shutil.rmtree("runs/flowers")  # a new run, not the one of the commands
     names: dict[str, Any] = {}
     for block in [block for language, block in README_BLOCKS if language == "python"]:
         capsys.readouterr()
@@ -221,7 +261,6 @@ def run_readme_python(capsys: pytest.CaptureFixture[str]) -> None:
             beginning = shown.split(", ...")[0]
             assert any(line.startswith(beginning) for line in printed.splitlines()), printed
     assert len(names["maps"]) == 5
-    assert names["run"].complete
 
 
 def trains(command: str) -> bool:
@@ -260,6 +299,20 @@ def make_trainings_small(monkeypatch: pytest.MonkeyPatch) -> None:
     weighted = {key: value for key, value in TRAINING.items() if key != "model"}
     monkeypatch.setattr(fastitpn, "pretrain", lambda **given: pretrain(**given, **TRAINING), raising=False)
     monkeypatch.setattr(fastitpn, "finetune", lambda task, **given: finetune(task, **given, **weighted), raising=False)
+
+
+def test_the_table_of_models(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "_site")
+    table = importlib.import_module("generated").models()
+    for name, architecture in ARCHITECTURES.items():
+        row = re.search(
+            rf"^\| `{name}` \| ([\d.]+)&nbsp;M \| ([\d.]+)&nbsp;M \| (\d+) \|.*\|(?: ([\d.]+) %)? +\|$", table, re.M
+        )
+        assert row, name
+        trunk = fastitpn.create_model(name, num_classes=0, device="meta")
+        assert float(row[1]) == round(sum(parameter.numel() for parameter in trunk.parameters()) / 1e6, 1)
+        assert int(row[3]) == architecture.px
+        assert (float(row[4]) if row[4] else None) == FACTS["published_top1"].get(name)
 
 
 def test_a_run_folder_has_the_files_that_are_listed(classifier_run):

@@ -54,6 +54,16 @@ def test_predictions_are_like_a_list():
     assert not Predictions(())
 
 
+def test_a_notebook_shows_them():
+    sheet = Predictions((result(0), result(1)))._repr_html_()
+    assert sheet.startswith('<p>Predictions(2 images: лилия 0.75, лилия 0.75)</p><img src="data:image/png;base64,')
+    assert (
+        "&lt;b&gt;"
+        in Classification(index=0, path=None, labels=("<b>",), scores=(1.0,), source=result(0).source)._repr_html_()
+    )
+    assert Predictions(())._repr_html_() == "<p>Predictions(0 images: )</p>"
+
+
 def test_a_drawing_shows_the_image_above_its_classes():
     picture = result(0).draw(px=100)
     assert picture.width == 100

@@ -35,6 +35,10 @@ def test_a_run_tells_what_it_is(tmp_path):
     append_row(tmp_path / "a" / "metrics.jsonl", {"step": 2, "epoch": 1.0, "split": "train", "loss": 1.0})
     assert run.metrics == {"top1": 0.25}
     assert [row["step"] for row in run.history] == [1, 2]
+    words = f"<p>{tmp_path / 'a'}, finetune classify, not complete</p>"
+    assert run._repr_html_() == f"{words}<table><tr><th>top1</th><td>0.25</td></tr></table>"
+    (tmp_path / "a" / "report.html").touch()
+    assert f'<a href="{tmp_path / "a" / "report.html"}">' in run._repr_html_()
 
     directory.save_best({"step": 1})
     directory.finish({"top1": 0.5})

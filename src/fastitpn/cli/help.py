@@ -20,7 +20,7 @@ def print_overview(verbs: Sequence[Verb]) -> None:
     console.print(Text("Fast-iTPN: pre-train, fine-tune and use strong small image backbones.\n"))
     console.print(Text("fastitpn VERB [TASK] [recipe=FILE.yaml] [key=value ...]\n", style="bold"))
     _print_verbs(console, verbs)
-    console.print(Text("fastitpn VERB --help lists the keys of a verb. fastitpn --version prints the version."))
+    console.print(Text("fastitpn help VERB lists the keys of a verb. fastitpn --version prints the version."))
     console.print(Text(_EXIT_CODES))
 
 

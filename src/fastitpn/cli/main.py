@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 
 from fastitpn import __version__
+from fastitpn.cli.candidates import candidates
 from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.cli.help import print_overview, print_tasks, print_verb
 from fastitpn.commands.registry import all_verbs
@@ -36,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     config: Config | None = None
     verbs = all_verbs()
     try:
+        if words[:1] == ["help"]:
+            words = [*words[1:], "--help"]
+        if words[:2] == ["completion", "--"]:
+            print("\n".join(candidates(" ".join(words[2:]), verbs)))
+            return 0
         if not words or words[0] in ("--help", "-h"):
             print_overview(verbs)
             return 0

@@ -6,6 +6,7 @@ from fastitpn.commands import (
     accelerate,
     app,
     benchmark,
+    completion,
     data,
     demo,
     doctor,
@@ -47,4 +48,5 @@ def all_verbs() -> Sequence[Verb]:
         weights.PATH,
         weights.LIST,
         inspect.VERB,
+        completion.VERB,
     )

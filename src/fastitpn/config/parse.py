@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from fastitpn.config.fields import REQUIRED, Config, Field, fields_of, nested_configs
 from fastitpn.config.recipe import Given, flatten, read_recipe
 from fastitpn.config.shipped import recipe_file
-from fastitpn.config.values import choices, expected, is_none, read_value, takes_none
+from fastitpn.config.values import choices, expected, is_none, nearest_multiples, read_value, takes_none
 from fastitpn.config.variants import Selection, aliases_of, full_keys
 from fastitpn.errors import InputError
 from fastitpn.nearest import nearest_name
@@ -165,6 +165,7 @@ def _misfit(field: Field, item: Given) -> str:
     value = item.value
     got = "no value" if value == "" else "none" if value is None else repr(value)
     near = nearest_name(str(value), choices(field.annotation))
+    near = near or " or ".join(map(str, nearest_multiples(field.annotation, value)))
     return f"{item.label}: expected {expected(field.annotation)}, got {got}" + (
         f"; did you mean {near}?" if near else ""
     )

@@ -90,6 +90,17 @@ def choices(annotation: Any) -> list[str]:
     return [str(choice) for words in fixed for choice in words or ()]
 
 
+def nearest_multiples(annotation: Any, value: Any) -> list[int]:
+    """The allowed whole numbers on either side of one that is no multiple of the type's step: 96 and 112 for 100."""
+    for member in _members(annotation):
+        low, high, step = _range(_unwrap(member)[1])
+        if step is not None and str(value).strip().isdecimal():
+            below = int(value) // step * step
+            near = {max(number, -(-low[1] // step) * step if low else number) for number in (below, below + step)}
+            return sorted(number for number in near if high is None or number <= high[1])
+    return []
+
+
 def expected(annotation: Any) -> str:
     """The type as a phrase for an error: `a number greater than 0`."""
     return " or ".join("none" if member is type(None) else _phrase(member) for member in _members(annotation))

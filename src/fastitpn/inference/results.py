@@ -1,5 +1,6 @@
 """What a prediction is."""
 
+import html
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ SHEET_IMAGES = 48
 FRAME_CLASSES = 5
 """Classes that are named in a frame of a video."""
 _MOST_LISTED = 10
+_NOTEBOOK_PX = 480
+"""Longest side of an image in a notebook."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,13 @@ class Result:
     def caption(self) -> str:
         """What stands below the tile."""
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        """The image with its prediction, in a notebook."""
+        from fastitpn.reporting.report import embed
+
+        text = f"<figcaption>{html.escape(self.source.caption(self.caption()))}</figcaption>"
+        return f"<figure>{embed(self.tile(_NOTEBOOK_PX), self.summary())}{text}</figure>"
 
     def frame(self) -> Image.Image:
         """The frame of a video with its prediction; small ones are enlarged, so that names can be read."""
@@ -154,6 +164,13 @@ class Results(Sequence[ResultT]):
         parts = [result.summary() for result in self.results[:most]] + ["..."] * (len(self) > most)
         name = type(self).__name__
         return f"{name}({len(self)} image{'s' * (len(self) != 1)}: {between.join(parts)}{self._others()})"
+
+    def _repr_html_(self) -> str:
+        """The contact sheet, in a notebook."""
+        from fastitpn.reporting.report import embed
+
+        sheet = embed(self.contact_sheet(), "the images with their predictions") if self.results else ""
+        return f"<p>{html.escape(repr(self))}</p>{sheet}"
 
     def _others(self) -> str:
         parts = ((self.skipped, "skipped"), (self.videos, f"video{'s' * (len(self.videos) != 1)}"))

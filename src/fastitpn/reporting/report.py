@@ -68,7 +68,7 @@ def render_report(
     scripts = (resources.files("fastitpn.reporting").joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS)
     script = "".join(scripts)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"embed": _embed, "value": format_value}
+    environment.filters |= {"embed": embed, "value": format_value}
     return environment.from_string(template).render(
         title=title,
         subtitle=subtitle,
@@ -101,7 +101,7 @@ def _table(table: Table) -> tuple[list[tuple[str, bool]], list[list[dict[str, ob
     return heads, [list(row) for row in zip(*columns, strict=True)]
 
 
-def _embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX, least_px: int = _LEAST_PX) -> Markup:
+def embed(image: Image.Image | str, alt: str, limit_px: int = _PICTURE_PX, least_px: int = _LEAST_PX) -> Markup:
     """A picture as an element of the page, which is never wider than its place but for `least_px`: then it scrolls."""
     if isinstance(image, str):
         # Never below 0.78 of its own size, where its text could no longer be read (it scrolls); above 1.6 it shouts.

@@ -1,6 +1,7 @@
 """A run directory, to read: what was asked for, what came of it, and where its checkpoints are."""
 
 import functools
+import html
 import json
 import re
 from os import PathLike
@@ -97,6 +98,19 @@ class Run:
     def _first_of(self, *names: str) -> Path | None:
         paths = (self.directory / CHECKPOINTS / name for name in names)
         return next((path for path in paths if path.is_file()), None)
+
+    def _repr_html_(self) -> str:
+        """The metrics as a table with a link to the report, in a notebook."""
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{value:.4g}</td></tr>"
+            for name, value in self.metrics.items()
+            if isinstance(value, float)
+        )
+        report = self.directory / REPORT
+        link = f'<p><a href="{html.escape(str(report))}">{REPORT}</a></p>' if report.is_file() else ""
+        state = "complete" if self.complete else "not complete"
+        words = ", ".join(filter(None, [str(self.directory), self.verb, state]))
+        return f"<p>{html.escape(words)}</p><table>{rows}</table>{link}"
 
     def __repr__(self) -> str:
         figures = [f"{name}={value:.4g}" for name, value in self.metrics.items() if isinstance(value, float)]
