@@ -23,6 +23,13 @@ def say(text: str, *, error: bool = False) -> None:
         logger.info(text)
 
 
+def note(text: str) -> None:
+    """Tell a person something that the log of the run keeps as well."""
+    if _printing:
+        say(text)
+    logger.info(text)
+
+
 def is_printing() -> bool:
     """Whether what is said is printed."""
     return _printing

@@ -48,10 +48,11 @@ def test_an_empty_section_or_file_gives_nothing(write):
     assert parse(PretrainConfig, [write("# nothing yet\n"), "data=a"]).data == Path("a")
 
 
-def test_the_later_wins(write):
-    word = write("data: a\nlr: 0.5\n")
-    assert parse(PretrainConfig, [word, "lr=0.25"]).lr == 0.25
-    assert parse(PretrainConfig, ["lr=0.25", word]).lr == 0.5
+def test_what_is_typed_wins_wherever_it_stands_and_the_later_of_two_recipes(write):
+    word = write("data: a\nlr: 0.5\nepochs: 30\n")
+    for words in ([word, "lr=0.25", "steps=9"], ["lr=0.25", "steps=9", word]):
+        config = parse(PretrainConfig, words)
+        assert (config.lr, config.steps, config.epochs) == (0.25, 9, None)
     assert parse(PretrainConfig, [word, write("batch: 3\nlr: 0.75\n", "s.yaml")]).lr == 0.75
 
 

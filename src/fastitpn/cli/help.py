@@ -39,7 +39,9 @@ def print_verb(verb: Verb) -> None:
     console.print(Text(usage(verb.config), style="bold"))
     console.print(Text(f"For example: {verb.example}"))
     console.print(explain(verb.config))
-    console.print(Text("\nLists take commas (0.9,0.98). Of two values for a key the later wins, also over a recipe's."))
+    console.print(
+        Text("\nLists take commas (0.9,0.98). Of two values for a key the later wins, and a typed one over a recipe's.")
+    )
 
 
 def _print_verbs(console: Console, verbs: Sequence[Verb]) -> None:

@@ -12,7 +12,7 @@ from fastitpn.cli.help import print_overview, print_tasks, print_verb
 from fastitpn.commands.registry import all_verbs
 from fastitpn.commands.verb import Verb
 from fastitpn.config import Config, parse
-from fastitpn.console import printing
+from fastitpn.console import printing, say
 from fastitpn.errors import FastITPNError, InputError
 from fastitpn.nearest import nearest_name
 
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         config = parse(verb.config, arguments)
         with printing():
+            if opening := verb.opening(config):
+                say(opening, error=True)
             verb(config)
         return 0
     except KeyboardInterrupt:

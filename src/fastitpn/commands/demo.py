@@ -14,6 +14,7 @@ VERB = Verb(
     sentence="Show the whole way, from pre-training to predictions, on pictures drawn on the spot.",
     example="fastitpn demo",
     run="fastitpn.tasks.demonstration:run_demo",
+    trains=True,
 )
 
 

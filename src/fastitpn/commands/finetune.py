@@ -19,7 +19,7 @@ def verbs() -> Sequence[Verb]:
     """A verb for each task that is trained by fine-tuning."""
     keys = [TASKS.keys_of(name) for name in TASKS]
     return [
-        Verb(config=k.train, sentence=k.sentence, example=k.example, run="fastitpn.commands.finetune:run")
+        Verb(config=k.train, sentence=k.sentence, example=k.example, run="fastitpn.commands.finetune:run", trains=True)
         for k in keys
         if k.train._command.startswith(_PREFIX)
     ]

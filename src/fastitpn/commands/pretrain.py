@@ -18,6 +18,7 @@ VERB = Verb(
     sentence=_KEYS.sentence,
     example=_KEYS.example,
     run="fastitpn.tasks.pretrain.pretrain:run_pretrain",
+    trains=True,
 )
 CACHE_FEATURES = Verb(
     config=CacheFeaturesConfig,

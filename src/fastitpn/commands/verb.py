@@ -16,12 +16,21 @@ class Verb:
         sentence: What it does.
         example: A command to copy.
         run: "module:function", which takes the configuration and does it; it is imported when it is called.
+        trains: Whether it trains, and its keys have `out`.
     """
 
     config: type[Config]
     sentence: str
     example: str
     run: str
+    trains: bool = False
+
+    def opening(self, config: Any) -> str | None:
+        """What to say at once, for loading PyTorch and reading the data take a while; None for a verb that is quick."""
+        if not self.trains:
+            return None
+        data = getattr(config, "data", None)
+        return f"fastitpn {self.config._command}: {f'reads {data}, ' if data else ''}writes to {config.out}"
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -21,12 +21,15 @@ _KEY_AND_VALUE = re.compile(r"(-*[A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
 def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigType:
-    """Reads `key=value` words. `recipe=FILE.yaml` stands for the keys in that file; the later of two keys wins.
+    """Reads `key=value` words. `recipe=FILE.yaml` stands for the keys in that file.
+
+    A key that is typed wins over a recipe, wherever it stands; of two typed ones, or of two recipes, the later wins.
 
     Raises:
         InputError: With everything that is wrong, each with its file and line if it comes from a recipe.
     """
     given: list[Given] = []
+    of_recipes: list[Given] = []
     problems: list[str] = []
     positional, rest = list(config_class._positional), []
     for word in arguments:
@@ -39,13 +42,13 @@ def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigTyp
             problems.append(_not_a_key(config_class, word))
         elif match[1] == "recipe":
             keys, wrong = read_recipe(recipe_file(match[2]))
-            given += keys
+            of_recipes += keys
             problems += wrong
         else:
             given.append(Given(key=match[1], value=match[2]))
     if rest:
         given.append(Given(key=str(config_class._rest), value=rest))
-    return assemble(config_class, given, problems)
+    return assemble(config_class, [*of_recipes, *given], problems)
 
 
 def build(config_class: type[ConfigType], mapping: Mapping[str, Any]) -> ConfigType:

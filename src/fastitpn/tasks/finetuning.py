@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from fastitpn.console import say
+from fastitpn.console import note, say
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.runs.run import Run
@@ -18,8 +18,10 @@ from fastitpn.tasks.run_report import write_run_report
 from fastitpn.tasks.spec import TaskSpec
 from fastitpn.training.loaders import on_device, training_loader
 from fastitpn.training.loop import fit
+from fastitpn.training.plan import describe_plan, faster_keys
 from fastitpn.training.processes.devices import accelerator_of, build_fabric
 from fastitpn.training.processes.failure_propagation import propagate_failures
+from fastitpn.training.progress import followed
 from fastitpn.training.schedule import MILESTONES
 from fastitpn.training.setup import fit_settings, steps_between, total_steps
 
@@ -39,11 +41,14 @@ def run_finetune(config: FinetuneConfig) -> Run:
     """
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
     split = spec.open_data(config)
+    num_images = len(split.train)
+    counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
+    say(counts)
     left = left_out(config.data, config.val).line()
     files = [path for part in (split.train, split.val) for path in spec.image_files(part)]
     pixel_range = settle_range(config.image, files)
     on_cpu = accelerator_of(config.device) == "cpu"
-    config, chosen = choose_defaults(config, spec.suited, len(split.train), on_cpu=on_cpu)
+    config, chosen = choose_defaults(config, spec.suited, num_images, on_cpu=on_cpu)
     if chosen:
         say(chosen)
     task: Any = spec.build(config, split)
@@ -56,10 +61,10 @@ def run_finetune(config: FinetuneConfig) -> Run:
         validation = spec.validation_batches(config, split, task.about)
 
         def evaluate(model: nn.Module) -> dict[str, float]:
-            metrics: dict[str, float] = task.evaluate(on_device(validation, fabric), model)
+            metrics: dict[str, float] = task.evaluate(on_device(followed(validation), fabric), model)
             return metrics
 
-        num_images = len(split.train)
+        model, px = task.about.model["name"], task.about.px
         settings = fit_settings(
             config,
             num_images,
@@ -70,11 +75,13 @@ def run_finetune(config: FinetuneConfig) -> Run:
             evaluate_every=steps_between(config.eval_every_epochs, config, num_images),
             best_metric=task.metrics[0],
             metrics=task.metrics,
+            faster=faster_keys(config, model=model, px=px),
         )
         if not run.complete:
-            counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
             for line in (counts, *split.notes, *filter(None, (left, chosen))):
                 logger.info(line)
+            if fabric.is_global_zero:
+                note(describe_plan(config, model=model, px=px, num_images=num_images, fabric=fabric))
             steps = total_steps(config, num_images)
             loader = training_loader(
                 samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds

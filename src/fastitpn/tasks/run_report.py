@@ -29,7 +29,8 @@ def write_run_report(
     """Evaluate the best checkpoint in detail and write `report.html`."""
     assert run.best_checkpoint is not None
     trained = load_trained(run.best_checkpoint, task=spec.name)
-    evaluation = spec.evaluate(trained, val, fabric, batch=config.batch, workers=config.workers)
+    say(f"evaluating the best checkpoint on {len(val)} images for the report")
+    evaluation = spec.evaluate(trained, val, fabric, batch=config.batch, workers=config.workers, progress=True)
     logged = {name for row in run.history for name in row}
     shown = [LOSS, *(metric for metric in spec.curves(trained.about) if metric.name in logged), describe_metric("lr")]
     for warning in evaluation.warnings():

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from fastitpn.console import note
 from fastitpn.errors import InputError, TrainingError
 from fastitpn.runs.run_directory import RunDirectory
 from fastitpn.training import guard
+from fastitpn.training.estimate import SlowRunWarning
 from fastitpn.training.interrupt import Stopped, StopRequest
 from fastitpn.training.loading import MicroBatches, worker_errors
 from fastitpn.training.memory import peak_memory_mib
@@ -114,9 +116,16 @@ class _Fit:
         self.sampler = _sampler_of(loader)
         if resumed is not None:
             _check_same_data(resumed["training"]["data"], self._data())
-        logger.info("%s at step %s of %s", "begins" if resumed is None else "goes on", state.step, steps)
+        epochs = self.sampler.epoch_at(steps)
+        if self.fabric.is_global_zero:
+            note(f"{'begins' if resumed is None else 'goes on'} at step {state.step} of {steps}")
         title = self.run.verb or "training"
-        display = ProgressDisplay(title, step=state.step, steps=steps, enabled=self.fabric.is_global_zero)
+        display = ProgressDisplay(
+            title, step=state.step, steps=steps, epochs=epochs, enabled=self.fabric.is_global_zero
+        )
+        self.slow = SlowRunWarning(
+            steps=steps - state.step, epochs=epochs - self.sampler.epoch_at(state.step), faster=self.settings.faster
+        )
         with closing(MicroBatches(loader, self.settings.accumulate)) as batches, display as self.display:
             try:
                 if self._evaluate_if_due():
@@ -141,6 +150,9 @@ class _Fit:
             images = sum(len(batch["index"]) for batch in step_batches) * self.fabric.world_size
             state.meter.add_time(images=images, seconds=time.perf_counter() - started, waited=waited)
             self._log_if_due()
+            warning = self.slow.step_done()
+            if warning is not None and self.fabric.device.type == "cpu" and self.fabric.is_global_zero:
+                logger.warning(warning)
             if self.watch is not None and state.step in self.watch.steps:
                 model = state.model_to_watch()
                 if self.fabric.is_global_zero:

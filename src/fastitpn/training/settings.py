@@ -50,6 +50,8 @@ class FitSettings:
     """Compute activations again in the backward pass instead of keeping them."""
     tensorboard: bool = False
     """Also write the figures for TensorBoard."""
+    faster: str = ""
+    """What to type for faster steps, such as "px=128"."""
     best_metric: Metric | None = LOSS
     """Metric of the evaluation that chooses the best checkpoint; None: the one at the end is the best."""
     metrics: tuple[Metric, ...] = ()

@@ -2,22 +2,17 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import track
 
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import Key, whole
 from fastitpn.data.images.decode import read_image, upright_size
 from fastitpn.data.images.named_files import NamedFiles
+from fastitpn.data.looking import look_at_each
 from fastitpn.errors import InputError
 
-_SHOW_PROGRESS_FROM = 2000
-_CHUNK = 16
 _LARGEST_PX = 2**15
 """Sides that are believed without having seen the image."""
 
@@ -72,26 +67,15 @@ def locate(names: Iterable[str], images: Path) -> tuple[dict[str, Path], str | N
 
 
 def check_files(entries: Sequence[Entry]) -> list[Problem]:
-    """Decodes every image, in threads, and compares its size with the declared one; a bar is shown for long lists.
+    """Decodes every image, in threads, and compares its size with the declared one; a bar shows if that takes long.
 
     A JPEG is decoded at an eighth of its size, which finds the same damage in a fraction of the time.
 
     Args:
         entries: Get their size; those with a problem are marked as not usable.
     """
-    chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
-    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-        console = Console(stderr=True)
-        quiet = len(entries) < _SHOW_PROGRESS_FROM or not console.is_terminal
-        results = track(
-            pool.map(lambda chunk: [_check(entry) for entry in chunk], chunks),
-            "checking images",
-            len(chunks),
-            console=console,
-            transient=True,
-            disable=quiet,
-        )
-        return [problem for chunk in results for problem in chunk if problem is not None]
+    problems = look_at_each(_check, entries, "checking images")
+    return [problem for problem in problems if problem is not None]
 
 
 def _check(entry: Entry) -> Problem | None:

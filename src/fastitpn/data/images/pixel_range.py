@@ -1,10 +1,8 @@
 """Values of images with more than 8 bits: which are black and white. A sensor's 12 bits keep their range."""
 
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastitpn.data.images.tar_members import read_member
+from fastitpn.data.looking import look_at_each
 from fastitpn.errors import InputError
 
 Content = Callable[[], bytes]
@@ -134,8 +133,7 @@ def find_range(images: Sequence[Path | Content]) -> FoundRange | None:
     candidates = [image for image in images if not isinstance(image, Path) or may_be_deep(image)]
     if len(candidates) > _MOST_READ:
         candidates = [candidates[i * len(candidates) // _MOST_READ] for i in range(_MOST_READ)]
-    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-        ends = [pair for pair in pool.map(_ends, candidates) if pair is not None]
+    ends = [pair for pair in look_at_each(_ends, candidates, "reading pixel values") if pair is not None]
     if not ends:
         return None
     ints = [high for low, high, is_float in ends if not is_float and low >= 0 and high < 2**16]

@@ -1,28 +1,22 @@
 """Images and their masks, all of them checked before a training or an evaluation."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from rich.console import Console
-from rich.progress import track
-
 from fastitpn.console import say
 from fastitpn.data.images.decode import upright_size, verify_image
 from fastitpn.data.images.mask_names import Pair
+from fastitpn.data.looking import look_at_each
 from fastitpn.data.segmentation.classes import IGNORE
 from fastitpn.data.segmentation.mask_files import MaskContent, MaskError, look_at_mask, mask_size
 from fastitpn.data.segmentation.masks import Labels, MaskReader
 from fastitpn.errors import InputError
 
 _MOST_LISTED = 20
-_SHOW_PROGRESS_FROM = 2000
-_CHUNK = 16
 
 ResultT = TypeVar("ResultT")
 
@@ -50,20 +44,8 @@ class CheckedPairs:
 
 
 def look_at_pairs(pairs: Sequence[Pair]) -> list[MaskContent | InputError]:
-    """Looks at every mask and the header of every image, in threads; a progress bar is shown for long lists."""
-    chunks = [pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK)]
-    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-        console = Console(stderr=True)
-        quiet = len(pairs) < _SHOW_PROGRESS_FROM or not console.is_terminal
-        results = track(
-            pool.map(lambda chunk: [_caught(partial(_look, *pair)) for pair in chunk], chunks),
-            "checking masks",
-            len(chunks),
-            console=console,
-            transient=True,
-            disable=quiet,
-        )
-        return [result for chunk in results for result in chunk]
+    """Looks at every mask and the header of every image, in threads; a progress bar is shown where that takes long."""
+    return look_at_each(lambda pair: _caught(partial(_look, *pair)), pairs, "checking masks")
 
 
 def check_pairs(

@@ -1,8 +1,6 @@
 """Reads COCO's panoptic annotations: JSON with the class of each segment, and a PNG of their ids for each image."""
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -17,6 +15,7 @@ from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import flag, key
 from fastitpn.data.images.decode import upright_size
 from fastitpn.data.json_files import read_json
+from fastitpn.data.looking import look_at_each
 from fastitpn.data.segmentation.panoptic_labels import EXPECTED, PanopticImage, read_segments, size_of_segments
 from fastitpn.errors import InputError
 
@@ -100,8 +99,7 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
                 problems.append(Problem(kind="unknown segment", what=what, **about))
         return problems or image
 
-    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-        results = list(pool.map(check, listed))
+    results = look_at_each(check, listed, "checking masks")
     named = (
         file_names.get(key(annotation.get("image_id")))
         for annotation, result in zip(listed, results, strict=True)

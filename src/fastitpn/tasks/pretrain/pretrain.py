@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastitpn.console import note, say
 from fastitpn.data.datasets import PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.folders import left_out
@@ -40,6 +41,7 @@ from fastitpn.tasks.pretrain.task import PretrainTask
 from fastitpn.tasks.pretrain.worker_targets import WithTargets, cores_left_by, runs_ahead
 from fastitpn.training.loaders import cache_mib, training_loader
 from fastitpn.training.loop import fit
+from fastitpn.training.plan import describe_plan, faster_keys
 from fastitpn.training.processes.devices import build_fabric
 from fastitpn.training.processes.failure_propagation import propagate_failures
 from fastitpn.training.processes.fully_sharded import shards
@@ -59,6 +61,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
     config = config.settled()
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
+    say(f"{len(images)} images to learn from")
     check_readable(files)
     pixel_range = settle_range(config.image, images.some())
     task = build_task(config)
@@ -71,7 +74,14 @@ def run_pretrain(config: PretrainConfig) -> Run:
         config.out, config, files=[*known, *probe_files(config)] if known else (), rank=fabric.global_rank
     ) as run:
         every = math.ceil(config.probe.every_epochs * len(images) / global_batch(config))
-        settings = fit_settings(config, len(images), evaluate_every=max(1, every), best_metric=None, metrics=(KNN,))
+        settings = fit_settings(
+            config,
+            len(images),
+            evaluate_every=max(1, every),
+            best_metric=None,
+            metrics=(KNN,),
+            faster=faster_keys(config, model=config.model, px=config.px),
+        )
         ahead = runs_ahead(task.teacher, config, fabric)
         to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
         loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
@@ -81,6 +91,9 @@ def run_pretrain(config: PretrainConfig) -> Run:
             if left := left_out(config.data).line():
                 logger.info(left)
             logger.info("%s images, %s", len(images), task.teacher.described(config.teacher.name))
+            if fabric.is_global_zero:
+                plan = describe_plan(config, model=config.model, px=config.px, num_images=len(images), fabric=fabric)
+                note(plan)
             watch = None
             if config.pictures:
                 batch = shown_batch(dataset)

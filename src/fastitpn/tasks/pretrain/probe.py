@@ -13,6 +13,7 @@ from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.knn_probe import knn_accuracy, pooled_features
 from fastitpn.training.loaders import evaluation_loader, on_device
 from fastitpn.training.metric import PERCENT, Metric
+from fastitpn.training.progress import followed
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -41,7 +42,9 @@ def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module
     ]
 
     def run(model: nn.Module) -> dict[str, float]:
-        pooled = [pooled_features(_backbone(model), on_device(loader, fabric)) for loader in loaders]
+        pooled = [
+            pooled_features(_backbone(model), on_device(followed(loader, "probing"), fabric)) for loader in loaders
+        ]
         accuracy = knn_accuracy(*pooled, neighbours=probe.neighbours, num_classes=len(train.classes))
         return {KNN.name: 100 * accuracy}
 
