@@ -22,12 +22,15 @@ def verb() -> Verb:
     )
 
 
-def evaluate(checkpoint: str | os.PathLike[str], data: str | os.PathLike[str], **keys: Any) -> "Evaluation":
+def evaluate(
+    checkpoint: str | os.PathLike[str], data: str | os.PathLike[str] | None = None, **keys: Any
+) -> "Evaluation":
     """Measure a trained model on labelled images, or on images with masks or boxes, as its checkpoint says.
 
     Args:
         checkpoint: Checkpoint file or run directory.
-        data: Labelled images, in a form that `finetune` takes for the checkpoint's task.
+        data: Labelled images, in a form that `finetune` takes for the checkpoint's task; None takes the images that
+            the run itself was validated on.
         **keys: As on the command line (`fastitpn evaluate --help`): `px`, `batch`, `out`, ...
 
     Returns:

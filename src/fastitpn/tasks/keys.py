@@ -1,5 +1,6 @@
 """Keys that the tasks share: a task's own configurations are subclasses of these."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -67,11 +68,13 @@ class EvaluateConfig(DeviceConfig):
 
     _command: ClassVar[str] = "evaluate"
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "data")
+    _of_data: ClassVar[tuple[str, ...]] = ("split", "images", "masks", "classes", "ignore_index", "reduce_zero_label")
+    """Keys that say how data is read."""
 
     checkpoint: Path
     """Checkpoint file, run folder (its best checkpoint) or exported folder, which its own runtime runs."""
-    data: Path
-    """As for finetune of the checkpoint's task: classes as folders, images with masks, or with COCO annotations."""
+    data: Path | None = None
+    """As for finetune of the checkpoint's task; none takes the images that the run itself was validated on."""
     split: Literal["train", "val", "test"] | None = None
     """Part of data to evaluate on; none takes val if there is one, else test, else all."""
     px: ImagePx | None = None
@@ -87,6 +90,17 @@ class EvaluateConfig(DeviceConfig):
     out: Path = Path("runs/evaluate")
     """Folder for the figures."""
     image: ImageKeys = ImageKeys()
+
+    def problems(self) -> list[str]:
+        """Also that nothing says how data is read where none is given."""
+        result = super().problems()
+        if self.data is None:
+            defaults = {field.name: field.default for field in dataclasses.fields(self)}
+            given = [name for name in self._of_data if name in defaults and getattr(self, name) != defaults[name]]
+            result += [
+                f"{name}: expected none without data, since the run says how its images are read" for name in given
+            ]
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

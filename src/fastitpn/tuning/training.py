@@ -4,13 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from fastitpn.config.stored_settings import stored_config
 from fastitpn.errors import InputError
-from fastitpn.runs.run import CHECKPOINTS, CONFIG, Run
+from fastitpn.runs.run import CONFIG
 from fastitpn.runs.trained_model import TrainedCheckpoint
 from fastitpn.tasks.finetuning import run_finetune
 from fastitpn.tasks.keys import FinetuneConfig
-from fastitpn.tasks.registry import TASKS
+from fastitpn.tasks.run_data import run_settings
 
 LR = 0.2
 """Of the learning rate of the run."""
@@ -27,15 +26,11 @@ def training_config(checkpoint: TrainedCheckpoint) -> FinetuneConfig:
     Raises:
         InputError: It lies in none, or its data is not there.
     """
-    folder = checkpoint.path.parent.parent
-    config = None
-    if checkpoint.path.parent.name == CHECKPOINTS and (folder / CONFIG).is_file():
-        name = TASKS.spec_of(checkpoint.task, checkpoint.path).name
-        config = stored_config(TASKS.keys_of(name).train, Run(folder).config)
-    if not isinstance(config, FinetuneConfig) or not config.data.exists():
+    config = run_settings(checkpoint)
+    if config is None or not config.data.exists():
         raise InputError(
             "train=true: the settings and the data of the training are not here",
-            where=folder / CONFIG,
+            where=checkpoint.path.parent.parent / CONFIG,
             expected="the folder of the run, on a machine that has its data",
             fix="train=false, or: fastitpn finetune TASK data=FOLDER weights=RUN acceleration=balanced",
         )

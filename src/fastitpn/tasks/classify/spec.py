@@ -164,6 +164,7 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
 
     def evaluation_images(self, config: EvaluateConfig, trained: TrainedClassifier) -> ClassifiedImages:
         """Images of the model's classes."""
+        assert config.data is not None
         read = labelled_part if trained.about.thresholds is None else multilabel_part
         images: ClassifiedImages = read(config.data, config.split, trained.about.classes)
         check_readable(images.paths)

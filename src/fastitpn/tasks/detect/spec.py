@@ -178,6 +178,7 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
     def evaluation_images(self, config: EvaluateConfig, trained: TrainedDetector) -> DetectionImages:
         """Images with annotations of the detector's classes."""
         assert isinstance(config, DetectEvaluateConfig)
+        assert config.data is not None
         images = detection_images(
             config.data,
             part=config.split,
