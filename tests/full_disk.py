@@ -4,39 +4,20 @@ import errno
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from fastitpn.files import PatientFile
 
 
-class FullDisk:
+class FullDisk(PatientFile):
     """A file whose disk is full after 1000 bytes."""
 
-    def __init__(self, *arguments: Any, **keys: Any):
-        self.file = open(*arguments, **keys)  # noqa: SIM115
-        self.room = 1000
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
+    room = 1000
 
     def write(self, data):
         self.room -= len(data)
         if self.room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self.file.write(data)
-
-    def seek(self, *place):
-        return self.file.seek(*place)
-
-    def truncate(self, size):
-        return self.file.truncate(size)
-
-    def flush(self):
-        self.file.flush()
-
-    def fileno(self):
-        return self.file.fileno()
+        return super().write(data)
 
 
 @contextmanager

@@ -2,20 +2,50 @@
 
 import ctypes
 import errno
+import io
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from fastitpn.errors import FastITPNError, InputError
+
+ResultT = TypeVar("ResultT")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _HERE, _RENAME_EXCHANGE = -100, 2
 """Of Linux's `renameat2`."""
 _FULL_BYTES = 64 << 10
 """A disk with no more room is full, whatever else an error says: half of what was being written is still there."""
+_WAITS_S = (0.1, 0.4, 1.6)
+"""Before a disk is asked again: input/output errors of network disks and loose cables pass."""
+
+
+def persistently(call: Callable[..., ResultT], *arguments: Any) -> ResultT:
+    """What a call gives; after an input/output error (EIO) it is made again, three times at most.
+
+    Raises:
+        OSError: That error the fourth time, or any other at once.
+    """
+    for wait_s in _WAITS_S:
+        try:
+            return call(*arguments)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        time.sleep(wait_s)
+    return call(*arguments)
+
+
+class PatientFile(io.FileIO):
+    """A file without a buffer, whose writes are made `persistently`."""
+
+    def write(self, data: Any, /) -> int:
+        """Write some of it; how many bytes."""
+        return persistently(super().write, data)
 
 
 @contextmanager
@@ -30,13 +60,13 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]
         InputError: It could not be written, for example because the disk is full. What was at `path` is still there.
     """
     with _temporary(path) as temporary:
-        with open(temporary, "wb") as file:
+        with io.BufferedWriter(persistently(PatientFile, temporary, "wb")) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # once: after an error the system takes what it dropped for written
         if previous is not None and path.exists():
-            os.replace(path, previous)
-        os.replace(temporary, path)
+            persistently(os.replace, path, previous)
+        persistently(os.replace, temporary, path)
         _sync_folder(path.parent)
 
 
@@ -47,8 +77,8 @@ def copy_file(source: Path, path: Path) -> None:
         InputError: It could not be written.
     """
     with _temporary(path) as temporary:
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, path)
+        persistently(shutil.copyfile, source, temporary)
+        persistently(os.replace, temporary, path)
 
 
 @contextmanager
@@ -79,7 +109,7 @@ def append_line(path: Path, line: str) -> None:
     """
     content, written = f"{line}\n".encode(errors="backslashreplace"), 0
     try:
-        with open(path, "ab", buffering=0) as file:
+        with persistently(PatientFile, path, "ab") as file:
             end = file.seek(0, os.SEEK_END)
             try:
                 while written < len(content):

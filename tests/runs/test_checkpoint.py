@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
     for step in range(2):
         save_checkpoint(tmp_path / "last.ckpt", {**CONTENT, "step": step}, previous=tmp_path / "previous.ckpt")
     with monkeypatch.context() as patch:
-        patch.setattr("fastitpn.files.open", FullDisk, raising=False)
+        patch.setattr("fastitpn.files.PatientFile", FullDisk)
         with pytest.raises(InputError, match=r"last\.ckpt could not be written: the disk is full") as caught:
             save_checkpoint(tmp_path / "last.ckpt", CONTENT, previous=tmp_path / "previous.ckpt")
     assert "make room" in caught.value.fix

@@ -11,7 +11,7 @@ import pytest
 
 from fastitpn.config import Config
 from fastitpn.errors import InputError
-from fastitpn.runs.data_files import DATA, list_files
+from fastitpn.runs.data_files import DATA, list_files, write_listing
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 
@@ -52,9 +52,10 @@ def test_names_begin_at_the_folders_that_keys_say(photos, tmp_path):
     outside = tmp_path / "other" / "9.jpg"
     files = [photos / "a" / "1.jpg", photos / "b" / "1.jpg", outside]
     listing = list_files(Keys(data=photos, val=photos / "b"), files)
-    assert listing == {"a/1.jpg": 7, "val: 1.jpg": 7, f"{outside.parent}/9.jpg": -1}
+    first = [7, zlib.crc32(b"a/1.jpg")]
+    assert listing == {"a/1.jpg": first, "val: 1.jpg": [7, zlib.crc32(b"b/1.jpg")], f"{outside.parent}/9.jpg": -1}
     assert list_files(Keys(data=Path("table.csv")), files[:1]) == {
-        "photos/a/1.jpg": 7,
+        "photos/a/1.jpg": first,
         "table.csv": [12, TABLE_CHECKSUM],
     }
 
@@ -84,6 +85,7 @@ def test_the_same_files_elsewhere_go_on(photos, tmp_path, how, capsys):
         (lambda folder: (folder / "a" / "new.jpg").touch(), "data: 1 file more: a/new.jpg"),
         (lambda folder: (folder / "b" / "1.jpg").unlink(), "data: 1 file fewer: b/1.jpg"),
         (lambda folder: (folder / "b" / "1.jpg").write_text("x"), "data: 1 file of another size: b/1.jpg"),
+        (lambda folder: (folder / "b" / "1.jpg").write_text("c/1.jpg"), "data: 1 file with another content: b/1.jpg"),
     ],
 )
 @pytest.mark.parametrize("elsewhere", [False, True])
@@ -120,3 +122,32 @@ def test_weights_to_begin_with_are_said_where_there_are_some(photos, tmp_path):
     assert (
         caught.value.fix == f"out=run-2 (with weights={run.directory} it begins with those of this run), or delete run"
     )
+
+
+def test_of_a_large_file_a_stretch_in_the_middle_counts(photos):
+    content = bytearray(20_000)
+    path = photos / "a" / "1.jpg"
+    path.write_bytes(content)
+    begin(Keys(data=photos))
+    content[10_000] = 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"1 file with another content: a/1\.jpg"):
+        begin(Keys(data=photos))
+
+
+def test_of_very_many_files_the_time_counts_and_a_copy_goes_on(photos, monkeypatch, capsys):
+    monkeypatch.setattr("fastitpn.runs.data_files._MOST_SAMPLED", 2)
+    begin(Keys(data=photos))
+    os.utime(photos / "a" / "1.jpg", ns=(1, 1))
+    line = "1 of 3 files have another time of change (copied, or replaced by ones as large?)"
+    begin(Keys(data=photos))
+    assert line in capsys.readouterr().out
+    begin(Keys(data=photos))
+    assert "time of change" not in capsys.readouterr().out
+
+
+def test_a_run_of_an_earlier_version_knows_sizes_alone(photos):
+    run = begin(Keys(data=photos))
+    write_listing(run.directory, {"a/1.jpg": 7, "a/2.jpg": 7, "b/1.jpg": 7})
+    (photos / "a" / "1.jpg").write_text("c/1.jpg")
+    begin(Keys(data=photos))

@@ -316,7 +316,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(tmp_path, monkeypatch
         def after_step(self, progress):
             super().after_step(progress)
             if len(self.progress) == 6:
-                monkeypatch.setattr("fastitpn.files.open", FullDisk, raising=False)
+                monkeypatch.setattr("fastitpn.files.PatientFile", FullDisk)
 
     with pytest.raises(InputError, match="could not be written: the disk is full"):
         train(tmp_path / "run", task=Filling(), evaluated=False)

@@ -21,7 +21,7 @@ from fastitpn.files import append_line, write_text
 from fastitpn.listing import children
 from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
-from fastitpn.runs.data_files import DATA, DATA_KEYS, Listing, list_files, read_listing, write_listing
+from fastitpn.runs.data_files import DATA, DATA_KEYS, Listing, count_changed, list_files, read_listing, write_listing
 from fastitpn.runs.data_files import differences as file_differences
 from fastitpn.runs.lock import RunLock
 from fastitpn.runs.metrics_log import append_row, drop_rows_after
@@ -261,6 +261,10 @@ def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
             expected="a new folder, or the same settings and files to continue that run",
             fix=f"out={_free(run.directory)}{_from_weights(run)}, or delete {run.directory}",
         )
+    if listing is not None and before is not None and (changed := count_changed(before, listing)):
+        say(f"{changed} of {len(listing)} files have another time of change (copied, or replaced by ones as large?)")
+        write_listing(run.directory, listing)
+        sums.record(run.directory, DATA)
     if shared_out:
         words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in shared_out)
         say(f"a step has the same {_images_of_step(now)} images, and the run goes on: {words}")
