@@ -153,11 +153,17 @@ class MaskedModel(nn.Module):
         Returns:
             [B, N, cells, teacher_dim] each, for hidden and visible patches.
         """
+        return self.predict_with_tokens(images, masked)[0]
+
+    def predict_with_tokens(self, images: Tensor, masked: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
+        """Every prediction, and the trunk's tokens [B, N, D] that they are made of; see `predict`."""
         if self.auxiliary is None:
-            return self.main(self.encode(images, masked))
+            stages = self.encode(images, masked)
+            return self.main(stages), stages[2]
         features = self.backbone.encode(images, masked, self.mask_token, taps=Taps(blocks=(self.auxiliary.after,)))
         tokens, (height, width) = features.blocks[self.auxiliary.after], images.shape[-2:]
-        return {**self.main(features.stages), "auxiliary": self.auxiliary(tokens, height // PATCH, width // PATCH)}
+        auxiliary = self.auxiliary(tokens, height // PATCH, width // PATCH)
+        return {**self.main(features.stages), "auxiliary": auxiliary}, features.stages[2]
 
     def encode(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
         """The trunk's stages of a (masked) image."""

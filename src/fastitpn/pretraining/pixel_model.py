@@ -135,6 +135,10 @@ class PixelModel(nn.Module):
         """The prediction by its name, [B, N, 1, numbers a patch]."""
         return {"pixels": self(images, masked).unsqueeze(2)}
 
+    def predict_with_tokens(self, images: Tensor, masked: Tensor) -> tuple[dict[str, Tensor], None]:
+        """The prediction; there are no tokens of all patches."""
+        return self.predict(images, masked), None
+
     def levels(self, images: Tensor, masked: Tensor | None = None) -> list[Tensor]:
         """Pyramid levels of the visible patches, V of them in raster order; all patches where none is hidden.
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from published import pretraining_model, randn, small_pretraining_model, student
 
+from fastitpn.pretraining.gram import GramAnchor, gram_loss, patch_agreement
 from fastitpn.pretraining.teachers.base import Teacher
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import create_teacher
@@ -112,7 +113,7 @@ class TestCollapse:
         assert 1 <= whitened <= 64
 
     def test_a_fixed_teacher_has_none(self, batch):
-        assert set(make()(batch)) == {"loss"}
+        assert set(make()(batch)) == {"loss", "patch_agreement"}
 
     def test_it_is_warned_of_once_below_half_of_the_start(self):
         task = self.task()
@@ -131,3 +132,55 @@ class TestCollapse:
         again = self.task()
         again.load_extra_state(fresh.extra_state())
         assert again.warning({"target_rank": 2.0}) is None
+
+
+class TestPatches:
+    """Which patches of an image are alike: the Gram term, and the warning."""
+
+    def test_the_agreement_is_that_of_tokens_and_targets(self, batch):
+        task = make()
+        with torch.no_grad():
+            tokens = task.backbone.encode(batch["image"], MASKED, task.trained_model.mask_token)[2]
+            expected = patch_agreement(tokens, task.teacher(batch["teacher_image"]))
+            torch.testing.assert_close(task(batch)["patch_agreement"], expected)
+
+    @torch.no_grad()
+    def test_the_term_is_added_with_its_weight(self, batch):
+        plain, task = make(), make(gram_weight=2.0)
+        tokens = task.backbone.encode(batch["image"], MASKED, task.trained_model.mask_token)[2]
+        figures = task(batch)
+        torch.testing.assert_close(figures["loss_gram"], gram_loss(tokens, task.teacher(batch["teacher_image"])))
+        torch.testing.assert_close(figures["loss"], plain(batch)["loss"] + 2 * figures["loss_gram"])
+
+    @torch.no_grad()
+    def test_a_snapshot_is_taken_every_so_many_steps_and_kept(self, batch):
+        model = pretraining_model()
+        task = make(model, gram_weight=1.0, gram_anchor=GramAnchor(model.backbone, every=2))
+        start = model.backbone.pos_embed.clone()
+        for step, known in ((1, False), (2, True), (3, True)):
+            assert float(task(batch)["loss_gram"]) == 0 or step == 3
+            model.backbone.pos_embed.add_(1)
+            task.after_step(step / 4)
+            assert task.gram_anchor.known == known
+        torch.testing.assert_close(task.gram_anchor.trunk.pos_embed, start + 2)
+        assert float(task(batch)["loss_gram"]) > 0
+        again = make(
+            pretraining_model(), gram_weight=1.0, gram_anchor=GramAnchor(pretraining_model().backbone, every=2)
+        )
+        again.load_extra_state(task.extra_state())
+        assert (again.gram_anchor.steps, again.gram_anchor.known) == (3, True)
+        assert torch.equal(again.gram_anchor.trunk.pos_embed, task.gram_anchor.trunk.pos_embed)
+
+    def test_it_is_warned_of_once_below_four_fifths_of_the_best(self):
+        task = make()
+        assert task.warning({"patch_agreement": 0.9}) is None  # of random weights: it does not count
+        task.after_step(0.2)
+        assert [task.warning({"patch_agreement": value}) for value in (0.4, 0.5, 0.4)] == [None] * 3
+        fresh = make()
+        fresh.load_extra_state(task.extra_state())
+        for resumed in (task, fresh):
+            resumed.after_step(0.3)
+            text = resumed.warning({"patch_agreement": 0.39})
+            assert "agrees with the teacher's by 0.39 (correlation), after 0.50" in text
+            assert "gram.weight=1" in text
+            assert resumed.warning({"patch_agreement": 0.1}) is None

@@ -57,6 +57,20 @@ class ProbeConfig(Config):
     """Side of the input in pixels; none takes that of the pre-training."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class GramConfig(Config):
+    """Gram term."""
+
+    _shorthand: ClassVar[str | None] = "weight"
+
+    weight: NonNegative = 0.0
+    """Weight of a loss that keeps which patches of an image are alike (DINOv3), for long runs; 0 leaves it out."""
+    anchor: Literal["snapshot", "teacher"] = "snapshot"
+    """As in what: an earlier state of the student's trunk, or the teacher's targets."""
+    every: Count = 10_000
+    """Steps from one snapshot to the next. Before the first one there is no such loss, unless weights are given."""
+
+
 PIXEL_MASKS: dict[str, Any] = {"kind": "random", "ratio": 0.75}
 """As published for the pre-training on pixels."""
 
@@ -85,6 +99,7 @@ class PretrainConfig(CropsConfig, TrainingConfig):
     """How predictions are compared with targets: negative cosine or smooth L1."""
     loss_on: Literal["masked", "all"] = "masked"
     """Which patches count in the loss."""
+    gram: GramConfig = GramConfig()
     norm: Literal["end", "trunk_and_end"] = "end"
     """Where the model normalises: before the prediction, or also between trunk and pyramid."""
     color_jitter: NonNegative = 0.0
@@ -125,6 +140,8 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         elif isinstance(self.teacher, PixelKeys):
             unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration")
             result += self._unused(unused, "teacher=pixel, which has a decoder and a loss of its own")
+            if self.gram.weight:
+                result.append(f"gram.weight: expected 0 with teacher=pixel, got {show(self.gram.weight)}")
             if self.mask.kind == "block" and not self.mask.exact and "mask.kind" in given_keys(self):
                 result.append("mask.exact: expected true with teacher=pixel and mask.kind=block, got false")
         elif self.objective != "merged" and self.norm != "end":

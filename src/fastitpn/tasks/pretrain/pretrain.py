@@ -20,6 +20,7 @@ from fastitpn.models.backbone import FastITPN
 from fastitpn.models.layers.cells import PATCH
 from fastitpn.models.registry import create_model
 from fastitpn.models.weights.file import read_weights
+from fastitpn.pretraining.gram import GramAnchor
 from fastitpn.pretraining.masking import BlockMasks, RandomMasks
 from fastitpn.pretraining.model import OBJECTIVES, wrap
 from fastitpn.pretraining.predictions import LEVELS
@@ -168,7 +169,19 @@ def build_task(config: PretrainConfig) -> PretrainTask:
         px=config.px,
         teacher={"name": config.teacher.name, "px": teacher.px},
     )
-    return PretrainTask(student, teacher, about, loss=loss, loss_on=config.loss_on, weights=weights)
+    anchor = None
+    if config.gram.weight and config.gram.anchor == "snapshot":
+        anchor = GramAnchor(backbone, every=config.gram.every, known=file is not None)
+    return PretrainTask(
+        student,
+        teacher,
+        about,
+        loss=loss,
+        loss_on=config.loss_on,
+        weights=weights,
+        gram_weight=config.gram.weight,
+        gram_anchor=anchor,
+    )
 
 
 def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:

@@ -27,7 +27,7 @@ from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pixel import reconstructions
 from fastitpn.tasks.pretrain.probe import KNN
 from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS
-from fastitpn.tasks.pretrain.task import PretrainTask
+from fastitpn.tasks.pretrain.task import AGREEMENT, PretrainTask
 from fastitpn.training.metric import Metric, describe_metric
 from fastitpn.training.setup import global_batch
 from fastitpn.training.task import Batch
@@ -92,8 +92,8 @@ def _curves(run: Run) -> list[Metric]:
     """What is drawn over the steps: losses, and what else was watched."""
     names = {name for row in run.history for name in row}
     levels = sorted(name for name in names if name.startswith("loss_"))
-    drawn = ["loss", *levels, *(name for name in ("target_rank", KNN.name) if name in names), "lr"]
-    return [describe_metric(name, (KNN,)) for name in drawn]
+    drawn = ["loss", *levels, *(name for name in ("target_rank", AGREEMENT.name, KNN.name) if name in names), "lr"]
+    return [describe_metric(name, (KNN, AGREEMENT)) for name in drawn]
 
 
 def _progress(run: Run) -> list[Section]:
