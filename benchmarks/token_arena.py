@@ -223,9 +223,7 @@ def summarise(rows: list[Row]) -> list[Row]:
 def run(options: Options) -> None:
     """Does what is not done yet; prints and stores the figures."""
     scale = f"fastitpn_nano at {PX[0]}x{PX[1]} px, windows at {LARGER_PX[0]}x{LARGER_PX[1]}; 101 images to validate on"
-    steps = (
-        f"{PLAIN_STEPS} plain steps of {BATCH}, then {ARM_STEPS} of each arm (of {LARGER_BATCH} for windows)"
-    )
+    steps = f"{PLAIN_STEPS} plain steps of {BATCH}, then {ARM_STEPS} of each arm (of {LARGER_BATCH} for windows)"
     results = Results(
         options, lambda rows: {"scale": scale, "steps": steps, "summary": summarise(rows)}, identity=IDENTITY
     )

@@ -33,8 +33,8 @@ def versions() -> str:
     run = [f"{name} {version}" for name, version in FACTS["versions"].items()]
     not_run = [f"{name} {oldest[name]}" for name in FACTS["versions"] if name in oldest]
     return (
-        f"The tests were run with {_listed(run)}, on CPUs. Older versions are accepted, down to {_listed(not_run)}, but "
-        "they were not run, and nothing was run on a GPU."
+        f"The tests were run with {_listed(run)}, on CPUs. Older versions are accepted, down to {_listed(not_run)}, "
+        "but they were not run, and nothing was run on a GPU."
     )
 
 

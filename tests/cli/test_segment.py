@@ -58,9 +58,10 @@ def damaged_image(data):
 def test_bad_input_ends_with_one_message_by_file(data, spoil, tmp_path, capsys):
     path, what = spoil(data)
     assert main(["finetune", "segment", *words(data=data, out=tmp_path / "out", **TRAINING)]) == 2
-    said = capsys.readouterr().err
+    opening, _, said = capsys.readouterr().err.partition("\n")
+    assert opening == f"fastitpn finetune segment: reads {data}, writes to {tmp_path / 'out'}"
     assert "Traceback" not in said
-    parts = ADVICE.fullmatch(said)
+    parts = ADVICE.fullmatch(said.lstrip("\n"))
     assert parts, said
     assert parts[1] == "1 of 15 images and masks cannot be used"
     assert f"{path}: " in parts[2]

@@ -8,6 +8,7 @@ from fastitpn.config import fields_of
 from fastitpn.config.fields import nested_configs
 from fastitpn.config.shipped import names as recipes
 from fastitpn.config.values import choices
+from fastitpn.listing import subfolders
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.models.weights.published import PREFIX, PUBLISHED
 
@@ -83,4 +84,5 @@ def _values(verb: Verb, key: str, beginning: str) -> Iterable[str]:
 def _runs(beginning: str) -> list[str]:
     """Runs in the folder that was typed, else in `runs`."""
     folder = Path(beginning.rpartition("/")[0] or RUN_FOLDERS)
-    return sorted(str(path.parent) for path in folder.glob("*/run.json"))
+    inside = subfolders(folder) if folder.is_dir() else []
+    return sorted(str(path) for path in inside if (path / "run.json").is_file())

@@ -107,7 +107,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
     def compile_model(self) -> None:
         """Compiles the student; the teacher runs as it is."""
         model = self.trained_model
-        model.predict_with_tokens = torch.compile(model.predict_with_tokens)  # type: ignore[method-assign]
+        model.predict_with_tokens = torch.compile(model.predict_with_tokens)  # type: ignore[method-assign, assignment]
 
     def warning(self, figures: Mapping[str, float]) -> str | None:
         """Says once when the targets collapse, or when patches are alike in another way than the teacher's."""
@@ -122,8 +122,8 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         self._warned_of_patches = True
         return (
             f"the features of single patches degrade: which of them are alike agrees with the teacher's by "
-            f"{agreement:.2f} (correlation), after {best:.2f}; dense tasks lose first. Try gram.weight=1, which keeps it, "
-            "or a lower lr"
+            f"{agreement:.2f} (correlation), after {best:.2f}; dense tasks lose first. Try gram.weight=1, which keeps it, or "
+            "a lower lr"
         )
 
     def _collapse(self, rank: float | None) -> str | None:
