@@ -122,8 +122,8 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         self._warned_of_patches = True
         return (
             f"the features of single patches degrade: which of them are alike agrees with the teacher's by "
-            f"{agreement:.2f} (correlation), after {best:.2f}; dense tasks lose first. Try gram.weight=1, which keeps it, or "
-            "a lower lr"
+            f"{agreement:.2f} (correlation), after {best:.2f}; dense tasks lose first. "
+            "Try gram.weight=1, which keeps it, or a lower lr"
         )
 
     def _collapse(self, rank: float | None) -> str | None:
