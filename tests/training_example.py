@@ -84,6 +84,23 @@ class TinyTask(Task):
         self.teacher.copy_(state["teacher"])
 
 
+class CrashError(Exception):
+    """What `Crashing` raises."""
+
+
+class Crashing(TinyTask):
+    """Fails after the update of one step, as a bug or a lost machine would."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def after_step(self, progress: float) -> None:
+        super().after_step(progress)
+        if len(self.progress) == self.at:
+            raise CrashError
+
+
 def plain_task() -> TinyTask:
     """Without what depends on how a batch is divided: batch statistics and dropout."""
     task = TinyTask()
@@ -137,6 +154,8 @@ class ExampleConfig(Config):
 
     steps: int
     """Steps of the run."""
+    schedule: str = "cosine"
+    """How the learning rate falls."""
     out: Path
     """Its directory."""
 
@@ -156,7 +175,9 @@ def train(
     task = TinyTask() if task is None else task
     dataset = RandomImages() if data is None else data
     fabric = build_fabric("cpu") if fabric is None else fabric
-    run = prepare(out, ExampleConfig(steps=settings.steps, out=out), rank=fabric.global_rank)
+    run = prepare(
+        out, ExampleConfig(steps=settings.steps, schedule=settings.schedule, out=out), rank=fabric.global_rank
+    )
 
     def make_loader(start_step: int) -> DataLoader[Batch]:
         sampler = StepSampler(

@@ -177,3 +177,55 @@ def test_the_log_goes_to_the_run_at_hand(tmp_path, caplog):
     assert (tmp_path / "a" / "log.txt").read_text().endswith("INFO first\n")
     assert (tmp_path / "b" / "log.txt").read_text().endswith("WARNING second\n")
     assert "second" not in (tmp_path / "a" / "log.txt").read_text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduled(Example):
+    """Run of a length."""
+
+    epochs: float | None = 3
+    """Length."""
+    steps: int | None = None
+    """Length."""
+    schedule: str = "constant"
+    """Learning rate."""
+    patience: int | None = None
+    """Validations."""
+    eval_every_epochs: float = 1
+    """Epochs."""
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "complete", "words"),
+    [
+        ({}, {"epochs": 5}, False, "epochs=5 (was 3)"),
+        ({"patience": 2}, {"patience": 4}, False, "patience=4 (was 2)"),
+        ({}, {"eval_every_epochs": 0.5}, True, "eval_every_epochs=0.5 (was 1)"),
+        ({"epochs": None, "steps": 3}, {"steps": 8, "patience": 1}, False, "steps=8 (was 3), patience=1 (was none)"),
+        ({"schedule": "cosine"}, {"patience": 1}, False, "patience=1 (was none)"),
+    ],
+    ids=["longer", "patience", "validations", "steps", "any-schedule"],
+)
+def test_what_may_change_in_a_complete_run_is_said_and_written_down(tmp_path, capsys, before, now, complete, words):
+    prepare(tmp_path / "a", Scheduled(**before)).finish({})
+    run = prepare(tmp_path / "a", Scheduled(**before | now))
+    assert run.complete is complete
+    assert f"the run goes on with {words}\n" in capsys.readouterr().out
+    assert all(run.config[key] == value for key, value in now.items())
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "difference"),
+    [
+        ({"schedule": "poly"}, {"epochs": 5}, "epochs: 3.0 there, 5 now (schedule=poly spreads the learning rate"),
+        ({}, {"epochs": 2}, "epochs: 3.0 there, 2 now"),
+        ({}, {"epochs": None, "steps": 9}, "steps: None there, 9 now"),
+        ({"schedule": "poly"}, {"schedule": "constant", "epochs": 5}, "schedule: 'poly' there, 'constant' now"),
+    ],
+    ids=["poly", "shorter", "other-unit", "other-schedule"],
+)
+def test_no_other_change_of_the_length(tmp_path, before, now, difference):
+    prepare(tmp_path / "a", Scheduled(**before))
+    with pytest.raises(InputError) as caught:
+        prepare(tmp_path / "a", Scheduled(**before | now))
+    assert difference in str(caught.value)

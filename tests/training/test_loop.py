@@ -8,7 +8,7 @@ import torch
 from full_disk import FullDisk
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
-from training_example import SAMPLES, SETTINGS, RandomImages, TinyTask, plain_task, train
+from training_example import SAMPLES, SETTINGS, CrashError, Crashing, RandomImages, TinyTask, plain_task, train
 
 from fastitpn.errors import InputError, TrainingError
 from fastitpn.runs.checkpoint import load_checkpoint
@@ -86,23 +86,6 @@ def test_the_rate_follows_the_schedule(unbroken):
     rates = {row["step"]: row["lr"] for row in unbroken.history if row["split"] == "train"}
     assert rates[2] == SETTINGS.lr
     assert rates[12] < rates[10] < rates[4]
-
-
-class CrashError(Exception):
-    pass
-
-
-class Crashing(TinyTask):
-    """Fails after the update of one step, as a bug or a lost machine would."""
-
-    def __init__(self, at):
-        super().__init__()
-        self.at = at
-
-    def after_step(self, progress):
-        super().after_step(progress)
-        if len(self.progress) == self.at:
-            raise CrashError
 
 
 @pytest.mark.parametrize("at", [1, 4, 5, 8, 12])

@@ -72,3 +72,9 @@ def test_step_drops_at_the_milestones(steps, milestones, drops):
         assert (before, after) == pytest.approx((0.1**number, 0.1 ** (number + 1)))
     assert learning_rate(0, **keys) == 1.0
     assert learning_rate(steps, **keys) == pytest.approx(0.1 ** len(drops))
+
+
+def test_a_constant_rate_stays_after_its_warm_up_whatever_the_length():
+    for steps in (5, 50):
+        keys = {"lr": 1.0, "min_lr": 0.1, "warmup_steps": 3, "schedule": "constant"}
+        assert [learning_rate(step, steps=steps, **keys) for step in range(5)] == [0, 0.5, 1, 1, 1]

@@ -67,6 +67,11 @@ def test_a_shortened_warm_up_is_said(caplog):
     assert "the warm-up of 2 epochs is shortened to 10 of 50 steps" in caplog.text
 
 
+def test_the_warm_up_of_a_run_that_may_grow_does_not_depend_on_its_length():
+    keys = config(warmup_epochs=2, batch=10)
+    assert [warmup_steps(keys, 100, steps, schedule="constant") for steps in (15, 50, 1000)] == [15, 20, 20]
+
+
 def test_every_number_reaches_the_engine():
     keys = {
         "lr": 0.3,

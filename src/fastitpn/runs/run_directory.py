@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -14,44 +13,22 @@ import torch
 from fastitpn import sums
 from fastitpn.config.fields import Config
 from fastitpn.config.recipe import flatten, to_dict, to_yaml
-from fastitpn.config.stored_settings import same_settings
 from fastitpn.console import say
 from fastitpn.errors import InputError
 from fastitpn.files import append_line, write_text
 from fastitpn.listing import children
 from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
-from fastitpn.runs.data_files import DATA, DATA_KEYS, Listing, count_changed, list_files, read_listing, write_listing
-from fastitpn.runs.data_files import differences as file_differences
+from fastitpn.runs.data_files import DATA, Listing, list_files, write_listing
 from fastitpn.runs.lock import RunLock
 from fastitpn.runs.metrics_log import append_row, drop_rows_after
 from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, REPORT, RESULT, Run
+from fastitpn.runs.same_run import check_same, free_name, relevant
 from fastitpn.runs.tensorboard import TensorBoardLog
 
-IRRELEVANT = frozenset(
-    {
-        "out",
-        "workers",
-        "device",
-        "devices",
-        "nodes",
-        "strategy",
-        "log_every",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "compile",
-        "grad_checkpointing",
-        "tensorboard",
-        "recipe",
-    }
-)
-"""Keys that may change when a run is continued: they do not change what it computes."""
-_SHARES = ("batch", "accumulate")
-"""Keys that may change as long as a step has as many images over all devices."""
 TENSORBOARD = "tensorboard"
 SUMMED = (CONFIG, DATA, identity.FILE, METRICS, RESULT, REPORT)
 """Files whose sums are written down; checkpoints have theirs inside."""
-MAX_DIFFERENCES = 8
 
 logger = logging.getLogger("fastitpn")
 
@@ -212,85 +189,25 @@ def _told_to_all(problem: InputError | None) -> InputError | None:
 
 def _make(directory: Path, config: Config, listing: Listing | None) -> None:
     if directory.exists() and not directory.is_dir():
-        raise InputError("out is a file", where=directory, expected="a folder to make", fix=f"out={_free(directory)}")
+        raise InputError(
+            "out is a file", where=directory, expected="a folder to make", fix=f"out={free_name(directory)}"
+        )
     if (directory / CONFIG).is_file():
-        _check_same(Run(directory), config, listing)
+        check_same(Run(directory), config, listing)
     elif directory.is_dir() and any(not path.name.startswith(".") for path in children(directory)):
         raise InputError(
             "the folder is not empty, and no run directory",
             where=directory,
             expected="a new folder, or that of the same run",
-            fix=f"out={_free(directory)}",
+            fix=f"out={free_name(directory)}",
         )
     else:
         if listing is not None:
             write_listing(directory, listing)
-        identity.begin(directory, {"command": config._command, **_relevant(flatten(to_dict(config)))}, listing)
+        identity.begin(directory, {"command": config._command, **relevant(flatten(to_dict(config)))}, listing)
         write_text(directory / CONFIG, to_yaml(config))
         sums.record(directory, *SUMMED)
     (directory / CHECKPOINTS).mkdir(exist_ok=True)
-
-
-def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the dotted keys that change what a run computes."""
-    return {key: value for key, value in settings.items() if not IRRELEVANT.intersection(key.split("."))}
-
-
-def _check_same(run: Run, config: Config, listing: Listing | None) -> None:
-    here, now = same_settings(type(config), run.config), flatten(to_dict(config))
-    keys = [key for key in _relevant(here | now) if here.get(key) != now.get(key)]
-    shared_out = [key for key in keys if key in _SHARES] if _images_of_step(here) == _images_of_step(now) else []
-    keys = [key for key in keys if key not in shared_out]
-    before = read_listing(run.directory)
-    places = [key for key in keys if key in DATA_KEYS] if listing is not None and before is not None else []
-    keys = [key for key in keys if key not in places]
-    differences = [f"{key}: {here.get(key)!r} there, {now.get(key)!r} now" for key in keys]
-    if run.verb and run.verb != config._command:
-        differences.insert(0, f"command: {run.verb} there, {config._command} now")
-    other_settings = bool(differences)
-    if listing is not None and before is not None:
-        differences += file_differences(before, listing)
-    if differences:
-        shown = differences[:MAX_DIFFERENCES]
-        if len(differences) > len(shown):
-            shown.append(f"and {len(differences) - len(shown)} more")
-        raise InputError(
-            f"the folder holds a run with other {'settings' if other_settings else 'data'}\n"
-            + "\n".join(f"    {line}" for line in shown),
-            where=run.directory,
-            expected="a new folder, or the same settings and files to continue that run",
-            fix=f"out={_free(run.directory)}{_from_weights(run)}, or delete {run.directory}",
-        )
-    if listing is not None and before is not None and (changed := count_changed(before, listing)):
-        say(f"{changed} of {len(listing)} files have another time of change (copied, or replaced by ones as large?)")
-        write_listing(run.directory, listing)
-        sums.record(run.directory, DATA)
-    if shared_out:
-        words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in shared_out)
-        say(f"a step has the same {_images_of_step(now)} images, and the run goes on: {words}")
-    if places:
-        words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in places)
-        say(f"the same {len(listing or ())} files lie elsewhere, and the run goes on with them: {words}")
-    if places or shared_out:
-        write_text(run.directory / CONFIG, to_yaml(config))
-        sums.record(run.directory, CONFIG)
-
-
-def _images_of_step(settings: Mapping[str, Any]) -> int | None:
-    """Images of one step over all devices; None for settings without."""
-    counts = [settings.get(key, 1) for key in (*_SHARES, "devices", "nodes")]
-    return math.prod(counts) if "batch" in settings and all(type(count) is int for count in counts) else None
-
-
-def _from_weights(run: Run) -> str:
-    return f" (with weights={run.directory} it begins with those of this run)" if run.best_checkpoint else ""
-
-
-def _free(directory: Path) -> Path:
-    number = 2
-    while (free := directory.with_name(f"{directory.name}-{number}")).exists():
-        number += 1
-    return free
 
 
 class _RunLog(logging.Handler):

@@ -16,6 +16,7 @@ from fastitpn.tasks.keys import FinetuneConfig
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.run_report import write_run_report
 from fastitpn.tasks.spec import TaskSpec
+from fastitpn.training.early_stopping import check_patience
 from fastitpn.training.loaders import on_device, training_loader
 from fastitpn.training.loop import fit
 from fastitpn.training.plan import describe_plan, faster_keys
@@ -51,6 +52,13 @@ def run_finetune(config: FinetuneConfig) -> Run:
     config, chosen = choose_defaults(config, spec.suited, num_images, on_cpu=on_cpu)
     if chosen:
         say(chosen)
+    every = steps_between(config.eval_every_epochs, config, num_images)
+    check_patience(
+        config.patience,
+        steps=total_steps(config, num_images),
+        validate_every=every,
+        eval_every_epochs=config.eval_every_epochs,
+    )
     task: Any = spec.build(config, split)
     task.about = replace(task.about, pixel_range=pixel_range)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
@@ -72,7 +80,8 @@ def run_finetune(config: FinetuneConfig) -> Run:
             milestones=config.milestones or MILESTONES,
             layer_decay=config.layer_decay,
             ema=config.ema,
-            evaluate_every=steps_between(config.eval_every_epochs, config, num_images),
+            evaluate_every=every,
+            patience=config.patience,
             best_metric=task.metrics[0],
             metrics=task.metrics,
             faster=faster_keys(config, model=model, px=px),
@@ -87,7 +96,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
                 samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds
             )
             fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
-        if fabric.is_global_zero:
-            write_run_report(spec, run, config, split.val, fabric)
+        if fabric.is_global_zero and run.complete:
+            write_run_report(spec, run, config, split.val, fabric, steps=settings.steps)
             run.say_complete()
     return Run(config.out)

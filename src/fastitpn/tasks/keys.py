@@ -34,13 +34,15 @@ class FinetuneConfig(TrainingConfig):
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
-    """How the learning rate falls: cosine, poly (a straight line), or step: to a tenth at each of the milestones."""
+    """How the learning rate falls: cosine, poly (a straight line), step (to a tenth at each milestone) or constant."""
     milestones: tuple[Milestone, ...] | None = None
     """Shares of the training at which schedule=step drops, such as 27/32,15/16; none takes 3/4,11/12."""
     ema: Decay | None = None
     """Decay of the moving average of the weights, which is then validated and saved; none is off."""
     eval_every_epochs: Positive = 5
     """Epochs from one validation to the next."""
+    patience: Count | None = None
+    """Validations in a row without a better value after which the training ends early; none trains to the end."""
     model: str | None = None
     """Name of the model, such as fastitpn_base; none takes that of the weights, else fastitpn_tiny."""
     criterion: Annotated[str, OneOf(CRITERIA)] | None = None

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 
 def write_run_report(
-    spec: TaskSpec[Any, Any, Any], run: Run, config: FinetuneConfig, val: Sized, fabric: "Fabric"
+    spec: TaskSpec[Any, Any, Any], run: Run, config: FinetuneConfig, val: Sized, fabric: "Fabric", *, steps: int
 ) -> None:
-    """Evaluate the best checkpoint in detail and write `report.html`."""
+    """Evaluate the best checkpoint in detail and write `report.html`; `steps` are those that the run was to have."""
     assert run.best_checkpoint is not None
+    done = run.history[-1]["step"] if run.history else 0
+    early = f"of {steps}: ended early, no better value in {config.patience} validations" if done < steps else ""
     trained = load_trained(run.best_checkpoint, task=spec.name)
     say(f"evaluating the best checkpoint on {len(val)} images for the report")
     evaluation = spec.evaluate(trained, val, fabric, batch=config.batch, workers=config.workers, progress=True)
@@ -50,7 +52,7 @@ def write_run_report(
         *([("classes", len(evaluation.classes), "")] if evaluation.classes else []),
         *((name, value, "") for name, value in spec.facts(config).items()),
         ("started from", config.weights.name if config.weights else "random weights", ""),
-        ("steps", run.history[-1]["step"] if run.history else 0, ""),
+        ("steps", done, early),
         acceleration_figure(trained.acceleration),
     ]
     write_report(run.directory / "report.html", title=spec.title, summary=summary, sections=sections)

@@ -102,6 +102,8 @@ class TrainingConfig(RunConfig):
     """Length of the training in passes over the images; or give steps."""
     steps: Count | None = None
     """Length of the training in steps of the optimiser, instead of epochs."""
+    max_minutes: Positive | None = None
+    """Minutes of training after which a command saves and stops; the same command goes on; none has no limit."""
     warmup_epochs: NonNegative | None
     """Epochs in which the learning rate rises from 0 to lr; or give warmup_steps."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None

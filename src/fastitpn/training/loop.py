@@ -13,17 +13,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fastitpn.console import note
-from fastitpn.errors import InputError, TrainingError
+from fastitpn.errors import TrainingError
 from fastitpn.runs.run_directory import RunDirectory
 from fastitpn.training import guard
+from fastitpn.training.early_stopping import validations_without_better
 from fastitpn.training.estimate import SlowRunWarning
 from fastitpn.training.interrupt import Stopped, StopRequest
 from fastitpn.training.loading import MicroBatches, worker_errors
+from fastitpn.training.log_line import line_of, shortened
 from fastitpn.training.memory import peak_memory_mib
 from fastitpn.training.metric import Metric, describe_metric
 from fastitpn.training.optimizer import set_learning_rate
 from fastitpn.training.processes.fully_sharded import whole
 from fastitpn.training.progress import ProgressDisplay
+from fastitpn.training.same_run import check_same_data, check_same_model
 from fastitpn.training.sampler import StepSampler
 from fastitpn.training.schedule import learning_rate
 from fastitpn.training.seeding import seed_step
@@ -77,7 +80,8 @@ def fit(
     Raises:
         InputError: The data is wrong, the disk is full, or the run was begun with other data.
         TrainingError: Losses stay non-finite, or a data worker died.
-        KeyboardInterrupt: The run was asked to stop (SIGINT, SIGTERM); what was done is in `last.ckpt`.
+        KeyboardInterrupt: The run was asked to stop (SIGINT, SIGTERM); what was done is in `last.ckpt`. After
+            `max_minutes` it returns, and `run.complete` is False.
     """
     if run.complete:
         logger.info("%s is complete already", run.directory)
@@ -85,7 +89,7 @@ def fit(
     state = TrainingState(task, fabric, settings)
     content = run.resume()
     if content is not None:
-        _check_same_model(content["training"]["weights"], task.trained_model)
+        check_same_model(content["training"]["weights"], task.trained_model)
         state.restore(content)
     run.keep_checkpoints = settings.keep_checkpoints
     if settings.tensorboard:
@@ -108,6 +112,7 @@ class _Fit:
         self.state, self.fabric, self.settings = state, fabric, settings
         self.evaluate, self.watch, self.run, self.stop = evaluate, watch, run, stop
         self.alone = fabric.world_size == 1
+        self.started, self.time_is_up = time.monotonic(), False
 
     def run_all(self, make_loader: Callable[[int], DataLoader[Any]], resumed: Mapping[str, Any] | None) -> None:
         """From the first step, or the one to resume from, to the end."""
@@ -115,7 +120,7 @@ class _Fit:
         loader = make_loader(state.step)
         self.sampler = _sampler_of(loader)
         if resumed is not None:
-            _check_same_data(resumed["training"]["data"], self._data())
+            check_same_data(resumed["training"]["data"], self._data())
         epochs = self.sampler.epoch_at(steps)
         if self.fabric.is_global_zero:
             note(f"{'begins' if resumed is None else 'goes on'} at step {state.step} of {steps}")
@@ -133,12 +138,13 @@ class _Fit:
                 self._steps(batches)
             except Stopped:
                 self._stopped()
-            self._finish()
+            else:
+                self._finish()
 
     def _steps(self, batches: MicroBatches) -> None:
         state, settings = self.state, self.settings
         state.task.train()
-        while state.step < settings.steps:
+        while state.step < settings.steps and not self._out_of_patience():
             started = time.perf_counter()
             with self.stop.at_once(self.alone):
                 step_batches = next(batches, None)
@@ -208,10 +214,11 @@ class _Fit:
 
     def _over_processes(self, figures: Mapping[str, Tensor]) -> tuple[dict[str, float], bool]:
         """Means over the processes, in one exchange; a figure that is not finite in one of them is so in all."""
-        asked = torch.tensor(float(self.stop.requested), device=self.fabric.device)
-        values = torch.stack([*(value.float() for value in figures.values()), asked])
-        *means, asked_share = cast(Tensor, self.fabric.all_reduce(values, reduce_op="mean")).tolist()
-        return dict(zip(figures, means, strict=True)), asked_share > 0
+        asked = torch.tensor((self.stop.requested, self._time_is_up()), dtype=torch.float, device=self.fabric.device)
+        values = torch.cat([torch.stack([value.float() for value in figures.values()]), asked])
+        *means, stops, times = cast(Tensor, self.fabric.all_reduce(values, reduce_op="mean")).tolist()
+        self.time_is_up = times > 0
+        return dict(zip(figures, means, strict=True)), stops > 0 or times > 0
 
     def _update(self, figures: Mapping[str, float]) -> None:
         state = self.state
@@ -230,7 +237,7 @@ class _Fit:
             # Lightning's gather is built on what newer versions of torch call deprecated.
             warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)
             indices = cast(Tensor, self.fabric.all_gather(index)).flatten().tolist()
-        logger.warning("step %s was skipped: %s; samples %s", step, reason, _shortened(indices))
+        logger.warning("step %s was skipped: %s; samples %s", step, reason, shortened(indices))
         self.run.log_row({**self._row("skipped", step), "reason": reason, "indices": indices})
         state.skipped_in_a_row += 1
         if state.skipped_in_a_row >= guard.LIMIT:
@@ -245,7 +252,7 @@ class _Fit:
             if memory is not None:
                 figures["memory_mib"] = round(memory)
             self.run.log_row({**self._row("train", state.step), **figures})
-            line = _line(figures)
+            line = line_of(figures)
             self.display.show(state.step, line)
             logger.info("step %s  %s", state.step, line)
             warning = state.task.warning(figures)
@@ -262,18 +269,24 @@ class _Fit:
         due = state.step > 0 and settings.due(settings.evaluate_every, state.step)
         if self.evaluate is None or not due or state.evaluated_at == state.step:
             return False
+        self._measure(self.evaluate)
+        state.evaluated_at = state.step
+        self.run.log_row({**self._row("val", state.step), **state.metrics})
+        self._keep_if_best()
+        return True
+
+    def _measure(self, evaluate: Evaluate) -> None:
+        """Sets the metrics of the model as it is, and says them."""
+        state = self.state
         model = state.model_to_evaluate()
         state.task.eval()
         with self.stop.at_once(self.alone), torch.no_grad(), self.fabric.autocast():
-            metrics = {name: float(value) for name, value in self.evaluate(model).items()}
+            metrics = {name: float(value) for name, value in evaluate(model).items()}
         state.task.train()
-        state.metrics, state.evaluated_at = self.fabric.broadcast(metrics), state.step
-        self.run.log_row({**self._row("val", state.step), **state.metrics})
+        state.metrics = self.fabric.broadcast(metrics)
         line = "  ".join(f"{name} {self._metric(name).show(value)}" for name, value in state.metrics.items())
         self.display.say(f"evaluation after step {state.step}: {line}")
         logger.info("evaluation after step %s: %s", state.step, line)
-        self._keep_if_best()
-        return True
 
     def _keep_if_best(self) -> None:
         state, metric = self.state, self.settings.best_metric
@@ -301,12 +314,40 @@ class _Fit:
         content["training"]["data"] = self._data()
         self.run.save_last(content)
 
+    def _out_of_patience(self) -> bool:
+        """Whether the run ends early, after the validation of this step; then it is saved."""
+        state, patience, metric = self.state, self.settings.patience, self.settings.best_metric
+        if patience is None or metric is None or state.evaluated_at != state.step:
+            return False
+        if self.fabric.broadcast(validations_without_better(self.run.history, metric)) < patience:
+            return False
+        self._save_last()
+        line = f"ended early, after step {state.step} of {self.settings.steps}: "
+        line += f"no better {metric.label} in {patience} validations (patience={patience})"
+        self.display.say(line)
+        logger.info(line)
+        return True
+
+    def _time_is_up(self) -> bool:
+        """Whether the step that is being done is the last one of this command, but not of the run."""
+        limit = self.settings.max_minutes
+        is_last = self.state.step + 1 == self.settings.steps
+        return limit is not None and not is_last and time.monotonic() - self.started > 60 * limit
+
     def _stopped(self) -> None:
         self._save_last()
         done = f"stopped after step {self.state.step} of {self.settings.steps}, which is saved"
+        if self.time_is_up:
+            done += f" (max_minutes={self.settings.max_minutes:g})"
         self.display.say(f"{done}; continue with:\n  {self.run.continue_command}")
         logger.info(done)
-        raise KeyboardInterrupt from None
+        if not self.time_is_up:
+            raise KeyboardInterrupt from None
+        if self.evaluate is not None and self.settings.best_metric is not None:
+            # Only now, and in no log, so that the run goes on as if it had never stopped.
+            self._measure(self.evaluate)
+            if self.fabric.broadcast(self.run.best_checkpoint is None):
+                self._save_best()
 
     def _finish(self) -> None:
         state = self.state
@@ -348,41 +389,3 @@ def _sampler_of(loader: DataLoader[Any]) -> StepSampler:
     if not isinstance(loader.batch_sampler, StepSampler):
         raise TypeError("the loader of a run needs a StepSampler as its batch_sampler")
     return loader.batch_sampler
-
-
-def _check_same_data(before: Mapping[str, int], now: Mapping[str, int]) -> None:
-    for name, count in before.items():
-        if now[name] != count:
-            raise InputError(
-                f"the run cannot be continued: it was begun with {count} {name}, and now there are {now[name]}",
-                expected="the same data, and the same devices x batch x accumulate",
-                fix="put them back, or start another run from its checkpoint: weights=.../last.ckpt out=...",
-            )
-
-
-def _check_same_model(before: Mapping[str, Any], model: nn.Module) -> None:
-    different = set(before) ^ set(model.state_dict())
-    if different:
-        raise InputError(
-            f"the run cannot be continued: its model has other parts than the one that this version makes of the same "
-            f"keys, such as {min(different)}",
-            expected="a run that this version began",
-            fix="the version that began it; or start another run: weights=.../last.ckpt out=...",
-        )
-
-
-def _line(figures: Mapping[str, float]) -> str:
-    parts = [f"loss {figures['loss']:.4f}" if "loss" in figures else "no finite loss"]
-    parts += [f"{name.removeprefix('loss_')} {figures[name]:.4f}" for name in figures if name.startswith("loss_")]
-    parts.append(f"lr {figures['lr']:.2e}")
-    if "images_per_s" in figures:
-        parts.append(f"{figures['images_per_s']:.4g} images/s")
-        parts.append(f"waiting for data {figures['data_wait_ratio']:.0%}")
-    if "memory_mib" in figures:
-        parts.append(f"{figures['memory_mib'] / 2**10:.1f} GiB")
-    return "  ".join(parts)
-
-
-def _shortened(indices: list[int], most: int = 16) -> str:
-    text = ", ".join(str(index) for index in indices[:most])
-    return f"{text}, ... ({len(indices)} in all)" if len(indices) > most else text

@@ -17,7 +17,7 @@ class FitSettings:
     min_lr: float = 1e-6
     """Learning rate at the end."""
     schedule: str = "cosine"
-    """How it falls: "cosine", "poly" or "step", see `schedule`."""
+    """How it falls: "cosine", "poly", "step" or "constant", see `schedule`."""
     milestones: tuple[float, ...] = MILESTONES
     """Shares of the steps at which "step" drops."""
     warmup_steps: int = 0
@@ -50,6 +50,10 @@ class FitSettings:
     """Compute activations again in the backward pass instead of keeping them."""
     tensorboard: bool = False
     """Also write the figures for TensorBoard."""
+    patience: int | None = None
+    """Validations in a row without a better value after which the run ends early; None for none."""
+    max_minutes: float | None = None
+    """Minutes after which the run is saved and left; None for no limit."""
     faster: str = ""
     """What to type for faster steps, such as "px=128"."""
     best_metric: Metric | None = LOSS

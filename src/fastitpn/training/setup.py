@@ -37,13 +37,16 @@ def total_steps(config: TrainingConfig, num_samples: int) -> int:
     return steps_between(config.epochs, config, num_samples)
 
 
-def warmup_steps(config: TrainingConfig, num_samples: int, steps: int) -> int:
-    """Steps of the warm-up; one given in epochs is shortened for short runs, and the log says so."""
+def warmup_steps(config: TrainingConfig, num_samples: int, steps: int, *, schedule: str = "cosine") -> int:
+    """Steps of the warm-up; one given in epochs is shortened for short runs, and the log says so.
+
+    That of a constant schedule is not, since such a run may be made longer.
+    """
     if config.warmup_steps is not None:
         return min(config.warmup_steps, steps)
     assert config.warmup_epochs is not None
     wanted = round(config.warmup_epochs * num_samples / global_batch(config))
-    longest = int(LONGEST_WARMUP * steps)
+    longest = steps if schedule == "constant" else int(LONGEST_WARMUP * steps)
     if wanted > longest:
         logger.info("the warm-up of %g epochs is shortened to %s of %s steps", config.warmup_epochs, longest, steps)
     return min(wanted, longest)
@@ -59,7 +62,7 @@ def fit_settings(config: TrainingConfig, num_samples: int, **extra: Any) -> FitS
     steps = total_steps(config, num_samples)
     return FitSettings(
         steps=steps,
-        warmup_steps=warmup_steps(config, num_samples, steps),
+        warmup_steps=warmup_steps(config, num_samples, steps, schedule=extra.get("schedule", "cosine")),
         lr=config.lr,
         min_lr=config.min_lr,
         weight_decay=config.weight_decay,
@@ -70,6 +73,7 @@ def fit_settings(config: TrainingConfig, num_samples: int, **extra: Any) -> FitS
         keep_checkpoints=config.keep_checkpoints,
         log_every=config.log_every,
         seed=config.seed,
+        max_minutes=config.max_minutes,
         compile=config.compile,
         grad_checkpointing=config.grad_checkpointing,
         tensorboard=config.tensorboard,

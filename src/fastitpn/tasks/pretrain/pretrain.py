@@ -102,7 +102,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
                 watch = take_snapshots(folder, batch, steps=settings.steps, to_device=fabric.to_device)
             with cores_left_by(config.workers if ahead else 0):
                 fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
-        if fabric.is_global_zero:
+        if fabric.is_global_zero and run.complete:
             if shards(fabric):
                 task = build_task(config)  # a whole one, which looks without the other processes
             write_pretrain_report(run, config, task, dataset, fabric)

@@ -106,7 +106,7 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     photometric: bool = True
     """Distort brightness, contrast, saturation and hue."""
     schedule: Schedule = "poly"
-    """How the learning rate falls: in a line to min_lr (published), along a cosine, or at milestones (step)."""
+    """How the learning rate falls: in a line to min_lr (poly, published), cosine, step (at milestones) or constant."""
 
     out: Path = Path("runs/segment")
     batch: Count = 16
