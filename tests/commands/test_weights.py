@@ -76,6 +76,16 @@ def test_the_list_says_what_is_here(here: PublishedFile, capsys: pytest.CaptureF
     assert "not here" not in text
 
 
+def test_one_of_them_with_what_fetches_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "tiny"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("tiny: fast_itpn_tiny_1600e_1k.pt, for fastitpn_tiny: ")
+    assert "fastitpn weights get tiny" in text
+    assert "base_21k" not in text
+    assert main(["weights", "tny"]) == 2
+    assert "no published file is named 'tny'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "fix"), [("bse", "base"), ("fastitpn_large", "large"), ("published:tny", "published:tiny"), ("", None)]
 )

@@ -189,6 +189,13 @@ def test_the_command_fails_where_a_file_does_not_fit_the_model_asked_for(pretrai
     assert main(["inspect", str(pretrained), "model=fastitpn_nano"]) == 0
 
 
+def test_the_command_fails_where_a_file_fits_no_model(content, tmp_path, capsys):
+    weights = {name: tensor for name, tensor in content["weights"].items() if name != "stages.0.blocks.0.mlp.fc1.bias"}
+    save_checkpoint(tmp_path / "a.ckpt", {**content, "weights": weights})
+    assert main(["inspect", str(tmp_path / "a.ckpt")]) == 1
+    assert f"{tmp_path / 'a.ckpt'} does not fit any model: see its verdict above" in capsys.readouterr().err
+
+
 def test_a_tracker_s_file_with_its_average(tmp_path):
     """Key, prefix, other parts, objects that are passed over and other networks are said."""
     torch.manual_seed(0)

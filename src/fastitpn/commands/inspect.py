@@ -51,10 +51,9 @@ def inspect(file: str | os.PathLike[str], **keys: Any) -> "Inspection":
 
 
 def run(config: InspectConfig) -> "Inspection":
-    """Inspect a file and say what it is; on the command line one that fits no model asked for ends with exit code 1."""
+    """Inspect a file and say what it is; on the command line a file that fits no model ends with exit code 1."""
     from fastitpn.tasks.inspection import stop_at_misfit
 
     inspection = inspect(config.file, model=config.model, **config.choice)
-    if config.model is not None:
-        stop_at_misfit(inspection, config.model)
+    stop_at_misfit(inspection, config.model)
     return inspection

@@ -18,6 +18,10 @@ class WeightsConfig(Config):
     """Published files."""
 
     _command: ClassVar[str] = "weights"
+    _positional: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str | None = None
+    """Name of a file, such as base; without a name all are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ class WeightsGetConfig(Config):
 
 LIST = Verb(
     config=WeightsConfig,
-    sentence="List the published files of weights, with figures, and say which of them are here.",
+    sentence="List the published files of weights, with their results, and say which of them are here.",
     example="fastitpn weights",
     run="fastitpn.commands.weights:run_list",
 )
@@ -89,8 +93,13 @@ def weights(action: str = "list", name: str | None = None, **keys: Any) -> Seque
 
 
 def run_list(config: WeightsConfig) -> Sequence[PublishedFile]:
-    """Say what was published, and how to have it."""
-    for file in PUBLISHED:
+    """Say what was published, and how to have it.
+
+    Raises:
+        InputError: There is no file of that name.
+    """
+    files = PUBLISHED if config.name is None else (published_file(config.name),)
+    for file in files:
         about = ", ".join(
             (file.link, f"{file.size:,} bytes" if file.size else "size not known", f"SHA-256 {_hash(file)}")
         )
@@ -98,8 +107,8 @@ def run_list(config: WeightsConfig) -> Sequence[PublishedFile]:
         px = f"{file.px} px" if file.px else "px not known"
         say(f"{file.name}: {file.file}, for {file.model}: {file.what}, {px}")
         say("\n".join(f"    {line}" for line in (file.figure, about, here)))
-    say("\nweights=published:NAME takes a file that was fetched.")
-    return PUBLISHED
+    say("\nweights=published:NAME uses a file that was fetched.")
+    return files
 
 
 def _hash(file: PublishedFile) -> str:

@@ -181,18 +181,18 @@ def inspect_and_say(file: str | os.PathLike[str], model: str | None = None, **ch
     return inspection
 
 
-def stop_at_misfit(inspection: Inspection, model: str) -> None:
-    """Raise what ends the command with exit code 1, where a file fits no form of the model that was asked for.
+def stop_at_misfit(inspection: Inspection, model: str | None) -> None:
+    """Raise what ends the command with exit code 1, where a file fits no form of the model that was asked for, or none.
 
     Raises:
         FastITPNError: It fits none.
     """
-    if not any(verdict.ok for verdict in inspection.verdicts):
+    if inspection.verdicts and not any(verdict.ok for verdict in inspection.verdicts):
         expected = inspection.verdicts[-1].expected
         hint = (
             f"; it fits {inspection.instead}" if inspection.instead else f"; expected: {expected}" if expected else ""
         )
-        raise FastITPNError(f"{inspection.file} does not fit {model}: see its verdict above{hint}")
+        raise FastITPNError(f"{inspection.file} does not fit {model or 'any model'}: see its verdict above{hint}")
 
 
 def inspect(

@@ -33,7 +33,7 @@ class StoredTeacher(Teacher):
                 where=folder,
                 expected=f"at least {grid} per side",
                 fix=f"px={index.side * PATCH}, or store them anew from larger images: "
-                f"fastitpn pretrain cache-features px={index.px * -(-grid // index.side)} ...",
+                f"fastitpn pretrain cache-features teacher.px={index.px * -(-grid // index.side)} ...",
             )
         self.folder = folder
         self.px, self.dim = index.px, index.dim
