@@ -5,12 +5,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Milestone, NonNegative, Positive, Schedule, Share
+from fastitpn.config.types import (
+    Count,
+    Decay,
+    Factor,
+    Fit,
+    ImagePx,
+    Milestone,
+    NonNegative,
+    Positive,
+    Schedule,
+    Share,
+    Stream,
+)
 from fastitpn.config.values import OneOf, show
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
+ResultForm = Literal["csv", "coco", "yolo", "label_studio", "labelstudio", "cvat", "crops"]
+"""What else `predict` writes; each task has some of them."""
 ClassWeights = Literal["balanced"] | Path | None
 """What classes weigh in the loss: all alike, as a file of names and weights says, or as they are."""
 
@@ -114,8 +128,8 @@ class PredictConfig(DeviceConfig):
 
     checkpoint: Path
     """Checkpoint file, run folder (its best checkpoint) or exported folder, which its own runtime runs."""
-    source: Path
-    """An image, a video, a folder of them, or a pattern in quotes such as 'photos/**/*.jpg'; frame2 before frame10."""
+    source: Stream | Path
+    """An image, a video, a folder, a pattern in quotes such as 'photos/**/*.jpg', a camera (0) or a stream (rtsp://)."""
     out: Path = Path("runs/predict")
     """Folder for the results."""
     px: ImagePx | None = None
@@ -132,9 +146,19 @@ class PredictConfig(DeviceConfig):
     """In videos, compute what changed from frame to frame alone: for cameras that stand still."""
     reuse_threshold: NonNegative = 0.1
     """Tokens of stage 3 are kept where their input changed by at most this share; 0 keeps what is exact alone."""
+    watch: bool = False
+    """Also predict the images that come into the folder, until Ctrl-C; files still being written are waited for."""
+    timeout_s: Positive = 10.0
+    """Seconds to wait for a stream to answer, and for each of its pictures."""
+    write: tuple[ResultForm, ...] | None = None
+    """Also write results of images as csv; detection: coco, yolo, label_studio, cvat, or objects as crops; a list."""
     image: ImageKeys = ImageKeys()
 
     def problems(self) -> list[str]:
         """Also that reuse and compile are not asked for at once."""
-        both = self.reuse and self.compile
-        return [*super().problems(), *["reuse: expected false with compile=true, got true"][: int(both)]]
+        result = super().problems()
+        if self.reuse and self.compile:
+            result.append("reuse: expected false with compile=true, got true")
+        if self.watch and isinstance(self.source, str):
+            result.append(f"watch: expected false for a stream, got true and source={self.source}")
+        return result

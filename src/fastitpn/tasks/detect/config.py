@@ -14,6 +14,7 @@ from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.tasks.registry import TaskKeys
 
 MaxPx = Annotated[int, Field(ge=32)]
+_PATCH_PX = 16
 MIN_SCORE = 0.5
 """Least score of an object, where none is given."""
 
@@ -26,6 +27,23 @@ class DetectionsConfig(Config):
     """Longest side at which an image is looked at; none: in the proportion to px that the training had."""
     min_score: Ratio = MIN_SCORE
     """Least score of what is drawn, and written by predict."""
+    tile: Count | None = None
+    """Also look at tiles of this side in pixels of the image, for small objects in large images; none is off."""
+    overlap: BelowOne | None = None
+    """Share of a tile that it has in common with the next one, as large as an object; none takes 0.25."""
+    scales: tuple[Positive, ...] = (1.0,)
+    """Look at each image in these sizes, as factors of px, and put together what is found."""
+    flip: bool = False
+    """Also look at the mirror image."""
+
+    def problems(self) -> list[str]:
+        """Also that tiles can be looked at."""
+        result = super().problems()
+        if self.tile is not None and self.tile < _PATCH_PX:
+            result.append(f"tile: expected at least {_PATCH_PX}, the side of a patch in pixels, got {self.tile}")
+        if self.overlap is not None and self.tile is None:
+            result.append(f"overlap: expected none without tile, got {self.overlap:g}")
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +124,9 @@ class DetectEvaluateConfig(DetectionsConfig, EvaluateConfig):
 @dataclass(frozen=True, kw_only=True)
 class DetectPredictConfig(DetectionsConfig, PredictConfig):
     """Prediction of a detection."""
+
+    track: bool = False
+    """In videos, follow each object from frame to frame and give it a number, by ByteTrack."""
 
 
 KEYS = TaskKeys(

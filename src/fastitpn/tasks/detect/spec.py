@@ -26,7 +26,7 @@ from fastitpn.tasks.detect.config import (
 )
 from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.diagnosis import diagnose
-from fastitpn.tasks.detect.evaluation import DetectEvaluation, detection_loader, evaluate_detector
+from fastitpn.tasks.detect.evaluation import DetectEvaluation, detection_loader, evaluate_detector, view_of
 from fastitpn.tasks.detect.export import DetectExport
 from fastitpn.tasks.detect.exported import ExportedDetector
 from fastitpn.tasks.detect.heads.base import Detector
@@ -36,6 +36,7 @@ from fastitpn.tasks.detect.model import create_detector
 from fastitpn.tasks.detect.prediction import DetectPrediction
 from fastitpn.tasks.detect.predictor import DetectPredictor
 from fastitpn.tasks.detect.task import DetectTask
+from fastitpn.tasks.detect.views import MOST_EVALUATED, DetectViews
 from fastitpn.tasks.keys import EvaluateConfig, PredictConfig
 from fastitpn.tasks.queries import MISSED, say_if_many
 from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
@@ -202,9 +203,17 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         progress: bool = False,
     ) -> DetectEvaluation:
         """Average precision; images of one size are looked at together."""
-        min_score = config.min_score if isinstance(config, DetectEvaluateConfig) else MIN_SCORE
+        asked = config if isinstance(config, DetectEvaluateConfig) else None
+        min_score = asked.min_score if asked else MIN_SCORE
         return evaluate_detector(
-            trained, images, fabric, min_score=min_score, batch=batch, workers=workers, progress=progress
+            trained,
+            images,
+            fabric,
+            min_score=min_score,
+            views=DetectViews.of(view_of(trained.about), asked, most=MOST_EVALUATED) if asked else None,
+            batch=batch,
+            workers=workers,
+            progress=progress,
         )
 
     def predictor(self, trained: TrainedDetector, *, device: str = "auto", precision: str = "auto") -> DetectPredictor:
@@ -225,7 +234,8 @@ class Detect(TaskSpec[DetectConfig, DetectionImages, DetectorDescription]):
         """Objects of images, each at its own size."""
         assert isinstance(config, DetectPredictConfig)
         predictor = self.predictor(trained, device=config.device, precision=config.precision)
-        return DetectPrediction(predictor, batch=config.batch, min_score=config.min_score)
+        predictor.look_through(DetectViews.of(view_of(trained.about), config))
+        return DetectPrediction(predictor, batch=config.batch, min_score=config.min_score, track=config.track)
 
     def exportable(self, trained: TrainedDetector) -> DetectExport:
         """The whole detector."""

@@ -60,7 +60,8 @@ def write_pretrain_report(
         ("model", config.model, f"{config.px} px"),
         acceleration_figure(resolve_acceleration(task.describe()["acceleration"])),
     ]
-    write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+    title = f"Pre-training: {run.directory.name}"
+    write_report(run.directory / "report.html", title=title, summary=summary, sections=sections)
 
 
 def _loss(task: PretrainTask) -> str:
