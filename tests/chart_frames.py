@@ -7,23 +7,26 @@ from typing import Any
 
 import pytest
 
-from fastitpn.reporting import charts
+from fastitpn.reporting import chart_files, charts
 
-_DRAW = charts.to_svg
+_DRAW, _PNG = charts.to_svg, chart_files.to_png
 
 
 def framed() -> AbstractContextManager[None]:
-    """Within, a chart is an `<svg>` with its title and its numbers, and without lines."""
-    return _replaced(lambda figure, title: f'<svg role="img" aria-label="{escape(title)}"></svg>')
+    """Within, a chart is an `<svg>` with its title and its numbers, and without lines; its PNG file has a header."""
+    frame = '<svg role="img" aria-label="{}"></svg>'
+    return _replaced(lambda figure, title: frame.format(escape(title)), lambda figure, title: b"\x89PNG")
 
 
 def drawn() -> AbstractContextManager[None]:
     """Within, charts are whole."""
-    return _replaced(_DRAW)
+    return _replaced(_DRAW, _PNG)
 
 
 @contextmanager
-def _replaced(draw: Any) -> Iterator[None]:
+def _replaced(draw: Any, png: Any) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(charts, "to_svg", draw)
+        for module in (charts, chart_files):
+            patch.setattr(module, "to_svg", draw)
+        patch.setattr(chart_files, "to_png", png)
         yield

@@ -38,15 +38,16 @@ class _Page(HTMLParser):
 def attack(number: int, seed: int, folder: Path) -> str | None:
     """A name on a page, on the console and in an error."""
     from fastitpn.errors import InputError
-    from fastitpn.reporting.charts import confusion_matrix
+    from fastitpn.reporting.chart_files import chart_picture
+    from fastitpn.reporting.measure_charts import confusion_chart
     from fastitpn.reporting.report import write_report
-    from fastitpn.reporting.sections import Code, Facts, Picture, Table, Text
+    from fastitpn.reporting.sections import Code, Facts, Table, Text
     from fastitpn.reporting.tables import print_table
     from fastitpn.reporting.values import printable
 
     name = NAMES[number]
     table = Table(name, (name, "accuracy"), [(name, 0.5), ("dog", None)], caption=name, bars=("accuracy",))
-    drawing = Picture(name, confusion_matrix([[3, 1], [0, 2]], [name, "dog"]), name)
+    drawing = chart_picture(confusion_chart([[3, 1], [0, 2]], [name, "dog"], name))
     sections = [table, drawing, Facts(name, {name: name}, name), Text(name, name), Code(name, name, name)]
     path = write_report(folder / "report.html", title=name, summary=[(name, name, name)], sections=sections)
     page = path.read_text(encoding="utf-8", errors="replace")

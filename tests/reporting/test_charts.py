@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 from fastitpn.reporting import charts
-from fastitpn.reporting.charts import bars, confusion_matrix, curves, metric_names
+from fastitpn.reporting.chart_files import chart_picture
+from fastitpn.reporting.charts import bars, curves, metric_names
+from fastitpn.reporting.measure_charts import confusion_chart
 from fastitpn.reporting.svg import PALETTE
 from fastitpn.training.metric import LOSS
 
 pytestmark = pytest.mark.drawn
 
 HOSTILE = "<script>alert(1)</script> $x$ & \x1b"
+
+
+def confusion_matrix(matrix, names, **keys) -> str:
+    return chart_picture(confusion_chart(matrix, names, "", **keys)).image
 
 
 def history(steps: int = 8, start: float = 2.0) -> list[dict]:

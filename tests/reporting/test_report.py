@@ -3,6 +3,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from PIL import Image
 from rich.text import Text as RichText
 
 from fastitpn.errors import InputError
-from fastitpn.reporting.charts import confusion_matrix
+from fastitpn.reporting.chart_files import chart_picture
+from fastitpn.reporting.measure_charts import confusion_chart
 from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.report import render_report, write_report
 from fastitpn.reporting.sections import Code, Facts, Gallery, Grid, Picture, Section, Table, Text
@@ -45,11 +47,13 @@ def picture(size: tuple[int, int] = (40, 30)) -> Image.Image:
 
 
 def every_section(name: str) -> list[Section]:
-    drawing = confusion_matrix([[3, 1], [0, 2]], [name, "dog"])
+    chart = confusion_chart([[3, 1], [0, 2]], [name, "dog"], name)
+    drawing = chart_picture(chart).image
     return [
         Table(name, (name, "accuracy"), [(name, 0.5), ("dog", None)], caption=name, bars=("accuracy",)),
         Picture(name, picture(), name),
         Picture(name, drawing, name),
+        replace(chart, title=name),
         Grid(name, [Picture(name, drawing, name), Picture(name, picture())], name),
         Gallery(name, [Item(picture(), name, True), Item(picture(), name, False), Item(picture(), name)], name),
         Facts(name, {name: name}, name),
@@ -156,7 +160,7 @@ def test_the_file_appears_in_one_step(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match=r"report\.html could not be written: the disk is full"):
         write_report(path, title="second")
     assert path.read_text(encoding="utf-8") == before
-    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+    assert {entry.name for entry in path.parent.iterdir()} == {"report.html", "charts"}
 
 
 def test_a_report_of_nothing() -> None:

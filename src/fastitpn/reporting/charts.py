@@ -1,4 +1,4 @@
-"""Charts as SVG text: curves of one or several runs, confusion matrices, comparisons of arms."""
+"""Charts as SVG text: curves of one or several runs, comparisons of arms."""
 
 import json
 import math
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastitpn.reporting.svg import INK, MUTED, PALETTE, drawing_style, to_svg
 from fastitpn.reporting.values import format_column, is_number, printable, shorten
@@ -95,54 +94,6 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], metric: Metric, *, l
         return svg
     content = json.dumps({"log": log, "series": kept}, ensure_ascii=False, separators=(",", ":"))
     return svg.replace("<svg ", f'<svg data-curves="{escape(content)}" ', 1)
-
-
-def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, max_classes: int = 30) -> str:
-    """Draw a confusion matrix as a heat map; every row is shaded by its share.
-
-    Args:
-        matrix: [classes, classes] counts, row = true class, column = predicted class.
-        class_names: Names of the classes, one per row.
-        max_classes: With more classes, only those with the most errors are drawn (shares stay those of the full row).
-
-    Returns:
-        An `<svg>` element.
-
-    Raises:
-        ValueError: The matrix is not square or does not fit the names.
-    """
-    counts = np.asarray(matrix, dtype=np.float64)
-    if counts.shape != (len(class_names),) * 2:
-        raise ValueError(f"confusion matrix of shape {counts.shape} for {len(class_names)} class names")
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shown = np.arange(len(counts))
-    if len(counts) > max_classes:
-        errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
-        shown = np.sort(np.argsort(-errors, kind="stable")[:max_classes])
-    counts, share = counts[np.ix_(shown, shown)], share[np.ix_(shown, shown)]
-    names = [shorten(printable(class_names[int(i)]), 22) for i in shown]
-    size = len(shown)
-    with drawing_style():
-        side = min(max(3.6, 1.6 + 0.42 * size), 8.0)
-        figure = Figure(figsize=(side, side * 0.94), layout="constrained")
-        axes = figure.add_subplot()
-        # Shade by opacity, so that zero is the page's own background.
-        shades = LinearSegmentedColormap.from_list("shades", [to_rgba(PALETTE[0], 0.04), to_rgba(PALETTE[0], 1.0)])
-        axes.imshow(share, cmap=shades, vmin=0, vmax=1, interpolation="none")
-        font_px = 8.5 if size <= 15 else 6.5
-        turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if size > 3 else {}
-        axes.set_xticks(range(size), names, **turned)
-        axes.set_yticks(range(size), names)
-        axes.tick_params(labelsize=font_px)
-        axes.spines[:].set_visible(False)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        if size <= 20:
-            for row, column in np.argwhere(counts > 0):
-                colour = "#ffffff" if share[row, column] > 0.5 else INK
-                text = f"{counts[row, column]:,.0f}"
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=font_px)
-        return to_svg(figure, "Confusion matrix")
 
 
 def bars(arms: Mapping[str, float | Sequence[float]], *, label: str = "", baseline: str | None = None) -> str:

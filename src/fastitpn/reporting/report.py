@@ -16,7 +16,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from fastitpn.files import write_text
-from fastitpn.reporting.sections import Section, Table
+from fastitpn.reporting.chart_files import chart_picture, write_chart_files
+from fastitpn.reporting.sections import Chart, Section, Table
 from fastitpn.reporting.values import Value, format_column, format_value, is_number
 
 _SCRIPTS = ("report.js", "curves.js")
@@ -54,6 +55,7 @@ def write_report(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html, errors="replace")
+    write_chart_files(path.parent, sections)
     return path
 
 
@@ -73,7 +75,10 @@ def render_report(
         title=title,
         subtitle=subtitle,
         summary=summary,
-        sections=[(type(section).__name__.lower(), section) for section in sections],
+        sections=[
+            (type(section).__name__.lower(), section)
+            for section in (chart_picture(part) if isinstance(part, Chart) else part for part in sections)
+        ],
         table=_table,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,8 +1,9 @@
 """The parts a report is made of. Plain data: `report` writes them as HTML, `tables` prints a `Table` on a console."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from fastitpn.reporting.pictures import Item
@@ -41,6 +42,20 @@ class Picture:
     def __post_init__(self) -> None:
         if isinstance(self.image, str) and not self.image.lstrip().startswith("<svg"):
             raise ValueError(f"picture '{self.title}': a string must be one <svg> element, not {self.image[:40]!r}")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing of numbers, which also lie beside the page: `charts/NAME.png` and `charts/NAME.csv`."""
+
+    title: str
+    name: str
+    """Of its files, without a suffix."""
+    draw: Callable[[], Figure]
+    """Makes the figure, inside of `drawing_style`."""
+    numbers: Table
+    """What is drawn, for the CSV file."""
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,4 +102,4 @@ class Code:
     caption: str = ""
 
 
-Section = Table | Picture | Grid | Gallery | Facts | Text | Code
+Section = Table | Picture | Chart | Grid | Gallery | Facts | Text | Code

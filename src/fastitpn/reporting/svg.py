@@ -1,4 +1,4 @@
-"""Matplotlib figures as SVG text that takes its font and its colours from the page around it.
+"""Matplotlib figures as SVG text that takes its font and its colours from the page around it, and as PNG files.
 
 Text stays text (searchable, in the page's font); ink, muted ink and lines become CSS variables with a fallback for
 light pages, so one drawing serves light and dark. The same figure always gives the same text.
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from html import escape
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -60,6 +61,18 @@ def drawing_style() -> Iterator[None]:
         # Only the measuring font lacks such letters; the reader's browser chooses its own.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield
+
+
+def to_png(figure: Figure, title: str) -> bytes:
+    """Write a figure as a PNG file, on white.
+
+    Args:
+        figure: Drawn inside `drawing_style`, which must still be active.
+        title: What the drawing shows, for the file's metadata.
+    """
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": title, "Software": None})
+    return buffer.getvalue()
 
 
 def to_svg(figure: Figure, title: str) -> str:

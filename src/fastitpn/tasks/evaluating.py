@@ -20,6 +20,7 @@ from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.runs.trained_model import TrainedCheckpoint
 from fastitpn.tasks.evaluation import Evaluation
+from fastitpn.tasks.intervals import interval_of
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig
 from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.registry import TASKS
@@ -71,8 +72,13 @@ def _evaluate(config: EvaluateConfig, checkpoint: TrainedCheckpoint, run: Finetu
         print_table(table)
     for warning in evaluation.warnings():
         say(f"warning: {warning}")
+    interval = interval_of(evaluation, spec.metrics(trained.about))
+    if interval is not None:
+        say(interval.line())
     acceleration = trained.acceleration
     content = {**evaluation.to_json(), "acceleration": acceleration.to_dict()}
+    if interval is not None:
+        content["interval"] = interval.to_json()
     write_text(config.out / EVALUATION, json.dumps(content, indent=1) + "\n")
     more = evaluation.files()
     for name, plain in more.items():
@@ -85,6 +91,7 @@ def _evaluate(config: EvaluateConfig, checkpoint: TrainedCheckpoint, run: Finetu
         subtitle=f"{config.checkpoint} on {config.data or 'validation images of the run'}",
         summary=[
             *evaluation.summary(),
+            *([interval.headline()] if interval else []),
             ("images", evaluation.num_images, ", ".join(filter(None, (classes, whose)))),
             acceleration_figure(acceleration),
         ],

@@ -42,6 +42,10 @@ class Evaluation:
         """
         return None
 
+    def right_answers(self) -> int | None:
+        """How many images the model answers right, where the first metric is their share; None for other metrics."""
+        return None
+
     def per_class(self) -> list[dict[str, Any]]:
         """The metrics of each class, plain types."""
         return []

@@ -13,6 +13,7 @@ from fastitpn.reporting.timing import evaluation_time, timing_section, training_
 from fastitpn.runs.acceleration import acceleration_figure
 from fastitpn.runs.run import Run
 from fastitpn.tasks.evaluation import Headline
+from fastitpn.tasks.intervals import interval_of
 from fastitpn.tasks.keys import FinetuneConfig
 from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.spec import TaskSpec
@@ -33,6 +34,7 @@ def write_run_report(
     trained = load_trained(run.best_checkpoint, task=spec.name)
     say(f"evaluating the best checkpoint on {len(val)} images for the report")
     evaluation = spec.evaluate(trained, val, fabric, batch=config.batch, workers=config.workers, progress=True)
+    interval = interval_of(evaluation, spec.metrics(trained.about))
     logged = {name for row in run.history for name in row}
     shown = [LOSS, *(metric for metric in spec.curves(trained.about) if metric.name in logged), describe_metric("lr")]
     for warning in evaluation.warnings():
@@ -49,6 +51,7 @@ def write_run_report(
     ]
     summary: list[Headline] = [
         *evaluation.headlines(f"percent, best checkpoint, {len(val)} images"),
+        *([interval.headline()] if interval else []),
         *([("classes", len(evaluation.classes), "")] if evaluation.classes else []),
         *((name, value, "") for name, value in spec.facts(config).items()),
         ("started from", config.weights.name if config.weights else "random weights", ""),

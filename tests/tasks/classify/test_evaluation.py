@@ -17,6 +17,7 @@ from fastitpn.tasks.loading import load_trained
 from fastitpn.training.processes.devices import build_fabric
 
 CLASSES = ["building", "mammal", "produce"]
+CHARTS = [f"charts/{name}.{kind}" for name in ("calibration", "confusion_matrix") for kind in ("csv", "png")]
 
 
 def evaluate(run, data, out, **keys) -> ClassifyEvaluation:
@@ -45,13 +46,18 @@ def test_figures_are_those_of_the_model_image_by_image(scenes, classifier_run, e
 
 @pytest.mark.drawn
 def test_what_is_written(scenes, classifier_run, evaluation, tmp_path, capsys):
-    assert files(tmp_path / "out") == ["evaluation.json", "report.html"]
+    assert files(tmp_path / "out") == [*CHARTS, "evaluation.json", "report.html"]
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert stored["metrics"] == evaluation.metrics
     assert (stored["num_images"], stored["classes"]) == (6, CLASSES)
     assert stored["confusion_matrix"] == evaluation.matrix.tolist()
     assert sorted(row["class"] for row in stored["per_class"]) == CLASSES
+    assert stored["calibration"]["ece"] == evaluation.calibration.error
+    assert (stored["interval"]["metric"], stored["interval"]["method"]) == ("top1", "Wilson")
+    assert stored["interval"]["low"] < evaluation.metrics["top1"] < stored["interval"]["high"]
     page = (tmp_path / "out" / "report.html").read_text()
+    assert "95 % interval of Top-1 accuracy" in page
+    assert "Calibration" in page
     assert "Confusion matrix" in page
     assert "Worst mistakes" in page
 

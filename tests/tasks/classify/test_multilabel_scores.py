@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torchmetrics.functional.classification import binary_precision_recall_curve
 
 from fastitpn.tasks.classify.multilabel_scores import (
     average_precision,
     best_thresholds,
     choice_scores,
     multilabel_scores,
+    precision_recall,
 )
 
 
@@ -67,3 +69,22 @@ def test_by_hand():
     measured = multilabel_scores(logits, truth, torch.tensor([0.5, 0.5], dtype=torch.float64))
     loss = F.binary_cross_entropy(scores, truth).item()
     assert measured == pytest.approx({"loss": loss, "map": 100 * 5 / 6, "f1": 50}, rel=1e-5)
+
+
+def test_curves_by_hand():
+    scores, truth = torch.tensor([[0.9], [0.5], [0.5], [0.1]]), torch.tensor([[1], [0], [1], [0]])
+    [(at, recall, precision)] = precision_recall(scores, truth)
+    assert at.tolist() == pytest.approx([0.9, 0.5, 0.1])
+    assert recall.tolist() == [0.5, 1.0, 1.0]
+    assert precision.tolist() == pytest.approx([1.0, 2 / 3, 0.5])
+
+
+def test_curves_are_those_of_torchmetrics():
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randint(20, (60, 3), generator=generator) / 20
+    truth = torch.randint(2, (60, 3), generator=generator)
+    for place, (at, recall, precision) in enumerate(precision_recall(scores, truth)):
+        theirs = binary_precision_recall_curve(scores[:, place], truth[:, place])
+        assert precision.tolist() == pytest.approx(theirs[0][:-1].flip(0).tolist())
+        assert recall.tolist() == pytest.approx(theirs[1][:-1].flip(0).tolist())
+        assert at.tolist() == pytest.approx(theirs[2].flip(0).tolist())

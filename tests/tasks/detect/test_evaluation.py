@@ -16,6 +16,11 @@ from fastitpn.tasks.detect.heads.base import Detector
 from fastitpn.tasks.loading import load_trained
 
 NAMES = ["mammal", "produce", "building"]
+CHARTS = [
+    f"charts/{name}.{kind}"
+    for name in ("confusion_matrix", "f1_by_score", "precision_recall")
+    for kind in ("csv", "png")
+]
 
 
 def evaluate(run, data, out, **keys) -> DetectEvaluation:
@@ -61,11 +66,14 @@ def test_the_results_file_gives_pycocotools_the_same_figures(detect_scenes, eval
 
 @pytest.mark.drawn
 def test_what_is_written(evaluation, tmp_path, capsys):
-    assert files(tmp_path / "out") == ["detections.json", "evaluation.json", "report.html"]
+    assert files(tmp_path / "out") == [*CHARTS, "detections.json", "evaluation.json", "report.html"]
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert stored["metrics"] == evaluation.metrics
     assert [row["class"] for row in stored["per_class"]] == NAMES
     assert sum(row["things"] for row in stored["per_class"]) > 5
+    assert [row["class"] for row in stored["thresholds"]] == ["mean of the classes", *NAMES]
+    assert stored["thresholds"][0]["min_score"] == evaluation.thresholds.best
+    assert stored["interval"]["method"] == "jackknife over 10 groups of images"
     results = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert results == evaluation.results
     assert {"image_id", "category_id", "bbox", "score", "segmentation"} == set(results[0])

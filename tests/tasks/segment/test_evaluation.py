@@ -50,7 +50,12 @@ def test_figures_equal_a_confusion_matrix_by_hand_of_what_is_predicted(segment_s
 
 @pytest.mark.drawn
 def test_what_is_written(evaluation, tmp_path):
-    assert files(tmp_path / "out") == ["evaluation.json", "report.html"]
+    assert files(tmp_path / "out") == [
+        "charts/confusion_matrix.csv",
+        "charts/confusion_matrix.png",
+        "evaluation.json",
+        "report.html",
+    ]
     stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert stored["metrics"] == evaluation.metrics
     assert (stored["num_images"], stored["classes"]) == (5, NAMES)

@@ -11,12 +11,14 @@ from torch import Tensor
 from fastitpn.data.classification.labelled import LabelledImages
 from fastitpn.data.images.decode import read_image
 from fastitpn.models.backbone import FastITPN
-from fastitpn.reporting.charts import confusion_matrix as draw_confusion
+from fastitpn.reporting.measure_charts import calibration_chart, confusion_chart
 from fastitpn.reporting.pictures import Item
-from fastitpn.reporting.sections import Gallery, Picture, Section, Table
+from fastitpn.reporting.sections import Gallery, Section, Table
 from fastitpn.reporting.tables import metrics_table, per_class_table
 from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.classify.calibration import BINS, Calibration, calibration
 from fastitpn.tasks.classify.description import ClassifierDescription
+from fastitpn.tasks.classify.metrics import ECE
 from fastitpn.tasks.classify.task import confusion_matrix, predict_logits, scores
 from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
 from fastitpn.tasks.largest_class import LargestClass
@@ -64,18 +66,34 @@ class ClassifyEvaluation(Evaluation):
         return rows_of(self.table)
 
     @property
+    def calibration(self) -> Calibration:
+        """Whether the model is as often right as it is sure."""
+        return calibration(self.probabilities, torch.tensor(self.images.labels))
+
+    def right_answers(self) -> int:
+        """How many images the model gives their class."""
+        return int(self.matrix.diagonal().sum())
+
+    @property
     def largest_class(self) -> LargestClass:
         """The class with most images: what answering it always would score."""
         return LargestClass(matrix=self.matrix, classes=self.classes, unit="images", metric="accuracy")
 
     def tables(self) -> list[Table]:
         """The classes, and the metrics."""
-        return [self.table, metrics_table({**self.metrics, **self.largest_class.row()})]
+        more = {ECE.name: self.calibration.error, **self.largest_class.row()}
+        return [self.table, metrics_table({**self.metrics, **more})]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
         largest = self.largest_class.to_json()
-        return {**super().to_json(), "largest_class": largest, "confusion_matrix": self.matrix.tolist()}
+        measured = self.calibration
+        return {
+            **super().to_json(),
+            "largest_class": largest,
+            "confusion_matrix": self.matrix.tolist(),
+            "calibration": {ECE.name: measured.error, "bins": list(measured.bins)},
+        }
 
     def headlines(self, note: str = "percent") -> list[Headline]:
         """Top-1 accuracy, and what the largest class alone would give."""
@@ -86,7 +104,8 @@ class ClassifyEvaluation(Evaluation):
         metrics: list[Headline] = [
             (name, value, "percent" if name.startswith("top") else "") for name, value in self.metrics.items()
         ]
-        return [*metrics, self.largest_class.headline()]
+        ece = (ECE.title, self.calibration.error, f"percent, {BINS} bins")
+        return [*metrics, ece, self.largest_class.headline()]
 
     def warnings(self) -> list[str]:
         """That the model answers the same class almost always, or is no better than if it did."""
@@ -94,11 +113,13 @@ class ClassifyEvaluation(Evaluation):
 
     def sections(self) -> list[Section]:
         """Predictions, confusion matrix, metrics by class and the worst mistakes, for a report."""
-        drawing = draw_confusion(self.matrix.numpy(), self.classes)
+        words = "Rows are the true classes, columns the predicted ones."
+        below = "On the dashed line a confidence of 0.8 is right in 80 % of the cases; grey: images in each bin."
         parts: list[Section] = [
             Gallery("Predictions", self.examples(), "Spread evenly over the images."),
-            Picture("Confusion matrix", drawing, "Rows are the true classes, columns the predicted ones."),
+            confusion_chart(self.matrix.numpy(), self.classes, words),
             self.table,
+            calibration_chart(self.calibration.bins, f"{below} {ECE.title}: {self.calibration.error:.1f} %."),
         ]
         mistakes = self.worst_mistakes()
         if mistakes:

@@ -4,6 +4,8 @@ from fastitpn.training.metric import LOSS, PERCENT, Metric
 
 TOP1 = Metric(name="top1", title="Top-1 accuracy", unit=PERCENT, short="top-1")
 TOP5 = Metric(name="top5", title="Top-5 accuracy", unit=PERCENT, short="top-5")
+ECE = Metric(name="ece", title="Calibration error", unit=PERCENT, higher_is_better=False, short="ECE")
+"""Expected calibration error, of evaluations alone."""
 METRICS = (TOP1, TOP5, LOSS)
 """Of one class for each image."""
 

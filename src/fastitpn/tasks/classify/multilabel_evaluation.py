@@ -13,8 +13,9 @@ from torch import Tensor
 from fastitpn.data.classification.multilabel import MultilabelImages
 from fastitpn.data.images.decode import read_image
 from fastitpn.models.backbone import FastITPN
+from fastitpn.reporting.measure_charts import curves_chart
 from fastitpn.reporting.pictures import Item
-from fastitpn.reporting.sections import Gallery, Section, Table
+from fastitpn.reporting.sections import Chart, Gallery, Section, Table
 from fastitpn.reporting.tables import metrics_table
 from fastitpn.runs.trained_model import Trained
 from fastitpn.tasks.classify.description import ClassifierDescription
@@ -24,6 +25,7 @@ from fastitpn.tasks.classify.multilabel_scores import (
     average_precision,
     choice_scores,
     multilabel_scores,
+    precision_recall,
     probabilities,
 )
 from fastitpn.tasks.classify.task import predict_logits
@@ -103,9 +105,25 @@ class MultilabelEvaluation(Evaluation):
         """All metrics."""
         return [*self.headlines(), ("loss", self.metrics["loss"], "")]
 
+    @property
+    def curves(self) -> Chart:
+        """Precision over recall of each class that images have, the one of lowest AP first."""
+        known = dict(zip(self.classes, precision_recall(self.probabilities, self.truth), strict=True))
+        named = [(str(row[0]), row[2]) for row in self.table.rows if row[2] is not None]
+        rows = [(name, *point) for name, _ in named for point in zip(*map(Tensor.tolist, known[name]), strict=True)]
+        return curves_chart(
+            "Precision and recall",
+            "precision_recall",
+            {f"{name} {ap:.2f}": (known[name][1].numpy(), known[name][2].numpy()) for name, ap in named},
+            ("recall", "precision"),
+            numbers=Table("Precision and recall", ("class", "threshold", "recall", "precision"), rows),
+            caption="A curve for each class, with its AP; those of the lowest AP have a colour.",
+        )
+
     def sections(self) -> list[Section]:
         """Predictions, metrics by class and the worst mistakes, for a report."""
-        parts: list[Section] = [Gallery("Predictions", self.examples(), "Spread evenly over the images."), self.table]
+        predictions = Gallery("Predictions", self.examples(), "Spread evenly over the images.")
+        parts: list[Section] = [predictions, self.table, self.curves]
         mistakes = self.worst_mistakes()
         if mistakes:
             parts.append(Gallery("Worst mistakes", mistakes, "The images of the highest loss."))

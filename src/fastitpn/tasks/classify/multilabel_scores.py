@@ -46,6 +46,23 @@ def best_thresholds(scores: Tensor, truth: Tensor) -> Tensor:
     return middle.where(there.any(0), MIDDLE)
 
 
+def precision_recall(scores: Tensor, truth: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Each class's curve of precision over recall, a point for each score that an image has, from the highest down.
+
+    Args:
+        scores: [n, classes], the higher the likelier.
+        truth: [n, classes], 1 where an image has a label.
+
+    Returns:
+        Scores, recall and precision of each class, float64; nan recall for a class that no image has.
+    """
+    ranked, there, hits, last = _ranked(scores, truth)
+    places = torch.arange(len(ranked), dtype=hits.dtype)[:, None]
+    ends = last == places  # the last of each score: images of equal scores count together
+    precision, recall = hits / (places + 1), hits / there.sum(0)
+    return [(ranked[ends[:, k], k], recall[ends[:, k], k], precision[ends[:, k], k]) for k in range(ranked.shape[1])]
+
+
 def choice_scores(chosen: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Precision, recall and F1 of each class, [classes] float64 in [0, 1].
 

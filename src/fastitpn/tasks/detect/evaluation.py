@@ -1,5 +1,6 @@
 """How good a detector is: COCO's average precision of boxes and masks, class by class."""
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fastitpn.reporting.overlays import side_by_side
 from fastitpn.reporting.pictures import Item
 from fastitpn.reporting.sections import Gallery, Grid, Picture, Section, Table
 from fastitpn.runs.trained_model import Trained
+from fastitpn.tasks.detect.charts import detection_charts, threshold_table
 from fastitpn.tasks.detect.config import MIN_SCORE
 from fastitpn.tasks.detect.description import DetectorDescription
 from fastitpn.tasks.detect.heads.base import Detections, Detector
@@ -27,8 +29,9 @@ from fastitpn.tasks.detect.pictures import DrawnInstance, draw_instances
 from fastitpn.tasks.detect.scores import CocoScores, encode_masks
 from fastitpn.tasks.detect.tables import ap_table, class_table
 from fastitpn.tasks.detect.task import detect_all, view_all
+from fastitpn.tasks.detect.thresholds import Thresholds, by_threshold
 from fastitpn.tasks.detect.views import DetectViews
-from fastitpn.tasks.evaluation import Evaluation, Headline
+from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
 from fastitpn.training.loaders import WORKERS_FROM_BATCHES, cache_mib, on_device
 from fastitpn.training.loading import worker_errors
 from fastitpn.training.progress import ProgressDisplay
@@ -79,9 +82,19 @@ class DetectEvaluation(Evaluation):
             for name in self.classes
         ]
 
+    @functools.cached_property
+    def thresholds(self) -> Thresholds:
+        """What is found at each least score, of boxes at an overlap of 0.5."""
+        return by_threshold(self.scores.truth, self.scores.results(), self.classes)
+
     def tables(self) -> list[Table]:
-        """All metrics, and those of each class."""
-        return [ap_table(self.metrics), class_table(self.class_metrics, self.class_counts)]
+        """All metrics, those of each class, and the best thresholds."""
+        by_class = class_table(self.class_metrics, self.class_counts)
+        return [ap_table(self.metrics), by_class, threshold_table(self.thresholds)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**super().to_json(), "thresholds": rows_of(threshold_table(self.thresholds))}
 
     def headlines(self, note: str = "percent") -> list[Headline]:
         """AP of boxes and of masks."""
@@ -101,10 +114,12 @@ class DetectEvaluation(Evaluation):
         """The examples, the tables and the worst mistakes, for a report."""
         halves = f"Left what is there, right what was found with a score from {self.min_score:g} on"
         examples = Grid("What is there, and what was found", self.examples, f"{halves}; spread over the images.")
+        ap50 = {name: row["box_ap50"] for name, row in self.class_metrics.items() if "box_ap50" in row}
         caption = "What it was most sure of and is not there, and the largest things that it missed."
         return [
             examples,
             *self.tables(),
+            *detection_charts(self.scores, self.thresholds, ap50),
             *([Gallery("Worst mistakes", self.mistakes, caption)] if self.mistakes else []),
         ]
 

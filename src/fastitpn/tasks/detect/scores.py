@@ -124,6 +124,22 @@ class CocoScores:
                         figures.setdefault(name, {})[figure] = value
         return figures
 
+    def precision_recall(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Of boxes at an overlap of 0.5: precision and least score at the recalls 0, 0.01 ... 1, for each class.
+
+        Classes without objects are left out; a recall that is not reached has the precision and the score 0.
+        """
+        evaluation = self._evaluation("box")
+        places = {int(number): place for place, number in enumerate(evaluation.params.catIds)}
+        curves = {}
+        for name, number in zip(self.classes.names, self.classes.ids, strict=True):
+            precision, score = (
+                evaluation.eval[key][_AP50, :, places[number], 0, -1] for key in ("precision", "scores")
+            )
+            if (precision > -1).any():
+                curves[name] = (precision, np.maximum(score, 0.0))
+        return curves
+
     def _used_kinds(self) -> list[str]:
         return [kind for kind in _KINDS if kind in self._kinds]
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastitpn.data.segmentation.classes import Color, is_background
-from fastitpn.reporting.charts import confusion_matrix as draw_confusion
+from fastitpn.reporting.measure_charts import confusion_chart
 from fastitpn.reporting.overlays import with_legend
 from fastitpn.reporting.sections import Grid, Picture, Section, Table
 from fastitpn.reporting.tables import metrics_table
@@ -140,9 +140,9 @@ class SegmentEvaluation(MaskEvaluation):
         counts = self.matrix.double().numpy()
         percent = 100 * counts / counts.sum(1, keepdims=True).clip(min=1)
         return [
-            Picture(
-                "Confusion matrix",
-                draw_confusion(percent, self.classes),
+            confusion_chart(
+                percent,
+                self.classes,
                 "Percent of the pixels of the true class, in rows, that were given to each class, in columns.",
             )
         ]
