@@ -161,7 +161,7 @@ def test_a_taken_port(classifier_run, capsys):
         assert main(["app", str(classifier_run.directory), f"port={port}", "device=cpu"]) == 2
     said = capsys.readouterr().err
     assert f"cannot listen at 127.0.0.1:{port}" in said
-    assert "port=0 takes a free one" in said
+    assert "port=0 for a free port" in said
 
 
 def test_without_the_library(classifier_run, monkeypatch):

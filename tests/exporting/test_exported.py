@@ -121,11 +121,11 @@ class TestSizes:
 
     def test_an_image_of_another_size_is_named_with_ways_on(self, made):
         _, folder = made("linear", "torchscript", dynamic="off")
-        with pytest.raises(InputError, match="looked at in 96x64 px, and this exported graph takes 64x64") as caught:
+        with pytest.raises(InputError, match="has 96x64 px here, and this exported graph accepts only 64x64") as caught:
             fastitpn.load(folder)(WIDE)
         assert str(caught.value.fix).startswith("inference=slide to look through windows of its size, fit=stretch")
         _, folder = made("dino", "torchscript", dynamic="batch")
-        with pytest.raises(InputError, match="looked at in 96x64 px") as caught:
+        with pytest.raises(InputError, match="has 96x64 px here") as caught:
             fastitpn.load(folder)(WIDE)
         assert str(caught.value.fix).startswith("fit=stretch")
 
@@ -149,7 +149,7 @@ class TestSizes:
         [given], [square] = (fastitpn.load(folder, fit="stretch")(image) for image in (WIDE, WIDE.resize((128, 128))))
         seen = Image.fromarray(square.mask).resize(WIDE.size, Image.Resampling.NEAREST)
         assert (given.mask == np.asarray(seen)).mean() > 0.9
-        with pytest.raises(InputError, match="fit=stretch: of no use for a checkpoint"):
+        with pytest.raises(InputError, match="fit=stretch: not used for a checkpoint"):
             fastitpn.load(checkpoint, fit="stretch")
 
 
@@ -163,7 +163,7 @@ def test_what_differs_from_a_checkpoint_is_said(made, tmp_path):
         fastitpn.export("onnx", folder, out=tmp_path / "a")
     assert caught.value.expected == "the run or the checkpoint that was exported"
     for key in ("compile", "reuse"):
-        with pytest.raises(InputError, match=f"{key}=true: of no use for an exported folder"):
+        with pytest.raises(InputError, match=f"{key}=true: not used for an exported folder"):
             fastitpn.predict(folder, folder, out=tmp_path / "b", **{key: True})
 
 

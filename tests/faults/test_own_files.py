@@ -47,7 +47,7 @@ def test_a_whole_run(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("config.yaml", "take its keys from a checkpoint: fastitpn inspect "),
+        ("config.yaml", "read its keys from a checkpoint: fastitpn inspect "),
         ("data.json.gz", "put it back"),
         ("metrics.jsonl", "the weights do not depend on it"),
         ("result.json", "put it back"),
@@ -152,7 +152,7 @@ def test_sums_of_a_file_that_grows(tmp_path):
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"[1]x"], ids=repr)
 def test_figures_that_cannot_be_read(run, content):
     (run / "result.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"the final figures of the run cannot be read(.*\n)*.*result\.json"):
+    with pytest.raises(InputError, match=r"the final metrics of the run cannot be read(.*\n)*.*result\.json"):
         repr(fastitpn.Run(run))
 
 

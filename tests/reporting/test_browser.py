@@ -149,7 +149,7 @@ REPORTS: dict[str, tuple[Callable[[pytest.FixtureRequest, Path], Path], tuple[st
     "detect": (
         run_report("detector_run"),
         (
-            *("Training", "What is there, and what was found", "Average precision by class", "Worst mistakes"),
+            *("Training", "Annotations and predictions", "Average precision by class", "Worst mistakes"),
             *("Timing", *ALWAYS),
         ),
     ),
@@ -164,13 +164,13 @@ REPORTS: dict[str, tuple[Callable[[pytest.FixtureRequest, Path], Path], tuple[st
     "evaluate detect": (
         evaluation_report("detector_run", "detect_scenes"),
         (
-            *("What is there, and what was found", "Average precision by class", "Worst mistakes", "Timing"),
+            *("Annotations and predictions", "Average precision by class", "Worst mistakes", "Timing"),
             *ALWAYS,
         ),
     ),
     "benchmark": (benchmark_report, ("Speed", "How it was measured", *ALWAYS)),
     "doctor": (doctor_report, ("Classes", "Sizes", "Examples", *ALWAYS)),
-    "compare": (comparison_report, ("Figures", "Curves", "Differences in the settings", "Runs", "Configuration")),
+    "compare": (comparison_report, ("Metrics", "Curves", "Differences in the settings", "Runs", "Configuration")),
 }
 
 

@@ -177,7 +177,7 @@ def _no_address(config: AppConfig, error: OSError) -> InputError:
         f"cannot listen at {config.host}:{config.port}: {error.strerror or error}",
         where="host, port",
         expected="an address of this machine, and a free port",
-        fix="port=0 takes a free one",
+        fix="port=0 for a free port",
     )
 
 

@@ -159,7 +159,7 @@ class FeatureShards:
                 f"the features are incomplete: {len(wrong)} of {index.num_shards} files are missing or damaged",
                 where=shard_path(self.folder, wrong[0]),
                 expected=f"{list(index.shape(wrong[0]))} numbers in half precision",
-                fix="delete damaged files and run the same `fastitpn pretrain cache-features` again: it goes on",
+                fix="delete damaged files and run the same `fastitpn pretrain cache-features` again: it resumes",
             )
 
     def _is_whole(self, shard: int) -> bool:

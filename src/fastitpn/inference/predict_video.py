@@ -1,4 +1,4 @@
-"""Videos in `fastitpn predict`: each becomes a video with what was found, and a file with a line for each frame."""
+"""Videos in `fastitpn predict`: each becomes a video with the predictions, and a file with a line for each frame."""
 
 import json
 import time
@@ -62,8 +62,8 @@ def predict_videos(
         rows.append((str(place_in(source, path)), written.frames, speed, str(written.video)))
     if not done:
         raise InputError(f"none of the {len(paths)} videos can be read", where=source, expected=_COMPLETE)
-    print_table(Table("Videos", ("video", "frames", "frames per s", "with what was found"), rows))
-    say(f"beside each of them, what was found in each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
+    print_table(Table("Videos", ("video", "frames", "frames per s", "with the predictions"), rows))
+    say(f"beside each of them, the predictions of each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
     return tuple(done)
 
 

@@ -36,7 +36,9 @@ def check_image_size(height: int, width: int) -> None:
     if height % 16 == 0 and width % 16 == 0 and height > 0 and width > 0:
         return
     up, across = max(16, -(-height // 16) * 16), max(16, -(-width // 16) * 16)
-    message = f"image of {height}x{width} px: both sides must be multiples of 16; pad or resize it to {up}x{across}"
+    message = (
+        f"image of {height}x{width} px: height and width must be multiples of 16; pad or resize it to {up}x{across}"
+    )
     if torch.jit.is_scripting():
         raise ValueError(message)
     raise InputError(message)
@@ -190,7 +192,7 @@ class Trunk(nn.Module):
     def __prepare_scriptable__(self) -> "Trunk":
         if not self.acceleration.off:
             raise InputError(
-                "TorchScript of an accelerated model: it has the plain model alone",
+                "TorchScript of an accelerated model: it has only the plain model",
                 where="acceleration",
                 expected="off",
                 fix="model.set_acceleration('off'), or torch.export, which keeps the acceleration",

@@ -53,5 +53,5 @@ def check_same(directory: Path, verb: str, checkpoint: Path, content: Mapping[st
             f"{checkpoint.name} belongs to another run{f', of the task {task}' if other_task else ''}",
             where=checkpoint,
             expected=f"the checkpoint that the run in {directory} wrote",
-            fix=f"put it back; or delete this one, and the run goes on from the one before it: rm {checkpoint}",
+            fix=f"put it back; or delete this file, and the run resumes from the checkpoint before it: rm {checkpoint}",
         )

@@ -71,7 +71,7 @@ class Run:
                 figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise InputError(
-                    f"the final figures of the run cannot be read: {error}",
+                    f"the final metrics of the run cannot be read: {error}",
                     where=path,
                     expected="what the end of a run wrote",
                     fix=f"rm {path}, and type the command of the run again: it writes them anew",

@@ -229,7 +229,7 @@ class _RunLog(logging.Handler):
         except InputError as error:
             if not self.told:
                 self.told = True
-                say(f"{error.what}; the run goes on without it", error=True)
+                say(f"{error.what}; the run continues without it", error=True)
 
 
 def _log_to(path: Path) -> None:

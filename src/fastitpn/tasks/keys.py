@@ -38,33 +38,33 @@ class FinetuneConfig(TrainingConfig):
     val: Path | None = None
     """Labelled images to validate on, as data; none splits them off data."""
     val_ratio: Share = 0.1
-    """Share of data to validate on, where val is none."""
+    """Share of data to validate on, if val is none."""
     px: ImagePx | None = None
-    """Side of the input in pixels; none takes that of the weights, else of the model."""
+    """Image size in pixels; none uses that of the weights, else of the model."""
     scratch: bool = False
-    """Start from random weights on purpose; else a run without weights is warned about."""
+    """Start from random weights on purpose, without the warning about a run without weights."""
     weights_strict: bool = True
-    """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false takes what fits."""
+    """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false loads what fits."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
-    """How the learning rate falls: cosine, poly (a straight line), step (to a tenth at each milestone) or constant."""
+    """Decay of the learning rate: cosine, poly (linear), step (to a tenth at each milestone) or constant."""
     milestones: tuple[Milestone, ...] | None = None
-    """Shares of the training at which schedule=step drops, such as 27/32,15/16; none takes 3/4,11/12."""
+    """Shares of the training at which schedule=step drops, such as 27/32,15/16; none uses 3/4,11/12."""
     ema: Decay | None = None
     """Decay of the moving average of the weights, which is then validated and saved; none is off."""
     eval_every_epochs: Positive = 5
     """Epochs from one validation to the next."""
     patience: Count | None = None
-    """Validations in a row without a better value after which the training ends early; none trains to the end."""
+    """Validations in a row without a better value, after which the training ends; none trains to the end."""
     model: str | None = None
-    """Name of the model, such as fastitpn_base; none takes that of the weights, else fastitpn_tiny."""
+    """Name of the model, such as fastitpn_base; none uses that of the weights, else fastitpn_tiny."""
     criterion: Annotated[str, OneOf(CRITERIA)] | None = None
-    """By what tokens leave, such as attention, or learned: by scores that are trained too; none is acceleration's."""
+    """Criterion by which tokens leave, such as attention, or learned (trained scores); none is acceleration's."""
     gathering_tokens: Literal["mean", "learned"] | None = None
     """Gathering tokens of the acceleration: means of their windows, or learned too; none is acceleration's."""
     defaults: Literal["auto", "fixed"] = "auto"
-    """Keys that are not given: auto fits some to few images, short runs and CPUs and says so; fixed is as listed."""
+    """Values of keys that are not given: auto adapts some to few images, short runs and CPUs; fixed is as listed."""
 
     def problems(self) -> list[str]:
         """Also that weights and scratch are not asked for at once."""
@@ -88,23 +88,23 @@ class EvaluateConfig(DeviceConfig):
     """Keys that say how data is read."""
 
     checkpoint: Path
-    """Checkpoint file, run folder (its best checkpoint) or exported folder, which its own runtime runs."""
+    """Checkpoint file, run folder (its best checkpoint) or exported folder, which runs in its runtime."""
     data: Path | None = None
-    """As for finetune of the checkpoint's task; none takes the images that the run itself was validated on."""
+    """As for finetune of the checkpoint's task; none uses the validation images of the run."""
     split: Literal["train", "val", "test"] | None = None
-    """Part of data to evaluate on; none takes val if there is one, else test, else all."""
+    """Part of data to evaluate on; none uses val, else test, else all."""
     px: ImagePx | None = None
-    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    """Image size in pixels (detection: of the shorter edge); none uses that of the checkpoint."""
     acceleration: AccelerationName | None = None
-    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none uses that of the checkpoint."""
     fit: Fit = "exact"
-    """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
+    """For an exported folder: other images than its graph accepts are an error, or are stretched to its size."""
     batch: Count = 64
-    """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
+    """Images in one batch, at most, all of one size; fewer if they are large or memory runs out."""
     compile: bool = False
-    """Compile the network with torch.compile, for each size of batches that comes again: slow to start, then faster."""
+    """Compile the network with torch.compile, for each size of batches that repeats: slow to start, then faster."""
     out: Path = Path("runs/evaluate")
-    """Folder for the figures."""
+    """Folder for the results."""
     image: ImageKeys = ImageKeys()
 
     def problems(self) -> list[str]:
@@ -127,29 +127,29 @@ class PredictConfig(DeviceConfig):
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint", "source")
 
     checkpoint: Path
-    """Checkpoint file, run folder (its best checkpoint) or exported folder, which its own runtime runs."""
+    """Checkpoint file, run folder (its best checkpoint) or exported folder, which runs in its runtime."""
     source: Stream | Path
     """An image, a video, a folder, a pattern in quotes such as 'photos/**/*.jpg', a camera (0) or a stream (rtsp://)."""
     out: Path = Path("runs/predict")
     """Folder for the results."""
     px: ImagePx | None = None
-    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    """Image size in pixels (detection: of the shorter edge); none uses that of the checkpoint."""
     acceleration: AccelerationName | None = None
-    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none uses that of the checkpoint."""
     fit: Fit = "exact"
-    """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
+    """For an exported folder: other images than its graph accepts are an error, or are stretched to its size."""
     batch: Count = 64
-    """Images in one batch at most: those of one size together, fewer where they are large or memory runs out."""
+    """Images in one batch, at most, all of one size; fewer if they are large or memory runs out."""
     compile: bool = False
-    """Compile the network with torch.compile, for each size of batches that comes again: slow to start, then faster."""
+    """Compile the network with torch.compile, for each size of batches that repeats: slow to start, then faster."""
     reuse: bool = False
-    """In videos, compute what changed from frame to frame alone: for cameras that stand still."""
+    """In videos, compute only the parts that changed from frame to frame: for cameras that stand still."""
     reuse_threshold: NonNegative = 0.1
-    """Tokens of stage 3 are kept where their input changed by at most this share; 0 keeps what is exact alone."""
+    """Tokens of stage 3 are kept if their input changed by at most this share; with 0 results are exact."""
     watch: bool = False
     """Also predict the images that come into the folder, until Ctrl-C; files still being written are waited for."""
     timeout_s: Positive = 10.0
-    """Seconds to wait for a stream to answer, and for each of its pictures."""
+    """Seconds to wait for a stream to answer, and for each of its frames."""
     write: tuple[ResultForm, ...] | None = None
     """Also write results of images as csv; detection: coco, yolo, label_studio, cvat, or objects as crops; a list."""
     image: ImageKeys = ImageKeys()

@@ -49,7 +49,7 @@ class FitSettings:
     grad_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them."""
     tensorboard: bool = False
-    """Also write the figures for TensorBoard."""
+    """Also write the metrics for TensorBoard."""
     patience: int | None = None
     """Validations in a row without a better value after which the run ends early; None for none."""
     max_minutes: float | None = None

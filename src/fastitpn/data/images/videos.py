@@ -137,7 +137,7 @@ def open_video(path: Path) -> Iterator[Video]:
         raise _not_read(path, _reason(path, error)) from error
     with container:
         if not container.streams.video:
-            raise _not_read(path, "it has no pictures")
+            raise _not_read(path, "it has no frames")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         yield Video(path, container, stream)

@@ -57,7 +57,7 @@ def _no_segments(data: Path) -> InputError:
         "there are no panoptic annotations in this data",
         where=data,
         expected="panoptic_train2017.json as COCO has it, with its PNGs, or such a file",
-        fix="finetune segment without panoptic=true for classes of pixels; finetune detect for things alone",
+        fix="finetune segment without panoptic=true for classes of pixels; finetune detect for objects only",
     )
 
 

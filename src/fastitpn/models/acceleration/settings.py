@@ -109,7 +109,7 @@ class Acceleration:
                 raise InputError(
                     "gathering in a model with a class token: windows have no place for it",
                     where="acceleration.gathering",
-                    expected="a model without class token, or migration alone",
+                    expected="a model without class token, or only migration",
                     fix="migration=Migration(...), without gathering",
                 )
             if self.name.partition(" ")[0] not in (*PRESETS, TUNED):

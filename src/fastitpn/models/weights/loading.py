@@ -89,7 +89,7 @@ def load_weights(
             f"the weights do not fit the model: {report.verdict}",
             where=file.source,
             expected=explain(file, report),
-            fix="build the model these weights belong to, or load_weights(..., strict=False) to take what fits",
+            fix="build the model these weights belong to, or load_weights(..., strict=False) for the part that fits",
         )
     trunk = _trunk(model)
     if pyramid is not None:

@@ -23,7 +23,7 @@ from fastitpn.models.weights.stored import Refused
 _SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
 _MAX_NAMES = 1000
 _STORED = "torch.save(torch.load({!r}, weights_only=True), 'weights.pth')"
-_SAFE = "have whoever made it save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+_SAFE = "ask its author to save only the tensors: torch.save(model.state_dict(), 'weights.pth')"
 
 
 def read_content(path: Path) -> FileContent:

@@ -40,9 +40,9 @@ class TeacherKeys(Config):
     _joined: ClassVar[Any] = staticmethod(join_teachers)
 
     name: str = "ema"
-    """What gives the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
+    """Source of the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
     standardise: bool = False
-    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
+    """Standardise each feature over the batch, which subtracts the part that all patches share; good for CNNs."""
     whiten: bool | None = None
     """Whiten the features over the batch (ZCA); none does so for ema, whose targets may collapse otherwise."""
 

@@ -25,11 +25,11 @@ class SeveralKeys(TeacherKeys):
 
     name: str = "several"
     levels: tuple[str, ...] | None = None
-    """What each supervises: merged, or levels by their stride, 4, 8 or 16, joined by +; none is merged for all."""
+    """Levels that each supervises: merged, or their strides 4, 8 or 16, joined by +; none is merged for all."""
     weight: tuple[NonNegative, ...] | None = None
     """Weight of each teacher's loss, the mean over its levels; none is 1 for all."""
     loss: tuple[Literal["cosine", "smooth_l1"] | None, ...] | None = None
-    """How predictions are compared with each teacher's targets; none takes the pre-training's `loss` for all."""
+    """Loss for each teacher; none uses `loss` for all."""
     summary: tuple[NonNegative, ...] | None = None
     """Weight of a prediction of each one's pooled output (its class token, where it pools that); none leaves it out."""
     balance: Literal["scale", "hadamard", "whiten", "off"] | None = None
@@ -38,7 +38,7 @@ class SeveralKeys(TeacherKeys):
     weights: tuple[Path | None, ...] | None = None
     """For each timm teacher, a file with its weights, or none for those that timm knows."""
     px: tuple[Count | None, ...] | None = None
-    """Side of each teacher's input; none picks the one whose grid matches the student's."""
+    """Image size of each teacher; none chooses the size whose grid matches the student's."""
     upsample: tuple[Literal[1, 2, 4], ...] | None = None
     """Enlarge each teacher's input, so that its map lands on a finer stride of the student: 16, 8 or 4."""
     projection: tuple[bool, ...] | None = None

@@ -109,12 +109,12 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
         model = self.create(about, drop_path_rate=config.drop_path)
         model.set_acceleration(start.acceleration)
         if start.file is not None:
-            fix = "weights_strict=false to take what fits"
+            fix = "weights_strict=false to load the part that fits"
             start_from(model, start.file, name=start.name, fix=fix, strict=config.weights_strict)
             before = start.file.checkpoint.get("classes")
             if before is not None and before != classes and len(before) == len(classes):  # as many, but other ones
                 model.reset_classifier(len(classes))
-                say("the head of those weights is for other classes: it starts fresh")
+                say("the head of those weights is for other classes: it is randomly initialised")
         mix = MixSettings(
             mixup=config.mixup or 0.0,
             cutmix=config.cutmix or 0.0,

@@ -112,10 +112,10 @@ class DetectEvaluation(Evaluation):
 
     def sections(self) -> list[Section]:
         """The examples, the tables and the worst mistakes, for a report."""
-        halves = f"Left what is there, right what was found with a score from {self.min_score:g} on"
-        examples = Grid("What is there, and what was found", self.examples, f"{halves}; spread over the images.")
+        halves = f"Left the annotations, right the predictions with a score from {self.min_score:g} on"
+        examples = Grid("Annotations and predictions", self.examples, f"{halves}; spread over the images.")
         ap50 = {name: row["box_ap50"] for name, row in self.class_metrics.items() if "box_ap50" in row}
-        caption = "What it was most sure of and is not there, and the largest things that it missed."
+        caption = "The most confident wrong detections, and the largest missed objects."
         return [
             examples,
             *self.tables(),

@@ -89,6 +89,6 @@ class DetectPrediction(Prediction[ImageDetections]):
     def closing(self, results: Results[ImageDetections], source: Path, out: Path) -> Sequence[str]:
         """Where everything is, and how to train on it."""
         return [
-            f"pictures: {out / PICTURES}, things: {out / PREDICTIONS}, the same in COCO's format: {out / COCO}",
+            f"images: {out / PICTURES}, predictions: {out / PREDICTIONS}, in COCO's format: {out / COCO}",
             f"to correct and train on: finetune detect data={out / COCO} images={source_root(source)}",
         ]

@@ -262,7 +262,9 @@ def _say_if_small(images: DetectionImages, px: int) -> None:
     """A hint to those who did not think of px: small objects vanish where large images are looked at in a small one."""
     shorter = sorted(min(size) for size in images.sizes)[len(images) // 2]
     if shorter > _SMALL * px:
-        say(f"the images are {shorter} px high or wide, and are looked at in {px} px: a larger px finds smaller things")
+        say(
+            f"the images are {shorter} px high or wide, and are resized to {px} px: a larger px detects smaller objects"
+        )
 
 
 SPEC = Detect()

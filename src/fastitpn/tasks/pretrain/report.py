@@ -103,7 +103,9 @@ def _progress(run: Run) -> list[Section]:
     if not pictures:
         return []
     drawn = [Picture(f"after step {int(path.stem[5:])}", Image.open(path).convert("RGB")) for path in pictures]
-    caption = "Strides 4, 8, 16 from left to right, an image in each row; colours are each level's main directions."
+    caption = (
+        "Strides 4, 8, 16 from left to right, an image in each row; colours are the main components of each level."
+    )
     return [Grid("The pyramid while it learns", drawn, caption)]
 
 

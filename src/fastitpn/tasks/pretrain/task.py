@@ -137,7 +137,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         self._warned = True
         return (
             f"the targets collapse: their effective rank is {rank:.1f}, and was {self._first_rank:.1f} at the start; "
-            "what is learnt from here on is worth little. Try teacher.whiten=true predictor=mlp color_jitter=0.4, a "
+            "from here on little is learned. Try teacher.whiten=true predictor=mlp color_jitter=0.4, a "
             "lower lr, or teacher=timm:NAME"
         )
 

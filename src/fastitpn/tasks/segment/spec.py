@@ -282,7 +282,7 @@ def _views(config: TestTimeViewsConfig, trained: TrainedSegmenter) -> TestTimeVi
     about = trained.about
     if about.classes.panoptic and (config.inference == "slide" or config.flip or len(config.scales) > 1):
         raise InputError(
-            "inference=slide, scales and flip: of no use for a panoptic network, which looks once at the whole image",
+            "inference=slide, scales and flip: not used by a panoptic network, which sees the whole image once",
             where=trained.path,
             expected="px and resize alone",
             fix="leave them out",

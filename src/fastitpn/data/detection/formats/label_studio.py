@@ -84,7 +84,7 @@ def _results(task: Mapping[str, Any], part: SourcePart) -> list[Any]:
         return [region for regions in lists for region in regions if isinstance(region, dict)]
     kept = [by for by in annotations if isinstance(by, dict) and not flag(by.get("was_cancelled"))]
     if len(kept) > 1:
-        part.notes.append(f"task {task.get('id')!r:.40} has {len(kept)} annotations: the first is taken")
+        part.notes.append(f"task {task.get('id')!r:.40} has {len(kept)} annotations: the first is used")
     results = kept[0].get("result") if kept else None
     return results if isinstance(results, list) else []
 

@@ -167,7 +167,7 @@ def _masked(images: DetectionImages, classes: SegmentationClasses) -> MaskedImag
 FORMAT = MaskFormat(
     title="COCO masks",
     layout="masks or outlines of objects in COCO's, YOLO's, LabelMe's, Label Studio's or CVAT's format, in the layouts "
-    "that finetune detect takes",
+    "of finetune detect",
     recognise=lambda folders, part: folders.masks is None and is_coco(folders.data),
     claims=lambda folders: False,
     split=_split,

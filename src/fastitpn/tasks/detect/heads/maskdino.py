@@ -16,13 +16,13 @@ class MaskDINOKeys(DetectorKeys):
 
     name: str = "maskdino"
     queries: Count = 300
-    """Objects that are found in an image at most."""
+    """Objects in an image, at most."""
     layers: Count | None = None
-    """Layers of the encoder, and of the decoder; none takes 6 and 9, as published."""
+    """Layers of the encoder, and of the decoder; none uses 6 and 9, as published."""
     width: Count | None = None
-    """Channels inside, a multiple of 32; none takes the pyramid's (published: 256)."""
+    """Channels inside, a multiple of 32; none uses that of the pyramid (published: 256)."""
     denoising: Annotated[int, Field(ge=0)] = 100
-    """Disturbed boxes that training learns to repair; 0 leaves it out."""
+    """Noised boxes that training learns to denoise; 0 leaves it out."""
 
     def problems(self) -> list[str]:
         """Checks the width."""

@@ -19,17 +19,17 @@ class RCNNKeys(DetectorKeys):
     """Detector: R-CNN."""
 
     anchor_scale: Positive | None = None
-    """Side of the anchors in strides of their level; none takes px / 100, from 4 to 8 (published: 8 at 800)."""
+    """Size of the anchors in strides of their level; none uses px / 100, from 4 to 8 (published: 8 at 800)."""
     regions: Count | None = None
-    """Regions of an image to learn from; none takes 0.64 px, from 64 to 512 (published: 512 at 800)."""
+    """Regions of an image to learn from; none uses 0.64 px, from 64 to 512 (published: 512 at 800)."""
     box_head: Literal["mlp", "conv"] = "mlp"
     """Before classes and boxes: two layers, or four convolutions with batch norm and a layer (published for iTPN)."""
     box_loss: Literal["smooth_l1", "giou"] = "smooth_l1"
-    """Loss of the boxes: of the numbers that move them, or of their overlap, ten times (published for iTPN)."""
+    """Loss of the boxes: of their offsets, or of their overlap, ten times (published for iTPN)."""
     region_loss: Literal["smooth_l1", "l1"] = "smooth_l1"
     """Loss of the proposed regions (published for iTPN: l1)."""
     sampling: Annotated[int, Field(ge=0)] = 2
-    """Points along each side of a cell of a region; 0 takes one for each pixel of its level (published for iTPN)."""
+    """Points along each edge of a cell of a region; 0 uses one for each pixel of its level (published for iTPN)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class CascadeKeys(RCNNKeys):
     """Detector: cascade."""
 
     own_regions: bool = False
-    """Regions, boxes for each class and a mask head for each stage (published); else the stages share the first's."""
+    """Regions, boxes for each class and a mask head for each stage (published); else shared with the first stage."""
 
 
 def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:

@@ -21,11 +21,11 @@ class UPerNetKeys(SegmentHeadKeys):
 
     name: str = "upernet"
     width: Count | None = None
-    """Channels inside; none takes twice the pyramid's; published: 768."""
+    """Channels inside; none uses twice that of the pyramid; published: 768."""
     auxiliary_weight: NonNegative = 0.4
     """Weight of the loss of the auxiliary head; 0 leaves it out."""
     dropout: BelowOne = 0.1
-    """Share of channels that are left out before the classifiers while training."""
+    """Share of channels to drop before the classifiers in training."""
 
     def problems_with(self, config: Any) -> list[str]:
         """Checks the batch."""
