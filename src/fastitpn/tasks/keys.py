@@ -29,6 +29,8 @@ class FinetuneConfig(TrainingConfig):
     """Start from random weights on purpose; else a run without weights is warned about."""
     weights_strict: bool = True
     """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false takes what fits."""
+    freeze: Literal["trunk", "all_but_head"] | bool = False
+    """What keeps its start weights: trunk, or all_but_head (a linear probe, as does true); false trains everything."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
@@ -46,9 +48,17 @@ class FinetuneConfig(TrainingConfig):
     defaults: Literal["auto", "fixed"] = "auto"
     """Keys that are not given: auto fits some to few images, short runs and CPUs and says so; fixed is as listed."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.freeze is True:
+            object.__setattr__(self, "freeze", "all_but_head")
+
     def problems(self) -> list[str]:
         """Also that weights and scratch are not asked for at once."""
         result = super().problems()
+        if self.freeze and self.weights is None:
+            why = "since random features are worth nothing"
+            result.append(f"freeze: expected false without weights, {why}, got {self.freeze}")
         if self.milestones is not None and self.schedule != "step":
             result.append(f"milestones: expected none with schedule={self.schedule}, which drops nowhere")
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):

@@ -91,8 +91,6 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     """Learn each thing for itself, and stuff, from COCO's panoptic annotations; head=mask2former."""
     features: Literal["pyramid", "pyramid_and_trunk"] = "pyramid"
     """What the head sees: the pyramid, or each level beside the trunk's map of its stride, as published for iTPN."""
-    freeze: bool = False
-    """Train the head alone: says what the pre-trained features are worth."""
     px: ImagePx | None = None
     """Side of the crops in pixels; none takes that of the weights, else of the model."""
     resize: bool = True
@@ -131,8 +129,6 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
         if self.class_weights is not None and not self.head.weighs_classes:
             got = f"expected none with head={self.head.name}, which learns one mask for each class of an image"
             result.append(f"class_weights: {got}, got {self.class_weights}")
-        if self.freeze and self.weights is None:
-            result.append("freeze: expected false without weights, since random features are worth nothing, got true")
         return result
 
 
