@@ -61,6 +61,10 @@ def run_finetune(config: FinetuneConfig) -> Run:
     )
     task: Any = spec.build(config, split)
     task.about = replace(task.about, pixel_range=pixel_range)
+    if config.freeze:
+        task.freeze(config.freeze)
+        learns, count = (sum(p.numel() for p in task.parameters() if all_of or p.requires_grad) for all_of in (0, 1))
+        say(f"freeze={config.freeze}: {learns:,} of {count:,} weights learn")
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
     labels = [path for part in (split.train, split.val) for path in spec.label_files(part)]

@@ -45,6 +45,8 @@ class FinetuneConfig(TrainingConfig):
     """Start from random weights on purpose, without the warning about a run without weights."""
     weights_strict: bool = True
     """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false loads what fits."""
+    freeze: Literal["trunk", "all_but_head"] | bool = False
+    """Part that keeps its start weights: trunk, or all_but_head (a linear probe; also true); false trains everything."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
@@ -66,9 +68,20 @@ class FinetuneConfig(TrainingConfig):
     defaults: Literal["auto", "fixed"] = "auto"
     """Values of keys that are not given: auto adapts some to few images, short runs and CPUs; fixed is as listed."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.freeze is True:
+            object.__setattr__(self, "freeze", "all_but_head")
+
     def problems(self) -> list[str]:
         """Also that weights and scratch are not asked for at once."""
         result = super().problems()
+        if self.freeze and self.weights is None:
+            why = "since random features say nothing"
+            result.append(f"freeze: expected false without weights, {why}, got {self.freeze}")
+        if self.freeze and "learned" in (self.criterion, self.gathering_tokens):
+            why = "where the backbone is to learn which tokens leave or gather"
+            result.append(f"freeze: expected false {why}, got {self.freeze}")
         if self.milestones is not None and self.schedule != "step":
             result.append(f"milestones: expected none with schedule={self.schedule}, which drops nowhere")
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):

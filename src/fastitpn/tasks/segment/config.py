@@ -91,8 +91,6 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     """Learn things and stuff as segments, from COCO's panoptic annotations; head=mask2former."""
     features: Literal["pyramid", "pyramid_and_trunk"] = "pyramid"
     """Input of the head: the pyramid, or each level with the trunk's map of its stride, as published for iTPN."""
-    freeze: bool = False
-    """Train only the head, which measures the pre-trained features."""
     px: ImagePx | None = None
     """Image size of the crops in pixels; none uses that of the weights, else of the model."""
     resize: bool = True
@@ -131,12 +129,6 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
         if self.class_weights is not None and not self.head.weighs_classes:
             got = f"expected none with head={self.head.name}, which learns one mask for each class of an image"
             result.append(f"class_weights: {got}, got {self.class_weights}")
-        if self.freeze and self.weights is None:
-            result.append("freeze: expected false without weights, since random features say nothing, got true")
-        if self.freeze and "learned" in (self.criterion, self.gathering_tokens):
-            result.append(
-                "freeze: expected false where the backbone is to learn which tokens leave or gather, got true"
-            )
         return result
 
 

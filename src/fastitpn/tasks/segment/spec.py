@@ -246,7 +246,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
         px=start.px,
         resize=config.resize,
     )
-    network = SPEC.create(about, frozen=config.freeze, drop_path_rate=config.drop_path)
+    network = SPEC.create(about, drop_path_rate=config.drop_path)
     network.backbone.set_acceleration(start.acceleration)
     start_network(
         network,
