@@ -148,8 +148,11 @@ def _policy(page: Any, image: Path, uploads: Path) -> str | None:
 
 
 def _named(name: str, page: Any, image: Path, uploads: Path) -> str | None:
-    """An image is uploaded under a name that leads elsewhere."""
-    path = Path(uploaded(page, image.read_bytes(), name))
+    """An image is uploaded under a name that leads elsewhere, or is refused."""
+    try:
+        path = Path(uploaded(page, image.read_bytes(), name))
+    except urllib.error.HTTPError as error:
+        return None if error.code == 400 else f"{name!r}: status {error.code}"
     return None if path.resolve().is_relative_to(uploads.resolve()) else f"{name!r} was written to {path}"
 
 
@@ -157,7 +160,7 @@ def _bomb(name: str, page: Any, image: Path, uploads: Path) -> str | None:
     """A picture that stands for gigabytes is uploaded: a message, and the next question is answered."""
     BOMBS[name][0](uploads / name)
     text = predicted(page.url, uploaded(page, (uploads / name).read_bytes(), name))
-    if "cannot read this image" not in text and "event: error" not in text:
+    if not any(words in text for words in ("cannot read this image", "cannot use this image", "event: error")):
         return f"{name}: {text[:200]}"
     after = predicted(page.url, uploaded(page, image.read_bytes(), "a.jpg"))
     return None if "labels" in after else f"after {name}: {after[:200]}"

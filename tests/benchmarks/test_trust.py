@@ -7,8 +7,9 @@ import signal
 
 import pytest
 from documented import FACTS, ROOT
+from label_readers import FORMATS
 
-from benchmarks.trust import Options, run, summarise
+from benchmarks.trust import Options, mutated, run, summarise
 from benchmarks.trust.attacks import Attacks, attempts, in_copy
 from benchmarks.trust.catalogue import CATALOGUE
 from fastitpn.config import parse
@@ -74,6 +75,10 @@ def test_a_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
 def test_a_copy_that_does_not_end_is_ended():
     ended = in_copy(lambda: signal.pause() and None, seconds=0.05)
     assert ended.code == -signal.SIGKILL
+
+
+def test_each_format_of_labels_has_its_rounds():
+    assert len(FORMATS) == mutated.NUM_FORMATS
 
 
 @pytest.mark.parametrize("name", ["damaged checkpoints", "damaged recipes"])

@@ -76,7 +76,7 @@ def read_listing(folder: Path) -> Listing | None:
         most = min(_MOST_BYTES, _MOST_TIMES * (folder / DATA).stat().st_size + _SAMPLE_BYTES)
         with gzip.open(folder / DATA) as file:
             content = file.read(most + 1)
-        listing: Listing = from_json(content) if len(content) <= most else None
+        listing: Listing | None = from_json(content) if len(content) <= most else None
     except (OSError, EOFError, ValueError, zlib.error):
         return None
     return listing if isinstance(listing, dict) and all(map(_is_entry, listing.values())) else None
