@@ -16,7 +16,7 @@ from fastitpn.application.config import AppConfig
 from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
-from fastitpn.application.uploads import Application, Message, Receive, Send, UploadsAlone
+from fastitpn.application.uploads import Application, Message, OwnPageAlone, Receive, Send, UploadsAlone
 from fastitpn.console import say
 from fastitpn.data.images.reading import reads_images
 from fastitpn.errors import InputError
@@ -120,6 +120,7 @@ async def _application(gradio: ModuleType, answers: Answers, title: str, host: s
     app.add_middleware(_Policy)
     if host in _LOOPBACK:  # else a page elsewhere could reach this one under a name of its own
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(_LOOPBACK))
+        app.add_middleware(OwnPageAlone, hosts=_LOOPBACK)
     return gradio.mount_gradio_app(
         app,
         build_page(gradio, answers, title),

@@ -11,6 +11,7 @@ from fastitpn.data.feature_shards import INDEX, read_index, shard_path
 from fastitpn.diagnosis.findings import Finding
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 from fastitpn.listing import matching
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
@@ -105,7 +106,7 @@ def _damage_of_rows(path: Path) -> str | None:
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            json.loads(line)
+            from_json(line)
         except ValueError:
             return f"line {number} of {len(lines)} is no JSON"
     return None
@@ -150,7 +151,7 @@ def _export(folder: Path) -> Iterator[State]:
     again = "fastitpn export CHECKPOINT makes it anew"
     about: dict[str, object] = {}
     try:
-        about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        about = from_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
         read_exported_folder(folder)
     except (InputError, OSError, ValueError) as error:
         where = getattr(error, "where", None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 
 FILE, KEY = "run.json", "run"
 
@@ -28,7 +29,7 @@ def begin(directory: Path, settings: Mapping[str, Any], listing: Mapping[str, An
 def read(directory: Path) -> str | None:
     """Identity of a run; None for one that was begun by an earlier version."""
     try:
-        return str(json.loads((directory / FILE).read_text(encoding="utf-8"))["id"])
+        return str(from_json((directory / FILE).read_text(encoding="utf-8"))["id"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

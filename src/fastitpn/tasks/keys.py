@@ -46,7 +46,7 @@ class FinetuneConfig(TrainingConfig):
     weights_strict: bool = True
     """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false loads what fits."""
     freeze: Literal["trunk", "all_but_head"] | bool = False
-    """Part that keeps its start weights: trunk, or all_but_head (a linear probe; also true); false trains everything."""
+    """Part that keeps its start weights: trunk, or all_but_head (linear probe; also true); false trains everything."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"

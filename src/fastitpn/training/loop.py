@@ -353,7 +353,7 @@ class _Fit:
         state = self.state
         if self.fabric.broadcast(self.run.best_checkpoint is None):  # what the first process sees counts
             self._save_best()
-        rows = [row for row in self.run.history if row["split"] == "train"]
+        rows = [row for row in self.run.history if row.get("split") == "train"]
         metrics: dict[str, Any] = {"train_loss": rows[-1].get("loss")} if rows else {}
         metrics |= state.metrics
         if state.best is not None:
