@@ -10,6 +10,7 @@ from pydantic import Field
 from fastitpn.config.fields import Config, fields_of, given_keys
 from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
 from fastitpn.config.values import show
+from fastitpn.imagenet import CROP_ASPECT
 from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
@@ -83,8 +84,10 @@ class PretrainConfig(CropsConfig, TrainingConfig):
 
     data: Path
     """Images without labels: a folder, a list (.txt, .csv), tar shards, or a Hugging Face data set on disk."""
-    px: ImagePx = 224
-    """Side of the student's input in pixels."""
+    px: ImagePx | tuple[ImagePx, ...] = 224
+    """Side of the student's input in pixels; of several, such as 192,224,256, each step has one, drawn by the seed."""
+    crop_aspect: Scales = CROP_ASPECT
+    """Range of a crop's width over its height: the square input is a stretched crop; 1,1 stretches nothing."""
     teacher: TeacherKeys = EmaKeys()
     mask: MaskConfig = MaskConfig()
     objective: Literal["merged", "per_level", "trunk"] = "merged"
@@ -126,11 +129,23 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         masks = {key: value for key, value in PIXEL_MASKS.items() if key not in asked}
         return replace(self, mask=replace(self.mask, **masks))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the student's input in pixels, the largest last; that is the model's own."""
+        return (self.px,) if isinstance(self.px, int) else tuple(sorted(self.px))
+
+    @property
+    def model_px(self) -> int:
+        """The largest side."""
+        return self.sizes[-1]
+
     def problems(self) -> list[str]:
         """Also that the keys of one objective are not given with another."""
         result = super().problems()
         if self.objective != "per_level" and self.level_weights != (1.0, 1.0, 1.0):
             result.append(f"level_weights: expected together with objective=per_level, got {self.objective}")
+        if self.crop_aspect[0] > self.crop_aspect[1]:
+            result.append(f"crop_aspect: expected smallest,largest, got {show(self.crop_aspect)}")
         if self.mask.ratio == 0 and self.loss_on == "masked":
             result.append("mask.ratio: expected above 0 with loss_on=masked, or loss_on=all, since nothing is hidden")
         if not any(self.level_weights):
