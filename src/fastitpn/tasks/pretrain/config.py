@@ -103,6 +103,8 @@ class PretrainConfig(CropsConfig, TrainingConfig):
     loss_on: Literal["masked", "all"] = "masked"
     """Which patches count in the loss."""
     gram: GramConfig = GramConfig()
+    registers: Annotated[int, Field(ge=0)] = 0
+    """Learned tokens beside the patches, which keep global facts out of patches in large models; published: 0."""
     norm: Literal["end", "trunk_and_end"] = "end"
     """Where the model normalises: before the prediction, or also between trunk and pyramid."""
     color_jitter: NonNegative = 0.0
@@ -153,7 +155,7 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         if isinstance(self.teacher, SeveralKeys):
             result += self._unused(("objective", "norm", "auxiliary"), "several teachers, which have teacher.levels")
         elif isinstance(self.teacher, PixelKeys):
-            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration")
+            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration", "registers")
             result += self._unused(unused, "teacher=pixel, which has a decoder and a loss of its own")
             if self.gram.weight:
                 result.append(f"gram.weight: expected 0 with teacher=pixel, got {show(self.gram.weight)}")

@@ -106,6 +106,8 @@ def build_task(config: PretrainConfig) -> PretrainTask:
     if isinstance(config.teacher, PixelKeys):
         return build_pixel_task(config, config.teacher)
     arguments: dict[str, Any] = {"img_size": config.model_px, "drop_path_rate": config.drop_path}
+    if config.registers:
+        arguments["num_registers"] = config.registers
     file = read_weights(config.weights, **config.choice) if config.weights is not None else None
     if file is not None and config.blocks is not None:
         arguments["depths"] = file.depths
