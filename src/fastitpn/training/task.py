@@ -26,7 +26,7 @@ class Task(nn.Module):
 
     trained_model: nn.Module
     metrics: tuple[Metric, ...] = ()
-    no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token"})
+    no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token", "registers"})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar losses of one micro-batch: "loss" is minimised, the others are only logged."""

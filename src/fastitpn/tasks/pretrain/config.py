@@ -10,6 +10,7 @@ from pydantic import Field
 from fastitpn.config.fields import Config, fields_of, given_keys
 from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
 from fastitpn.config.values import show
+from fastitpn.imagenet import CROP_ASPECT
 from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
@@ -83,8 +84,10 @@ class PretrainConfig(CropsConfig, TrainingConfig):
 
     data: Path
     """Images without labels: a folder, a list (.txt, .csv), tar shards, or a Hugging Face data set on disk."""
-    px: ImagePx = 224
-    """Image size of the student in pixels."""
+    px: ImagePx | tuple[ImagePx, ...] = 224
+    """Image size of the student in pixels; of several, such as 192,224,256, each step has one, drawn by the seed."""
+    crop_aspect: Scales = CROP_ASPECT
+    """Range of a crop's width over its height: the square input is a stretched crop; 1,1 stretches nothing."""
     teacher: TeacherKeys = EmaKeys()
     mask: MaskConfig = MaskConfig()
     objective: Literal["merged", "per_level", "trunk"] = "merged"
@@ -100,6 +103,8 @@ class PretrainConfig(CropsConfig, TrainingConfig):
     loss_on: Literal["masked", "all"] = "masked"
     """Patches that count in the loss."""
     gram: GramConfig = GramConfig()
+    registers: Annotated[int, Field(ge=0)] = 0
+    """Learned tokens beside the patches, which keep global facts out of patches in large models; published: 0."""
     norm: Literal["end", "trunk_and_end"] = "end"
     """Place of the norm: before the prediction, or also between trunk and pyramid."""
     color_jitter: NonNegative = 0.0
@@ -126,11 +131,23 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         masks = {key: value for key, value in PIXEL_MASKS.items() if key not in asked}
         return replace(self, mask=replace(self.mask, **masks))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the student's input in pixels, the largest last; that is the model's own."""
+        return (self.px,) if isinstance(self.px, int) else tuple(sorted(self.px))
+
+    @property
+    def model_px(self) -> int:
+        """The largest side."""
+        return self.sizes[-1]
+
     def problems(self) -> list[str]:
         """Also that the keys of one objective are not given with another."""
         result = super().problems()
         if self.objective != "per_level" and self.level_weights != (1.0, 1.0, 1.0):
             result.append(f"level_weights: expected together with objective=per_level, got {self.objective}")
+        if self.crop_aspect[0] > self.crop_aspect[1]:
+            result.append(f"crop_aspect: expected smallest,largest, got {show(self.crop_aspect)}")
         if self.mask.ratio == 0 and self.loss_on == "masked":
             result.append("mask.ratio: expected above 0 with loss_on=masked, or loss_on=all, since nothing is hidden")
         if not any(self.level_weights):
@@ -138,7 +155,7 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         if isinstance(self.teacher, SeveralKeys):
             result += self._unused(("objective", "norm", "auxiliary"), "several teachers, which have teacher.levels")
         elif isinstance(self.teacher, PixelKeys):
-            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration")
+            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration", "registers")
             result += self._unused(unused, "teacher=pixel, which has a decoder and a loss of its own")
             if self.gram.weight:
                 result.append(f"gram.weight: expected 0 with teacher=pixel, got {show(self.gram.weight)}")
