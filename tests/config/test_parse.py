@@ -61,7 +61,11 @@ def test_a_positional_word_too_many():
     [
         ("lr=-1", "lr: expected a number greater than 0, got '-1'"),
         ("batch=two", "batch: expected a whole number of at least 1, got 'two'"),
-        ("px=100", "px: expected a whole number of at least 32, a multiple of 16, got '100'; did you mean 96 or 112?"),
+        (
+            "px=100",
+            "px: expected a whole number of at least 32, a multiple of 16 or several of them, separated by commas, "
+            "got '100'; did you mean 96 or 112?",
+        ),
         ("px=10", "got '10'; did you mean 32?"),
         ("loss=cosin", "loss: expected cosine or smooth_l1, got 'cosin'; did you mean cosine?"),
         ("precision=bf16", "got 'bf16'; did you mean bf16-mixed?"),

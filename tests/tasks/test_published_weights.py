@@ -125,7 +125,7 @@ def test_other_classes_start_fresh_and_that_is_said(form, scenes, tmp_path, caps
     fits(network, head, fresh=network.class_layers)
     said = capsys.readouterr().out.replace("\n", " ")
     assert "not needed here: for other classes, or for the maps of another backbone" in said
-    assert "start fresh" in said
+    assert "randomly initialised" in said
     assert "the head is new" not in said
     assert "in the same order" not in said
 

@@ -103,7 +103,10 @@ def nearest_multiples(annotation: Any, value: Any) -> list[int]:
 
 def expected(annotation: Any) -> str:
     """The type as a phrase for an error: `a number greater than 0`."""
-    return " or ".join("none" if member is type(None) else _phrase(member) for member in _members(annotation))
+    members = _members(annotation)
+    phrases = [_phrase(member) for member in members if member is not type(None) and not _is_list_of(member, members)]
+    phrases += ["several of them, separated by commas"] * any(_is_list_of(member, members) for member in members)
+    return " or ".join([*phrases, *["none"] * (type(None) in members)])
 
 
 def short_type(annotation: Any) -> str:
@@ -171,6 +174,12 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return (annotation,)
     return tuple(sorted(typing.get_args(annotation), key=lambda member: member is type(None)))
+
+
+def _is_list_of(member: Any, members: tuple[Any, ...]) -> bool:
+    """Whether a type of a union is a list of another one: `tuple[int, ...]` in `int | tuple[int, ...]`."""
+    arguments = typing.get_args(member)
+    return typing.get_origin(member) is tuple and ... in arguments and arguments[0] in members
 
 
 def _unwrap(member: Any) -> tuple[Any, list[Any]]:

@@ -81,7 +81,7 @@ def predict_stream(address: str, out: Path, prediction: Prediction[Any], timeout
         raise InputError(written.problem, where=name, expected=EXPECTED, fix=kept)
     if about := prediction.about_video():
         say(about)
-    say(f"{written.frames} frames: {written.video}, and what was found in each of them: {written.lines}")
+    say(f"{written.frames} frames: {written.video}, with the predictions of each frame in {written.lines}")
     return written
 
 

@@ -118,4 +118,4 @@ def _say_unused(prediction: Prediction[Any], *, images: bool, videos: bool) -> N
     if videos and (others := [name for name in prediction.write_as if name != "csv"]):
         say(f"write={','.join(others)} is for images: of videos there are lines of JSON, and with write=csv a table")
     if images and not videos and prediction.for_videos:
-        say(f"{prediction.for_videos} is for videos, and there is none")
+        say(f"{prediction.for_videos} is only for videos, but the source has no video")

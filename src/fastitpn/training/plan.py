@@ -30,8 +30,8 @@ def describe_plan(
     factors = {"batch": config.batch, "accumulate": config.accumulate, "devices": config.devices * config.nodes}
     parts = " x ".join(f"{name} {count}" for name, count in factors.items() if name == "batch" or count > 1)
     return (
-        f"{model} at {show(px)} px, {epochs:.4g} epoch{'s' * (epochs != 1)} = {steps:,} steps of {batch} images ({parts}), "
-        f"on {fabric.device.type} ({resolve_precision(config.precision, fabric.device.type)}); "
+        f"{model} at {show(px)} px, {epochs:.4g} epoch{'s' * (epochs != 1)} = {steps:,} steps of {batch} images "
+        f"({parts}), on {fabric.device.type} ({resolve_precision(config.precision, fabric.device.type)}); "
         f"out={config.out}"
     )
 

@@ -107,6 +107,6 @@ def test_numbers_are_in_the_lines_the_table_and_the_names(reuse, create, classes
     run_prediction(prediction, tmp_path / "still.png", tmp_path / "still", workers=0)
     said = capsys.readouterr().out
     assert "write=crops is for images" in said
-    assert "track=true is for videos, and there is none" in said
+    assert "track=true is only for videos, but the source has no video" in said
     assert frame((0, 0.9, 1, 1)).instances[0].title == "cat 0.90"
     assert Tracker(0.5).follow(frame((0, 0.9, 1, 1))).instances[0].title == "cat #1 0.90"

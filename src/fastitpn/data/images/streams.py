@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from fastitpn.data.images.videos import Video, video_library
 from fastitpn.errors import InputError
+from fastitpn.listing import devices
 
 EXPECTED = "a camera or a video stream that answers"
 _PROTOCOLS = "rtsp,rtsps,rtp,rtmp,rtmps,srt,udp,tcp,tls,http,https,httpproxy,crypto,hls"
@@ -104,7 +105,7 @@ def _camera(av: ModuleType, number: str) -> tuple[str, dict[str, Any]]:
     if form == "v4l2":
         device = Path(f"/dev/video{number}")
         if not device.exists():
-            raise _no_camera(number, sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video*")))
+            raise _no_camera(number, [path.name.removeprefix("video") for path in devices(Path("/dev"), "video*")])
         return str(device), {"format": form}
     cameras = [device.name for device in av.enumerate_input_devices(form) if "video" in str(device.media_types)]
     if int(number) >= len(cameras):
