@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from fastitpn.config.types import Count, Decay, Factor, Fit, ImagePx, Milestone, NonNegative, Positive, Schedule, Share
 from fastitpn.config.values import show
+from fastitpn.data.fold import Fold, HeldOut
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
@@ -23,6 +26,10 @@ class FinetuneConfig(TrainingConfig):
     """Labelled images to validate on, as data; none splits them off data."""
     val_ratio: Share = 0.1
     """Share of data to validate on, where val is none."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Trainings that are each validated on another part of data, and then summed up; none trains once."""
+    fold: Count | None = None
+    """Number of the only fold to train, such as on a machine of its own; none trains all of them."""
     px: ImagePx | None = None
     """Side of the input in pixels; none takes that of the weights, else of the model."""
     scratch: bool = False
@@ -48,6 +55,11 @@ class FinetuneConfig(TrainingConfig):
     defaults: Literal["auto", "fixed"] = "auto"
     """Keys that are not given: auto fits some to few images, short runs and CPUs and says so; fixed is as listed."""
 
+    @property
+    def held_out(self) -> HeldOut:
+        """What is validated on where data has no such part: a share, or one of the folds."""
+        return self.val_ratio if self.folds is None or self.fold is None else Fold(self.fold, self.folds)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.freeze is True:
@@ -63,6 +75,12 @@ class FinetuneConfig(TrainingConfig):
             result.append(f"milestones: expected none with schedule={self.schedule}, which drops nowhere")
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
             result.append(f"milestones: expected each above the one before it, got {show(self.milestones)}")
+        if self.fold is not None and self.fold > (self.folds or 0):
+            result.append(f"fold: expected at most folds, which is {show(self.folds)}, got {self.fold}")
+        if self.folds is not None and self.val is not None:
+            result.append(f"folds: expected none with val, since each fold holds images of data out, got {self.folds}")
+        if self.folds is not None and self.fold is None and self.devices * self.nodes > 1:
+            result.append(f"folds: expected one device, or fold=1 to fold={self.folds} in commands of their own")
         if self.scratch and self.weights is not None:
             result.append(f"scratch: expected false where weights are given, got true and weights={self.weights}")
         return result

@@ -1,6 +1,6 @@
 """Loaders for training, which can begin at any step, and for evaluation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -83,7 +83,7 @@ def evaluation_loader(
     )
 
 
-def on_device(loader: DataLoader[Any], fabric: "Fabric") -> Iterator[dict[str, Any]]:
+def on_device(loader: Iterable[Any], fabric: "Fabric") -> Iterator[dict[str, Any]]:
     """Batches of a loader on the device of a run."""
     for batch in loader:
         yield fabric.to_device(batch)
