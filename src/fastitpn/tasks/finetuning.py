@@ -68,8 +68,11 @@ def run_finetune(config: FinetuneConfig) -> Run:
     task.about = replace(task.about, pixel_range=pixel_range)
     if config.freeze:
         task.freeze(config.freeze)
+    if config.lora is not None:
+        task.add_lora(config.lora)
+    if config.freeze or config.lora is not None:
         learns, count = (sum(p.numel() for p in task.parameters() if all_of or p.requires_grad) for all_of in (0, 1))
-        say(f"freeze={config.freeze}: {learns:,} of {count:,} weights learn")
+        say(f"{learns:,} of {count:,} weights learn")
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
     if find_batch:

@@ -38,6 +38,8 @@ class FinetuneConfig(TrainingConfig):
     """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false takes what fits."""
     freeze: Literal["trunk", "all_but_head"] | bool = False
     """What keeps its start weights: trunk, or all_but_head (a linear probe, as does true); false trains everything."""
+    lora: Count | None = None
+    """Rank of the changes that layers of the trunk learn in place of all their weights (LoRA, by peft); none is off."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
@@ -75,6 +77,8 @@ class FinetuneConfig(TrainingConfig):
             result.append(f"milestones: expected none with schedule={self.schedule}, which drops nowhere")
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
             result.append(f"milestones: expected each above the one before it, got {show(self.milestones)}")
+        if self.lora is not None and (self.weights is None or self.freeze or self.strategy == "fsdp"):
+            result.append(f"lora: expected none without weights, with freeze or with strategy=fsdp, got {self.lora}")
         if self.fold is not None and self.fold > (self.folds or 0):
             result.append(f"fold: expected at most folds, which is {show(self.folds)}, got {self.fold}")
         if self.folds is not None and self.val is not None:
