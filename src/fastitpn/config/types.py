@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from fastitpn.config.values import Auto
+
 
 def _quotient(value: Any) -> Any:
     """A fraction such as 27/32 as the number that it is; all else stays."""
@@ -31,7 +33,9 @@ def _address(value: Any) -> Any:
 _ADDRESS = re.compile(r"\d{1,2}|(rtsps?|rtmps?|rtp|srt|udp|tcp|https?)://\S+", re.IGNORECASE)
 
 Count = Annotated[int, Field(ge=1)]
+AutoCount = Annotated[int, Auto(), Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+AutoPositive = Annotated[float, Auto(), Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]

@@ -120,7 +120,8 @@ class RunDirectory(Run):
     def say_complete(self) -> None:
         """Print where to look at what came of it."""
         if self.is_writer:
-            say(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}")
+            files = (self.directory / REPORT, self.best_checkpoint)
+            say(f"this run is complete: {', '.join(str(file) for file in files if file)}")
 
 
 def prepare(

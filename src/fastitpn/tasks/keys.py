@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
+
 from fastitpn.config.types import (
     Count,
     Decay,
@@ -19,6 +21,7 @@ from fastitpn.config.types import (
     Stream,
 )
 from fastitpn.config.values import OneOf, show
+from fastitpn.data.fold import Fold, HeldOut
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
@@ -39,6 +42,10 @@ class FinetuneConfig(TrainingConfig):
     """Labelled images to validate on, as data; none splits them off data."""
     val_ratio: Share = 0.1
     """Share of data to validate on, if val is none."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Trainings that are each validated on another part of data, and then summed up; none trains once."""
+    fold: Count | None = None
+    """Number of the only fold to train, such as on a machine of its own; none trains all of them."""
     px: ImagePx | None = None
     """Image size in pixels; none uses that of the weights, else of the model."""
     scratch: bool = False
@@ -47,6 +54,8 @@ class FinetuneConfig(TrainingConfig):
     """Refuse weights that fill only a part of trunk and pyramid, or of a published head; false loads what fits."""
     freeze: Literal["trunk", "all_but_head"] | bool = False
     """Part that keeps its start weights: trunk, or all_but_head (linear probe; also true); false trains everything."""
+    lora: Count | None = None
+    """Rank of the changes that layers of the trunk learn in place of all their weights (LoRA, by peft); none is off."""
     layer_decay: Factor = 0.9
     """Factor on the learning rate from each block to the one before it; pyramid and head have all of it."""
     schedule: Schedule = "cosine"
@@ -68,6 +77,11 @@ class FinetuneConfig(TrainingConfig):
     defaults: Literal["auto", "fixed"] = "auto"
     """Values of keys that are not given: auto adapts some to few images, short runs and CPUs; fixed is as listed."""
 
+    @property
+    def held_out(self) -> HeldOut:
+        """What is validated on where data has no such part: a share, or one of the folds."""
+        return self.val_ratio if self.folds is None or self.fold is None else Fold(self.fold, self.folds)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.freeze is True:
@@ -86,6 +100,14 @@ class FinetuneConfig(TrainingConfig):
             result.append(f"milestones: expected none with schedule={self.schedule}, which drops nowhere")
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
             result.append(f"milestones: expected each above the one before it, got {show(self.milestones)}")
+        if self.lora is not None and (self.weights is None or self.freeze or self.strategy == "fsdp"):
+            result.append(f"lora: expected none without weights, with freeze or with strategy=fsdp, got {self.lora}")
+        if self.fold is not None and self.fold > (self.folds or 0):
+            result.append(f"fold: expected at most folds, which is {show(self.folds)}, got {self.fold}")
+        if self.folds is not None and self.val is not None:
+            result.append(f"folds: expected none with val, since each fold holds images of data out, got {self.folds}")
+        if self.folds is not None and self.fold is None and self.devices * self.nodes > 1:
+            result.append(f"folds: expected one device, or fold=1 to fold={self.folds} in commands of their own")
         if self.scratch and self.weights is not None:
             result.append(f"scratch: expected false where weights are given, got true and weights={self.weights}")
         return result

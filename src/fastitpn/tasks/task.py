@@ -1,6 +1,6 @@
 """What the tasks of this package have in common: a Fast-iTPN inside of what learns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, Self, TypeVar
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.runs.description import ModelDescription
+from fastitpn.tasks.lora import add_lora, merged
 from fastitpn.training.metric import Metric
 from fastitpn.training.task import Task
 
@@ -34,6 +35,7 @@ class BackboneTask(Task, Generic[AboutT]):
         self.about = about
         self.metrics = metrics
         self.frozen: tuple[nn.Module, ...] = ()
+        self.has_lora = False
 
     def freeze(self, part: Literal["trunk", "all_but_head"]) -> None:
         """Keep the start weights of a part of the network; all of it stays in evaluation mode, and drops nothing.
@@ -51,6 +53,15 @@ class BackboneTask(Task, Generic[AboutT]):
         for parameter in (*backbone.parameters(recurse=False), *(p for m in self.frozen for p in m.parameters())):
             parameter.requires_grad_(False)
         self.train(self.training)
+
+    def add_lora(self, rank: int) -> None:
+        """Let the trunk learn low-rank changes of its weights, see `lora`."""
+        add_lora(self.backbone, rank)
+        self.has_lora = True
+
+    def to_plain(self, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Low-rank changes are added to the weights that they change."""
+        return merged(weights) if self.has_lora else weights
 
     def train(self, mode: bool = True) -> Self:
         """Training or evaluation mode, in which frozen parts always are."""

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import (
+    AutoCount,
+    AutoPositive,
     BelowOne,
     Count,
     DeviceName,
@@ -94,8 +96,8 @@ class TrainingConfig(RunConfig):
 
     _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "steps"), ("warmup_epochs", "warmup_steps"))
 
-    batch: Count = 64
-    """Images in one micro-batch, for each device."""
+    batch: AutoCount = 64
+    """Images in one micro-batch, for each device; auto tries how many fit, and accumulates to as many in a step."""
     accumulate: Count = 1
     """Micro-batches in one step of the optimiser."""
     epochs: Positive | None
@@ -108,8 +110,8 @@ class TrainingConfig(RunConfig):
     """Epochs in which the learning rate rises from 0 to lr; or give warmup_steps."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     """Steps in which the learning rate rises from 0 to lr, instead of warmup_epochs."""
-    lr: Positive
-    """Highest learning rate (AdamW); it then falls along a cosine."""
+    lr: AutoPositive
+    """Highest learning rate (AdamW), from which it falls along a cosine; auto is the published one for the batch."""
     min_lr: NonNegative
     """Learning rate at the last step."""
     weight_decay: NonNegative = 0.05

@@ -323,7 +323,7 @@ class _Fit:
             return False
         self._save_last()
         line = f"ended early, after step {state.step} of {self.settings.steps}: "
-        line += f"no better {metric.label} in {patience} validations (patience={patience})"
+        line += f"no better {metric.label} in {patience} validation{'s' * (patience > 1)} (patience={patience})"
         self.display.say(line)
         logger.info(line)
         return True

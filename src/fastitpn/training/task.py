@@ -65,6 +65,14 @@ class Task(nn.Module):
         """Parameters that never change, such as a fixed teacher's: no process needs to hear of them from others."""
         return ()
 
+    def to_plain(self, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Weights of `trained_model` as those of the network that `describe` describes.
+
+        Args:
+            weights: A `state_dict` of the trained model, which may have parts that only the training needs.
+        """
+        return weights
+
     def extra_state(self) -> dict[str, Any]:
         """What must be kept to resume beyond `trained_model`: plain types and tensors."""
         return {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from fastitpn.config.types import BelowOne, Count, Decay, Factor, NonNegative, Positive, Ratio, Scales
+from fastitpn.config.types import AutoPositive, BelowOne, Count, Decay, Factor, NonNegative, Positive, Ratio, Scales
 from fastitpn.tasks.keys import ClassWeights, EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.training.config import CropsConfig
@@ -46,7 +46,7 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
     out: Path = Path("runs/classify")
     epochs: Positive | None = 100
     warmup_epochs: NonNegative | None = 5
-    lr: Positive = 1e-3
+    lr: AutoPositive = 1e-3
     min_lr: NonNegative = 1e-6
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     clip_grad: Positive | None = None

@@ -7,7 +7,18 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from fastitpn.config.fields import Config
-from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, OnError, Positive, Ratio, Scales
+from fastitpn.config.types import (
+    AutoCount,
+    AutoPositive,
+    BelowOne,
+    Count,
+    ImagePx,
+    NonNegative,
+    OnError,
+    Positive,
+    Ratio,
+    Scales,
+)
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.detect.heads.rcnn import RCNNKeys
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
@@ -83,11 +94,11 @@ class DetectConfig(FinetuneConfig):
     """Distort brightness, contrast, saturation and hue; the published recipes do not."""
 
     out: Path = Path("runs/detect")
-    batch: Count = 8
+    batch: AutoCount = 8
     epochs: Positive | None = 50
     warmup_epochs: NonNegative | None = 2
-    lr: Positive = 2e-4
-    """Highest learning rate (AdamW)."""
+    lr: AutoPositive = 2e-4
+    """Highest learning rate (AdamW); auto is the published one for the images of a step."""
     min_lr: NonNegative = 0.0
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     clip_grad: Positive | None = 1.0

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fastitpn.config.fields import Config, fields_of, given_keys
-from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
+from fastitpn.config.types import AutoPositive, BelowOne, Count, ImagePx, NonNegative, Positive, Scales
 from fastitpn.config.values import show
 from fastitpn.imagenet import CROP_ASPECT
 from fastitpn.models.architecture import DEFAULT_MODEL
@@ -117,7 +117,7 @@ class PretrainConfig(CropsConfig, TrainingConfig):
     model: str = DEFAULT_MODEL
     epochs: Positive | None = 300
     warmup_epochs: NonNegative | None = 10
-    lr: Positive = 1.5e-3
+    lr: AutoPositive = 1.5e-3
     min_lr: NonNegative = 1e-5
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.98)
     clip_grad: Positive | None = 3.0

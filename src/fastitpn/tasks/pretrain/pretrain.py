@@ -31,6 +31,7 @@ from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.pixel import build_pixel_task
@@ -46,7 +47,11 @@ from fastitpn.training.plan import describe_plan, faster_keys
 from fastitpn.training.processes.devices import build_fabric
 from fastitpn.training.processes.failure_propagation import propagate_failures
 from fastitpn.training.processes.fully_sharded import shards
+from fastitpn.training.published_rate import PublishedRate
 from fastitpn.training.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
+
+RATES = ({"": PublishedRate(lr=1.5e-3, images=2048)}, {"": PublishedRate(lr=1.5e-4, images=256)})
+"""Published learning rates: with a teacher of features, and with pixels."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +64,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
     Raises:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
-    config = config.settled()
+    config, find_batch = with_listed_batch(config.settled())
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
     say(f"{len(images)} images to learn from")
@@ -69,6 +74,9 @@ def run_pretrain(config: PretrainConfig) -> Run:
     task.about = replace(task.about, pixel_range=pixel_range)
     dataset = build_dataset(config, images, task.teacher)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
+    if find_batch:
+        config = with_fitting_batch(config, task, dataset, collate, fabric)
+    config = with_published_rate(config, config.model, RATES[isinstance(config.teacher, PixelKeys)])
     probe = build_probe(config, fabric)
     known = files or images.files
     with prepare(

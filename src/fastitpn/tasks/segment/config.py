@@ -9,6 +9,8 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import (
+    AutoCount,
+    AutoPositive,
     BelowOne,
     Count,
     Factor,
@@ -107,11 +109,11 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     """How the learning rate falls: in a line to min_lr (poly, published), cosine, step (at milestones) or constant."""
 
     out: Path = Path("runs/segment")
-    batch: Count = 16
+    batch: AutoCount = 16
     epochs: Positive | None = 100
     warmup_epochs: NonNegative | None = 5
-    lr: Positive = 1e-3
-    """Highest learning rate (AdamW)."""
+    lr: AutoPositive = 1e-3
+    """Highest learning rate (AdamW); auto is the published one for the images of a step."""
     min_lr: NonNegative = 0.0
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     clip_grad: Positive | None = None

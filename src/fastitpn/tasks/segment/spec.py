@@ -47,6 +47,7 @@ from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
 from fastitpn.tasks.start import find_start, start_network
 from fastitpn.training.loaders import cache_mib
 from fastitpn.training.metric import Metric
+from fastitpn.training.published_rate import PublishedRate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -73,7 +74,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
         """Images with masks, or with annotations."""
         folders = replace(MaskFolders.of(config), panoptic=config.panoptic)
-        train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
+        train, val = segmentation_split(folders, config.val, val_ratio=config.held_out, seed=config.seed)
         names, notes = train.classes.names, []
         if config.head.weighs_classes:
             notes = describe_imbalance(config.class_weights, train.pixels(), names, unit="pixels")
@@ -99,6 +100,11 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         queries = task.trained_model.head.queries
         say_if_many(_count_objects(train, queries), queries, _QUERIES)
         return task
+
+    def published_rates(self, config: SegmentConfig) -> Mapping[str, PublishedRate]:
+        """That of the head, on ADE20K."""
+        rate = HEADS[config.head.name].published
+        return {} if rate is None else {"": rate}
 
     def training_samples(
         self, config: SegmentConfig, split: Split[MaskedImages], about: SegmenterDescription

@@ -8,6 +8,7 @@ from pydantic import Field
 from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec, width_problems
+from fastitpn.training.published_rate import PublishedRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,4 +56,4 @@ def _build(*inputs: Any, **settings: Any) -> Any:
     return DINO(*inputs, **settings)
 
 
-DINO = HeadSpec(keys=DINOKeys, arguments=_arguments, build=_build)
+DINO = HeadSpec(keys=DINOKeys, arguments=_arguments, build=_build, published=PublishedRate(lr=1e-4, images=16))

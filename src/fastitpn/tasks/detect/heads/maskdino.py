@@ -8,6 +8,7 @@ from pydantic import Field
 from fastitpn.config.types import Count
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
+from fastitpn.training.published_rate import PublishedRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,4 +43,6 @@ def _build(*inputs: Any, **settings: Any) -> Any:
     return MaskDINO(*inputs, **settings)
 
 
-MASKDINO = HeadSpec(keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True)
+MASKDINO = HeadSpec(
+    keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True, published=PublishedRate(lr=1e-4, images=16)
+)

@@ -8,6 +8,7 @@ from pydantic import Field
 from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec
+from fastitpn.training.published_rate import PublishedRate
 
 _PUBLISHED_PX = 800
 _ANCHOR_SCALES, _REGIONS, _PROPOSALS = (4.0, 8.0), (64, 512), (200, 1000)
@@ -62,7 +63,15 @@ def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
         return RCNN(*inputs, masks=masks, cascade=cascade, **settings)
 
     keys = CascadeKeys if cascade else RCNNKeys
-    return HeadSpec(keys=keys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False)
+    return HeadSpec(
+        keys=keys,
+        arguments=arguments,
+        build=build,
+        needs_masks=masks,
+        exports="one",
+        open_size=False,
+        published=PublishedRate(lr=1e-4 if cascade else 2e-4, images=64),
+    )
 
 
 def _in_proportion(px: int, least: float, most: float) -> float:

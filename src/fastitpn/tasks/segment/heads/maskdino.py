@@ -9,6 +9,7 @@ from pydantic import Field
 from fastitpn.config.types import Count
 from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
+from fastitpn.training.published_rate import PublishedRate
 
 _PANOPTIC = {"two_stage": True, "no_object": False, "queries": 300, "levels": 4, "coarse_first": False}
 _PANOPTIC_RATIO = 8
@@ -53,4 +54,5 @@ HEAD = HeadSpec(
     arguments=_arguments,
     build=_build,
     panoptic={**_PANOPTIC, "encoder_ratio": _PANOPTIC_RATIO},
+    published=PublishedRate(lr=1e-4, images=16),
 )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from fastitpn.config.types import BelowOne, Count, NonNegative
 from fastitpn.tasks.heads import HeadSpec
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
+from fastitpn.training.published_rate import PublishedRate
 
 _WIDTH_OF_PYRAMID = 2
 """Channels inside where no width is given, as a multiple of the pyramid's."""
@@ -46,4 +47,4 @@ def _build(*args: Any, **arguments: Any) -> Any:
     return UPerNetHead(*args, **arguments)
 
 
-HEAD = HeadSpec(keys=UPerNetKeys, arguments=_arguments, build=_build)
+HEAD = HeadSpec(keys=UPerNetKeys, arguments=_arguments, build=_build, published=PublishedRate(lr=3e-5, images=16))
