@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_numbers_are_in_the_lines_the_table_and_the_names(reuse, create, classes
     shown = iter([frame()] * 4)
     run_prediction(prediction, clip, tmp_path / "again", workers=0)
     moving(1)[0].save(tmp_path / "still.png")
-    shown = iter([frame()])
+    shown = iter([replace(frame(), path=tmp_path / "still.png")])
     run_prediction(prediction, tmp_path / "still.png", tmp_path / "still", workers=0)
     said = capsys.readouterr().out
     assert "write=crops is for images" in said

@@ -40,7 +40,7 @@ def write_yolo(results: Results[ImageDetections], source: Path, out: Path) -> Pa
         write_text(text, "".join(lines))
         _link(result.path, image)
     names = "".join(f"  {label}: {json.dumps(name)}\n" for label, name in enumerate(results[0].classes))
-    write_text(folder / "data.yaml", f"path: .\ntrain: images\nval: images\nnames:\n{names}")
+    write_text(folder / "data.yaml", f"path: .\ntrain: images\nnames:\n{names}")
     return folder
 
 
