@@ -13,6 +13,7 @@ from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.chosen_defaults import choose_defaults
 from fastitpn.tasks.keys import FinetuneConfig
+from fastitpn.tasks.other_task import open_data
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.run_report import write_run_report
 from fastitpn.tasks.spec import TaskSpec
@@ -41,7 +42,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
         InputError: The data, the weights or the folder of the run do not fit.
     """
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
-    split = spec.open_data(config)
+    split = open_data(spec, config)
     num_images = len(split.train)
     counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
     say(counts)
