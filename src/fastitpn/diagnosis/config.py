@@ -21,7 +21,7 @@ class DoctorConfig(Config):
     data: Path
     """Folder or file, as for pretrain and finetune: images, class folders, images with masks, COCO annotations (with
     task=segment their masks), COCO panoptic annotations, Pascal VOC or YOLO. Files of a run, a checkpoint, an export or
-    stored features the files are compared with their checksums."""
+    stored features are compared with their checksums."""
     val: Path | None = None
     """Data to validate on, of the same form; none uses a part of data, if it has parts."""
     task: str | None = None

@@ -15,6 +15,7 @@ from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with
 from fastitpn.tasks.chosen_defaults import choose_defaults
 from fastitpn.tasks.folds import run_folds
 from fastitpn.tasks.keys import FinetuneConfig
+from fastitpn.tasks.other_task import open_data
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.run_report import write_run_report
 from fastitpn.tasks.spec import TaskSpec
@@ -45,7 +46,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
     if config.folds is not None and config.fold is None:
         return run_folds(spec, config, run_finetune)
-    split = spec.open_data(config)
+    split = open_data(spec, config)
     num_images = len(split.train)
     counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
     say(counts)
