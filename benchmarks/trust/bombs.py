@@ -165,7 +165,7 @@ def opened(door: str, path: Path) -> Any:
     from fastitpn.data.detection.images import detection_images
     from fastitpn.data.feature_shards import FeatureShards
     from fastitpn.data.images.decode import read_image
-    from fastitpn.data.images.folders import unlabelled
+    from fastitpn.data.images.tar_members import read_members
     from fastitpn.data.images.transforms import Crop
     from fastitpn.data.json_files import read_json
     from fastitpn.data.yaml_words import read_yaml_words
@@ -187,7 +187,7 @@ def opened(door: str, path: Path) -> Any:
         "json": lambda: read_json(path, expected="labels"),
         "boxes": lambda: detection_images(path),
         "features": lambda: FeatureShards(path.parent, ["a"], side=2).crop(0, Crop(0.0, 0.0, 1.0, 1.0, False)),
-        "images": lambda: [read_image(image) for image in unlabelled(path)],
+        "images": lambda: read_members(path),
     }
     return doors[door]()
 

@@ -125,13 +125,12 @@ def _doctor(folder: Path) -> tuple[list[Path], Callable[[], Any]]:
 def _shards(folder: Path) -> tuple[list[Path], Callable[[], Any]]:
     from fastitpn.data.classification.labelled import labelled_split
     from fastitpn.data.images.decode import read_image
-    from fastitpn.data.images.folders import unlabelled
 
     _write_shards(folder)
 
     def read() -> None:
-        assert [read_image(path).size for path in unlabelled(folder)]
-        labelled_split(folder)
+        for images in labelled_split(folder):
+            assert [read_image(path).size for path in images.paths]
 
     return [folder / "0.tar", folder / "1.tar"], read
 

@@ -13,6 +13,8 @@ from benchmarks.trust.writers import changes_disk
 
 NAMES = ("../../outside", "/outside", "a/../../../outside", "..", "..\\..\\outside", "a\0b", "~/outside", "C:\\outside")
 Words = list[str]
+_OTHERS = ("/dev/", "/proc/", *(str(Path.home() / name) for name in (".config/", ".cache/")))
+"""Where systems and libraries write."""
 
 
 def _shards(folder: Path, name: str, inputs: Path) -> Words:
@@ -138,9 +140,7 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
 def _is_allowed(path: Path, out: Path) -> bool:
     """Below `out`, beside it under the name of a temporary file, or of the system or a library's cache."""
     beside = path.parent == out.parent and path.name.startswith(f".{out.name}")
-    return (
-        beside or path.is_relative_to(out) or str(path).startswith(("/dev/", "/proc/")) or "__pycache__" in path.parts
-    )
+    return beside or path.is_relative_to(out) or str(path).startswith(_OTHERS) or "__pycache__" in path.parts
 
 
 def prepare(folder: Path) -> None:
