@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
-from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.gathering import Gathering, Windows
 from fastitpn.models.acceleration.migration import Migration
 
 
@@ -51,6 +51,13 @@ class Acceleration:
         """Gathering tokens of a window that the model must have learnt, else 0."""
         gathering = self.gathering
         return 0 if gathering is None or gathering.tokens != "learned" else gathering.tokens_per_window
+
+    def learns_tokens(self, grid: tuple[int, int]) -> bool:
+        """Whether gathering tokens can be learnt on maps of this size: one that is a single window has none."""
+        gathering = self.gathering
+        if gathering is None or not self.num_learned_tokens:
+            return False
+        return Windows.cut(*grid, gathering.window).num_windows > 1
 
     def with_parts(self, criterion: str | None = None, gathering_tokens: str | None = None) -> "Acceleration":
         """The same with another criterion or form of gathering tokens; None leaves them as they are.
