@@ -98,6 +98,32 @@ def test_verbs_run_it_in_its_own_runtime(made, tmp_path, monkeypatch, capsys):
     assert opened == [moved / "model.pt"] * 2
 
 
+@pytest.mark.parametrize("kind", ["linear", "dino"])
+def test_images_of_dense_tasks_are_evaluated(kind, made, tmp_path):
+    checkpoint, folder = made(kind, "torchscript")
+    data, trained = tmp_path / "data", about(folder)["trained"]
+    for part in ("images", "masks"):
+        (data / part).mkdir(parents=True)
+    SQUARE.save(data / "images" / "a.png")
+    if kind == "linear":
+        Image.fromarray(np.ones((128, 128), np.uint8)).save(data / "masks" / "a.png")
+    else:
+        kinds = zip(trained["category_ids"], trained["classes"], strict=True)
+        box = {"id": 1, "image_id": 1, "category_id": trained["category_ids"][0], "bbox": [9, 9, 50, 50], "area": 2500}
+        content = {
+            "images": [{"id": 1, "file_name": "images/a.png", "width": 128, "height": 128}],
+            "categories": [{"id": number, "name": name} for number, name in kinds],
+            "annotations": [{**box, "iscrowd": 0}],
+        }
+        data = data / "annotations.json"
+        data.write_text(json.dumps(content))
+    first, second = (
+        fastitpn.evaluate(source, data, out=tmp_path / source.name, device="cpu", workers=0).metrics
+        for source in (checkpoint, folder)
+    )
+    assert second == pytest.approx(first, abs=0.1)
+
+
 def test_a_fixed_batch_is_filled_and_what_fills_it_is_left_out(made):
     checkpoint, folder = made("classifier", "torchscript", batch=2)
     assert about(folder)["input"]["shape"] == [2, 3, 64, 64]

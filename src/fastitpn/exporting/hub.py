@@ -99,7 +99,7 @@ def hub_config(subject: Subject) -> dict[str, Any]:
     height, width = subject.px
     has_pyramid = backbone.pyramid is not None and not backbone.pyramid.is_pruned
     has_pyramid = has_pyramid and not subject.model["name"].endswith("_fpn")
-    acceleration = backbone.acceleration.to_dict()
+    acceleration = backbone.acceleration.within(backbone.num_attention_blocks, backbone.grid_size).to_dict()
     kept = {name: value for name, value in arguments.items() if name not in _NOT_STORED}
     kept |= {part: acceleration[part] for part in ("migration", "gathering") if acceleration[part] is not None}
     content: dict[str, Any] = {

@@ -177,12 +177,10 @@ class Trunk(nn.Module):
             weight = self.patch_embed.proj.weight
             dd = {"device": weight.device, "dtype": weight.dtype}
             self.gathering_tokens = GatheringTokens(self.embed_dim, acceleration.num_learned_tokens, **dd)
-        for part, used in (
-            (self.scorers, acceleration.num_scorers),
-            (self.gathering_tokens, acceleration.num_learned_tokens),
-        ):
+        learns = acceleration.num_scorers > 0, acceleration.learns_tokens(self.grid_size)
+        for part, used in zip((self.scorers, self.gathering_tokens), learns, strict=True):
             if part is not None:
-                part.requires_grad_(used > 0)  # what no pass uses must not be waited for by other processes
+                part.requires_grad_(used)  # other processes must not wait for the gradient of what no pass uses
         self.acceleration = acceleration
 
     def _check_scorers(self, acceleration: Acceleration) -> None:

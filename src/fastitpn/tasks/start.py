@@ -125,6 +125,9 @@ def find_start(config: FinetuneConfig, *, without: Collection[str], heads: bool 
     acceleration = acceleration.with_parts(config.criterion, config.gathering_tokens)
     if acceleration.num_learned_tokens:
         arguments["gathering_tokens"] = acceleration.num_learned_tokens
+        rows = px // PATCH
+        if not acceleration.learns_tokens((rows, rows)):
+            say(f"a map of {rows}x{rows} patches is one window: gathering tokens learn nothing below a larger px")
     return Start(
         name=name,
         px=px,

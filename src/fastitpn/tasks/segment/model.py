@@ -37,6 +37,11 @@ class Segmenter(nn.Module):
         return self.backbone.group_matcher(coarse)
 
     @property
+    def queries(self) -> int | None:
+        """Objects that the head can tell apart in an image; None for a head without queries."""
+        return self.head.queries
+
+    @property
     def class_layers(self) -> tuple[str, ...]:
         """How the names of the layers begin that depend on the classes."""
         return tuple(f"head.{name}" for name in self.head.class_layers)

@@ -97,7 +97,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         if config.class_weights is not None:
             weights = class_weights(config.class_weights, train.pixels(), train.classes.names)
         task = build_task(config, train.classes, weights)
-        queries = task.trained_model.head.queries
+        queries = task.trained_model.queries
         say_if_many(_count_objects(train, queries), queries, _QUERIES)
         return task
 
@@ -146,7 +146,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         assert isinstance(config, SegmentEvaluateConfig)
         _views(config, trained)  # says what is wrong with them before anything is written
         images = segmentation_images(MaskFolders.of(config), trained.about.classes)
-        queries = trained.model.head.queries
+        queries = trained.model.queries
         say_if_many(_count_objects(images, queries), queries, _QUERIES, MISSED)
         return images
 
