@@ -371,6 +371,7 @@ POINTS = {
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "demo": ("Pre-training against scratch, the demo", _demo),
     "pretraining_quality": ("What pre-training is worth, and which of its choices matter", _pretraining_quality),
+    "photographs": ("What pre-training is worth on photographs", _any_rows),
     "segmentation": ("Pre-training against scratch, segmentation", _arms),
     "detection": ("Pre-training against scratch, detection", _detection),
     "acceleration": ("Speed of the acceleration", _acceleration),
@@ -380,6 +381,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "runtimes": ("Speed in the runtimes for CPUs", _runtimes),
     "pretraining": ("Speed and memory of pre-training", _pretraining),
     "trust": ("Attacks that ended as promised", _any_rows),
+    "teachers": ("Speed of pre-training with two teachers, and accelerated", _any_rows),
+    "checkerboard": ("Where the variance of the pyramid's levels lies", _any_rows),
     "pretraining_loss": ("Speed of the cosine loss against PyTorch's", _any_rows),
 }
 """The order of the page, and how each result is shown; others come last, with `_any_rows`."""
