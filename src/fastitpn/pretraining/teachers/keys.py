@@ -85,12 +85,14 @@ class TeacherSpec:
         alone: From its keys to the teacher for `pretrain cache-features`, which has no student; None if that is
             impossible.
         whitens: Whether its features are whitened where `teacher.whiten` is none.
+        joins: Whether it may be one of several.
     """
 
     keys: type[TeacherKeys]
     build: "Callable[[Any, Student], Teacher]"
     alone: "Callable[[Any], Teacher] | None" = None
     whitens: bool = False
+    joins: bool = True
 
 
 def check_px(name: str, px: int | None, student: Student) -> None:

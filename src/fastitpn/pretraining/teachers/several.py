@@ -54,7 +54,8 @@ class SeveralKeys(TeacherKeys):
         count = len(self.names)
         if count < 2:
             return ["name: expected several teachers joined by +, such as timm:A+timm:B"]
-        unknown = [name for name in self.names if TEACHERS.name_in(name) not in TEACHERS]
+        kinds = {name: TEACHERS.name_in(name) for name in self.names}
+        unknown = [name for name, kind in kinds.items() if kind not in TEACHERS or not TEACHERS[kind].joins]
         if unknown:
             return [f"name: expected each to be ema, timm:NAME or features:FOLDER, got {unknown[0]}"]
         result = []
@@ -68,6 +69,8 @@ class SeveralKeys(TeacherKeys):
             wrong = [level for level in text.split("+") if level not in LEVELS]
             if wrong:
                 result.append(f"levels: expected merged, 4, 8 or 16, or some of them joined by +, got {wrong[0]!r}")
+            elif len(set(text.split("+"))) < len(text.split("+")):
+                result.append(f"levels: expected each level once, got {text!r}")
         if not result:
             result += self._twice()
         if not any(self.weight or (1,)):
