@@ -78,7 +78,8 @@ def _summed_linear() -> Any:
         def weight(self) -> Tensor:
             weight: Tensor = self.get_base_layer().weight
             for name in self.lora_A:
-                weight = weight + self.get_delta_weight(name)
+                change: Tensor = self.get_delta_weight(name)
+                weight = weight + change
             return weight
 
         def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
