@@ -103,7 +103,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
                 logger.info(left)
             logger.info("%s images, %s", len(images), task.teacher.described(config.teacher.name))
             if fabric.is_global_zero:
-                seen = {"model": config.model, "px": config.model_px, "num_images": len(images)}
+                seen: dict[str, Any] = {"model": config.model, "px": config.model_px, "num_images": len(images)}
                 note(describe_plan(config, **seen, fabric=fabric))
             watch = None
             if config.pictures:
