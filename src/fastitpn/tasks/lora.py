@@ -17,8 +17,8 @@ from fastitpn.models.layers.onednn import linear
 SCALE = 2.0
 """Factor on the product of the two matrices: peft's `lora_alpha` over the rank."""
 _LAYERS = r"stages\..*\.(qkv|proj|fc1|fc2|gate|value)"
-_LEARNS = ("pyramid", "fc_norm", "head")
-"""Parts of a backbone that learn as they would without."""
+NO_TRUNK = ("pyramid", "fc_norm", "head", "scorers", "gathering_tokens")
+"""Parts of a backbone that learn as they would without: what is on its trunk, and what an acceleration learns."""
 _BASE, _DOWN, _UP = ".base_layer.weight", ".lora_A.default.weight", ".lora_B.default.weight"
 
 
@@ -39,7 +39,7 @@ def add_lora(backbone: FastITPN, rank: int) -> None:
             "peft is not installed", where="lora", expected="the package peft", fix="pip install 'fastitpn[lora]'"
         ) from error
     for name, module in backbone.named_children():
-        if name not in _LEARNS:
+        if name not in NO_TRUNK:
             module.requires_grad_(False)
     for parameter in backbone.parameters(recurse=False):
         parameter.requires_grad_(False)

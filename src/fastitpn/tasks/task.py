@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.runs.description import ModelDescription
-from fastitpn.tasks.lora import add_lora, merged
+from fastitpn.tasks.lora import NO_TRUNK, add_lora, merged
 from fastitpn.training.metric import Metric
 from fastitpn.training.task import Task
 
-_NEVER_FROZEN = {"trunk": ("pyramid", "fc_norm", "head"), "all_but_head": ("head",)}
+_NEVER_FROZEN = {"trunk": NO_TRUNK, "all_but_head": ("head",)}
 """Parts of a backbone that learn with each value of `freeze`."""
 
 AboutT = TypeVar("AboutT", bound=ModelDescription)

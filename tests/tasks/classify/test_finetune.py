@@ -57,6 +57,19 @@ class TestRun:
         assert [row["step"] for row in run.history if row["split"] == "val"] == [3]  # 12 images are three steps
         assert set(run.metrics) == {"train_loss", "loss", "top1", "best_top1", "best_step"}
 
+    @pytest.mark.parametrize(
+        ("keys", "text"),
+        [
+            ({"patience": 3}, "patience=3, but the only validation of the run is at its end"),
+            ({"folds": 50, "val": None}, "folds=50, but class building has 4 images"),
+        ],
+        ids=["patience", "folds"],
+    )
+    def test_what_cannot_be_done_is_said_before_a_folder_is_made(self, scenes, tmp_path, keys, text):
+        with pytest.raises(InputError, match=text):
+            finetune(scenes, tmp_path / "run", **keys)
+        assert not (tmp_path / "run").exists()
+
     def test_its_checkpoint_is_enough_to_use_it(self, classifier_run):
         saved = load_checkpoint(classifier_run.best_checkpoint)
         assert (saved["task"], saved["classes"], saved["px"]) == ("classify", CLASSES, 32)

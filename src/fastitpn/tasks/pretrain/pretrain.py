@@ -103,8 +103,8 @@ def run_pretrain(config: PretrainConfig) -> Run:
                 logger.info(left)
             logger.info("%s images, %s", len(images), task.teacher.described(config.teacher.name))
             if fabric.is_global_zero:
-                plan = describe_plan(config, model=config.model, px=config.px, num_images=len(images), fabric=fabric)
-                note(plan)
+                seen: dict[str, Any] = {"model": config.model, "px": config.model_px, "num_images": len(images)}
+                note(describe_plan(config, **seen, fabric=fabric))
             watch = None
             if config.pictures:
                 batch = shown_batch(dataset)
