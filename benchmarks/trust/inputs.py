@@ -15,7 +15,6 @@ VERBS: Mapping[str, str] = {
     "data shard": "data shard data={scenes}/unlabelled out={out}",
     "evaluate": "evaluate {run} {scenes}/classify/val out={out} device=cpu",
     "finetune detect": "finetune detect data={scenes}/detect head=rcnn out={out} {tiny}",
-    "evaluate masks": "evaluate {made}/linear.ckpt {scenes}/segment out={out} device=cpu",
     "predict classes": "predict {run} {scenes}/unlabelled out={out} device=cpu",
     "predict boxes": "predict {made}/dino.ckpt {scenes}/unlabelled out={out} device=cpu",
     "predict masks": "predict {made}/linear.ckpt {scenes}/unlabelled out={out} device=cpu",
