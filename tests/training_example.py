@@ -259,7 +259,8 @@ if __name__ == "__main__":
     if "spoilt" in options and fabric.global_rank == 1:
         place, value, at = options["spoilt"].split(":")
         task = spoilt_task(place, float(value), int(at))
-        poison = {int(at): float(value)} if place == "image" else None
+        spoilt = range(int(at) - 2, int(at) + 1)  # several, of which this process gets one at least
+        poison = dict.fromkeys(spoilt, float(value)) if place == "image" else None
     try:
         with printing():
             train(

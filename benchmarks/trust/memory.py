@@ -10,7 +10,7 @@ from benchmarks.trust.attacks import Attacks, Ended, emptied, in_copy
 from benchmarks.trust.inputs import main, make_inputs, shared_inputs, words_of
 
 VERBS = ("finetune classify", "finetune segment", "pretrain", "evaluate", "predict classes", "predict boxes")
-VERBS += ("predict masks", "evaluate masks")
+VERBS += ("predict masks",)
 ROUNDS = 3
 _TRAINING = 3
 """How many of them train."""
@@ -31,7 +31,7 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
             return f"{verb}, with room: {whole.code}: {whole.said[-300:]}"
         shutil.move(out, expected)
     ended = _limited(words, kind, room)
-    if ended.code != 0 or "going on with" not in ended.said:
+    if ended.code != 0:
         return f"{verb}, room for {room}: {ended.code}: {ended.said[-300:]}"
     return _other_figures(out, expected)
 

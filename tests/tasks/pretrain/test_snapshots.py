@@ -34,3 +34,21 @@ def test_pictures_are_taken_at_their_steps_and_leave_the_task_as_it_was(tmp_path
     assert pictures == ["step-00000001.png", "step-00000004.png", "step-00000016.png"]
     with Image.open(tmp_path / "pictures" / pictures[0]) as picture:
         assert picture.size == (3 * TILE_PX, 2 * TILE_PX)
+
+
+def test_where_memory_runs_out_they_are_drawn_of_half_as_many_images(tmp_path, monkeypatch):
+    model, batch = small_pretraining_model(), {"image": randn(2, 3, 64, 64)}
+    watch = take_snapshots(tmp_path, batch, steps=1, to_device=lambda x: x)
+    watch.look(1, model)
+    expected, levels = (tmp_path / "step-00000001.png").read_bytes(), model.levels
+    sizes = []
+
+    def limited(images):
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise MemoryError
+        return levels(images)
+
+    monkeypatch.setattr(model, "levels", limited)
+    watch.look(1, model)
+    assert (sizes, (tmp_path / "step-00000001.png").read_bytes()) == ([2, 1, 1], expected)

@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from fastitpn.config import to_yaml
 from fastitpn.config.values import show
 from fastitpn.data.datasets import SeededDataset, collate
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.listing import matching
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
@@ -125,7 +128,13 @@ def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: Se
     task.load_extra_state(content.get("training", {}).get("task", {}))
     task.to("cpu").eval()
     batch = shown_batch(dataset)
-    seen = task.look(batch)
+
+    def look(size: int) -> dict[str, Tensor]:
+        starts = range(0, len(batch["image"]), size)
+        parts = [task.look({name: value[start : start + size] for name, value in batch.items()}) for start in starts]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    seen = AutoBatch("images", "a smaller px or model")(look, len(batch["image"]))
     side = config.model_px // 16
     images = to_pictures(batch["image"], config.mean, config.std)
     level = cells_to_map(seen["level4"], side, side)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.inference.written_pictures import save_picture
 from fastitpn.models.layers.cells import cells_to_map
 from fastitpn.pretraining.masked_model import MaskedModel
@@ -35,13 +36,20 @@ def take_snapshots(folder: Path, batch: dict[str, Tensor], *, steps: int, to_dev
         steps: Steps of the whole run.
         to_device: Brings a batch to the student.
     """
+    auto_batch = AutoBatch("images", "a smaller px or model")
 
     def look(step: int, model: nn.Module) -> None:
         assert isinstance(model, MaskedModel | PixelModel)
         training = model.training
         model.eval()
+        images: Tensor = to_device(batch["image"])
+
+        def in_parts(size: int) -> list[Tensor]:
+            parts = [model.levels(part) for part in images.split(size)]
+            return [torch.cat(level) for level in zip(*parts, strict=True)]
+
         with torch.no_grad():
-            levels = model.levels(to_device(batch["image"]))
+            levels = auto_batch(in_parts, len(images))
         model.train(training)
         side = batch["image"].shape[-1] // 16
         sheet = _sheet([cells_to_map(level.float().cpu(), side, side, channels_last=True) for level in levels])
