@@ -97,7 +97,7 @@ class Options(TrainingOptions):
 
     _unwritten = (*TrainingOptions._unwritten, "camvid", "bccd", "parts", "device", "workers")
 
-    camvid: Path
+    camvid: Path = Path("camvid")
     """Folder of CamVid, with images, masks and classes.yaml."""
     bccd: Path | None = None
     """Folder of BCCD, with Annotations, ImageSets and JPEGImages; none leaves it out."""

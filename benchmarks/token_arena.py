@@ -60,11 +60,11 @@ IDENTITY = ("seed", "arm")
 class Options(AnyOptions):
     """Criteria."""
 
-    _unwritten = ("out", "work", "seeds", "arms")
+    _unwritten = ("out", "work", "seeds", "arms", "camvid")
 
     weights: Path
     """Folder of a pre-training of fastitpn_nano, such as runs/demo/pretrain."""
-    camvid: Path
+    camvid: Path = Path("camvid")
     """Folder of CamVid, with images, masks and classes.yaml."""
     seeds: Seeds = (0, 1, 2)
     """Each changes the head's start values and the order of the images."""

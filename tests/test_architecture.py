@@ -10,7 +10,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "fastitpn"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (  # each may import those before it
-    {"errors", "nearest", "imagenet", "listing"},
+    {"errors", "nearest", "imagenet", "listing", "json_text"},
     {"files", "registry", "console", "yaml_files"},
     {"sums"},
     {"config"},

@@ -101,7 +101,7 @@ class TestImages:
         message = train(*verb, data=tmp_path / "photos")
         assert message["what"] == "this folder does not exist"
         assert message["where"] == str(tmp_path / "photos")
-        assert message["fix"] == f"see what is there: ls {tmp_path}"
+        assert message["fix"] == f"list the folder: ls {tmp_path}"
 
     @pytest.mark.parametrize("verb", [PRETRAIN, CLASSIFY])
     def test_unreadable_and_truncated_images_are_all_named(self, train, scenes, tmp_path, verb):

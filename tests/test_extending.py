@@ -113,7 +113,7 @@ class TestTask:
         assert f"{evaluation.metrics['error_m']:.4g} m" in capsys.readouterr().out
         assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["num_images"] == 16
         assert "Mean error" in (tmp_path / "e" / "report.html").read_text()
-        with pytest.raises(InputError, match="flip: of no use for a checkpoint of the task 'depth'"):
+        with pytest.raises(InputError, match="flip: not used for a checkpoint of the task 'depth'"):
             fastitpn.evaluate(depth_run.directory, rooms, flip=True, out=tmp_path / "f", **USE)
 
     def test_predict_and_load(self, depth_run, rooms, tmp_path):

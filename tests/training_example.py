@@ -109,6 +109,24 @@ def plain_task() -> TinyTask:
     return task
 
 
+def spoilt_task(place: str, value: float, at: int) -> TinyTask:
+    """A task whose loss, or the gradient alone, is spoilt by a value in the `at`-th micro-batch of this process."""
+
+    class Spoilt(TinyTask):
+        calls = 0
+
+        def forward(self, batch: Batch) -> dict[str, Tensor]:
+            losses = super().forward(batch)
+            self.calls += 1
+            if self.calls == at and place == "loss":
+                losses["loss"] = losses["loss"] * value
+            if self.calls == at and place == "gradient":
+                losses["loss"].register_hook(lambda gradient: gradient * value)
+            return losses
+
+    return Spoilt()
+
+
 class RandomImages(Dataset[Batch]):
     """Images that depend on (epoch, index) alone. `poison` maps an index to a value for its pixels."""
 
@@ -231,17 +249,26 @@ if __name__ == "__main__":
     options = dict(word.split("=") for word in sys.argv[2:])
     torch.set_num_threads(1)
     poison = {int(options["poison"]): float("nan")} if "poison" in options else None
+    task = plain_task() if "plain" in options else None
+    fabric = build_fabric(
+        "cpu",
+        devices=int(options.get("devices", 1)),
+        strategy=options.get("strategy", "ddp"),
+        precision=options.get("precision", "32-true"),
+    )
+    if "spoilt" in options and fabric.global_rank == 1:
+        place, value, at = options["spoilt"].split(":")
+        task = spoilt_task(place, float(value), int(at))
+        poison = {int(at): float(value)} if place == "image" else None
     try:
         with printing():
             train(
                 Path(sys.argv[1]),
-                task=plain_task() if "plain" in options else None,
+                task=task,
                 data=RandomImages(poison, delay_s=float(options.get("delay_s", 0))),
                 workers=int(options.get("workers", 0)),
                 batch=int(options.get("batch", 3)),
-                fabric=build_fabric(
-                    "cpu", devices=int(options.get("devices", 1)), strategy=options.get("strategy", "ddp")
-                ),
+                fabric=fabric,
             )
     except KeyboardInterrupt:
         os._exit(130)

@@ -43,17 +43,24 @@ class Options(AnyOptions):
 
 
 def run(options: Options) -> None:
-    """Attack until all is done or the time is over; each class has its share of the time."""
+    """Attack until all is done or the time is over; each class has its share of the time.
+
+    Raises:
+        SystemExit: An attack of this call did not end as promised.
+    """
     from benchmarks.trust.catalogue import CATALOGUE
 
     import_all()
     results = Results(options, lambda rows: {"summary": summarise(rows)}, identity=IDENTITY)
     names = split_arms(options.classes, CATALOGUE)
     end = time.monotonic() + 60 * options.minutes
+    wrong = 0
     for place, name in enumerate(names):
         share = (end - time.monotonic()) / (len(names) - place)
-        _attack(CATALOGUE[name], results, options, time.monotonic() + share)
+        wrong += _attack(CATALOGUE[name], results, options, time.monotonic() + share)
     results.finish()
+    if wrong:
+        raise SystemExit(f"attacks that did not end as promised: {wrong}")
 
 
 def summarise(rows: list[Row]) -> dict[str, Any]:
@@ -61,20 +68,23 @@ def summarise(rows: list[Row]) -> dict[str, Any]:
     return {row["class"]: {"as_promised": row["as_promised"], "attacks": row["attacks"]} for row in rows}
 
 
-def _attack(attacks: Attacks, results: Results, options: Options, deadline: float) -> None:
+def _attack(attacks: Attacks, results: Results, options: Options, deadline: float) -> int:
     row = results.by_identity().get((attacks.name,))
     if row is None:
         row = {"class": attacks.name, "attacks": 0, "as_promised": 0, "planned": attacks.count, "failures": []}
         results.rows.append(row)
     folder = options.work.absolute() / attacks.name.replace(" ", "-")
+    wrong = 0
     for number, problem in attempts(attacks, row["attacks"], folder, options.seed, deadline):
         row["attacks"] = number + 1
         row["as_promised"] += problem is None
         if problem is not None:
+            wrong += 1
             print(f"{attacks.name}, attack {number}: {problem}", flush=True)
             row["failures"] = [*row["failures"], f"attack {number}: {problem}"][:_KEPT_FAILURES]
         results._write()
     print(f"{attacks.name}: {row['as_promised']} of {row['attacks']} (of {attacks.count})", flush=True)
+    return wrong
 
 
 def rng_of(seed: int, number: int) -> random.Random:

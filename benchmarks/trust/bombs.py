@@ -1,8 +1,10 @@
 """Small files that stand for large ones: archives, YAML, pictures, headers."""
 
+import gzip
 import io
 import json
 import struct
+import tarfile
 import time
 import zipfile
 import zlib
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trust.attacks import Attacks, in_copy
+from benchmarks.trust.inputs import make_inputs, shared_inputs
 
 MOST_MIB, MOST_S = 700, 30
 
@@ -90,6 +93,39 @@ def _safetensors_header(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", 1 << 40) + b"{}")
 
 
+def _listing(path: Path) -> None:
+    with gzip.open(path, "wb", 1) as file:
+        for _ in range(512):
+            file.write(b" " * (4 << 20))
+
+
+def _nested(path: Path) -> None:
+    path.write_text("[" * 1_000_000)
+
+
+def _features(path: Path) -> None:
+    header = f"{{'descr': '<f2', 'fortran_order': False, 'shape': ({1 << 20}, {1 << 20}), }}".ljust(117) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    about = {"teacher": "a", "px": 32, "side": 1 << 10, "dim": 1 << 20, "per_shard": 1 << 20, "images": ["a"]}
+    path.with_name("index.json").write_text(json.dumps({"format": "fastitpn-features-1", **about}))
+
+
+def _tar(path: Path) -> None:
+    info = tarfile.TarInfo("a.png")
+    info.size = 3 << 30
+    path.write_bytes(info.tobuf() + bytes(1024))
+
+
+def _arguments(path: Path) -> None:
+    import torch
+
+    from fastitpn.runs.checkpoint import save_checkpoint
+
+    model = {"name": "fastitpn_nano", "arguments": {"img_size": 64_000, "embed_dim": 200_000}}
+    about = {"task": "classify", "model": model, "classes": ["a"], "mean": [0.5] * 3, "std": [0.5] * 3, "px": 64_000}
+    save_checkpoint(path, {**about, "weights": {"a": torch.ones(3)}, "step": 1})
+
+
 BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "best.ckpt": (_zip, "weights"),
     "lies.ckpt": (_zip_that_lies, "weights"),
@@ -103,11 +139,21 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "large.webp": (_webp, "image"),
     "a.safetensors": (_safetensors, "weights"),
     "b.safetensors": (_safetensors_header, "weights"),
+    "arguments.ckpt": (_arguments, "model"),
+    "data.json.gz": (_listing, "run"),
+    "nested.json": (_nested, "labels"),
+    "00000.npy": (_features, "features"),
+    "shard.tar": (_tar, "shard"),
 }
 DOORS: dict[str, tuple[str, ...]] = {
     "weights": ("load", "read_weights"),
     "recipe": ("recipe", "words"),
-    "image": ("read",),
+    "image": ("read", "predict"),
+    "model": ("load",),
+    "run": ("listing",),
+    "labels": ("json", "boxes"),
+    "features": ("features",),
+    "shard": ("images",),
 }
 TABLE = tuple((name, door) for name, (_, kind) in BOMBS.items() for door in DOORS[kind])
 
@@ -116,18 +162,40 @@ def opened(door: str, path: Path) -> Any:
     """Opens a file as a verb does."""
     import fastitpn
     from fastitpn.config.recipe import read_recipe
+    from fastitpn.data.detection.images import detection_images
+    from fastitpn.data.feature_shards import FeatureShards
     from fastitpn.data.images.decode import read_image
+    from fastitpn.data.images.tar_members import read_members
+    from fastitpn.data.images.transforms import Crop
+    from fastitpn.data.json_files import read_json
     from fastitpn.data.yaml_words import read_yaml_words
     from fastitpn.models.weights.file import read_weights
+    from fastitpn.runs.data_files import read_listing
 
-    if door == "load":
-        return fastitpn.load(path, device="cpu")
-    if door == "read_weights":
-        return read_weights(path)
-    if door == "recipe":
+    def recipe() -> Any:
         keys, problems = read_recipe(path)
         return keys if not problems else None
-    return read_yaml_words(path, expected="names") if door == "words" else read_image(path)
+
+    doors: dict[str, Callable[[], Any]] = {
+        "load": lambda: fastitpn.load(path, device="cpu"),
+        "read_weights": lambda: read_weights(path),
+        "recipe": recipe,
+        "words": lambda: read_yaml_words(path, expected="names"),
+        "read": lambda: read_image(path),
+        "predict": lambda: _predictor(path.parent)(path),
+        "listing": lambda: read_listing(path.parent),
+        "json": lambda: read_json(path, expected="labels"),
+        "boxes": lambda: detection_images(path),
+        "features": lambda: FeatureShards(path.parent, ["a"], side=2).crop(0, Crop(0.0, 0.0, 1.0, 1.0, False)),
+        "images": lambda: read_members(path),
+    }
+    return doors[door]()
+
+
+def _predictor(folder: Path) -> Any:
+    import fastitpn
+
+    return fastitpn.load(shared_inputs(folder) / "made" / "classifier.ckpt", device="cpu")
 
 
 def attack(number: int, seed: int, folder: Path) -> str | None:
@@ -153,4 +221,9 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
     return None
 
 
-ATTACKS = (Attacks(name="bombs", count=len(TABLE), attack=attack),)
+def prepare(folder: Path) -> None:
+    """A model that predicts."""
+    make_inputs(shared_inputs(folder))
+
+
+ATTACKS = (Attacks(name="bombs", count=len(TABLE), attack=attack, prepare=prepare),)

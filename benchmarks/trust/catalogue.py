@@ -3,19 +3,24 @@
 from benchmarks.trust import (
     app,
     bombs,
+    browser,
     collisions,
     damaged,
     disk,
     flat,
     kill,
     markup,
+    memory,
     mutated,
     nonfinite,
     pickles,
     signals,
     sockets,
+    traversal,
+    writes,
 )
 
-_MODULES = (markup, bombs, damaged, nonfinite, kill, signals, flat, pickles, mutated, collisions, sockets, app, disk)
+_MODULES = (markup, writes, bombs, damaged, nonfinite, kill, signals, flat, pickles, mutated)
+_MODULES += (collisions, browser, app, memory, traversal, sockets, disk)
 
 CATALOGUE = {attacks.name: attacks for module in _MODULES for attacks in module.ATTACKS}

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 
 from benchmarks.trust.attacks import Attacks, in_copy
-from benchmarks.trust.inputs import make_inputs, shared_inputs, words_of
+from benchmarks.trust.inputs import main, make_inputs, shared_inputs, words_of
 from benchmarks.trust.kill import prepare as train_unbroken
 from benchmarks.trust.kill import same_run, train_small
 
@@ -25,7 +24,7 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
         from fastitpn.runs.lock import RunLock
 
         with RunLock(out):
-            ended = in_copy(lambda: _main(words_of("finetune classify", shared_inputs(folder), out)))
+            ended = in_copy(lambda: main(words_of("finetune classify", shared_inputs(folder), out)))
         right = ended.code == 2 and "a run writes into this folder already" in ended.said
         return None if right else f"{kind}: {ended.code}: {ended.said[-300:]}"
     place = folder / "mit Leerzeichen ä 写" if kind == "spaces and unicode" else out
@@ -44,7 +43,7 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
         elif kind == "no terminal":
             os.setsid()
             os.environ.pop("TERM", None)
-        _main(words_of("finetune classify", shared_inputs(folder), place))
+        main(words_of("finetune classify", shared_inputs(folder), place))
 
     ended = in_copy(run)
     if ended.code != 0 or "Traceback" in ended.said:
@@ -77,12 +76,6 @@ def _at_once(out: Path, folder: Path) -> str | None:
     if codes not in ([0, 2], [0, 0]):  # both, where the second came when the first was done
         return f"same at once: exit codes {codes}"
     return same_run(out, folder / "unbroken")
-
-
-def _main(words: list[str]) -> None:
-    from fastitpn.cli.main import main
-
-    sys.exit(main(words))
 
 
 def prepare(folder: Path) -> None:

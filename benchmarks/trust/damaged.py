@@ -2,6 +2,7 @@
 
 import io
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,6 @@ def _weights(content: Any) -> bytes:
 
 
 def _run(folder: Path) -> tuple[list[Path], Callable[[], Any]]:
-    import shutil
-
     from fastitpn.runs.run import Run
 
     run = shared_inputs(folder.parent) / "run"
@@ -123,20 +122,62 @@ def _doctor(folder: Path) -> tuple[list[Path], Callable[[], Any]]:
     ], lambda: check_own_files(folder, "run", folder.parent / "doctor", "findings.jsonl") and None
 
 
-FOLDERS = (_features, _hub, _run, _doctor)
+def _shards(folder: Path) -> tuple[list[Path], Callable[[], Any]]:
+    from fastitpn.data.classification.labelled import labelled_split
+    from fastitpn.data.images.decode import read_image
+
+    _write_shards(folder)
+
+    def read() -> None:
+        for images in labelled_split(folder):
+            assert [read_image(path).size for path in images.paths]
+
+    return [folder / "0.tar", folder / "1.tar"], read
+
+
+def _write_shards(folder: Path) -> None:
+    import tarfile
+
+    from PIL import Image
+
+    for shard in range(2):
+        with tarfile.open(folder / f"{shard}.tar", "w") as archive:
+            for number in range(4):
+                picture = io.BytesIO()
+                Image.new("RGB", (16, 16), (number, 0, 0)).save(picture, "PNG")
+                for name, content in (("png", picture.getvalue()), ("cls", str(number % 2).encode())):
+                    info = tarfile.TarInfo(f"{shard}{number}.{name}")
+                    info.size = len(content)
+                    archive.addfile(info, io.BytesIO(content))
+
+
+def _exported(folder: Path) -> tuple[list[Path], Callable[[], Any]]:
+    import fastitpn
+
+    source = shared_inputs(folder.parent) / "exported"
+    for path in source.iterdir():
+        shutil.copy(path, folder / path.name)
+    return sorted(folder.iterdir()), lambda: fastitpn.load(folder, device="cpu") and None
+
+
+FOLDERS = (_features, _hub, _run, _doctor, _shards, _exported)
 EXACT = (_hub,)
 """Readers that give what was written, or refuse."""
 
 
 def other(number: int, seed: int, folder: Path) -> str | None:
     """A folder with one file damaged."""
+    from damaging import damage
+
     from fastitpn.errors import InputError
 
     make, rng = FOLDERS[number % len(FOLDERS)], rng_of(seed, number)
     files, read = make(emptied(folder / "place"))
     expected = read()
     path = rng.choice(files)
-    path.write_bytes(damage_bytes(path.read_bytes(), rng))
+    inside = path.suffix in (".json", ".yaml") and rng.random() < 0.5
+    content = path.read_bytes()
+    path.write_bytes(damage(content, path.suffix, rng) if inside else damage_bytes(content, rng))
     try:
         value = read()
     except InputError:

@@ -4,15 +4,14 @@ import ctypes
 import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 from benchmarks.trust import rng_of
 from benchmarks.trust.attacks import Attacks, Ended, in_copy
-from benchmarks.trust.inputs import VERBS, make_inputs, shared_inputs, words_of
+from benchmarks.trust.inputs import VERBS, main, make_inputs, shared_inputs, words_of
 
 _NEW_MOUNTS = 0x00020000
-WRITING = tuple(verb for verb in VERBS if verb != "inspect")
+WRITING = tuple(verb for verb in VERBS if "{out}" in VERBS[verb])
 KINDS = ("full", "full", "full", "read-only")
 
 
@@ -37,7 +36,7 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
             with open(disk / "filler", "wb") as file:
                 file.truncate(0)
                 os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - kib * 1024))
-        ended = in_copy(lambda: _main(words_of(verb, shared_inputs(folder), out)))
+        ended = in_copy(lambda: main(words_of(verb, shared_inputs(folder), out)))
         left = [path.name for path in disk.rglob("*") if path.name.endswith(".tmp") or ".earlier" in path.name]
         left += [path.name for path in disk.iterdir() if path.name.startswith(".")]
         problem = _problem(ended, left) or (None if (disk / "old").read_bytes() == old else "an older file changed")
@@ -48,12 +47,6 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
         return f"no small disk can be made here: {ended.said[-200:]}"
     code, problem, right = ended.value
     return None if right else f"{verb}, {kind}, {kib} KiB left: exit code {code}: {problem}"
-
-
-def _main(words: list[str]) -> None:
-    from fastitpn.cli.main import main
-
-    sys.exit(main(words))
 
 
 def _problem(ended: Ended, left: list[str]) -> str | None:

@@ -1,5 +1,6 @@
 """What is attacked: small pictures with labels, checkpoints, a short run, and a command of each verb."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +14,17 @@ VERBS: Mapping[str, str] = {
     "teacher.weights={teacher} teacher.px=64 batch=5 workers=0 device=cpu out={out}",
     "data shard": "data shard data={scenes}/unlabelled out={out}",
     "evaluate": "evaluate {run} {scenes}/classify/val out={out} device=cpu",
+    "finetune detect": "finetune detect data={scenes}/detect head=rcnn out={out} {tiny}",
+    "evaluate masks": "evaluate {made}/linear.ckpt {scenes}/segment out={out} device=cpu",
     "predict classes": "predict {run} {scenes}/unlabelled out={out} device=cpu",
     "predict boxes": "predict {made}/dino.ckpt {scenes}/unlabelled out={out} device=cpu",
     "predict masks": "predict {made}/linear.ckpt {scenes}/unlabelled out={out} device=cpu",
     "visualize tokens": "visualize tokens {run} images={scenes}/unlabelled acceleration=balanced out={out} device=cpu",
     "visualize features": "visualize features {run} images={scenes}/unlabelled out={out} device=cpu",
     "doctor": "doctor {scenes}/classify out={out}",
+    "data convert": "data convert data={yolo} out={out}",
+    "benchmark": "benchmark {run} px=32 rounds=2 acceleration=off device=cpu out={out}",
+    "visualize attention": "visualize attention {run} images={scenes}/unlabelled out={out} device=cpu",
     "report compare": "report compare {run} {run2} out={out}",
     "export onnx": "export {run} format=onnx out={out}",
     "export torch_export": "export {run} format=torch_export out={out}",
@@ -27,6 +33,8 @@ VERBS: Mapping[str, str] = {
     "export hub": "export {run} format=hub out={out}",
     "export official": "export official {run} out={out}/weights.pth",
     "inspect": "inspect {run}",
+    "recipes": "recipes",
+    "weights list": "weights list",
 }
 
 
@@ -38,7 +46,7 @@ def make_inputs(folder: Path) -> None:
     import torch
     from made_models import make_checkpoint
 
-    from fastitpn.cli.main import main
+    from fastitpn.cli.main import main as run
     from fastitpn.data.scenes import build_scenes
 
     if (folder / "done").exists():
@@ -48,20 +56,33 @@ def make_inputs(folder: Path) -> None:
     forms = ("classify", "unlabelled", "segment", "detect")
     small = {"unlabelled": 8, "train_per_class": 4, "val_per_class": 2, "classes": 3, "px": (40, 56)}
     build_scenes(folder / "scenes", segment=(6, 3), detect=(6, 3), forms=forms, **small)
+    from labels_examples import BOXES
+
+    for name, content in BOXES["yolo with data.yaml"].items():
+        (folder / "yolo" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "yolo" / name).write_bytes(content)
     for name in ("dino", "linear", "classifier"):
         make_checkpoint(name, folder / "made")
     torch.save(timm.create_model("test_vit").state_dict(), folder / "teacher.pth")
     for name in ("run", "run2"):
-        assert main(words_of("finetune classify", folder, folder / name)) == 0
+        assert run(words_of("finetune classify", folder, folder / name)) == 0
+    assert run(words_of("export onnx", folder, folder / "exported")) == 0
     (folder / "done").touch()
 
 
 def words_of(verb: str, folder: Path, out: Path) -> list[str]:
     """The words of a verb's command."""
-    places = {"scenes": folder / "scenes", "made": folder / "made", "run": folder / "run", "run2": folder / "run2"}
+    places = {name: folder / name for name in ("scenes", "made", "yolo", "run", "run2")}
     places |= {"teacher": folder / "teacher.pth", "out": out}
     words = [word for part in VERBS[verb].split() for word in (TINY if part == "{tiny}" else [part])]
     return [word.format(**{name: str(path) for name, path in places.items()}) for word in words]
+
+
+def main(words: list[str]) -> None:
+    """Runs a command, and ends the process as it does."""
+    from fastitpn.cli.main import main as run
+
+    sys.exit(run(words))
 
 
 def shared_inputs(folder: Path) -> Path:

@@ -1,19 +1,20 @@
 """Processes that are killed: at random moments of a training, and before every step of every way of writing."""
 
+import contextlib
+import functools
 import os
+import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.trust import rng_of
 from benchmarks.trust.attacks import Attacks, emptied, in_copy
-
-EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree", "shutil.copyfile")
-"""Audit events of what changes a disk."""
+from benchmarks.trust.writers import WRITERS, changes_disk, contents, torn
 
 
 def train_small(out: Path, workers: int = 0) -> Any:
@@ -47,85 +48,87 @@ def _equal(first: Any, second: Any) -> bool:
     return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
 
 
+def in_two_processes(out: Path, **options: object) -> Any:
+    """A process that begins the same run in two, over gloo."""
+    import forking
+    from training_example import program
+
+    arguments = program(out, devices=2, delay_s=0.01, **options)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return forking.Popen(**arguments, **pipes, start_new_session=True)
+
+
 def prepare(folder: Path) -> None:
-    """Trains once without a stop; how long that takes is kept."""
-    started = time.monotonic()
-    if not (folder / "unbroken" / "result.json").exists():
-        emptied(folder / "unbroken")
-        in_copy(lambda: train_small(folder / "unbroken") and None)
-        (folder / "seconds").write_text(str(time.monotonic() - started))
+    """Trains once without a stop, by one process and by two; how long that takes is kept."""
+    import forking
+
+    forking.address()  # so that the copies of this process share what it starts
+    for name in ("unbroken", "unbroken2"):
+        if not (folder / name / "result.json").exists():
+            emptied(folder / name)
+            started = time.monotonic()
+            if name == "unbroken":
+                in_copy(lambda: train_small(folder / "unbroken") and None)
+            else:
+                in_two_processes(folder / name).communicate(timeout=300)
+            (folder / f"{name}.seconds").write_text(str(time.monotonic() - started))
 
 
 def at_random(number: int, seed: int, folder: Path) -> str | None:
-    """A run that is killed once, or several times, and begun again."""
+    """A run that is killed once or several times, and begun again.
+
+    Of ten attacks seven kill the whole run, one a process that loads data, and two one or both of two processes.
+    """
     rng, out = rng_of(seed, number), folder / "run"
     shutil.rmtree(out, ignore_errors=True)
-    whole = float((folder / "seconds").read_text())
+    if number % 10 >= 8:
+        return _two_killed(rng, out, folder)
+    whole = float((folder / "unbroken.seconds").read_text())
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        after = rng.random() * whole
-
-        def killed(after: float = after) -> None:
-            signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
-            signal.setitimer(signal.ITIMER_REAL, max(after, 0.01))
-            train_small(out, workers=number % 3)
-
-        in_copy(killed)
+        loader, after = number % 10 == 7, rng.random() * whole
+        workers = number % 3 or int(loader)
+        ended = in_copy(functools.partial(_killed, out, after, workers=workers, loader=loader))
+        if loader and ended.code != 0 and "a process that loads data died" not in ended.said:
+            return f"without a process that loads data: {ended.code}: {ended.said[-300:]}"
     if (ended := in_copy(lambda: train_small(out) and None)).code != 0:
         return f"it did not go on: {ended.said[-300:]}"
     return same_run(out, folder / "unbroken")
 
 
-def _write_checkpoint(folder: Path, value: int) -> None:
-    import torch
+def _killed(out: Path, after: float, *, workers: int, loader: bool) -> None:
+    def kill(*_: object) -> None:
+        if not loader:
+            os.killpg(0, signal.SIGKILL)
+        children = Path("/proc/self/task") / str(os.getpid()) / "children"
+        if pids := children.read_text().split():
+            os.kill(int(pids[0]), signal.SIGKILL)
+        else:  # not yet, or not any more
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
 
-    from fastitpn.runs.checkpoint import save_checkpoint
-
-    save_checkpoint(folder / "last.ckpt", {"weights": torch.full((999,), value)}, previous=folder / "previous.ckpt")
-
-
-def _write_shards(folder: Path, value: int) -> None:
-    import torch
-
-    from fastitpn.data.feature_shards import write_shard
-
-    write_shard(folder, 0, torch.full((4, 4, 8), float(value)))
-
-
-def _write_text(folder: Path, value: int) -> None:
-    from fastitpn.files import write_text
-
-    write_text(folder / "report.html", str(value) * 9999)
+    signal.signal(signal.SIGALRM, kill)
+    signal.setitimer(signal.ITIMER_REAL, max(after, 0.01))
+    train_small(out, workers=workers)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _write_line(folder: Path, value: int) -> None:
-    from fastitpn.runs.metrics_log import append_row
-
-    append_row(folder / "metrics.jsonl", {"step": value, "split": "train", "loss": 0.5})
-
-
-def _write_export(folder: Path, value: int) -> None:
-    from fastitpn.exporting.folder import DESCRIPTION, export_folder
-
-    with export_folder(folder / "export") as new:
-        (new / DESCRIPTION).write_text(str(value))
-        (new / "model.onnx").write_text(str(value) * 9999)
-
-
-def _write_copy(folder: Path, value: int) -> None:
-    from fastitpn.files import copy_file
-
-    (folder / "source").write_text(str(value) * 9999)
-    copy_file(folder / "source", folder / "copy")
-
-
-WRITERS: tuple[Callable[[Path, int], None], ...] = (
-    _write_checkpoint,
-    _write_shards,
-    _write_text,
-    _write_line,
-    _write_export,
-    _write_copy,
-)
+def _two_killed(rng: random.Random, out: Path, folder: Path) -> str | None:
+    process = in_two_processes(out)
+    deadline = time.monotonic() + rng.random() * float((folder / "unbroken2.seconds").read_text())
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    one_of_them = rng.random() < 0.5
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL) if one_of_them else os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=200)  # the other one ends by itself, and lets go of its lock
+    for _ in range(100):
+        again = in_two_processes(out)
+        said = again.communicate(timeout=300)[1]
+        if again.returncode == 0:
+            return same_run(out, folder / "unbroken2")
+        if "a run writes into this folder already" not in said:
+            break
+        time.sleep(0.5)
+    return f"in two processes, {'one' if one_of_them else 'both'} killed: it did not go on: {said[-300:]}"
 
 
 def in_a_window(number: int, seed: int, folder: Path) -> str | None:
@@ -133,47 +136,26 @@ def in_a_window(number: int, seed: int, folder: Path) -> str | None:
     write, step = WRITERS[number % len(WRITERS)], number // len(WRITERS)
     place = emptied(folder / "place")
     write(place, 1)
-    old = _contents(place)
+    old = contents(place)
 
     def killed() -> None:
         left = step
 
         def count(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal left
-            if event not in EVENTS or (
-                event == "open" and "w" not in str(arguments[1]) and "a" not in str(arguments[1])
-            ):
-                return
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
+            if changes_disk(event, arguments):
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left -= 1
 
         sys.addaudithook(count)
         write(place, 2)
 
     in_copy(killed)
-    between = _contents(place)
+    between = contents(place)
     write(place, 2)  # the same command again
-    new = _contents(place)
-    for name, content in between.items():
-        rows = name == "metrics.jsonl" and content.endswith(b"\n") and new[name].startswith(content)
-        if not rows and content not in (old.get(name), new.get(name), old.get("last.ckpt")):
-            return f"{write.__name__}, step {step}: {name} is neither the old nor the new one"
-    absent = [name for name in old if name not in between and name != "last.ckpt"]  # which is previous.ckpt then
-    if absent:
-        return f"{write.__name__}, step {step}: {absent} are gone"
-    return None
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    """What a user sees in a folder: no hidden files; sums are written after what they are of."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    names = {str(path.relative_to(folder)): path for path in files}
-    return {
-        name: path.read_bytes()
-        for name, path in names.items()
-        if not any(part.startswith(".") for part in Path(name).parts) and name not in ("sums.json", "source")
-    }
+    problem = torn(between, old, contents(place))
+    return f"{write.__name__}, step {step}: {problem}" if problem else None
 
 
 ATTACKS = (

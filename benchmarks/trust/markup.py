@@ -5,6 +5,7 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from benchmarks.trust.attacks import Attacks
 
@@ -35,29 +36,40 @@ class _Page(HTMLParser):
                 self.bad.append(f"{tag} {name}={value}")
 
 
-def attack(number: int, seed: int, folder: Path) -> str | None:
-    """A name on a page, on the console and in an error."""
-    from fastitpn.errors import InputError
+def page_of(name: str, path: Path) -> Path:
+    """A report with a name at every place."""
     from fastitpn.reporting.chart_files import chart_picture
     from fastitpn.reporting.measure_charts import confusion_chart
     from fastitpn.reporting.report import write_report
-    from fastitpn.reporting.sections import Code, Facts, Table, Text
+    from fastitpn.reporting.sections import Code, Facts, Text
+
+    drawing = chart_picture(confusion_chart([[3, 1], [0, 2]], [name, "dog"], name))
+    sections = [_table(name), drawing, Facts(name, {name: name}, name), Text(name, name), Code(name, name, name)]
+    return write_report(path, title=name, summary=[(name, name, name)], sections=sections)
+
+
+def _table(name: str) -> Any:
+    from fastitpn.reporting.sections import Table
+
+    rows = [(name, 0.5), ("dog", None)]
+    return Table(name, (name, "accuracy"), rows, caption=name, bars=("accuracy",))
+
+
+def attack(number: int, seed: int, folder: Path) -> str | None:
+    """A name on a page, on the console and in an error."""
+    from fastitpn.console import printing
+    from fastitpn.errors import InputError
     from fastitpn.reporting.tables import print_table
     from fastitpn.reporting.values import printable
 
     name = NAMES[number]
-    table = Table(name, (name, "accuracy"), [(name, 0.5), ("dog", None)], caption=name, bars=("accuracy",))
-    drawing = chart_picture(confusion_chart([[3, 1], [0, 2]], [name, "dog"], name))
-    sections = [table, drawing, Facts(name, {name: name}, name), Text(name, name), Code(name, name, name)]
-    path = write_report(folder / "report.html", title=name, summary=[(name, name, name)], sections=sections)
-    page = path.read_text(encoding="utf-8", errors="replace")
+    page = page_of(name, folder / "report.html").read_text(encoding="utf-8", errors="replace")
     read = _Page(page)
     if read.scripts != 1 or read.bad or "Content-Security-Policy" not in page:
         return f"{name!r}: the page has {read.scripts} scripts, {read.bad}"
-    from fastitpn.console import printing
 
     with contextlib.redirect_stdout(io.StringIO()) as said, printing():
-        print_table(table)
+        print_table(_table(name))
     for text in (said.getvalue(), printable(name), str(InputError(printable(name)))):
         if re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text.replace("\n", "")):
             return f"{name!r}: the console gets {text[:100]!r}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.trust import rng_of
 from benchmarks.trust.attacks import Attacks
 
-PER_FORMAT = 2000
+NUM_FORMATS, PER_FORMAT = 27, 2000
 
 
 def data_file(number: int, seed: int, folder: Path) -> str | None:
@@ -50,6 +50,6 @@ def recipe(number: int, seed: int, folder: Path) -> str | None:
 
 
 ATTACKS = (
-    Attacks(name="damaged data files", count=30 * PER_FORMAT, attack=data_file),
+    Attacks(name="damaged data files", count=NUM_FORMATS * PER_FORMAT, attack=data_file),
     Attacks(name="damaged recipes", count=2000, attack=recipe),
 )

@@ -18,7 +18,7 @@ def stopped(number: int, seed: int, folder: Path) -> str | None:
     rng, out = rng_of(seed, number), folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     name = _NAMES[number % len(_NAMES)]
-    after, twice = rng.random() * float((folder / "seconds").read_text()), rng.random() < 0.3
+    after, twice = rng.random() * float((folder / "unbroken.seconds").read_text()), rng.random() < 0.3
 
     def run() -> None:
         def tell(*_: object) -> None:

@@ -180,7 +180,7 @@ def _acceleration(result: dict[str, Any]) -> str:
 
 def _acceleration_quality(result: dict[str, Any]) -> str:
     def change(row: dict[str, Any], kind: str) -> str:
-        return _mean_change({"mean": row[f"{kind}_change"], "spread": row[f"{kind}_spread"]})
+        return mean_change({"mean": row[f"{kind}_change"], "spread": row[f"{kind}_spread"]})
 
     metric = {"classify": "top-1", "segment": "mean IoU"}
     rows = [
@@ -195,7 +195,7 @@ def _acceleration_quality(result: dict[str, Any]) -> str:
 def _token_arena(result: dict[str, Any]) -> str:
     def change(row: dict[str, Any], kind: str) -> str:
         known = f"{kind}_change" in row
-        return _mean_change({"mean": row[f"{kind}_change"], "spread": row[f"{kind}_spread"]}) if known else ""
+        return mean_change({"mean": row[f"{kind}_change"], "spread": row[f"{kind}_spread"]}) if known else ""
 
     rows = [
         (
@@ -277,7 +277,7 @@ def _demo(result: dict[str, Any]) -> str:
 def _arms(result: dict[str, Any]) -> str:
     """Of trainings that are compared: what every arm reached, and what one has over another."""
     tables = []
-    for part, first, cell in (("arms", "arm", _mean), ("gains", "difference", _mean_change)):
+    for part, first, cell in (("arms", "arm", mean), ("gains", "difference", mean_change)):
         by_arm = result["summary"][part]
         names = [name for name in dict.fromkeys(n for figures in by_arm.values() for n in figures) if name in POINTS]
         rows = [
@@ -310,7 +310,7 @@ def _pretraining_quality(result: dict[str, Any]) -> str:
     for (task, schedule), arms in groups.items():
         names = [name for name in OVER if any(name in row for row in arms)]
         rows = [
-            (row["arm"], row["runs"], f"{row['test']:.1f}", *(_mean_change(row[n]) if n in row else "" for n in names))
+            (row["arm"], row["runs"], f"{row['test']:.1f}", *(mean_change(row[n]) if n in row else "" for n in names))
             for row in arms
         ]
         parts.append(
@@ -319,12 +319,14 @@ def _pretraining_quality(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _mean(figure: dict[str, Any]) -> str:
+def mean(figure: dict[str, Any]) -> str:
+    """A mean and its range."""
     low, high = figure["spread"]
     return f"{figure['mean']:.1f} ({low:.1f} to {high:.1f})"
 
 
-def _mean_change(figure: dict[str, Any]) -> str:
+def mean_change(figure: dict[str, Any]) -> str:
+    """A difference and its range, with signs."""
     low, high = figure["spread"]
     return f"{_signed(figure['mean'])} ({_signed(low)} to {_signed(high)})"
 
@@ -369,6 +371,7 @@ POINTS = {
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "demo": ("Pre-training against scratch, the demo", _demo),
     "pretraining_quality": ("What pre-training is worth, and which of its choices matter", _pretraining_quality),
+    "photographs": ("What pre-training is worth on photographs", _any_rows),
     "segmentation": ("Pre-training against scratch, segmentation", _arms),
     "detection": ("Pre-training against scratch, detection", _detection),
     "acceleration": ("Speed of the acceleration", _acceleration),
@@ -378,6 +381,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "runtimes": ("Speed in the runtimes for CPUs", _runtimes),
     "pretraining": ("Speed and memory of pre-training", _pretraining),
     "trust": ("Attacks that ended as promised", _any_rows),
+    "teachers": ("Speed of pre-training with two teachers, and accelerated", _any_rows),
+    "checkerboard": ("Where the variance of the pyramid's levels lies", _any_rows),
     "pretraining_loss": ("Speed of the cosine loss against PyTorch's", _any_rows),
 }
 """The order of the page, and how each result is shown; others come last, with `_any_rows`."""

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "src"))  # the documentation is of this very sourc
 
 import commands  # noqa: E402  # beside this file: mkdocs looks for a hook's imports there
 import generated  # noqa: E402
+import pretraining_worth  # noqa: E402
 from mkdocs.config.defaults import MkDocsConfig  # noqa: E402
 from mkdocs.exceptions import PluginError  # noqa: E402
 from mkdocs.structure.files import File, Files  # noqa: E402
@@ -28,7 +29,11 @@ SNIPPETS = {
     "label formats of detection": lambda: generated.label_formats(["detect"]),
     "limits": generated.limits,
     "models": generated.models,
+    "pre-training on photographs": pretraining_worth.photographs,
+    "pre-training on scenes": pretraining_worth.scenes,
+    "pyramids on scenes": pretraining_worth.pyramids,
     "recipes": generated.recipes,
+    "variance of the levels": pretraining_worth.checkerboard,
     "tracker encoder": generated.tracker_encoder,
     "versions": generated.versions,
 }

@@ -11,7 +11,7 @@ class FastITPNError(Exception):
 
 
 class InputError(FastITPNError, ValueError):
-    """The command, its data or its files are wrong, and the user can mend it.
+    """The command, its data or its files are wrong, and the user can fix it.
 
     Args:
         what: What was wrong, one sentence.

@@ -136,17 +136,18 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     path = Path(os.path.abspath(path))
     folder = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        folder.mkdir(parents=True)
+        persistently(os.makedirs, folder)
         try:
             yield folder
         except Exception as error:
-            if problem := _not_written(error, path, folder):
+            ours = isinstance(error, InputError) and Path(str(error.where)).is_relative_to(folder)
+            if problem := _not_written((ours and error.__cause__) or error, path, folder):
                 raise problem from error
             raise
         if not (replace and path.is_dir() and _exchange(folder, path)):
             if path.is_dir():
                 (shutil.rmtree if replace else os.rmdir)(path)
-            os.replace(folder, path)
+            persistently(os.replace, folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -43,6 +43,11 @@ def matching(folder: Path, *patterns: str) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if not _is_special(path)})
 
 
+def devices(folder: Path, pattern: str) -> list[Path]:
+    """The devices in a folder, such as cameras, that a pattern matches, sorted. None of them is opened."""
+    return sorted(folder.glob(pattern))
+
+
 def expanded(pattern: str) -> list[Path]:
     """The files and folders that a pattern such as photos/**/*.jpg matches, sorted."""
     return [path for path in map(Path, sorted(glob.glob(pattern, recursive=True))) if not _is_special(path)]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 
 SUMS = "sums.json"
 
@@ -33,7 +34,7 @@ def read(folder: Path) -> dict[str, Mapping[str, object]] | None:
     if not (folder / SUMS).is_file():
         return {}
     try:
-        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        sums = from_json((folder / SUMS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return sums if isinstance(sums, dict) else None

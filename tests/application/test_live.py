@@ -60,6 +60,6 @@ def test_it_listens_on_this_machine_alone(server):
 def test_a_port_that_is_taken_and_a_folder_without_a_run(server, tmp_path):
     with pytest.raises(InputError, match="cannot listen at") as error, serving_report(tmp_path, server.server_port):
         pass
-    assert error.value.fix == "port=0 takes a free one"
+    assert error.value.fix == "port=0 for a free port"
     with pytest.raises(InputError, match="this is not a run directory"), serving_report(tmp_path / "none", 0):
         pass

@@ -131,6 +131,19 @@ def test_a_page_elsewhere_cannot_reach_it_under_another_name(page):
         fetch(page, "/", Host="elsewhere.example")
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://elsewhere.example", "null", "http://127.0.0.1.elsewhere.example", "http://["]
+)
+def test_a_page_elsewhere_gets_no_answer(page, origin):
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        fetch(page, "/gradio_api/info", Origin=origin)
+
+
+def test_the_page_itself_gets_answers(page):
+    for name in ("127.0.0.1", "localhost"):
+        assert fetch(page, "/gradio_api/info", Origin=f"http://{name}:1234").status == 200
+
+
 def test_browsers_are_told_to_load_nothing_from_elsewhere(page):
     response = fetch(page, "/")
     assert "default-src 'self'" in response.headers["content-security-policy"]
@@ -161,7 +174,7 @@ def test_a_taken_port(classifier_run, capsys):
         assert main(["app", str(classifier_run.directory), f"port={port}", "device=cpu"]) == 2
     said = capsys.readouterr().err
     assert f"cannot listen at 127.0.0.1:{port}" in said
-    assert "port=0 takes a free one" in said
+    assert "port=0 for a free port" in said
 
 
 def test_without_the_library(classifier_run, monkeypatch):

@@ -39,7 +39,7 @@ def candidates(**keys):
     return verb.find_candidates(build(BenchmarkConfig, keys))
 
 
-def test_what_is_written_and_printed(tmp_path, capsys):
+def test_what_is_written_and_printed(no_process, tmp_path, capsys):
     keys = {
         "model": "fastitpn_nano",
         "px": (64, 96),

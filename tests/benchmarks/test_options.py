@@ -26,7 +26,7 @@ def script(request: pytest.FixtureRequest) -> ModuleType:
 def required(script: ModuleType) -> list[str]:
     words = {
         "acceleration_quality": ["weights=runs/{seed}/pretrain"],
-        "token_arena": ["weights=runs/{seed}/pretrain", "camvid=photos"],
+        "token_arena": ["weights=runs/{seed}/pretrain"],
     }
     return words.get(script.__name__.rpartition(".")[2], [])
 

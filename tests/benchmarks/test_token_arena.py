@@ -67,7 +67,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):
     start(token_arena.Options, token_arena.run, [*words, "seeds=0", "arms=off;learned"])
     start(token_arena.Options, token_arena.run, [*words, "seeds=0,1", "arms=off;learned;windows off"])
     assert measured == [(0, "off"), (0, "learned"), (0, "windows off"), (1, "off"), (1, "learned"), (1, "windows off")]
-    assert json.loads(out.read_text())["command"] == "python -m benchmarks.token_arena weights=runs/a camvid=camvid"
+    assert json.loads(out.read_text())["command"] == "python -m benchmarks.token_arena weights=runs/a"
 
 
 def test_a_scorer_learns_with_the_network():

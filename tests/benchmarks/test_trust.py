@@ -1,13 +1,15 @@
 """The attacks: counted, gone on with, and as many as the page of promises says."""
 
+import dataclasses
 import json
 import os
 import signal
 
 import pytest
 from documented import FACTS, ROOT
+from label_readers import FORMATS
 
-from benchmarks.trust import Options, run, summarise
+from benchmarks.trust import Options, mutated, run, summarise
 from benchmarks.trust.attacks import Attacks, attempts, in_copy
 from benchmarks.trust.catalogue import CATALOGUE
 from fastitpn.config import parse
@@ -60,7 +62,8 @@ def test_a_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     words = ["classes=some", f"work={tmp_path}", f"out={tmp_path / 'trust.json'}"]
     for count in (2, 4):
         monkeypatch.setitem(CATALOGUE, "some", Attacks(name="some", count=count, attack=attack))
-        run(parse(Options, words))
+        with pytest.raises(SystemExit, match="did not end as promised: 1"):
+            run(parse(Options, words))
     stored = json.loads((tmp_path / "trust.json").read_text())
     [row] = stored["rows"]
     assert (row["attacks"], row["as_promised"]) == (4, 2)
@@ -74,7 +77,18 @@ def test_a_copy_that_does_not_end_is_ended():
     assert ended.code == -signal.SIGKILL
 
 
+def test_each_format_of_labels_has_its_rounds():
+    assert len(FORMATS) == mutated.NUM_FORMATS
+
+
 @pytest.mark.parametrize("name", ["damaged checkpoints", "damaged recipes"])
 def test_a_few_of_a_class(name, tmp_path):
     attacks = CATALOGUE[name]
     assert [problem for number in range(20) if (problem := attacks.attack(number, 0, tmp_path))] == []
+
+
+def test_a_disk_that_fails_at_the_first_steps_of_each_writer(tmp_path):
+    attacks = dataclasses.replace(CATALOGUE["failing disks"], count=100)
+    outcomes = dict(attempts(attacks, 0, tmp_path, 0, float("inf")))  # in a copy, for an audit hook stays
+    assert len(outcomes) == 100
+    assert [problem for problem in outcomes.values() if problem is not None] == []

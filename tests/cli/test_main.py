@@ -55,7 +55,7 @@ def test_a_verb_with_a_task(calls):
 def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):
     assert main(["pretrain", "lr=-1"]) == 2
     streams = capsys.readouterr()
-    assert "lr: expected a number greater than 0, got '-1'" in streams.err
+    assert "lr: expected a number greater than 0 or auto, got '-1'" in streams.err
     assert "Traceback" not in streams.err
     assert (streams.out, calls) == ("", [])
 

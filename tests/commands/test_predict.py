@@ -2,6 +2,7 @@ import json
 
 import pytest
 from PIL import Image
+from tiny_runs import files
 
 from fastitpn.cli.main import main
 from fastitpn.commands.of_checkpoint import keys_of_all
@@ -36,7 +37,11 @@ def test_a_folder_from_the_command_line(checkpoint, folder, tmp_path, capsys):
     assert rows[0]["labels"][0] in printed
     assert str(out / "predictions.jsonl") in printed
     assert str(out / "contact_sheet.png") in printed
-    assert sorted(path.name for path in out.iterdir()) == ["contact_sheet.png", "predictions.jsonl"]
+    pictures = [str(path.relative_to(folder)) for path in folder.rglob("*.png")]
+    assert files(out) == sorted(["contact_sheet.png", "predictions.jsonl", *(f"pictures/{name}" for name in pictures)])
+    with Image.open(out / "pictures" / "near" / "camera.png") as picture:
+        assert picture.width == 384
+        assert picture.height > 384 * 64 / 64  # the square photograph, and two lines below
 
 
 def test_one_image(config, folder, capsys):
@@ -84,7 +89,7 @@ def test_only_the_first_rows_are_printed(config, photos, tmp_path, capsys):
     assert "09.png" in printed
     assert "10.png" not in printed
     assert "and 40 more" in printed
-    assert "pictures of the first 48" in printed
+    assert "on one sheet of the first 48" in printed
 
 
 def test_names_are_shown_and_not_obeyed(config, content, folder, tmp_path, capsys):

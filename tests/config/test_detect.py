@@ -22,7 +22,7 @@ def test_defaults():
     ("words", "text"),
     [
         (["px=64", "max_px=32"], "max_px: expected at least px, which is 64, got 32"),
-        (["multi_scale=16,64"], "multi_scale: expected sides of at least 32, got 16"),
+        (["multi_scale=16,64"], "multi_scale: expected image sizes of at least 32, got 16"),
         (["multi_scale=64", "jitter=0.5,2"], "multi_scale: expected only one of multi_scale and jitter, got both"),
         (["jitter=2,1"], "jitter: expected smallest,largest, got 2.0,1.0"),
         (["max_px=64", "jitter=1,2"], "max_px: expected none with jitter"),

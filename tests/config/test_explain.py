@@ -20,8 +20,8 @@ def table(config_class, width: int = 120) -> str:
 def test_a_row_has_key_type_default_and_sentence():
     rows = [" ".join(line.split()) for line in table(PretrainConfig).splitlines()]
     assert "key type default meaning" in rows
-    assert "px int >= 32, multiple of 224 Side of the student's input in pixels." in rows
-    assert "loss_on masked | all masked Which patches count in the loss." in rows
+    assert "px int >= 32, multiple of 224 Image size of the student in pixels; of several," in rows
+    assert "loss_on masked | all masked Patches that count in the loss." in rows
     assert "workers int >= 0 2 Processes that load images, for each device; 0" in rows
     assert any(row.startswith("data path required ") for row in rows)
     assert any(row.startswith("clip_grad float > 0 | none 3.0 ") for row in rows)

@@ -59,9 +59,13 @@ def test_a_positional_word_too_many():
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        ("lr=-1", "lr: expected a number greater than 0, got '-1'"),
-        ("batch=two", "batch: expected a whole number of at least 1, got 'two'"),
-        ("px=100", "px: expected a whole number of at least 32, a multiple of 16, got '100'; did you mean 96 or 112?"),
+        ("lr=-1", "lr: expected a number greater than 0 or auto, got '-1'"),
+        ("batch=two", "batch: expected a whole number of at least 1 or auto, got 'two'"),
+        (
+            "px=100",
+            "px: expected a whole number of at least 32, a multiple of 16 or several of them, separated by commas, "
+            "got '100'; did you mean 96 or 112?",
+        ),
         ("px=10", "got '10'; did you mean 32?"),
         ("loss=cosin", "loss: expected cosine or smooth_l1, got 'cosin'; did you mean cosine?"),
         ("precision=bf16", "got 'bf16'; did you mean bf16-mixed?"),
@@ -83,7 +87,7 @@ def test_errors_say_what_was_expected(word: str, text: str):
 
 def test_a_single_error_is_one_sentence_and_what_to_type():
     assert message(PretrainConfig, "data=a", "lr=-1") == (
-        "lr: expected a number greater than 0, got '-1'\n  fix:      fastitpn pretrain --help lists every key"
+        "lr: expected a number greater than 0 or auto, got '-1'\n  fix:      fastitpn pretrain --help lists every key"
     )
 
 
@@ -124,7 +128,7 @@ def test_build_reports_all_errors_too():
     with pytest.raises(InputError) as caught:
         build(PretrainConfig, {"lr": "fast", "teacher": {"nam": "ema"}})
     text = str(caught.value)
-    assert "lr: expected a number greater than 0, got 'fast'" in text
+    assert "lr: expected a number greater than 0 or auto, got 'fast'" in text
     assert "teacher.nam: unknown key; did you mean teacher.name?" in text
     assert "data: required" in text
 

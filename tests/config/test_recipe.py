@@ -76,7 +76,7 @@ def test_errors_have_file_and_line(write):
 
 
 def test_a_wrong_value_has_its_line(write):
-    assert "r.yaml, line 2: lr: expected a number greater than 0, got -1" in message(write("data: a\nlr: -1\n"))
+    assert "r.yaml, line 2: lr: expected a number greater than 0 or auto, got -1" in message(write("data: a\nlr: -1\n"))
     assert "r.yaml, line 1: data: expected a path, got none" in message(write("data:\n"))
 
 

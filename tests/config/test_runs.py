@@ -80,17 +80,23 @@ def test_a_default_is_that_of_the_nearest_class(config_class):
 
 
 def test_a_key_has_the_same_type_everywhere():
-    """But for a benchmark and stored teachers, which may have several, and the number format inside a file."""
+    """But for a benchmark, stored teachers and a mix of sizes, which may have several, and the format inside a file.
+
+    The batch of a training may be auto, too.
+    """
     kinds: dict[str, set[str]] = {}
     for config_class in ALL:
         for key, field in fields_of(config_class).items():
             if key in {
                 BenchmarkConfig: SEVERAL,
                 ExportConfig: ("precision",),
+                PretrainConfig: ("px",),
                 CacheFeaturesConfig: ("teacher.name", "teacher.px", "teacher.weights"),
             }.get(config_class, ()):
                 continue
-            kinds.setdefault(key, set()).add(short_type(field.annotation).removesuffix(" | none"))
+            kinds.setdefault(key, set()).add(
+                short_type(field.annotation).removesuffix(" | none").removesuffix(" | auto")
+            )
     assert {key: kind for key, kind in kinds.items() if len(kind) > 1} == {}
 
 

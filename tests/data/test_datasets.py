@@ -4,11 +4,12 @@ import random
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from fastitpn.data.classification.datasets import ClassifyDataset
 from fastitpn.data.classification.labelled import LabelledImages
-from fastitpn.data.datasets import DecodedImages, EvaluationDataset, PretrainDataset, collate
+from fastitpn.data.datasets import DecodedImages, EvaluationDataset, MixedSizes, PretrainDataset, collate
 from fastitpn.data.images.transforms import CropPair, classify_eval, classify_train
 from fastitpn.errors import InputError
 
@@ -54,6 +55,28 @@ def test_pretrain_batch(paths):
         "index": ((2,), torch.int64),
     }
     assert batch["index"].tolist() == [3, 5]
+
+
+def test_a_mix_gives_the_crop_in_the_size_of_the_place(paths):
+    views = [CropPair(px=px, teacher_px=32, **NORMALISATION) for px in (16, 48)]
+    small, large = (PretrainDataset(paths, view, random_mask, seed=3) for view in views)
+    mix = MixedSizes([small, large])
+    assert mix[1, 2, 0]["image"].shape == (3, 16, 16)
+    assert same(mix[1, 2], large[1, 2])
+    assert same(mix[1, 2, 1], large[1, 2])
+    assert torch.equal(mix[1, 2, 0]["teacher_image"], large[1, 2]["teacher_image"])
+    assert small.images is large.images
+
+
+def test_crops_of_aspect_1_are_squares_of_the_image():
+    image = Image.new("RGB", (300, 200))
+    views = CropPair(px=16, teacher_px=16, **NORMALISATION, crop_aspect=(1, 1))
+    for seed in range(5):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        place = views.student_view(image)[1].place
+        assert round(place.width * 300) == round(place.height * 200)
+    assert CropPair(px=16, teacher_px=16, **NORMALISATION).crop_aspect == (0.75, 4 / 3)
 
 
 def test_classify_batch(paths):

@@ -175,7 +175,7 @@ def test_a_transfer_goes_on_in_the_next_command(server: Server, tiny: PublishedF
     server.how = "breaks off always"
     with pytest.raises(InputError, match="the server broke off after") as caught:
         get(tiny, server.url)
-    assert caught.value.fix == "type the same command again: it goes on from there"
+    assert caught.value.fix == "type the same command again: it resumes there"
     part = tiny.path.with_name(f".{tiny.file}.part")
     assert part.read_bytes() == CONTENT[: len(CONTENT) // 2]
     assert names(tiny) == {part.name}
@@ -299,7 +299,7 @@ def test_the_first_hash_is_kept_and_compared(server: Server, tiny: PublishedFile
     server.content = torch_file(1)
     with pytest.raises(InputError, match="what the server sent is not") as caught:
         get(tiny, server.url)
-    assert str(caught.value.fix).endswith(f"to take this one from now on: rm {tiny.sidecar}")
+    assert str(caught.value.fix).endswith(f"to accept this file from now on: rm {tiny.sidecar}")
     assert names(tiny) == {tiny.sidecar.name}
 
 

@@ -44,7 +44,7 @@ def test_auto_takes_as_much_as_is_of_use_and_possible(kind, keys, expected, tmp_
     [
         ("mask_rcnn", {"dynamic": "batch"}, "for one image at a time"),
         ("mask_rcnn", {"format": "torchscript"}, "for one image at a time"),
-        ("mask2former", {"dynamic": "all"}, "its head by transformers takes the size for a constant"),
+        ("mask2former", {"dynamic": "all"}, "its head by transformers treats the size as a constant"),
         (
             "classifier",
             {"acceleration": "fast", "opset": 16, "dynamic": "batch"},

@@ -249,7 +249,7 @@ def test_heads_by_transformers(form, head, arguments, features, size, segmenter_
     model = create_segmenter(checkpoint["model"], checkpoint["head"], len(checkpoint["classes"])).eval()
     torch.save({**checkpoint, "weights": model.state_dict()}, tmp_path / "a.ckpt")
     if size is None:
-        with pytest.raises(InputError, match="its head by transformers takes the size for a constant"):
+        with pytest.raises(InputError, match="its head by transformers treats the size as a constant"):
             fastitpn.export(form, tmp_path / "a.ckpt", dynamic="all", out=tmp_path / "b")
     dynamic = "batch" if size is None else "all"
     px = 32 if size else 64

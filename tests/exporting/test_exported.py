@@ -98,6 +98,32 @@ def test_verbs_run_it_in_its_own_runtime(made, tmp_path, monkeypatch, capsys):
     assert opened == [moved / "model.pt"] * 2
 
 
+@pytest.mark.parametrize("kind", ["linear", "dino"])
+def test_images_of_dense_tasks_are_evaluated(kind, made, tmp_path):
+    checkpoint, folder = made(kind, "torchscript")
+    data, trained = tmp_path / "data", about(folder)["trained"]
+    for part in ("images", "masks"):
+        (data / part).mkdir(parents=True)
+    SQUARE.save(data / "images" / "a.png")
+    if kind == "linear":
+        Image.fromarray(np.ones((128, 128), np.uint8)).save(data / "masks" / "a.png")
+    else:
+        kinds = zip(trained["category_ids"], trained["classes"], strict=True)
+        box = {"id": 1, "image_id": 1, "category_id": trained["category_ids"][0], "bbox": [9, 9, 50, 50], "area": 2500}
+        content = {
+            "images": [{"id": 1, "file_name": "images/a.png", "width": 128, "height": 128}],
+            "categories": [{"id": number, "name": name} for number, name in kinds],
+            "annotations": [{**box, "iscrowd": 0}],
+        }
+        data = data / "annotations.json"
+        data.write_text(json.dumps(content))
+    first, second = (
+        fastitpn.evaluate(source, data, out=tmp_path / source.name, device="cpu", workers=0).metrics
+        for source in (checkpoint, folder)
+    )
+    assert second == pytest.approx(first, abs=0.1)
+
+
 def test_a_fixed_batch_is_filled_and_what_fills_it_is_left_out(made):
     checkpoint, folder = made("classifier", "torchscript", batch=2)
     assert about(folder)["input"]["shape"] == [2, 3, 64, 64]
@@ -121,11 +147,11 @@ class TestSizes:
 
     def test_an_image_of_another_size_is_named_with_ways_on(self, made):
         _, folder = made("linear", "torchscript", dynamic="off")
-        with pytest.raises(InputError, match="looked at in 96x64 px, and this exported graph takes 64x64") as caught:
+        with pytest.raises(InputError, match="has 96x64 px here, and this exported graph accepts only 64x64") as caught:
             fastitpn.load(folder)(WIDE)
         assert str(caught.value.fix).startswith("inference=slide to look through windows of its size, fit=stretch")
         _, folder = made("dino", "torchscript", dynamic="batch")
-        with pytest.raises(InputError, match="looked at in 96x64 px") as caught:
+        with pytest.raises(InputError, match="has 96x64 px here") as caught:
             fastitpn.load(folder)(WIDE)
         assert str(caught.value.fix).startswith("fit=stretch")
 
@@ -149,7 +175,7 @@ class TestSizes:
         [given], [square] = (fastitpn.load(folder, fit="stretch")(image) for image in (WIDE, WIDE.resize((128, 128))))
         seen = Image.fromarray(square.mask).resize(WIDE.size, Image.Resampling.NEAREST)
         assert (given.mask == np.asarray(seen)).mean() > 0.9
-        with pytest.raises(InputError, match="fit=stretch: of no use for a checkpoint"):
+        with pytest.raises(InputError, match="fit=stretch: not used for a checkpoint"):
             fastitpn.load(checkpoint, fit="stretch")
 
 
@@ -163,7 +189,7 @@ def test_what_differs_from_a_checkpoint_is_said(made, tmp_path):
         fastitpn.export("onnx", folder, out=tmp_path / "a")
     assert caught.value.expected == "the run or the checkpoint that was exported"
     for key in ("compile", "reuse"):
-        with pytest.raises(InputError, match=f"{key}=true: of no use for an exported folder"):
+        with pytest.raises(InputError, match=f"{key}=true: not used for an exported folder"):
             fastitpn.predict(folder, folder, out=tmp_path / "b", **{key: True})
 
 

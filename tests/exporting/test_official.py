@@ -42,4 +42,4 @@ def test_what_a_tracker_has_beside_the_trunk_is_said(tmp_path, capsys):
     net = {f"backbone.{name}": tensor for name, tensor in state.items()} | {"box_head.weight": torch.zeros(2)}
     torch.save({"net": net}, tmp_path / "a.pth")
     fastitpn.export("official", tmp_path / "a.pth", out=tmp_path / "b.pt")
-    assert "; 1 set aside: other parts of the network (box_head)\n" in capsys.readouterr().out
+    assert "; 1 not needed here: other parts of the network (box_head)\n" in capsys.readouterr().out

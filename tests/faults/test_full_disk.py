@@ -93,7 +93,7 @@ def test_a_log_without_room_is_said_once(tmp_path, capsys):
                     msecs=0.0,
                 )
             )
-    assert capsys.readouterr().err == "log.txt could not be written: File too large; the run goes on without it\n"
+    assert capsys.readouterr().err == "log.txt could not be written: File too large; the run continues without it\n"
 
 
 @pytest.mark.parametrize("name", ["torch_export", "torchscript"])

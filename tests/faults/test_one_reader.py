@@ -27,6 +27,14 @@ PLACES = {
         },
     ),
     "arrays": (("np.load", "numpy.load", "np.fromfile", "np.memmap"), {"data/feature_shards.py"}),
+    "JSON": (
+        ("json.loads", "json.load"),
+        {
+            *("json_text.py", "data/json_files.py"),
+            *("benchmarking/memory.py", "benchmarking/memory_server.py", "training/processes/failure_propagation.py"),
+            *("tuning/measured.py", "data/scenes/sources.py"),  # what this package or another one wrote itself
+        },
+    ),
     "pickles": (("pickle.load", "pickle.loads", "pickle.Unpickler"), set()),
 }
 

@@ -1,5 +1,6 @@
 """`fastitpn doctor` on what this package wrote: each damaged file is named, with what to type."""
 
+import gzip
 import json
 import shutil
 
@@ -13,7 +14,8 @@ from fastitpn.errors import InputError
 from fastitpn.files import write_text
 from fastitpn.runs import hub_folder
 from fastitpn.runs.checkpoint import load_checkpoint
-from fastitpn.runs.exported_folder import DESCRIPTION, FORMAT, checksums
+from fastitpn.runs.data_files import DATA, read_listing
+from fastitpn.runs.exported_folder import DESCRIPTION, FORMAT, checksums, read_exported_folder
 from fastitpn.runs.hub_folder import read_hub_folder, write_hub_folder
 from fastitpn.sums import SUMS, difference, read, record
 
@@ -47,7 +49,7 @@ def test_a_whole_run(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("config.yaml", "take its keys from a checkpoint: fastitpn inspect "),
+        ("config.yaml", "read its keys from a checkpoint: fastitpn inspect "),
         ("data.json.gz", "put it back"),
         ("metrics.jsonl", "the weights do not depend on it"),
         ("result.json", "put it back"),
@@ -149,10 +151,10 @@ def test_sums_of_a_file_that_grows(tmp_path):
     assert read(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"[1]x"], ids=repr)
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"[1]x", b"[1]"], ids=repr)
 def test_figures_that_cannot_be_read(run, content):
     (run / "result.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"the final figures of the run cannot be read(.*\n)*.*result\.json"):
+    with pytest.raises(InputError, match=r"the final metrics of the run cannot be read(.*\n)*.*result\.json"):
         repr(fastitpn.Run(run))
 
 
@@ -170,3 +172,65 @@ def test_in_python(run, tmp_path):
     flip(run / "report.html")
     checked = fastitpn.doctor(run, out=tmp_path / "doctor")
     assert (checked.form, checked.clean, len(checked.problems)) == ("run", False, 1)
+
+
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.yaml"])
+def test_of_a_run_a_file_of_another_kind(run, name):
+    for content in (DEEP, b"[1, 2]"):
+        (run / name).write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            repr([fastitpn.Run(run).config, fastitpn.Run(run).metrics])
+
+
+def test_rows_of_the_log_that_are_none(run):
+    whole = fastitpn.Run(run).history
+    with open(run / "metrics.jsonl", "ab") as file:
+        file.write(b'[]\n{}\n\xff\n{"step": "a", "split": "val"}\n{"step": 1, "split": null}\n' + DEEP + b"\n")
+    assert fastitpn.Run(run).history == whole
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        DEEP,
+        b"[]",
+        b"1",
+        b"{}",
+        b'{"format": 1}',
+        b'{"format": "fastitpn-export-1", "file": [], "sha256": "a", "runtime": "onnx", "trained": null}',
+        b'{"format": "fastitpn-export-1", "file": "../a", "sha256": "a", "runtime": "onnx", "trained": null}',
+        b'{"format": "fastitpn-export-1", "file": "a", "sha256": "a", "runtime": "a", "trained": 1, "more_files": 1}',
+    ],
+    ids=lambda content: content[-40:].decode(),
+)
+def test_the_description_of_an_export_that_is_none(content, tmp_path):
+    (tmp_path / DESCRIPTION).write_bytes(content)
+    with pytest.raises(InputError):
+        read_exported_folder(tmp_path)
+    (tmp_path / DESCRIPTION).rename(tmp_path / hub_folder.ABOUT)
+    with pytest.raises(InputError):
+        read_hub_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"side": "2"}, {"per_shard": 0}, {"dim": -3}, {"images": [1]}, {"images": None}, {"px": 1 << 40}],
+    ids=repr,
+)
+def test_an_index_of_features_with_other_values(change, tmp_path):
+    index = FeatureIndex(teacher="timm:a", px=32, side=2, dim=3, per_shard=2, images=("a",))
+    write_index(tmp_path, index)
+    content = json.loads((tmp_path / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps({**content, **change}))
+    with pytest.raises(InputError, match="there are no stored features here"):
+        FeatureShards(tmp_path, ("a",), side=2)
+
+
+@pytest.mark.parametrize("content", [DEEP, b"[]", b'{"a": "1"}', b'{"a": [1]}', b" " * 2000], ids=len)
+def test_a_list_of_data_that_is_none(content, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastitpn.runs.data_files._MOST_BYTES", 1000)
+    (tmp_path / DATA).write_bytes(gzip.compress(content))
+    assert read_listing(tmp_path) is None

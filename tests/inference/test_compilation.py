@@ -41,7 +41,7 @@ def test_where_it_fails_all_goes_on_with_one_line(monkeypatch, capsys):
     for part in (CompiledPart(lambda x: x + 1, failure), CompiledPart(lambda x: x + 2, failure)):
         for _ in range(3):
             part(torch.ones(2))
-    line = "compile=true failed, and all goes on without: RuntimeError: no compiler was found"
+    line = "compile=true failed; the command continues without it: RuntimeError: no compiler was found"
     assert capsys.readouterr().out.splitlines() == [line]
 
 

@@ -127,7 +127,7 @@ def test_a_folder_of_images_and_videos(checkpoint, clip, tmp_path, capsys):
         ("short.mkv", False),
     ]
     names = [f"predicted_videos/{name}{end}" for name in ("clip", "more/clip", "short") for end in (".jsonl", ".mp4")]
-    assert files(folder / "out") == sorted([*names, "contact_sheet.png", "predictions.jsonl"])
+    assert files(folder / "out") == sorted([*names, "contact_sheet.png", "pictures/still.png", "predictions.jsonl"])
     said = capsys.readouterr().err
     assert "none.webm: cannot read this video" in said
     assert "short.mkv: the video ends after frame" in said

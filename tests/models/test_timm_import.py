@@ -27,7 +27,9 @@ ORDERS = {
 
 EACH_IN_A_COPY = """
 import json, os, sys, traceback
-import torch, torchvision
+import timm
+for name in [name for name in sys.modules if name.partition(".")[0] == "timm"]:
+    del sys.modules[name]
 failed = {}
 for name, lines in json.loads(sys.argv[1]).items():
     assert not {"timm", "fastitpn"} & set(sys.modules)
@@ -42,7 +44,7 @@ for name, lines in json.loads(sys.argv[1]).items():
     failed[name] = os.waitpid(child, 0)[1]
 print(json.dumps(failed))
 """
-"""Runs programs one by one in copies of a process that has imported PyTorch, and nothing of timm."""
+"""Runs programs one by one in copies of a process that has imported all that timm needs, and has nothing of timm."""
 
 
 def python(*words: str) -> subprocess.CompletedProcess:

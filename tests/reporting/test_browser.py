@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from documented import measure_little
+from PIL import Image
 
 import fastitpn
 from fastitpn.cli.main import main
@@ -148,7 +149,7 @@ REPORTS: dict[str, tuple[Callable[[pytest.FixtureRequest, Path], Path], tuple[st
     "detect": (
         run_report("detector_run"),
         (
-            *("Training", "What is there, and what was found", "Average precision by class", "Worst mistakes"),
+            *("Training", "Annotations and predictions", "Average precision by class", "Worst mistakes"),
             *("Timing", *ALWAYS),
         ),
     ),
@@ -163,13 +164,13 @@ REPORTS: dict[str, tuple[Callable[[pytest.FixtureRequest, Path], Path], tuple[st
     "evaluate detect": (
         evaluation_report("detector_run", "detect_scenes"),
         (
-            *("What is there, and what was found", "Average precision by class", "Worst mistakes", "Timing"),
+            *("Annotations and predictions", "Average precision by class", "Worst mistakes", "Timing"),
             *ALWAYS,
         ),
     ),
     "benchmark": (benchmark_report, ("Speed", "How it was measured", *ALWAYS)),
     "doctor": (doctor_report, ("Classes", "Sizes", "Examples", *ALWAYS)),
-    "compare": (comparison_report, ("Figures", "Curves", "Differences in the settings", "Runs", "Configuration")),
+    "compare": (comparison_report, ("Metrics", "Curves", "Differences in the settings", "Runs", "Configuration")),
 }
 
 
@@ -292,3 +293,28 @@ def test_the_page_follows_a_dark_screen(report, show):
     )
     assert background == "rgb(15, 17, 20)"
     assert ink == "rgb(152, 161, 171)"
+
+
+def test_a_click_shows_a_picture_in_full_size(show, tmp_path):
+    wide = Picture("Wide", Image.effect_noise((1500, 400), 50))
+    file = write_report(tmp_path / "report.html", title="Run", sections=[Grid("Pictures", [wide, wide])])
+    shown = show(file)
+    image = shown.page.locator("main img").first
+    assert image.bounding_box()["width"] < 700
+    for act in (image.click, lambda: image.press("Enter")):
+        act()
+        assert shown.page.locator("dialog[open] img").bounding_box()["width"] == 1500
+        shown.page.keyboard.press("Escape")
+        shown.page.locator("dialog").wait_for(state="detached")
+    shown.check_quiet(file)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_names_do_not_break_inside_a_card(size, show, tmp_path):
+    names = ("fastitpn_base_384", "mask_rcnn", "random weights", 0.5, "fast")
+    file = write_report(tmp_path / "report.html", title="Run", summary=[("a", name, "") for name in names])
+    figures = show(file, size).page.locator(".summary .figure")
+    for place, lines in enumerate((1, 1, 2, 1, 1)):
+        box, line = figures.nth(place).evaluate("e => [e.scrollHeight, parseFloat(getComputedStyle(e).lineHeight)]")
+        assert box <= lines * line + 1
+        assert figures.nth(place).evaluate("e => e.scrollWidth <= e.clientWidth")

@@ -33,7 +33,21 @@ def test_an_overlay_mixes_colours_and_draws_edges(labels):
     assert tuple(pixels[5, 2]) == (150, 50, 50)
     assert tuple(pixels[5, 8]) == (50, 150, 50)
     assert tuple(pixels[5, 4]) == COLORS[0]  # beside another class
+    assert tuple(pixels[5, 5]) == COLORS[1]
     assert tuple(pixels[0, 0]) == (100, 100, 100)  # left out
+
+
+def test_a_background_stays_a_photograph_and_regions_have_outlines_as_wide_as_the_picture_asks_for():
+    labels = np.zeros((1000, 1000), np.uint8)
+    labels[300:600, 300:600] = 1
+    image = Image.new("RGB", (1000, 1000), (100, 100, 100))
+    pixels = np.asarray(overlay(image, labels, COLORS, opacity=0.5, clear=(0,)))
+    assert (pixels[labels == 0] == 100).all()
+    assert (pixels[301, 300:600] == COLORS[1]).all()  # the outline, in the legend's colour
+    assert (pixels[302:598, 302:598] == (50, 150, 50)).all()
+    legend = np.asarray(with_legend(image, [(None, "background"), (COLORS[1], "a")]))[1000:]
+    assert (legend == COLORS[1]).all(-1).sum() > 100
+    assert not (legend == COLORS[0]).all(-1).any()
 
 
 def test_a_legend_names_what_is_there():

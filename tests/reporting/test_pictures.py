@@ -3,7 +3,18 @@ import pytest
 import torch
 from PIL import Image
 
-from fastitpn.reporting.pictures import BACKGROUND, BAD, GOOD, HIDDEN, Item, contact_sheet, masked_rows, to_pictures
+from fastitpn.reporting.pictures import (
+    BACKGROUND,
+    BAD,
+    GOOD,
+    HIDDEN,
+    Item,
+    contact_sheet,
+    load_font,
+    masked_rows,
+    to_pictures,
+    wrap_text,
+)
 
 
 def image(colour: tuple[int, ...] = (10, 20, 200), size: tuple[int, int] = (64, 32), mode: str = "RGB") -> Image.Image:
@@ -130,3 +141,10 @@ def test_shapes_that_do_not_fit_are_named() -> None:
         rows(masked=torch.zeros(2, 9, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"targets \(2, 8, 12\) and predictions \(2, 8, 5\) must both be \[2, 8, C\]"):
         rows(predictions=torch.zeros(2, 8, 5))
+
+
+def test_a_name_that_is_too_long_breaks_between_its_words():
+    font = load_font(13)
+    width = round(font.getlength("photograph_of_")) + 1
+    assert wrap_text("photograph_of_something", font, width) == ["photograph_of_", "something"]
+    assert wrap_text("a cat_and_dog", font, round(font.getlength("cat_and_dog")) + 1) == ["a", "cat_and_dog"]

@@ -55,7 +55,7 @@ def test_names_are_shown_never_obeyed() -> None:
 
 def test_classes_are_listed_worst_first() -> None:
     table = per_class_table([[8, 2, 0, 0], [5, 5, 0, 0], [0, 0, 0, 0], [0, 0, 0, 3]], ["cat", "dog", "cow", "hen"])
-    assert table.columns == ("class", "images", "accuracy", "precision", "most often taken for")
+    assert table.columns == ("class", "images", "accuracy", "precision", "most often predicted as")
     assert table.rows == [
         ("dog", 10, 0.5, 5 / 7, "cat (5)"),
         ("cat", 10, 0.8, 8 / 13, "dog (2)"),

@@ -72,7 +72,7 @@ def test_the_same_files_elsewhere_go_on(photos, tmp_path, how, capsys):
             now = Path("link")
             os.symlink("photos", now)
     run = begin(Keys(data=now))
-    line = f"the same 3 files lie elsewhere, and the run goes on with them: data was photos and is {now}"
+    line = f"the same 3 files are in another folder, and the run resumes with them: data was photos and is {now}"
     assert line in capsys.readouterr().out
     assert run.config["data"] == str(now)  # so that the command to continue with is right
     begin(Keys(data=now))

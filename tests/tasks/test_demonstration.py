@@ -62,6 +62,7 @@ def test_it_leaves_runs_pictures_and_a_report(out):
         run = Run(out / name)
         assert (run.complete, run.verb) == (True, verb)
     assert sorted(path.name for path in out.iterdir()) == [
+        "charts",
         "data",
         "finetuned",
         "predictions.png",

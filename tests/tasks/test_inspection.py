@@ -57,8 +57,8 @@ def test_our_pretraining_checkpoint_gets_both_verdicts(pretrained):
     assert first.sentence.endswith("(100.0% of its parameters)")
     assert second.model == f"create_model('fastitpn_nano', img_size={PX})"
     for part in (
-        "set aside: used in pre-training only",
-        "set aside: pyramid",
+        "not needed here: used in pre-training only",
+        "not needed here: pyramid",
         "all 141 tensors of the trunk loaded; the head is new; ",
     ):
         assert part in second.sentence
@@ -210,7 +210,7 @@ def test_a_tracker_s_file_with_its_average(tmp_path):
     lines = str(seen).splitlines()
     assert lines[1] == "what          trunk without a head in a checkpoint of SUTrack, with the published names"
     assert "tensors       155 (float32), under 'net', prefix 'encoder.body.'" in lines
-    assert "set aside     1 tensor: other parts of the network (text_encoder)" in lines
+    assert "not needed    1 tensor: other parts of the network (text_encoder)" in lines
     taken = "took key=net; key=ema takes the average"
     assert f"note          {taken}" in lines
     assert "note          passed over, and not run: objects of fractions.Fraction" in lines
@@ -252,4 +252,4 @@ def test_a_segmentation(segmenter_run):
     assert seen.what.startswith("segmentation network with the head linear, a checkpoint of fastitpn")
     [verdict] = seen.verdicts
     assert verdict.ok
-    assert "set aside: head of another task, such as segmentation" in verdict.sentence
+    assert "not needed here: head of another task, such as segmentation" in verdict.sentence

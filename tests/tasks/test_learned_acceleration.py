@@ -65,6 +65,18 @@ def test_dense_tasks_have_a_query_for_each_patch(task, head, segment_scenes, det
     assert built.backbone.acceleration.migration.metric == "learned"
 
 
+def test_a_map_that_is_one_window_gathers_nothing(scenes, tmp_path):
+    spec = TASKS.spec("classify")
+    keys = {**FINETUNING, **KEYS, "scratch": True, "data": scenes.train, "val": scenes.val, "out": tmp_path / "r"}
+    config = build(TASKS.keys_of("classify").train, keys)
+    task = spec.build(config, spec.open_data(config))
+    assert not any(p.requires_grad for p in task.backbone.gathering_tokens.parameters())
+    assert all(p.requires_grad for p in task.backbone.scorers.parameters())
+    task.backbone.set_input_size(512)
+    task.backbone.set_acceleration(task.backbone.acceleration)
+    assert all(p.requires_grad for p in task.backbone.gathering_tokens.parameters())
+
+
 def test_a_criterion_needs_tokens_that_leave(scenes, tmp_path):
     with pytest.raises(InputError, match="criterion=learned: the acceleration off has no migration"):
         fastitpn.finetune(

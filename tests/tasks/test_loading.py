@@ -59,7 +59,7 @@ def test_nothing_there(tmp_path):
     with pytest.raises(InputError, match="there is no such checkpoint or run") as caught:
         load_classifier(tmp_path / "none" / "a.ckpt")
     assert caught.value.where == tmp_path / "none" / "a.ckpt"
-    assert caught.value.fix == f"see what is there: ls {tmp_path}"
+    assert caught.value.fix == f"list the folder: ls {tmp_path}"
 
 
 def test_a_pre_training_has_no_classes(pretrained_run):

@@ -32,7 +32,7 @@ def box_table(data: Path) -> Path:
 
 
 BOXES = [coco_boxes, yolo_boxes, write_voc, box_table]
-FOR_BOXES = "finetune detect detector=faster_rcnn or dino, which need boxes alone"
+FOR_BOXES = "finetune detect detector=faster_rcnn or dino, which need only boxes"
 
 
 def opened(task: str, data: Path, **keys: Any) -> Any:
@@ -54,7 +54,7 @@ def test_boxes_alone_for_a_segmentation(tmp_path, write_it: Callable[[Path], Pat
     assert of_doctor.value.fix == FOR_BOXES
     with pytest.raises(InputError, match="there are no panoptic annotations") as of_panoptic:
         opened("segment", data, panoptic=True, head={"name": "maskdino"})
-    assert "finetune detect for things alone" in of_panoptic.value.fix
+    assert "finetune detect for objects only" in of_panoptic.value.fix
 
 
 @pytest.mark.parametrize("write_it", BOXES)

@@ -124,8 +124,8 @@ def test_other_classes_start_fresh_and_that_is_said(form, scenes, tmp_path, caps
     network: Any = built(form, scenes, tmp_path / "whole.pth")
     fits(network, head, fresh=network.class_layers)
     said = capsys.readouterr().out.replace("\n", " ")
-    assert "set aside: for other classes, or for the maps of another backbone" in said
-    assert "start fresh" in said
+    assert "not needed here: for other classes, or for the maps of another backbone" in said
+    assert "randomly initialised" in said
     assert "the head is new" not in said
     assert "in the same order" not in said
 
@@ -137,7 +137,7 @@ def test_sizes_that_do_not_fit_are_named(form, scenes, tmp_path):
     with pytest.raises(InputError, match="the head is for a model of other sizes: ") as caught:
         built(form, scenes, tmp_path / "head.pth", **{kind: {**FORMS[form][3], "layers": 3}})
     assert caught.value.fix == (
-        f"keys of {kind} that give these sizes, or weights_strict=false to let what does not fit start fresh"
+        f"keys of {kind} that give these sizes, or weights_strict=false to initialise the rest randomly"
     )
 
 
@@ -148,22 +148,23 @@ def test_the_input_of_another_backbone(detect_scenes, tmp_path, capsys):
     built("dino", detect_scenes, tmp_path / "head.pth")
     inputs = sum(name.startswith("input_proj.") for name in head)
     said = capsys.readouterr().out.replace("\n", " ")
-    assert f"{inputs} set aside: the published input, which this model has none of" in said
+    assert f"{inputs} not needed here: the published input, which this model has none of" in said
     for level in range(3):
         head[f"input_proj.{level}.0.weight"] = torch.zeros(64, 17, 1, 1)
     torch.save(head, tmp_path / "head.pth")
     network = built("dino", detect_scenes, tmp_path / "head.pth", detector={**DINO_KEYS, "neck": "published"})
     assert torch.equal(dict(network.named_parameters())["network.input_proj.3.0.weight"], head["input_proj.3.0.weight"])
-    assert "3 set aside: for other classes, or for the maps of another backbone" in capsys.readouterr().out.replace(
-        "\n", " "
+    assert (
+        "3 not needed here: for other classes, or for the maps of another backbone"
+        in capsys.readouterr().out.replace("\n", " ")
     )
 
 
 @pytest.mark.parametrize(
     ("task", "keys", "text"),
     [
-        ("detect", {"detector": "faster_rcnn"}, "the file has a head alone, and it is another detector's"),
-        ("segment", {"head": "upernet"}, "the file has a head alone, and it is another head's"),
+        ("detect", {"detector": "faster_rcnn"}, "the file has only a head, and it is another detector's"),
+        ("segment", {"head": "upernet"}, "the file has only a head, and it is another head's"),
     ],
 )
 def test_a_head_of_another_network(task, keys, text, tmp_path, request):

@@ -174,3 +174,25 @@ def test_what_is_not_in_the_trained_model_comes_back(task):
     fresh.load_extra_state(to_cpu(task.extra_state()))
     theirs = task.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in fresh.state_dict().items())
+
+
+LEARNING = {"trunk": ("pyramid.", "fc_norm.", "head."), "all_but_head": ("head.",)}
+
+
+@pytest.mark.parametrize("part", list(LEARNING))
+def test_a_frozen_part_learns_nothing_and_drops_nothing(task, part):
+    task.train()
+    task.freeze(part)
+    network, backbone = task.trained_model, task.backbone
+    inside = {id(parameter) for parameter in backbone.parameters()}
+    names = {name.removeprefix("backbone."): p for name, p in network.named_parameters()}
+    for name, parameter in names.items():
+        learns = id(parameter) not in inside or name.startswith(LEARNING[part])
+        assert parameter.requires_grad is learns, name
+    assert any(parameter.requires_grad for parameter in names.values())
+    assert network.training
+    task.eval()
+    task.train()
+    assert not any(module.training for module in backbone.stages.modules())
+    if backbone is not network:
+        assert backbone.training is (part == "trunk")

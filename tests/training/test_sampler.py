@@ -34,6 +34,19 @@ def test_processes_and_micro_batches_share_the_same_global_batch():
         assert [four[rank][2 * step] + four[rank][2 * step + 1] for step in range(5)] == two[rank]
 
 
+def test_each_step_of_a_mix_has_one_size():
+    mix = list(StepSampler(37, 8, 200, 2, 0, 0, 2, accumulate=2, num_sizes=3))
+    plain = list(StepSampler(37, 8, 200, 2, 0, 0, 2, accumulate=2))
+    assert [[key[:2] for key in batch] for batch in mix] == plain
+    sizes = [{key[2] for key in batch} for batch in mix]
+    assert all(len(size) == 1 for size in sizes)
+    assert sizes[::2] == sizes[1::2]  # micro-batches of a step
+    assert next(iter(StepSampler(37, 8, 200, 2, 50, 1, 2, accumulate=2, num_sizes=3)))[0][2] == min(sizes[100])
+    counts = [sum(size == {place} for size in sizes[::2]) for place in range(3)]
+    assert min(counts) > 50
+    assert sum(counts) == 200
+
+
 class TestKinds:
     """37 samples, some upright: a batch is of one kind, but for those at the ends of epochs."""
 

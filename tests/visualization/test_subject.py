@@ -42,13 +42,13 @@ def test_of_published_weights(tmp_path, capsys):
     subject = load_subject(config(weights=tmp_path / "published.pt"))
     assert (subject.name, subject.px, subject.model.acceleration) == ("fastitpn_nano", 64, PRESETS["balanced"])
     assert subject.mean == (0.485, 0.456, 0.406)
-    assert "set aside: used in pre-training only" in capsys.readouterr().out
+    assert "not needed here: used in pre-training only" in capsys.readouterr().out
 
 
 def test_with_random_weights_it_says_what_that_is_worth(capsys):
     torch.manual_seed(5)
     first = load_subject(config(model="fastitpn_nano"))
-    assert capsys.readouterr().out == "no weights given: they are random, and the pictures mean nothing\n"
+    assert capsys.readouterr().out == "no weights given: they are random, and show nothing\n"
     assert (first.px, first.weights, first.model.acceleration.name) == (64, "random weights", "balanced")
     assert_same(first.model.state_dict(), load_subject(config(model="fastitpn_nano")).model.state_dict())
 

@@ -20,21 +20,21 @@ class AppConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("checkpoint",)
 
     checkpoint: Path
-    """Checkpoint file, run folder or exported folder of any task; of a pre-training its features are shown."""
+    """Checkpoint file, run folder or exported folder of any task; a pre-training shows its features."""
     acceleration: AccelerationName | None = None
-    """What the page begins with; none takes the checkpoint's own."""
+    """Setting at the start of the page; none uses that of the checkpoint."""
     px: ImagePx | None = None
-    """Side of the input in pixels (detection: its shorter side); none takes the checkpoint's."""
+    """Image size in pixels (detection: of the shorter edge); none uses that of the checkpoint."""
     fit: Fit = "exact"
-    """Of an exported folder, images of another size than its graph takes: an error, or both sides are stretched."""
+    """For an exported folder: other images than its graph accepts are an error, or are stretched to its size."""
     top_k: Count = 5
-    """Classes that a classifier names, the likeliest first."""
+    """Classes that a classifier names, the most probable first."""
     host: str = "127.0.0.1"
-    """Address to listen at: this machine alone; 0.0.0.0 lets everyone in who can reach it, without a password."""
+    """Address to listen at: only this machine; 0.0.0.0 lets in everyone who can reach it, without a password."""
     port: Annotated[int, Field(ge=0, le=65535)] = 7860
-    """Port to listen at; 0 takes a free one."""
+    """Port to listen at; 0 uses a free port."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes the GPU if there is one."""
+    """Where to compute; auto uses a GPU if there is one."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""
     image: ImageKeys = ImageKeys()

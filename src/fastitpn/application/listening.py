@@ -41,5 +41,5 @@ def _no_address(host: str, port: int, error: OSError) -> InputError:
         f"cannot listen at {host}:{port}: {error.strerror or error}",
         where="host, port",
         expected="an address of this machine, and a free port",
-        fix="port=0 takes a free one",
+        fix="port=0 for a free port",
     )

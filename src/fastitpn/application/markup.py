@@ -75,7 +75,7 @@ def summary(answer: Answer) -> str:
     more = len(shares) - _MOST_SHARES
     lines = "".join(map(_share, shares[:_MOST_SHARES]))
     rest = f'<div class="ft-note">and {more} more</div>' if more > 0 else ""
-    nothing = empty("nothing was found") if not shares and "things" in answer.shown.found else ""
+    nothing = empty("no detections") if not shares and "things" in answer.shown.found else ""
     features = grid(answer.shown.panels) if answer.shown.panels else ""
     return _time(answer.timing, answer.acceleration) + lines + rest + nothing + features
 

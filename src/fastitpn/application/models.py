@@ -37,8 +37,8 @@ class Shown:
 
     Attributes:
         found: In plain types, as `predict` writes it.
-        picture: The image with what was found; None where that is not to be seen in the image.
-        shares: What was found, with a score or a share of the image each.
+        picture: The image with the predictions; None where that is not to be seen in the image.
+        shares: Findings, with a score or a share of the image each.
         panels: Pictures of features.
     """
 

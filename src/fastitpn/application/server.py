@@ -17,7 +17,7 @@ from fastitpn.application.listening import LOOPBACK, listening
 from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
-from fastitpn.application.uploads import Application, Message, Receive, Send, UploadsAlone
+from fastitpn.application.uploads import Application, Message, OwnPageAlone, Receive, Send, UploadsAlone
 from fastitpn.console import say
 from fastitpn.data.images.reading import reads_images
 from fastitpn.errors import InputError
@@ -123,6 +123,7 @@ async def _application(gradio: ModuleType, answers: Answers, title: str, host: s
     app.add_middleware(_Policy)
     if host in LOOPBACK:  # else a page elsewhere could reach this one under a name of its own
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+        app.add_middleware(OwnPageAlone, hosts=LOOPBACK)
     return gradio.mount_gradio_app(
         app,
         build_page(gradio, answers, title),

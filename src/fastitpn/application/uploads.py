@@ -1,10 +1,10 @@
 """What the page may read and serve: images that were uploaded to it, and nothing else of this machine or of the net."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -54,6 +54,41 @@ def take_uploads_alone(gradio: ModuleType, image: Any) -> None:
     image.preprocess = lambda payload: None if payload is None else checked(payload.path)
 
 
+class OwnPageAlone:
+    """Answers 403 to requests that a page of another site makes: browsers say where a request comes from.
+
+    Args:
+        app: What answers the other requests.
+        hosts: Names of this machine.
+    """
+
+    def __init__(self, app: Application, hosts: Sequence[str]):
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        origins = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"origin"]
+        if all(_host_of(origin) in self.hosts for origin in origins):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _refuse(send, b"this page answers to itself alone")
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).hostname
+    except ValueError:
+        return None
+
+
+async def _refuse(send: Send, why: bytes) -> None:
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": why})
+
+
 class UploadsAlone:
     """Answers 403 to requests for files that were not uploaded, and for anything of another server.
 
@@ -72,7 +107,6 @@ class UploadsAlone:
         asked = next((path.removeprefix(route) for route in _FILES if path.startswith(route)), None)
         closed = path.startswith(_CLOSED)
         if closed or (asked is not None and not all(is_upload(p, self.uploads) for p in (asked, unquote(asked)))):
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": b"only what was uploaded to this page is served"})
+            await _refuse(send, b"only what was uploaded to this page is served")
             return
         await self.app(scope, receive, send)

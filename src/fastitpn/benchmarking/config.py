@@ -23,31 +23,31 @@ class BenchmarkConfig(ChoiceConfig, DeviceConfig):
     checkpoint: Path | None = None
     """Checkpoint file, run folder or exported folder (beside the network it was made of); or give model."""
     model: str | None = None
-    """Name of the model; none takes that of the checkpoint or the weights, else fastitpn_tiny."""
+    """Name of the model; none uses that of the checkpoint or the weights, else fastitpn_tiny."""
     weights: Path | None = None
     """File, run folder or published:NAME whose model is measured; its values do not matter to speed."""
     px: tuple[ImagePx, ...] | None = None
-    """Side of the input in pixels, one or several; none takes the model's own."""
+    """Image size in pixels, one or several; none uses that of the model."""
     batch: tuple[Count, ...] = (1,)
     """Images in one batch, one number or several."""
     acceleration: Literal["all"] | tuple[AccelerationName, ...] = "all"
-    """What to compare with the plain model: all accelerations there are, or some of them."""
+    """Accelerations to compare with the plain model: all, or some of them."""
     peers: tuple[str, ...] | None = None
     """Models of timm to measure beside it, such as vit_base_patch16_224,convnext_base; nothing is fetched."""
     pyramid: bool = False
     """Run the model with its pyramid instead of its head."""
     data: Path | None = None
-    """Data as for evaluate: also measures what the checkpoint gets right with each acceleration."""
+    """Data as for evaluate: also measures the metrics of the checkpoint with each acceleration."""
     compile: bool = False
     """Compile the models with torch.compile: slow to start, faster passes."""
     threads: Count | None = None
-    """Threads of the processor; none takes what torch would."""
+    """Threads of the processor; none leaves it to torch."""
     seconds: Positive = 10.0
     """Time to measure each row, about; every row has 5 rounds at least."""
     rounds: Count | None = None
     """Instead of seconds: turns that each row has."""
     out: Path = Path("runs/benchmark")
-    """Folder for the figures, the plot and the report."""
+    """Folder for the results, the plot and the report."""
 
     def problems(self) -> list[str]:
         """Checks that there is a classifier where images are given."""

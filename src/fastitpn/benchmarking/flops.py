@@ -21,7 +21,7 @@ def count_gflops(model: nn.Module, px: int, in_chans: int = 3) -> float | None:
 
     Args:
         model: On any device; it is not touched.
-        px: Side of the input in pixels.
+        px: Image size in pixels.
         in_chans: Channels of the input.
 
     Returns:

@@ -49,7 +49,7 @@ def measure_case(
 
     Args:
         candidates: In the order of the rows; the first plain one is what all are compared with.
-        px: Side of the input in pixels.
+        px: Image size in pixels.
         batch: Images in a pass.
         conditions: Device, precision and threads, which the caller holds.
         budget: Seconds or rounds to measure for.
@@ -91,8 +91,8 @@ def _prepare(
     """Count, measure memory, and warm up.
 
     Args:
-        entry: The candidate, with what was found of it so far.
-        px: Side of the input in pixels.
+        entry: The candidate, with the predictions of it so far.
+        px: Image size in pixels.
         batch: Images in a pass.
         conditions: Device, precision and threads, which are held.
         memory: Measures peak memory; it is entered already.

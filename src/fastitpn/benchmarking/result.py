@@ -160,7 +160,7 @@ def finish_row(
 
     Args:
         candidate: What ran.
-        px: Side of the input in pixels.
+        px: Image size in pixels.
         batch: Images in a pass.
         turns: Seconds of each pass, turn by turn.
         plain_turns: Seconds of each pass of the plain model in the same rounds; empty without one.

@@ -40,7 +40,9 @@ def print_verb(verb: Verb) -> None:
     console.print(Text(f"For example: {verb.example}"))
     console.print(explain(verb.config))
     console.print(
-        Text("\nLists take commas (0.9,0.98). Of two values for a key the later wins, and a typed one over a recipe's.")
+        Text(
+            "\nLists have commas (0.9,0.98). The later of two values for a key wins, and a typed value over a recipe's."
+        )
     )
 
 

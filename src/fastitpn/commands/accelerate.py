@@ -26,7 +26,7 @@ def verb() -> Verb:
     """The verb, with the keys of all tasks that are registered."""
     return Verb(
         config=_keys(),
-        sentence="Find the fastest acceleration that loses no more than it may, by measuring it on your images.",
+        sentence="Find the fastest acceleration within a limit of the loss, measured on your images.",
         example="fastitpn accelerate runs/classify flowers/val max_loss=0.5 minutes=10",
         run="fastitpn.commands.accelerate:run",
     )

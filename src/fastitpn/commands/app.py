@@ -10,7 +10,7 @@ from fastitpn.console import printing
 
 VERB = Verb(
     config=AppConfig,
-    sentence="Try a model on a local page: what it finds, which tokens leave, how fast it is.",
+    sentence="Try a model on a local page: its predictions, the tokens that leave, its speed.",
     example="fastitpn app runs/classify",
     run="fastitpn.application.server:run_app",
 )

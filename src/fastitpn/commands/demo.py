@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 VERB = Verb(
     config=DemoConfig,
-    sentence="Show the whole way, from pre-training to predictions, on pictures drawn on the spot.",
+    sentence="Run everything from pre-training to predictions on generated images.",
     example="fastitpn demo",
     run="fastitpn.tasks.demonstration:run_demo",
     trains=True,

@@ -26,7 +26,7 @@ def doctor(data: str | os.PathLike[str], **keys: Any) -> "Diagnosis":
         **keys: As on the command line (`fastitpn doctor --help`): `val`, `task`, `similar`, `out`, ...
 
     Returns:
-        What was found; `clean` says whether there is a problem.
+        Findings; `clean` says whether there is a problem.
 
     Raises:
         InputError: A key or the data is wrong, so that it cannot be checked.

@@ -28,13 +28,13 @@ class ExportOfficialConfig(ChoiceConfig):
 
 VERB = Verb(
     config=ExportConfig,
-    sentence="Write a model for ONNX, PyTorch, timm or transformers, and check that it does the same.",
+    sentence="Write a model for ONNX, PyTorch, timm or transformers, and compare the file with the model.",
     example="fastitpn export runs/classify format=onnx out=runs/onnx",
     run="fastitpn.tasks.exporting:run_export",
 )
 OFFICIAL = Verb(
     config=ExportOfficialConfig,
-    sentence="Write weights under the names of the published code, for software that was made for it.",
+    sentence="Write weights with the published names, for software made for the published code.",
     example="fastitpn export official runs/pretrain out=fast_itpn.pt",
     run="fastitpn.commands.export:run_official",
 )

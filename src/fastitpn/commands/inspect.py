@@ -28,7 +28,7 @@ class InspectConfig(ChoiceConfig):
 
 VERB = Verb(
     config=InspectConfig,
-    sentence="Say what a file of weights holds and whether it fits a model.",
+    sentence="Describe a file of weights, and say whether it fits a model.",
     example="fastitpn inspect fast_itpn_base.pt",
     run="fastitpn.commands.inspect:run",
 )

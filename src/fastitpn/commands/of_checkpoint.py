@@ -53,7 +53,7 @@ def keys_of_task(config: Config, verb: str, task: str | None, path: object, but:
     if useless := [name for name in given if name not in known]:
         them = "them" if len(useless) > 1 else "it"
         raise InputError(
-            f"{', '.join(useless)}: of no use for a checkpoint of the task {task!r}",
+            f"{', '.join(useless)}: not used for a checkpoint of the task {task!r}",
             where=path,
             expected="keys of its task",
             fix=f"leave {them} out, or give a checkpoint of the task that has such keys",

@@ -16,7 +16,7 @@ def verb() -> Verb:
     """The verb, with the keys of all tasks that are registered."""
     return Verb(
         config=keys_of_all("predict", PredictConfig),
-        sentence="Name the classes of images and videos, or of each of their pixels, or find things in them.",
+        sentence="Predict classes, masks or objects in images and videos.",
         example="fastitpn predict runs/classify photos",
         run="fastitpn.commands.predict:run",
     )

@@ -22,7 +22,7 @@ VERB = Verb(
 )
 CACHE_FEATURES = Verb(
     config=CacheFeaturesConfig,
-    sentence="Store a teacher's features once, for pre-training without running it along.",
+    sentence="Store a teacher's features once, for pre-training without the teacher.",
     example="fastitpn pretrain cache-features data=photos teacher=timm:vit_base_patch16_clip_224.openai",
     run="fastitpn.tasks.pretrain.cache_features:run_cache_features",
 )

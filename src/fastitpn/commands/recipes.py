@@ -20,12 +20,12 @@ class RecipesConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str | None = None
-    """Print this one, to be saved and changed; without a name all are listed."""
+    """Recipe to print, to be saved and changed; without a name all are listed."""
 
 
 VERB = Verb(
     config=RecipesConfig,
-    sentence="List the recipes that recipe=NAME takes, or print one to change it.",
+    sentence="List the recipes for recipe=NAME, or print one to change it.",
     example="fastitpn recipes classify_small",
     run="fastitpn.commands.recipes:run_recipes",
 )
@@ -58,7 +58,7 @@ def run_recipes(config: RecipesConfig) -> Sequence[ShippedRecipe]:
         width = max(len(recipe.name) for recipe in every)
         for recipe in every:
             say(f"{recipe.name:<{width}}  {recipe.sentence}")
-        say("\nrecipe=NAME takes one, such as fastitpn finetune classify recipe=classify_small data=PHOTOS.")
+        say("\nrecipe=NAME uses one, such as fastitpn finetune classify recipe=classify_small data=PHOTOS.")
         return every
     name = config.name.removesuffix(".yaml")
     if name not in names():

@@ -12,7 +12,7 @@ from fastitpn.reporting.config import CompareConfig
 
 COMPARE = Verb(
     config=CompareConfig,
-    sentence="Put runs side by side: figures, curves over each other, differing settings.",
+    sentence="Compare runs on one page: metrics, curves, differing settings.",
     example="fastitpn report compare runs/flowers runs/flowers-balanced",
     run="fastitpn.tasks.run_comparison:run_compare",
 )

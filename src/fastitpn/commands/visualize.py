@@ -25,19 +25,19 @@ VERBS = (
     ),
     Verb(
         config=VisualizeFeaturesConfig,
-        sentence="Draw the feature maps of images in colours that mean the same in all of them.",
+        sentence="Draw the feature maps of images; a colour means the same in all images.",
         example="fastitpn visualize features runs/pretrain photos",
         run="fastitpn.visualization.features:run_visualize_features",
     ),
     Verb(
         config=VisualizeAttentionConfig,
-        sentence="Draw where a chosen token looks, head by head.",
+        sentence="Draw the attention of a chosen token, head by head.",
         example="fastitpn visualize attention runs/classify photos token=7,7 block=12",
         run="fastitpn.visualization.attention:run_visualize_attention",
     ),
     Verb(
         config=VisualizeSimilarityConfig,
-        sentence="Draw how like a chosen token all others are, in each feature map.",
+        sentence="Draw the similarity of all tokens to a chosen token, in each feature map.",
         example="fastitpn visualize similarity runs/pretrain photos token=7,7",
         run="fastitpn.visualization.similarity:run_visualize_similarity",
     ),

@@ -43,9 +43,9 @@ class WeightsGetConfig(Config):
     _positional: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str
-    """Name of the file, such as base, as `fastitpn weights` lists them; all fetches each."""
+    """Name of the file, such as base, as `fastitpn weights` lists them; all fetches all."""
     url: str | None = None
-    """Address of a copy (https), with / at its end of the folder that has the files; none is Google Drive."""
+    """Address of a copy (https), or of the folder with the files if it ends with /; none is Google Drive."""
 
 
 LIST = Verb(
@@ -56,13 +56,13 @@ LIST = Verb(
 )
 GET = Verb(
     config=WeightsGetConfig,
-    sentence="Fetch a published file of weights, which weights=published:NAME then takes.",
+    sentence="Fetch a published file of weights for weights=published:NAME.",
     example="fastitpn weights get base",
     run="fastitpn.commands.weights:run_get",
 )
 PATH = Verb(
     config=WeightsPathConfig,
-    sentence="Print where a published file of weights lies here.",
+    sentence="Print the path of a published file of weights.",
     example="fastitpn weights path base",
     run="fastitpn.commands.weights:run_path",
 )

@@ -18,10 +18,10 @@ class DataConvertConfig(Config):
     form: str | None = None
     """Name of the format that data is in, such as voc or yolo; none finds it."""
     with_masks: bool | None = None
-    """Take only images in which every object has a mask (true), or boxes alone (false); none takes all there is."""
+    """Use only images in which every object has a mask (true), or only boxes (false); none uses all of them."""
     copy: bool = False
-    """Copy the images to out; else the files there name them where they are."""
+    """Copy the images to out; else the annotations refer to the images in data."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What to do about images and boxes that cannot be used: stop and name them, or leave them out and say so."""
+    """For images and boxes that cannot be used: stop and name them, or leave them out and count them."""
     out: Path = Path("runs/coco")
     """Folder for annotations_train.json, annotations_val.json and so on: data for finetune detect."""

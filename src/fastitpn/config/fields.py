@@ -8,7 +8,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastitpn.config.values import OneOf
 from fastitpn.registry import Registry
@@ -47,6 +47,9 @@ class Config:
     def problems(self) -> list[str]:
         """What is wrong between the keys, each a sentence that begins with a key. Single keys are checked before."""
         return []
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,6 +145,13 @@ def given_keys(config: Config) -> frozenset[str]:
     if config._given is not None:
         return config._given
     return frozenset(key for key, field in fields_of(config).items() if value_of(config, key) != field.default)
+
+
+def replaced(config: ConfigT, *, forget: str = "", **values: Any) -> ConfigT:
+    """A configuration with other values; what was given stays noted, but for a key to `forget`."""
+    result = dataclasses.replace(config, **values)
+    object.__setattr__(result, "_given", given_keys(config) - {forget})
+    return result
 
 
 def nested_configs(

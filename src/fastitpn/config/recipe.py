@@ -10,7 +10,7 @@ import yaml
 
 from fastitpn.config.fields import Config, fields_of, value_of
 from fastitpn.config.shipped import names
-from fastitpn.config.values import show
+from fastitpn.config.values import is_auto, show
 from fastitpn.nearest import nearest_name
 from fastitpn.yaml_files import Values, check_size, pairs, problem_of
 
@@ -128,7 +128,7 @@ def _walk(loader: Values, node: yaml.MappingNode, path: Path, outer: str = "") -
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
+    if isinstance(value, Path) or is_auto(value):
         return str(value)
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]

@@ -1,9 +1,13 @@
 """Types of keys that many configurations share."""
 
+import os
+import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
+
+from fastitpn.config.values import Auto
 
 
 def _quotient(value: Any) -> Any:
@@ -14,8 +18,24 @@ def _quotient(value: Any) -> Any:
         return value
 
 
+def _address(value: Any) -> Any:
+    """The number of a camera or the address of a stream; all else is a path, also a file that is called 0.
+
+    Raises:
+        ValueError: It is none.
+    """
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _ADDRESS.fullmatch(text) or (text.isdigit() and os.path.exists(text)):
+        raise ValueError("no stream")
+    return text
+
+
+_ADDRESS = re.compile(r"\d{1,2}|(rtsps?|rtmps?|rtp|srt|udp|tcp|https?)://\S+", re.IGNORECASE)
+
 Count = Annotated[int, Field(ge=1)]
+AutoCount = Annotated[int, Auto(), Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+AutoPositive = Annotated[float, Auto(), Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
@@ -25,6 +45,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Milestone = Annotated[float, BeforeValidator(_quotient), Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ImagePx = Annotated[int, Field(ge=32, multiple_of=16)]
+Stream = Annotated[str, BeforeValidator(_address)]
+"""A camera's number or a stream's address."""
 PerChannel = tuple[float, float, float]
 Scales = tuple[Positive, Positive]
 OnError = Literal["stop", "skip"]

@@ -62,6 +62,29 @@ class OneOf:
         return name in self.names()
 
 
+class Auto:
+    """In `Annotated[float, Auto(), ...]`: the word auto is a value, too, which a command replaces by a number."""
+
+
+class AutoFloat(float):
+    """The word auto for a float; infinite, so that no bound is above it."""
+
+    def __repr__(self) -> str:
+        return "auto"
+
+
+class AutoInt(int):
+    """The word auto for a whole number; 0."""
+
+    def __repr__(self) -> str:
+        return "auto"
+
+
+def is_auto(value: object) -> bool:
+    """Whether a number stands for the word auto."""
+    return isinstance(value, AutoFloat | AutoInt)
+
+
 def read_value(annotation: Any, value: Any) -> Any:
     """Turns a word, or a value from YAML or Python, into what the annotation asks for.
 
@@ -103,12 +126,19 @@ def nearest_multiples(annotation: Any, value: Any) -> list[int]:
 
 def expected(annotation: Any) -> str:
     """The type as a phrase for an error: `a number greater than 0`."""
-    return " or ".join("none" if member is type(None) else _phrase(member) for member in _members(annotation))
+    members = _members(annotation)
+    plain = [member for member in members if member is not type(None) and not _is_list_of(member, members)]
+    phrases = [_phrase(member) + " or auto" * _takes_auto(member) for member in plain]
+    phrases += ["several of them, separated by commas"] * any(_is_list_of(member, members) for member in members)
+    return " or ".join([*phrases, *["none"] * (type(None) in members)])
 
 
 def short_type(annotation: Any) -> str:
     """The type for a table: `float > 0`."""
-    return " | ".join("none" if member is type(None) else _short(member) for member in _members(annotation))
+    return " | ".join(
+        "none" if member is type(None) else _short(member) + " | auto" * _takes_auto(member)
+        for member in _members(annotation)
+    )
 
 
 def show(value: Any) -> str:
@@ -140,8 +170,14 @@ def _choices(member: Any) -> tuple[Any, ...] | None:
     return next((extra.names() for extra in extras if isinstance(extra, OneOf)), None)
 
 
+def _takes_auto(member: Any) -> bool:
+    return any(isinstance(extra, Auto) for extra in _unwrap(member)[1])
+
+
 def _read(member: Any, value: Any) -> Any:
     base, extras = _unwrap(member)
+    if _takes_auto(member) and (is_auto(value) or value == "auto"):
+        return AutoFloat("inf") if base is float else AutoInt(0)
     fixed = _choices(member)
     if value is False and "off" in (fixed or ()):
         return "off"  # which YAML reads as false
@@ -171,6 +207,12 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return (annotation,)
     return tuple(sorted(typing.get_args(annotation), key=lambda member: member is type(None)))
+
+
+def _is_list_of(member: Any, members: tuple[Any, ...]) -> bool:
+    """Whether a type of a union is a list of another one: `tuple[int, ...]` in `int | tuple[int, ...]`."""
+    arguments = typing.get_args(member)
+    return typing.get_origin(member) is tuple and ... in arguments and arguments[0] in members
 
 
 def _unwrap(member: Any) -> tuple[Any, list[Any]]:

@@ -78,7 +78,7 @@ class SeededDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
+    def __getitem__(self, key: tuple[int, ...]) -> Sample:
         epoch, index = key
         seed = sample_seed(self.seed, epoch, index)
         image = self.images[index]
@@ -138,6 +138,26 @@ class PretrainDataset(SeededDataset):
         for key, view in self.more.items():
             sample[key] = view(cut) if isinstance(view, TeacherView) else view.crop(index, cut.place)
         return sample | {"masked": self.masks(rng)}
+
+
+class MixedSizes(SeededDataset):
+    """Samples by key (epoch, index, place): that of one of several data sets, which differ in the size of the images.
+
+    Args:
+        datasets: Of the same images and seed, by place. The last one has the largest images, and answers a key without
+            a place.
+    """
+
+    def __init__(self, datasets: Sequence[PretrainDataset]) -> None:
+        largest = datasets[-1]
+        super().__init__(largest.images, seed=largest.seed)
+        self.datasets = tuple(datasets)
+        for dataset in datasets:
+            dataset.images = largest.images  # decoded once, and kept once
+
+    def __getitem__(self, key: tuple[int, ...]) -> Sample:
+        epoch, index, *place = key
+        return self.datasets[place[0] if place else -1][epoch, index]
 
 
 class EvaluationDataset(Dataset[Sample]):

@@ -17,6 +17,7 @@ from torch import Tensor
 from fastitpn.data.images.transforms import Crop
 from fastitpn.errors import InputError
 from fastitpn.files import replacing, write_text
+from fastitpn.json_text import from_json
 from fastitpn.listing import is_empty, matching
 from fastitpn.sums import record
 
@@ -110,17 +111,26 @@ def read_index(folder: Path) -> FeatureIndex:
     if inside:
         expected, fix = "one teacher's features", f"teacher={'+'.join(f'features:{path}' for path in inside)}"
     try:
-        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        content = from_json((folder / INDEX).read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
             raise KeyError("format")
-        return FeatureIndex(**{**content, "images": tuple(content["images"])})
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        index = FeatureIndex(**{**content, "images": tuple(content["images"])})
+        if not _is_right(index):
+            raise ValueError("sizes and names of images")
+        return index
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"there are no stored features here: {type(error).__name__} of {INDEX}",
             where=folder,
             expected=expected,
             fix=fix,
         ) from error
+
+
+def _is_right(index: FeatureIndex) -> bool:
+    sizes = (index.px, index.side, index.dim, index.per_shard, index.components_of or 1)
+    counted = all(type(size) is int and 0 < size < 1 << 31 for size in sizes)
+    return counted and all(isinstance(name, str) for name in (index.teacher, *index.images))
 
 
 class FeatureShards:
@@ -159,7 +169,7 @@ class FeatureShards:
                 f"the features are incomplete: {len(wrong)} of {index.num_shards} files are missing or damaged",
                 where=shard_path(self.folder, wrong[0]),
                 expected=f"{list(index.shape(wrong[0]))} numbers in half precision",
-                fix="delete damaged files and run the same `fastitpn pretrain cache-features` again: it goes on",
+                fix="delete damaged files and run the same `fastitpn pretrain cache-features` again: it resumes",
             )
 
     def _is_whole(self, shard: int) -> bool:

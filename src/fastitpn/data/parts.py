@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from fastitpn.console import say
 from fastitpn.data.debris import is_left_out
+from fastitpn.data.fold import Fold, HeldOut
 from fastitpn.errors import InputError
 from fastitpn.listing import subfolders
 
@@ -152,10 +153,11 @@ def part_to_train_on(parts: Mapping[str, PartT], *, where: Path, path: Callable[
     return parts[name]
 
 
-def say_of_held_out(parts: Container[str], ratio: float) -> None:
+def say_of_held_out(parts: Container[str], share: HeldOut) -> None:
     """A line for data with a part train and none to validate on, of which a share is held out."""
     if "train" in parts:
-        say(f"there is no part val: {ratio:.0%} of train are held out to validate on")
+        what = f"fold {share.number} of {share.of}" if isinstance(share, Fold) else f"{share:.0%} of train"
+        say(f"there is no part val: {what} {'is' if isinstance(share, Fold) else 'are'} held out to validate on")
 
 
 def say_of_test(parts: Mapping[str, object]) -> str | None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from fastitpn.data.fold import Fold, HeldOut
 from fastitpn.errors import InputError
 
 PartT = TypeVar("PartT")
@@ -26,18 +27,18 @@ def train_and_val(
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def hold_out(count: int, ratio: float, seed: int, *, where: Path, fix: str) -> tuple[list[int], list[int]]:
+def hold_out(count: int, share: HeldOut, seed: int, *, where: Path, fix: str) -> tuple[list[int], list[int]]:
     """Places of the images to train and to validate on, both in ascending order and neither empty.
 
     Args:
         count: Number of images.
-        ratio: Share to validate on, in (0, 1).
+        share: Share to validate on, in (0, 1), or a fold.
         seed: Decides which, together with the count.
         where: The data, for the error.
         fix: How to give other images, for the error.
 
     Raises:
-        InputError: There is one image.
+        InputError: There is one image, or there are fewer than folds.
     """
     if count < 2:
         raise InputError(
@@ -46,6 +47,31 @@ def hold_out(count: int, ratio: float, seed: int, *, where: Path, fix: str) -> t
             expected="at least two images",
             fix=fix,
         )
-    size = min(max(1, round(ratio * count)), count - 1)
-    chosen = set(np.random.default_rng([seed, count]).permutation(count)[:size].tolist())
+    shuffled = np.random.default_rng([seed, count]).permutation(count)
+    if isinstance(share, Fold):
+        check_folds(share, count, "the data", where=where)
+        chosen = set(shuffled[share.number - 1 :: share.of].tolist())
+    else:
+        chosen = set(shuffled[: min(max(1, round(share * count)), count - 1)].tolist())
     return [place for place in range(count) if place not in chosen], sorted(chosen)
+
+
+def check_folds(fold: Fold, count: int, whose: str, *, where: Path) -> None:
+    """Make sure that every fold gets an image.
+
+    Args:
+        fold: One of them.
+        count: Number of images to share out.
+        whose: What has so many images, such as "class cat".
+        where: The data, for the error.
+
+    Raises:
+        InputError: There are more folds.
+    """
+    if count < fold.of:
+        raise InputError(
+            f"folds={fold.of}, but {whose} has {count} image{'s' * (count != 1)}",
+            where=where,
+            expected="at least one image of it in each fold",
+            fix=f"folds={count}" if count > 1 else "more images of it, or leave folds out",
+        )

@@ -40,7 +40,7 @@ class Diagnosis:
             masks", "COCO panoptic", "Pascal VOC" or "YOLO".
         images: Images by part; those that cannot be read among them.
         counts: Images, pixels or annotations by class and part.
-        problems: What should be mended before a training.
+        problems: What should be fixed before a training.
         notes: What deserves a look.
     """
 

@@ -1,4 +1,4 @@
-"""Images that are there more than once: the same file, or nearly the same picture."""
+"""Duplicates: the same file, or nearly the same picture."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ class Finding:
         what: Words about this one, for the page.
         files: That it is about; of images that are the same, all of them.
         part: Part of the data that it is in: "train", "val", "train and val", or "".
-        problem: Whether it should be mended before a training; a note only deserves a look.
+        problem: Whether it should be fixed before a training; a note only deserves a look.
         similarity: Of images that are nearly the same: the smallest cosine that joins them to a group.
         image_id: Id of the image in a file of annotations, if it has one.
         annotation_id: Id of the annotation, if it is about one.

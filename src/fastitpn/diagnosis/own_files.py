@@ -11,6 +11,7 @@ from fastitpn.data.feature_shards import INDEX, read_index, shard_path
 from fastitpn.diagnosis.findings import Finding
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 from fastitpn.listing import matching
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
@@ -79,7 +80,7 @@ def _name(file: Path, path: Path) -> str:
 def _run(folder: Path) -> Iterator[State]:
     sums, run = read(folder), Run(folder)
     if sums is None:
-        yield folder / SUMS, "it cannot be read", f"rm {folder / SUMS}: checkpoints have sums of their own"
+        yield folder / SUMS, "it cannot be read", f"rm {folder / SUMS}: checkpoints hold their checksums"
     for name, entry in (sums or {}).items():
         yield folder / name, difference(folder / name, entry), _what_to_do(run, name)
     if METRICS not in (sums or {}) and (folder / METRICS).is_file():
@@ -93,7 +94,7 @@ def _run(folder: Path) -> Iterator[State]:
 
 def _what_to_do(run: Run, name: str) -> str:
     if name == CONFIG:
-        return f"put it back, or take its keys from a checkpoint: fastitpn inspect {_word(run.directory)}"
+        return f"put it back, or read its keys from a checkpoint: fastitpn inspect {_word(run.directory)}"
     if name == "report.html":
         return f"fastitpn evaluate {_word(run.directory)} writes another"
     if name == METRICS:
@@ -105,7 +106,7 @@ def _damage_of_rows(path: Path) -> str | None:
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            json.loads(line)
+            from_json(line)
         except ValueError:
             return f"line {number} of {len(lines)} is no JSON"
     return None
@@ -129,7 +130,7 @@ def _instead(folder: Path, run: Run, path: Path, whole: list[Path]) -> str:
         return f"train again, with weights={best}" if best in whole else "train again"
     if path.name == LAST and not run.complete:
         words = f"fastitpn {run.verb} recipe={_word(folder / CONFIG)} out={_word(folder)}"
-        return f"{words} goes on from {resumable[0].name}"
+        return f"{words} resumes from {resumable[0].name}"
     return f"use {resumable[0]}"
 
 
@@ -141,7 +142,7 @@ def _checkpoint(path: Path) -> Iterator[State]:
     try:
         load_checkpoint(path)
     except InputError as error:
-        yield path, error.what, error.fix or "train again, or take another copy"
+        yield path, error.what, error.fix or "train again, or use another copy"
     else:
         yield path, None, ""
 
@@ -150,7 +151,7 @@ def _export(folder: Path) -> Iterator[State]:
     again = "fastitpn export CHECKPOINT makes it anew"
     about: dict[str, object] = {}
     try:
-        about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        about = from_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
         read_exported_folder(folder)
     except (InputError, OSError, ValueError) as error:
         where = getattr(error, "where", None)

@@ -1,4 +1,4 @@
-"""The page of `fastitpn doctor`: figures, what is wrong with thumbnails, classes, sizes and examples."""
+"""The page of `fastitpn doctor`: summary, findings with thumbnails, classes, sizes and examples."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def write_page(
     parts = Counter(entry.part for entry in data.entries)
     by_part = ", ".join(f"{number:,} {part}" for part, number in parts.items() if part)
     summary: list[tuple[str, Value, str]] = [
-        ("problems", problems, "to mend before a training" if problems else "nothing is wrong"),
+        ("problems", problems, "to fix before a training" if problems else "nothing is wrong"),
         ("notes", len(findings) - problems, "worth a look"),
         ("images", len(data.entries), by_part or data.form),
     ]
@@ -84,7 +84,7 @@ def _finding_sections(findings: Sequence[Finding]) -> list[Section]:
     counts = Counter((finding.kind, finding.problem) for finding in findings)
     sections: list[Section] = [
         Table(
-            "What was found",
+            "Findings",
             ("kind", "number", "is a"),
             [(kind, number, "problem" if problem else "note") for (kind, problem), number in counts.items()],
         )
@@ -98,7 +98,7 @@ def _finding_sections(findings: Sequence[Finding]) -> list[Section]:
             for item in _thumbnails(finding, _IN_GROUP)
         ]
         caption = f"The first {_GROUPS} of {len(groups)} groups." if len(groups) > _GROUPS else ""
-        sections.append(Gallery("Images that are there more than once", items, caption))
+        sections.append(Gallery("Duplicates", items, caption))
     single: dict[str, list[Finding]] = {}
     for finding in findings:
         if finding not in groups and finding.files:

@@ -122,7 +122,7 @@ def _check(file: PublishedFile, path: Path) -> None:
 def _another(file: PublishedFile, source: str, error: InputError) -> InputError:
     fix = "url=https://... of another copy"
     if file.sha256 is None and file.sidecar.is_file():
-        fix += f"; or, to take this one from now on: rm {file.sidecar}"
+        fix += f"; or, to accept this file from now on: rm {file.sidecar}"
     return InputError(
         f"what the server sent is not {file.file}: {error.what}", where=source, expected=error.expected, fix=fix
     )

@@ -60,7 +60,7 @@ def transfer(
                 f"the server broke off after {done:,}{'' if total is None else f' of {total:,}'} bytes",
                 where=url,
                 expected="all of the file",
-                fix="type the same command again: it goes on from there",
+                fix="type the same command again: it resumes there",
             )
 
 

@@ -89,7 +89,7 @@ def _of(data: Path, config: ExportConfig, subject: "Subject", fewest: int = _FEW
             f"{len(images)} images are too few to calibrate on",
             where=data,
             expected=f"at least {fewest}, better {config.calibrate_images}, like those that the model will see",
-            fix="calibrate=ANOTHER_FOLDER, or leave it out to take images of the training",
+            fix="calibrate=ANOTHER_FOLDER, or leave it out to use images of the training",
         )
     count = min(len(images), config.calibrate_images)
     chosen = Pictures(images=images).spread(count, fewest=config.batch)

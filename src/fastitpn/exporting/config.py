@@ -27,31 +27,31 @@ class ExportConfig(ChoiceConfig):
     checkpoint: Path
     """Checkpoint file or run folder (its best checkpoint), or a file of weights, also as published:NAME."""
     format: Annotated[str, OneOf(FORMATS)] = "onnx"
-    """What to write; hub is a folder that timm and transformers load, and fastitpn where it has a head."""
+    """Format of the file; hub is a folder that timm, transformers and fastitpn load."""
     part: Literal["whole", "pyramid", "trunk"] | None = None
-    """All of the model, or its features: levels or 1/16 map; none: whole for a task, else the pyramid if it has one."""
+    """The whole model, or features: pyramid or trunk; none is whole for a task, else the pyramid if it has one."""
     px: ImagePx | None = None
-    """Side of the input in pixels; none takes the checkpoint's."""
+    """Image size in pixels; none uses that of the checkpoint."""
     width: ImagePx | None = None
-    """Width of the input in pixels, where px is its height alone; none is a square."""
+    """Width of the input in pixels, if px is only its height; none is a square."""
     dynamic: Dynamic = "auto"
-    """What may change from call to call: nothing, the images in a batch, or also height and width; auto: what can."""
+    """Sizes that may change from call to call: none, the batch, or also height and width; auto: all that can."""
     opset: Annotated[int, Field(ge=14, le=23)] | None = None
-    """Version of ONNX's operators, for runtimes that take none above 16 or 17; none is 18."""
+    """Version of ONNX's operators, for runtimes that accept none above 16 or 17; none is 18."""
     batch: Count = 1
-    """Images in one batch, where dynamic is off."""
+    """Images in one batch, if dynamic is off."""
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
-    """Number format; of OpenVINO fp16 is that of the weights alone. int8 is for CPUs, by ONNX and OpenVINO."""
+    """Number format; fp16 for OpenVINO stores only the weights so. int8 is for CPUs, with ONNX and OpenVINO."""
     calibrate: Path | None = None
-    """Images like those to come, for the scales of int8; none takes 64 of the run's training images."""
+    """Images like those to predict, for the scales of int8; none uses 64 of the run's training images."""
     calibrate_images: Count = 64
     """Images to calibrate on at most, spread evenly."""
     max_loss: NonNegative = 1.0
-    """Points that int8 or fp16 may lose, of every metric where data has labels, else of 100 decisions or features."""
+    """Points of every metric that int8 or fp16 may lose; without labels, of 100 decisions or features."""
     acceleration: AccelerationName | None = None
-    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the checkpoint's own."""
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none uses that of the checkpoint."""
     data: Path | None = None
-    """Images to compare file and model on, labelled to measure both; none takes the run's own, else a photograph."""
+    """Images to compare file and model on, labelled to measure both; none uses those of the run, else a photograph."""
     limit: Count | None = None
     """Images to compare on at most, spread evenly over data; none is 32, and 256 for a classifier in int8."""
     out: Path = Path("runs/export")

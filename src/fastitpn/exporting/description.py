@@ -10,6 +10,7 @@ from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.parity import Parity
 from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.files import write_text
 from fastitpn.runs.exported_folder import FORMAT, checksums, what_a_checkpoint_says
 
 
@@ -74,4 +75,4 @@ def _trained(subject: Subject) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A file that people can read."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

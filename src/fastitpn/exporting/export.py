@@ -23,7 +23,7 @@ from fastitpn.exporting.quality import measure_quality
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.subject import Subject
-from fastitpn.files import is_disk_full
+from fastitpn.files import is_disk_full, write_text
 from fastitpn.listing import children
 from fastitpn.runs.exported_folder import DESCRIPTION
 
@@ -70,7 +70,7 @@ def export_file(format_: ExportFormat, config: ExportConfig, subject: Subject) -
         write_json(folder / DESCRIPTION, about)
         example = subject.whole.example if subject.whole is not None else FEATURES_EXAMPLE
         if format_.example and example is not None:
-            (folder / EXAMPLE).write_text(example_script(example, format_), encoding="utf-8")
+            write_text(folder / EXAMPLE, example_script(example, format_))
     _report(config, subject, about, file.name, parity, loss)
     return config.out
 

@@ -90,10 +90,10 @@ class ExportedGraph:
         height, width = images.shape[-2:]
         taken = f"{self.size[1]}x{self.size[0]} px"
         return InputError(
-            f"an image is looked at in {width}x{height} px, and this exported graph takes {taken} alone",
+            f"an image has {width}x{height} px here, and this exported graph accepts only {taken}",
             where=self._path,
             expected=f"images that fill {taken}, with the px of the export",
-            fix=f"{otherwise}fit=stretch to bring both sides to it, or export with dynamic=all, or with px= and width=",
+            fix=f"{otherwise}fit=stretch to resize to it, or export with dynamic=all, or with px= and width=",
         )
 
 

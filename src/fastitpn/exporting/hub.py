@@ -25,6 +25,7 @@ from fastitpn.exporting.quality import measure_quality
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import PATCH, Shapes
 from fastitpn.exporting.subject import Subject
+from fastitpn.files import write_text
 from fastitpn.imagenet import crop_share
 from fastitpn.listing import children
 from fastitpn.runs.hub_folder import BACKBONE_FILE, write_hub_folder
@@ -76,7 +77,7 @@ def write_hub(config: ExportConfig, subject: Subject) -> Path:
         measured = config.data is not None and network is subject.network
         quality = measure_quality(subject, run, pictures, shapes) if measured else None
         card = model_card(config.out.resolve().name, subject, parity, quality)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        write_text(folder / CARD, card)
     what = "it" if network is subject.network else "its backbone"
     say(f"timm loads {what}: differs from the model by {parity.difference:.1e} relative (on {parity.pictures})")
     if subject.is_whole:
@@ -98,7 +99,7 @@ def hub_config(subject: Subject) -> dict[str, Any]:
     height, width = subject.px
     has_pyramid = backbone.pyramid is not None and not backbone.pyramid.is_pruned
     has_pyramid = has_pyramid and not subject.model["name"].endswith("_fpn")
-    acceleration = backbone.acceleration.to_dict()
+    acceleration = backbone.acceleration.within(backbone.num_attention_blocks, backbone.grid_size).to_dict()
     kept = {name: value for name, value in arguments.items() if name not in _NOT_STORED}
     kept |= {part: acceleration[part] for part in ("migration", "gathering") if acceleration[part] is not None}
     content: dict[str, Any] = {

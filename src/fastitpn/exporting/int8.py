@@ -56,7 +56,7 @@ def quantise(
     if calibration is not None:
         say(f"int8: scales from {calibration.pictures.source}")
     else:
-        say("int8: every input gets scales of its own; calibrate=FOLDER takes them from images like those to come")
+        say("int8: every input gets its scales; calibrate=FOLDER computes them from images like those to predict")
     losses: list[Loss] = []
     for attempt in attempts(format_, subject, calibrated=calibration is not None):
         run = _written(format_, exact, file, attempt, images)

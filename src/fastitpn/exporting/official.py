@@ -55,6 +55,6 @@ def write_official(checkpoint: Path, out: Path, **choice: str | None) -> Path:
     line = f"{out}: {len(contiguous)} tensors under published names"
     if left:
         line += f"; {len(left)} left out that the published pre-training does not have: {', '.join(left[:2])}, ..."
-    aside = [f"{count} set aside: {reason}" for reason, count in Counter(file.parts.values()).items()]
+    aside = [f"{count} not needed here: {reason}" for reason, count in Counter(file.parts.values()).items()]
     say("; ".join([line, *aside, *file.notes]))
     return out

@@ -18,6 +18,7 @@ from fastitpn.exporting.formats.onnx import OPSET
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
+from fastitpn.exporting.tracing import trace
 
 _ONE_FILE_BYTES = 1_900_000_000
 """A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
@@ -54,7 +55,7 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path, *, opset: int = OPSET) 
 
     if graph.network.one_by_one or opset < OPSET:
         return _write_by_script(graph, shapes, path, opset)
-    program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
+    program = trace(graph, shapes)
     _leave_out_assertions(program.graph)
     model = torch.onnx.export(
         program,

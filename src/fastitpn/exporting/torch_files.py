@@ -14,13 +14,14 @@ from fastitpn.errors import InputError
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
+from fastitpn.exporting.tracing import trace
 
 _SAFE_LOAD = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 def write_torch_export(graph: Graph, shapes: Shapes, path: Path) -> None:
     """A program that `torch.export.load` reads; without the paths of source files."""
-    program = torch.export.export(graph, (torch.zeros(shapes.traced),), dynamic_shapes=shapes.dims, strict=False)
+    program = trace(graph, shapes)
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:

@@ -38,7 +38,7 @@ class Failure:
         """Says why."""
         self.failed = True
         reason = " ".join(str(error).split())[:200]
-        say(f"compile=true failed, and all goes on without: {type(error).__name__}: {reason}")
+        say(f"compile=true failed; the command continues without it: {type(error).__name__}: {reason}")
 
 
 class CompiledPart:

@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fastitpn.reporting.values import printable
 
-_PAPER, _INK, _BAR = "#ffffff", "#1c2024", "#cfe3f3"
+_PAPER, _INK = "#ffffff", "#1c2024"
+_TINT = 0.7
+"""How far a bar that text stands on is brought to white; the line below it has the full colour."""
 _MARGIN_PX = 6
 _SHADE, _TRACK, _LIGHT = (16, 18, 22, 176), (255, 255, 255, 38), "#f4f6f8"
 BLUE, GRAY = (74, 144, 217), (128, 134, 142)
@@ -52,12 +54,12 @@ def sized_frame(picture: Image.Image) -> Image.Image:
     return picture if px == max(picture.size) else fitted(picture, px)
 
 
-def card(image: Image.Image, classes: Sequence[tuple[str, float]], *, px: int) -> Image.Image:
+def card(image: Image.Image, classes: Sequence[Share], *, px: int) -> Image.Image:
     """An image above its classes, each with a bar as long as its score.
 
     Args:
         image: The picture, RGB.
-        classes: Names with scores in [0, 1].
+        classes: Names with scores and colours.
         px: Width of the result, and longest side of the image in it.
     """
     small = fitted(image, px)
@@ -66,10 +68,12 @@ def card(image: Image.Image, classes: Sequence[tuple[str, float]], *, px: int) -
     result = Image.new("RGB", (px, small.height + line_px * len(classes)), _PAPER)
     result.paste(small, ((px - small.width) // 2, 0))
     draw = ImageDraw.Draw(result)
-    for line, (name, score) in enumerate(classes):
+    for line, (name, score, color) in enumerate(classes):
         top = small.height + line * line_px
-        middle = top + line_px / 2
-        draw.rectangle((0, top + 1, round(score * (px - 1)), top + line_px - 2), fill=_BAR)
+        middle, bottom, length = top + line_px / 2, top + line_px - 2, round(score * (px - 1))
+        red, green, blue = (round(part + _TINT * (255 - part)) for part in color)
+        draw.rectangle((0, top + 1, length, bottom), fill=(red, green, blue))
+        draw.rectangle((0, bottom - 1, length, bottom), fill=color)
         percent = f"{100 * score:.1f} %"
         left = px - _MARGIN_PX - font.getlength(percent)
         draw.text((left, middle), percent, fill=_INK, font=font, anchor="lm")

@@ -1,16 +1,18 @@
-"""Videos in `fastitpn predict`: each becomes a video with what was found, and a file with a line for each frame."""
+"""Videos in `fastitpn predict`: each becomes a video with the predictions, and a file with a line for each frame."""
 
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 from fastitpn.console import say
+from fastitpn.data.images.streams import EXPECTED, open_stream, stream_file, stream_name
 from fastitpn.data.images.videos import Frame, Video, open_video
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.inference.csv_table import csv_table
 from fastitpn.inference.prediction import Prediction
 from fastitpn.inference.results import Skipped, VideoPrediction
 from fastitpn.inference.video_writer import VideoWriter
@@ -43,12 +45,14 @@ def predict_videos(
     for path, name in zip(paths, output_names(paths, source, ".mp4"), strict=True):
         started = time.perf_counter()
         try:
-            written = _predict_video(path, out / VIDEOS / name, prediction)
+            written = _predict_video(open_video(path), path, out / VIDEOS / name, prediction)
         except InputError as error:
             if source.is_file() or error.where != path:
                 raise
             say(printable(f"skipped: {path}: {error.what}"), error=True)
             continue
+        if about := prediction.about_video():
+            say(f"{name}: {about}")
         if (reuse := prediction.reuse) and reuse.total:
             say(f"{name}: {reuse.computed / reuse.total:.0%} of the tokens were computed")
         if written.problem:
@@ -58,15 +62,41 @@ def predict_videos(
         rows.append((str(place_in(source, path)), written.frames, speed, str(written.video)))
     if not done:
         raise InputError(f"none of the {len(paths)} videos can be read", where=source, expected=_COMPLETE)
-    print_table(Table("Videos", ("video", "frames", "frames per s", "with what was found"), rows))
-    say(f"beside each of them, what was found in each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
+    print_table(Table("Videos", ("video", "frames", "frames per s", "with the predictions"), rows))
+    say(f"beside each of them, the predictions of each frame: {done[0].lines.name}" + ", ..." * (len(done) > 1))
     return tuple(done)
 
 
-def _predict_video(path: Path, place: Path, prediction: Prediction[Any]) -> VideoPrediction:
+def predict_stream(address: str, out: Path, prediction: Prediction[Any], timeout_s: float) -> VideoPrediction:
+    """Writes `predicted_videos/NAME.mp4` and `NAME.jsonl` of a camera or stream, until it ends or the user stops it.
+
+    Raises:
+        InputError: It does not answer, or no more; the frames before are kept.
+    """
+    name, place = stream_name(address), out / VIDEOS / f"{stream_file(address)}.mp4"
+    say(f"reading {name}, until it ends or Ctrl-C")
+    written = _predict_video(open_stream(address, timeout_s), Path(name), place, prediction, live=True)
+    if written.problem:
+        kept = f"the {written.frames} frames before are kept: {written.video}"
+        raise InputError(written.problem, where=name, expected=EXPECTED, fix=kept)
+    if about := prediction.about_video():
+        say(about)
+    say(f"{written.frames} frames: {written.video}, with the predictions of each frame in {written.lines}")
+    return written
+
+
+def _predict_video(
+    opened: AbstractContextManager[Video], path: Path, place: Path, prediction: Prediction[Any], *, live: bool = False
+) -> VideoPrediction:
     make_folder(place.parent)
+    prediction.begin_video()
     lines = place.with_suffix(".jsonl")
-    with open_video(path) as video, replacing(place) as picture_file, replacing(lines) as line_file:
+    with (
+        opened as video,
+        replacing(place) as picture_file,
+        replacing(lines) as line_file,
+        csv_table(place.with_suffix(".csv")) if "csv" in prediction.write_as else nullcontext() as table,
+    ):
         frames = 0
         interrupted = False
         with (
@@ -79,11 +109,14 @@ def _predict_video(path: Path, place: Path, prediction: Prediction[Any]) -> Vide
                     if prediction.reuse:
                         prediction.reuse.next_frame()
                     images = [frame.image for frame in batch]
-                    results = prediction.predictor.stream(images, batch=prediction.frames, **prediction.options)
+                    results = prediction.predictor.stream(images, batch=prediction.frames, **prediction.frame_options)
                     for frame, result in zip(batch, results, strict=True):
                         assert not isinstance(result, Skipped)
+                        result = prediction.next_frame(result)
                         writer.write(result.frame(), frame.time_s)
                         _write_line(line_file, frame, result.frame_json())
+                        if table:
+                            table.add({"frame": frame.index, "time_s": round(frame.time_s, 6)}, result)
                         frames += 1
                         display.advance(frames)
             except KeyboardInterrupt:
@@ -94,7 +127,8 @@ def _predict_video(path: Path, place: Path, prediction: Prediction[Any]) -> Vide
             raise InputError(video.problem or "this video has no frames", where=path, expected=_COMPLETE)
     if interrupted:
         say(f"\nstopped after {frames} frames, which are kept: {place}", error=True)
-        raise KeyboardInterrupt
+        if not live:  # a stream has no other end
+            raise KeyboardInterrupt
     return VideoPrediction(path=path, video=place, lines=lines, frames=frames, problem=video.problem)
 
 

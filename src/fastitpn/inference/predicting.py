@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastitpn.console import say
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.data.images.reading import settle_range
-from fastitpn.inference.predict_video import VIDEOS, predict_videos
+from fastitpn.inference.predict_video import VIDEOS, predict_stream, predict_videos
 from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
 from fastitpn.inference.results import Result, Results, Skipped, none_readable, skipped_lines
+from fastitpn.inference.watching import watch
 from fastitpn.inference.written_pictures import find_inputs, output_names, place_in, save_picture, say_others
 from fastitpn.reporting.sections import Table
 from fastitpn.reporting.tables import print_table
@@ -23,7 +24,14 @@ _ROWS = 10
 
 
 def run_prediction(
-    prediction: Prediction[ResultT], source: Path, out: Path, *, image: ImageKeys = ImageKeys(), workers: int
+    prediction: Prediction[ResultT],
+    source: Path | str,
+    out: Path,
+    *,
+    image: ImageKeys = ImageKeys(),
+    workers: int,
+    watched: bool = False,
+    timeout_s: float = 10.0,
 ) -> Results[ResultT]:
     """Predict images and videos, and write what the task writes, `predictions.jsonl` and `contact_sheet.png`.
 
@@ -31,15 +39,24 @@ def run_prediction(
 
     Args:
         prediction: The task's predictor, and what it writes of a result.
-        source: An image, a video, a folder of them or a pattern.
+        source: An image, a video, a folder of them or a pattern; or text, the address of a stream.
         out: Folder for the results.
         image: How images are read.
         workers: Processes that load images.
+        watched: Also predict the images that come into a folder, until the user stops it.
+        timeout_s: Seconds to wait for a stream.
 
     Raises:
         InputError: There is nothing to predict, or nothing can be read.
     """
+    if isinstance(source, str):
+        _say_unused(prediction, images=False, videos=True)
+        return replace(prediction.predictor.results(()), videos=(predict_stream(source, out, prediction, timeout_s),))
+    if watched:
+        prediction.predictor.pixel_range = settle_range(image, (), prediction.predictor.pixel_range)
+        return watch(prediction, source, out)
     inputs = find_inputs(source, out, (SHEET, *prediction.pictures, VIDEOS))
+    _say_unused(prediction, images=bool(inputs.images), videos=bool(inputs.videos))
     make_folder(out)
     results = prediction.predictor.results(())
     if inputs.images:
@@ -77,6 +94,8 @@ def _predict_images(
     prediction.finish(results, source, out)
     save_picture(results.contact_sheet(), out / SHEET)
     _print(prediction, results, source, out)
+    for line in prediction.write_more(results, source, out):
+        say(line)
     return results
 
 
@@ -92,3 +111,11 @@ def _print(prediction: Prediction[ResultT], results: Results[ResultT], source: P
         say(printable(line))
     for line in prediction.closing(results, source, out):
         say(line)
+
+
+def _say_unused(prediction: Prediction[Any], *, images: bool, videos: bool) -> None:
+    """Prints what was asked for and is of no use for such a source."""
+    if videos and (others := [name for name in prediction.write_as if name != "csv"]):
+        say(f"write={','.join(others)} is for images: of videos there are lines of JSON, and with write=csv a table")
+    if images and not videos and prediction.for_videos:
+        say(f"{prediction.for_videos} is only for videos, but the source has no video")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fastitpn.errors import InputError
 from fastitpn.files import replacing
+from fastitpn.inference.csv_table import csv_table
 from fastitpn.inference.drawing import Share, fitted, sized_frame, with_panel
 from fastitpn.inference.sources import Source
 from fastitpn.reporting.pictures import contact_sheet
@@ -42,6 +43,10 @@ class Result:
     def summary(self) -> str:
         """The prediction in a few words."""
         raise NotImplementedError
+
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """Lines of a CSV table, all results with the same columns."""
+        return [{"prediction": self.summary()}]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -208,6 +213,23 @@ class Results(Sequence[ResultT]):
                 line = json.dumps(result.to_json(), ensure_ascii=False) + "\n"
                 # Bytes of a file name that are no UTF-8 come out as \udcXX, which is how JSON escapes them.
                 file.write(line.encode("utf-8", "backslashreplace"))
+        return path
+
+    def to_csv(self, path: str | os.PathLike[str], *, root: Path | None = None) -> Path:
+        """Writes a CSV table: a line for each object, class or image, as suits the task.
+
+        Args:
+            path: The file; one of that name is replaced when all is written.
+            root: Folder that names of images begin at; None writes them as they are.
+
+        Raises:
+            InputError: It could not be written.
+        """
+        path = Path(path)
+        with csv_table(path) as table:
+            for result in self.results:
+                place = result.path if result.path is None or root is None else result.path.relative_to(root)
+                table.add({"image": result.source.name if place is None else place.as_posix()}, result)
         return path
 
 

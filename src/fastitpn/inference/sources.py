@@ -46,7 +46,7 @@ class Source:
         return self.value if isinstance(self.value, Path) else None
 
     def caption(self, text: str) -> str:
-        """What was found in it, and after that, as it may be long, the name of its file."""
+        """Findings in it, and after that, as it may be long, the name of its file."""
         return text if self.path is None else f"{text}, {self.path.name}"
 
     def read(self, *, min_px: int | None = None) -> Image.Image:
@@ -194,7 +194,7 @@ def _check_tensor(tensor: Tensor, name: str) -> None:
                 f"the values of this tensor run from {low:.4g} to {high:.4g}",
                 where=name,
                 expected=_EXPECTED_TENSOR,
-                fix="give the pixels as they are, divided by 255: they are normalised here",
+                fix="give the pixels divided by 255, not normalised: they are normalised here",
             )
 
 

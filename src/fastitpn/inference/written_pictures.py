@@ -32,7 +32,7 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
     Args:
         source: An image, a video, a folder or a pattern.
         out: Folder that results go to, whose own pictures are no inputs.
-        written: Files and folders of PNGs and MP4s inside of `out`.
+        written: Files and folders of pictures and videos inside of `out`.
 
     Raises:
         InputError: There are none, or videos without the library to read them.
@@ -47,9 +47,8 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
             raise
         images = []
     places = [out.resolve() / name for name in written]
-    earlier = {*places, *(path for place in places for path in matching(place, "**/*.png", "**/*.mp4"))}
     images, videos = (
-        sorted((path for path in paths if path.resolve() not in earlier), key=_natural) for paths in (images, videos)
+        sorted((path for path in paths if not is_of(path, places)), key=_natural) for paths in (images, videos)
     )
     inputs = Inputs(images, videos)
     if not any(inputs):
@@ -62,6 +61,12 @@ def find_inputs(source: Path, out: Path, written: Sequence[str]) -> Inputs:
     if inputs.videos:
         video_library(inputs.videos[0])
     return inputs
+
+
+def is_of(path: Path, places: Sequence[Path]) -> bool:
+    """Whether a file is one of `places`, or in one of them, also if it is a link to another file."""
+    place = path.parent.resolve() / path.name
+    return any(place.is_relative_to(other) for other in places)
 
 
 def _videos_of(source: Path) -> list[Path]:

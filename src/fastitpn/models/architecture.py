@@ -47,6 +47,8 @@ class Architecture:
     """Start of the layer scales in stage 3 (iTPN: in all stages); 0 for none."""
     class_token: bool = False
     """Put a class token in front; `forward_features` then returns tokens [B, 1 + N, D]."""
+    num_registers: int = 0
+    """Learned tokens that attend with the patches in stage 3 and are dropped at its end (registers, 2309.16588)."""
     relative_position: str | None = None
     """None or "off"; "own" (per block), "shared" or "shared_decoupled". In Fast-iTPN these need a class token and a
     fixed input size, as in the published code. In iTPN, "own" follows any input size, and so does "decomposed" (per

@@ -21,7 +21,8 @@ class AttentionTrace:
     """The token that was looked from, 0 to N - 1."""
     shares: Mapping[int, Tensor]
     """Block, 1 being the first, to float [heads, N]: the share of the attention of each head that goes to each patch.
-    What is missing to 1 goes to a class token or to gathering tokens. Blocks that the token has left are absent."""
+    What is missing to 1 goes to a class token, registers or gathering tokens. Blocks that the token has left are
+    absent."""
     left_after: int | None
     """The block after which the token left (migration); None: it stayed."""
 

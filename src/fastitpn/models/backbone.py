@@ -221,7 +221,7 @@ class FastITPN(SequenceEncoder):
     @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
         """Parameters without weight decay beyond 1-D ones, as published."""
-        return {"pos_embed", "cls_token"}
+        return {"pos_embed", "cls_token"} | (set() if self.registers is None else {"registers"})
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict:
@@ -230,7 +230,7 @@ class FastITPN(SequenceEncoder):
         In iTPN a merge belongs to the block before it. Layers are found in a model that has this one as its `backbone`,
         too.
         """
-        stem = r"^mask_token|^(?:backbone\.)?(?:patch_embed|pos_embed|cls_token)"
+        stem = r"^mask_token|^(?:backbone\.)?(?:patch_embed|pos_embed|cls_token|registers)"
         stage = r"^(?:backbone\.)?stages\.(\d+)"
         if coarse:
             return {"stem": stem, "blocks": stage}
@@ -334,7 +334,7 @@ class FastITPN(SequenceEncoder):
         elif ends_early:
             self.stages = self.stages[: last + 1]
             self.pos_embed = None
-            self.cls_token = None
+            self.cls_token = self.registers = None
             self.rel_pos_bias = self.relative_position = None
             self.has_class_token = False
         if ends_early or self.final_level is not None:

@@ -182,7 +182,15 @@ class Encoder(Trunk):
         position_bias: Tensor | None = None
         if self.rel_pos_bias is not None:
             position_bias = self.rel_pos_bias(x, height, width)
-        return self._run_blocks(x, position_bias, 1, self.num_attention_blocks, features, height, width)
+        if self.registers is None:
+            return self._run_blocks(x, position_bias, 1, self.num_attention_blocks, features, height, width)
+        count = self.registers.shape[1]
+        x = torch.cat((self.registers.expand(x.shape[0], -1, -1), x), dim=1)
+        x = self._run_blocks(x, None, 1, self.num_attention_blocks, features)
+        if not torch.jit.is_scripting():
+            if features is not None:
+                features.drop_front(count)
+        return x[:, count:]
 
     def _run_blocks(
         self,

@@ -148,7 +148,7 @@ class FrameReuse:
 
     def _may_keep(self, x: Tensor) -> bool:
         plain = self.backbone.acceleration.off and self.backbone.relative_position is None
-        return plain and self.threshold > 0 and len(x) == 1
+        return plain and self.backbone.registers is None and self.threshold > 0 and len(x) == 1
 
     def _attend_some(self, seen: _Pass, x: Tensor, places: Tensor, height: int, width: int) -> Tensor:
         if not len(places):

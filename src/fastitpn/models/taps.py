@@ -40,7 +40,8 @@ class AttentionInput(NamedTuple):
     """What a block of stage 3 was given."""
 
     tokens: Tensor
-    """[B, P + N, D] without acceleration; else [B, groups, front + n, D], class token or gathering tokens in front."""
+    """[B, P + N, D] without acceleration, registers in front; else [B, groups, front + n, D], class token or gathering
+    tokens in front."""
     mask: Tensor | None
     """Broadcasts to [groups, heads, n, n]: numbers added to the logits, or bools that say who may be attended."""
     num_gathering: int
@@ -80,6 +81,10 @@ class Features:
         """Keep the input of a block if it was asked for."""
         if block in self.taps.attention:
             self.attention[block] = AttentionInput(tokens, mask, num_gathering, grid)
+
+    def drop_front(self, count: int) -> None:
+        """Leave out so many registers, which stand in front of the tokens after a block; 0 has none yet."""
+        self.blocks = {block: tokens[:, count * (block > 0) :] for block, tokens in self.blocks.items()}
 
     def see_tokens(self, block: int, tokens: Tensor) -> None:
         """Keep the tokens [B, P + N, D] after a block if they were asked for."""

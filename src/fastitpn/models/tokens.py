@@ -27,7 +27,7 @@ def foreground_shares(boxes: Tensor, height: int, width: int) -> Tensor:
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(f"boxes of shape {list(boxes.shape)}", expected="[B, 4]: x, y, width, height in px")
     if height % PATCH or width % PATCH or min(height, width) < PATCH:
-        raise InputError(f"image of {height}x{width} px", expected="both sides multiples of 16")
+        raise InputError(f"image of {height}x{width} px", expected="height and width multiples of 16")
     inside = [
         (pixels >= start) & (pixels < start + size)
         for start, size, side in ((boxes[:, 1:2], boxes[:, 3:], height), (boxes[:, :1], boxes[:, 2:3], width))

@@ -36,7 +36,9 @@ def check_image_size(height: int, width: int) -> None:
     if height % 16 == 0 and width % 16 == 0 and height > 0 and width > 0:
         return
     up, across = max(16, -(-height // 16) * 16), max(16, -(-width // 16) * 16)
-    message = f"image of {height}x{width} px: both sides must be multiples of 16; pad or resize it to {up}x{across}"
+    message = (
+        f"image of {height}x{width} px: height and width must be multiples of 16; pad or resize it to {up}x{across}"
+    )
     if torch.jit.is_scripting():
         raise ValueError(message)
     raise InputError(message)
@@ -79,6 +81,9 @@ class Trunk(nn.Module):
         self.patch_embed = PatchEmbed(arguments.in_chans, self.stage_dims[0], norm=self.family == "itpn", **dd)
         self.stages: Any = nn.ModuleList(_build_stages(arguments, self.stage_dims, self.grid_size))
         self.cls_token = nn.Parameter(torch.empty(1, 1, self.embed_dim, **dd)) if arguments.class_token else None
+        self.registers: nn.Parameter | None = None
+        if arguments.num_registers:
+            self.registers = nn.Parameter(torch.empty(1, arguments.num_registers, self.embed_dim, **dd))
         self.pos_embed: nn.Parameter | None = nn.Parameter(torch.empty(1, num_tokens, self.embed_dim, **dd))
         self.rel_pos_bias = create_relative_position_bias(
             shared, self.grid_size, arguments.num_heads, head_dim=self.embed_dim // arguments.num_heads, **dd
@@ -114,7 +119,7 @@ class Trunk(nn.Module):
         if next(self.parameters()).is_meta:
             return
         initialize(self, scheme, **self.start_values)
-        for table in (self.pos_embed, self.cls_token):
+        for table in (self.pos_embed, self.cls_token, self.registers):
             if table is not None:
                 initialize_table(table, scheme)
         initialize_relative_positions(self)
@@ -151,6 +156,13 @@ class Trunk(nn.Module):
             same = (p for p in PRESETS.values() if (p.migration, p.gathering) == (new.migration, new.gathering))
             value = next(same, new)
         acceleration = resolve_acceleration(value)
+        if self.registers is not None and not acceleration.off:
+            raise InputError(
+                "a model with registers cannot be accelerated: they are in no window and never leave",
+                where="acceleration",
+                expected="off",
+                fix="acceleration=off, or a model without registers",
+            )
         acceleration.check(
             self.num_attention_blocks,
             self.grid_size,
@@ -165,12 +177,10 @@ class Trunk(nn.Module):
             weight = self.patch_embed.proj.weight
             dd = {"device": weight.device, "dtype": weight.dtype}
             self.gathering_tokens = GatheringTokens(self.embed_dim, acceleration.num_learned_tokens, **dd)
-        for part, used in (
-            (self.scorers, acceleration.num_scorers),
-            (self.gathering_tokens, acceleration.num_learned_tokens),
-        ):
+        learns = acceleration.num_scorers > 0, acceleration.learns_tokens(self.grid_size)
+        for part, used in zip((self.scorers, self.gathering_tokens), learns, strict=True):
             if part is not None:
-                part.requires_grad_(used > 0)  # what no pass uses must not be waited for by other processes
+                part.requires_grad_(used)  # other processes must not wait for the gradient of what no pass uses
         self.acceleration = acceleration
 
     def _check_scorers(self, acceleration: Acceleration) -> None:
@@ -190,7 +200,7 @@ class Trunk(nn.Module):
     def __prepare_scriptable__(self) -> "Trunk":
         if not self.acceleration.off:
             raise InputError(
-                "TorchScript of an accelerated model: it has the plain model alone",
+                "TorchScript of an accelerated model: it has only the plain model",
                 where="acceleration",
                 expected="off",
                 fix="model.set_acceleration('off'), or torch.export, which keeps the acceleration",
@@ -280,6 +290,12 @@ def _check_positions(architecture: Architecture) -> None:
     if kind is not None and kind not in _RELATIVE_POSITIONS[family]:
         kinds = ", ".join(_RELATIVE_POSITIONS[family])
         raise InputError(f"relative_position={kind!r}", expected=f"None or one of {kinds}")
+    if architecture.num_registers < 0 or (kind is not None and architecture.num_registers):
+        raise InputError(
+            f"num_registers={architecture.num_registers} with relative_position={kind!r}",
+            expected="0 or more, and 0 with relative positions, which registers have none of",
+            fix="num_registers=0",
+        )
     if kind is not None and architecture.class_token and family == "itpn":
         raise InputError(
             f"relative_position={kind!r} with a class token",

@@ -204,6 +204,8 @@ def create_pixel_model(name: str = "itpn_base_pixel", **kw: Any) -> PixelModel:
     of_decoder = {key: kw.pop(key) for key in names if key in kw}
     of_decoder |= {key: kw[key] for key in ("device", "dtype") if key in kw}
     kw = {"relative_position": "off", **kw}
+    if kw.get("num_registers"):
+        raise InputError("registers in the pre-training on pixels", expected="0", fix="registers=0")
     return PixelModel(create_model(name, pyramid=True, num_classes=0, global_pool="", **kw), **of_decoder)
 
 

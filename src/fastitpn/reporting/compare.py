@@ -65,7 +65,7 @@ def figures_table(records: Sequence[RunRecord]) -> Table:
         values = [value if is_number(value := record.metrics.get(name)) else None for record in records]
         rows.append([metric_of(name, records).title, *_with_differences(values)])
     columns = ["", *(record.label for record in records)]
-    return Table("Figures", columns, rows, caption=f"In brackets: the difference to {records[0].label}.")
+    return Table("Metrics", columns, rows, caption=f"In brackets: the difference to {records[0].label}.")
 
 
 def settings_table(records: Sequence[RunRecord]) -> Table:

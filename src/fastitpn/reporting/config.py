@@ -17,7 +17,7 @@ class CompareConfig(Config):
     runs: tuple[Path, ...]
     """Folders of the runs; differences are to the first."""
     names: tuple[str, ...] | None = None
-    """What to call them, one name for each; none takes the names of their folders."""
+    """Titles of the runs, one for each; none uses the names of their folders."""
     out: Path = Path("runs/compare")
     """Folder for the report."""
 

@@ -13,6 +13,8 @@ from fastitpn.reporting.values import printable, shorten
 _MOST_IN_LEGEND = 24
 _NAME_LENGTH = 28
 _GAP_PX = 8
+_OUTLINES = 500
+"""Longest side of a picture over the width of an outline."""
 
 
 def index_image(labels: NDArray[np.uint8], colors: Sequence[Color]) -> Image.Image:
@@ -26,34 +28,42 @@ def index_image(labels: NDArray[np.uint8], colors: Sequence[Color]) -> Image.Ima
 
 
 def overlay(
-    image: Image.Image, labels: NDArray[np.uint8], colors: Sequence[Color], *, opacity: float = 0.55
+    image: Image.Image,
+    labels: NDArray[np.uint8],
+    colors: Sequence[Color],
+    *,
+    opacity: float = 0.55,
+    clear: Sequence[int] = (),
 ) -> Image.Image:
-    """The colours of labels over an image, with the edges between classes drawn in full colour.
+    """The colours of labels over an image; the outline of each region has the full colour, as the legend shows it.
 
     Args:
         image: RGB, of the size of the labels.
         labels: [H, W]; pixels that are `IGNORE` stay as they are.
         colors: RGB colour of each class.
         opacity: How much the colours cover the image, 0 to 1.
+        clear: Labels whose pixels stay as they are too, such as a background.
     """
     table = np.zeros((256, 3), np.float32)
     table[: len(colors)] = colors
     strength = np.full(256, opacity, np.float32)
-    strength[IGNORE] = 0
+    strength[[IGNORE, *clear]] = 0
     share = strength[labels]
-    edge = _edges(labels) & (labels != IGNORE)
-    share[edge] = 1
+    outline = np.ones(256, bool)
+    outline[[IGNORE, *clear]] = False
+    share[_edges(labels, max(1, round(max(labels.shape) / _OUTLINES))) & outline[labels]] = 1
     pixels = np.asarray(image, np.float32)
     mixed = pixels + share[..., None] * (table[labels] - pixels)
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def with_legend(picture: Image.Image, entries: Sequence[tuple[Color, str]], *, min_px: int = 240) -> Image.Image:
+def with_legend(picture: Image.Image, entries: Sequence[tuple[Color | None, str]], *, min_px: int = 240) -> Image.Image:
     """A picture with a line for each class below: a patch of its colour, and a text.
 
     Args:
         picture: RGB. It is drawn in its own size, or enlarged if it is narrower than `min_px`.
-        entries: Colours and texts; of more than 24 the first ones are shown.
+        entries: Colours and texts; None is an empty patch, of what is not coloured. Of more than 24 the first ones
+            are shown.
         min_px: Least width of the result, so that the texts can be read.
     """
     if picture.width < min_px:
@@ -73,7 +83,8 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[Color, str]], *, m
     for number, (color, text) in enumerate(lines):
         left = _GAP_PX + number % columns * (picture.width // columns)
         top = picture.height + _GAP_PX // 2 + number // columns * line
-        draw.rectangle((left, top + line // 6, left + size, top + line // 6 + size), fill=color)
+        patch = (left, top + line // 6, left + size, top + line // 6 + size)
+        draw.rectangle(patch, fill=color, outline=CAPTION if color is None else None)
         draw.text((left + size + _GAP_PX, top + line // 2), text, fill=CAPTION, font=font, anchor="lm")
     return result
 
@@ -88,9 +99,13 @@ def side_by_side(pictures: Sequence[Image.Image], px: int = 240) -> Image.Image:
     return row
 
 
-def _edges(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Pixels whose right or lower neighbour has another label."""
+def _edges(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """Pixels with another label at most `width` px away in their row or column."""
     edges = np.zeros(labels.shape, bool)
-    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    edges[:-1] |= labels[:-1] != labels[1:]
+    for px in range(1, width + 1):
+        across, down = labels[:, :-px] != labels[:, px:], labels[:-px] != labels[px:]
+        edges[:, :-px] |= across
+        edges[:, px:] |= across
+        edges[:-px] |= down
+        edges[px:] |= down
     return edges

@@ -222,8 +222,9 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: in
                     count -= 1
                 lines.append(rest[:count].rstrip() + "…")
                 break
-            space = rest.rfind(" ", 1, count + 1)
-            count = space if space > 0 else count
+            space = rest.rfind(" ", 1, count + 1)  # else at a sign between the words of a name
+            joint = max(rest.rfind(sign, 1, count) + 1 for sign in "_-./,")
+            count = space if space > 0 else joint or count
         lines.append(rest[:count].rstrip())
         rest = rest[count:].lstrip()
     return lines or [""]

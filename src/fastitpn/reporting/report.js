@@ -1,4 +1,20 @@
 
+for (const image of document.querySelectorAll("main img")) {
+  image.classList.add("enlarge");
+  image.tabIndex = 0;
+  const enlarge = () => {
+    const dialog = document.createElement("dialog"), large = document.createElement("img");
+    [large.src, large.alt] = [image.src, image.alt];
+    dialog.append(large);
+    dialog.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => { dialog.remove(); image.focus(); });
+    document.body.append(dialog);
+    dialog.showModal();
+  };
+  image.addEventListener("click", enlarge);
+  image.addEventListener("keydown", event => { if (event.key === "Enter") enlarge(); });
+}
+
 for (const head of document.querySelectorAll("th button")) {
   head.addEventListener("click", () => {
     const cell = head.parentElement, body = cell.closest("table").tBodies[0];

@@ -31,7 +31,7 @@ def per_class_table(matrix: ArrayLike, class_names: Sequence[str], title: str = 
 
     Returns:
         Columns: class, images, accuracy (share of its images found; recall), precision (share of the images called so
-        that are), most often taken for. None where there is nothing to divide by.
+        that are), most often predicted as. None where there is nothing to divide by.
 
     Raises:
         ValueError: The matrix does not fit the names.
@@ -54,7 +54,7 @@ def per_class_table(matrix: ArrayLike, class_names: Sequence[str], title: str = 
             )
         )
     rows.sort(key=lambda row: (row[2] is None, row[2]))
-    columns = ("class", "images", "accuracy", "precision", "most often taken for")
+    columns = ("class", "images", "accuracy", "precision", "most often predicted as")
     return Table(title, columns, rows, bars=("accuracy", "precision"))
 
 

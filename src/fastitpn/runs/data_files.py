@@ -12,6 +12,7 @@ from pathlib import Path
 from fastitpn.config.fields import Config, fields_of, value_of
 from fastitpn.data.images.tar_members import find_member
 from fastitpn.files import replacing
+from fastitpn.json_text import from_json
 from fastitpn.runs.checkpoint import BEST
 
 DATA = "data.json.gz"
@@ -25,6 +26,8 @@ _MOST_SAMPLED = 20_000
 """Files of a run whose content is looked at: reading a little of each takes three times as long as asking their size,
 and of a million on a slow disk hours. Of more files those that were changed since are counted, by their time."""
 _SAMPLE_BYTES = 4096
+_MOST_BYTES, _MOST_TIMES = 1 << 30, 50
+"""Of the list, unpacked: that of ten million files has as many, and packed a tenth."""
 
 Listing = Mapping[str, int | list[int]]
 """Name, relative to the folder that a key says, to size in bytes and checksum: of all of a file of labels, of a stretch
@@ -70,10 +73,13 @@ def write_listing(folder: Path, listing: Listing) -> None:
 def read_listing(folder: Path) -> Listing | None:
     """The list of a run; None if it has none, or one that cannot be read."""
     try:
-        listing: Listing = json.loads(gzip.decompress((folder / DATA).read_bytes()))
-    except (OSError, EOFError, ValueError):
+        most = min(_MOST_BYTES, _MOST_TIMES * (folder / DATA).stat().st_size + _SAMPLE_BYTES)
+        with gzip.open(folder / DATA) as file:
+            content = file.read(most + 1)
+        listing: Listing | None = from_json(content) if len(content) <= most else None
+    except (OSError, EOFError, ValueError, zlib.error):
         return None
-    return listing
+    return listing if isinstance(listing, dict) and all(map(_is_entry, listing.values())) else None
 
 
 def differences(before: Listing, now: Listing) -> list[str]:
@@ -130,6 +136,11 @@ def _entry(file: str, sampled: bool) -> int | list[int]:
 
 def _size_of(entry: int | list[int]) -> int:
     return entry[0] if isinstance(entry, list) else entry
+
+
+def _is_entry(entry: object) -> bool:
+    numbers = entry if isinstance(entry, list) and len(entry) in (2, 3) else [entry]
+    return all(type(number) is int for number in numbers)
 
 
 def _is_rewritten(before: int | list[int], now: int | list[int]) -> bool:

@@ -25,7 +25,7 @@ class ModelDescription:
         model: "name" and "arguments" of `create_model`.
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divided by.
-        px: Side of the input in pixels; for detection the shorter side.
+        px: Image size in pixels; for detection the shorter side.
         pixel_range: Black and white of its training's images with more than 8 bits, as `image.range` spells them; None
             if there were none.
     """

@@ -3,12 +3,12 @@
 `model.json` has checksums of the files, and under "trained" what a checkpoint says beside its weights.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastitpn.errors import InputError
+from fastitpn.json_text import from_json
 from fastitpn.listing import children
 from fastitpn.models.weights.cache import sha256
 
@@ -47,8 +47,11 @@ def read_exported_folder(folder: Path) -> dict[str, Any]:
     """
     again = "export it again: fastitpn export CHECKPOINT"
     try:
-        about: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        about: dict[str, Any] = from_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
         known = about["format"] == FORMAT
+        files = {about["file"]: about.get("sha256"), **about.get("more_files", {})} if "file" in about else {}
+        if not all(isinstance(name, str) for name in files):
+            raise TypeError("a file without a name")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{DESCRIPTION} of this folder cannot be read: {type(error).__name__}: {error}",
@@ -63,10 +66,10 @@ def read_exported_folder(folder: Path) -> dict[str, Any]:
             expected=f"the format {FORMAT} with sha256, runtime and trained",
             fix=again,
         )
-    for name, expected in ({about["file"]: about["sha256"]} | about.get("more_files", {})).items():
+    for name, expected in files.items():
         path = folder / Path(name).name
         if not path.is_file():
-            raise InputError("a file of this export is missing", where=path, expected=str(name), fix=again)
+            raise InputError("a file of this export is missing", where=path, expected=name, fix=again)
         if sha256(path) != expected:
             raise InputError(
                 "this file was changed after the export: its checksum is another than in model.json",

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastitpn.errors import InputError
+from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 from fastitpn.models.weights.cache import sha256
 from fastitpn.runs.checkpoint import FORMAT
 from fastitpn.runs.exported_folder import what_a_checkpoint_says
@@ -43,7 +45,7 @@ def write_hub_folder(folder: Path, content: Mapping[str, Any], backbone: Collect
     files = {name: sha256(folder / name) for name in (BACKBONE_FILE, HEAD_FILE) if (folder / name).is_file()}
     about = {**what_a_checkpoint_says(content), "format": FORMAT, "prefix": prefix, SUMS: files}
     text = json.dumps(about, indent=1, ensure_ascii=False)
-    (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / ABOUT, text + "\n")
 
 
 def is_hub_folder(folder: Path) -> bool:
@@ -58,7 +60,7 @@ def read_hub_folder(folder: Path) -> dict[str, Any]:
         InputError: A file is absent or damaged.
     """
     try:
-        content = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        content = from_json((folder / ABOUT).read_text(encoding="utf-8"))
         prefix, sums = content.pop("prefix"), content.pop(SUMS, {})
         for name, expected in dict(sums).items():
             if sha256(folder / Path(name).name) != expected:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 
 FILE, KEY = "run.json", "run"
 
@@ -28,7 +29,7 @@ def begin(directory: Path, settings: Mapping[str, Any], listing: Mapping[str, An
 def read(directory: Path) -> str | None:
     """Identity of a run; None for one that was begun by an earlier version."""
     try:
-        return str(json.loads((directory / FILE).read_text(encoding="utf-8"))["id"])
+        return str(from_json((directory / FILE).read_text(encoding="utf-8"))["id"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -53,5 +54,5 @@ def check_same(directory: Path, verb: str, checkpoint: Path, content: Mapping[st
             f"{checkpoint.name} belongs to another run{f', of the task {task}' if other_task else ''}",
             where=checkpoint,
             expected=f"the checkpoint that the run in {directory} wrote",
-            fix=f"put it back; or delete this one, and the run goes on from the one before it: rm {checkpoint}",
+            fix=f"put it back; or delete this file, and the run resumes from the checkpoint before it: rm {checkpoint}",
         )

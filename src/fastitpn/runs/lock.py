@@ -85,5 +85,5 @@ def _taken(folder: Path, holder: str) -> InputError:
         f"a run writes into this folder already: {holder}",
         where=folder,
         expected="a folder that nothing writes into",
-        fix=f"wait for it, or end it (kill -TERM {number}: it saves first, and this command goes on), or out=ANOTHER",
+        fix=f"wait for it, or end it (kill -TERM {number}: it saves first, this command resumes it), or out=ANOTHER",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastitpn.files import append_line, write_text
+from fastitpn.json_text import from_json
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -15,15 +16,17 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All whole rows; a last line that was cut off is left out. No rows if there is no file."""
+    """All whole rows; a line that was cut off or damaged is left out. No rows if there is no file."""
     if not path.is_file():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = from_json(line)
+        except ValueError:
             continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("split", ""), str):
+            rows.append(row)
     return rows
 
 

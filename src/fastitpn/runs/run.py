@@ -2,7 +2,6 @@
 
 import functools
 import html
-import json
 import re
 from os import PathLike
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from fastitpn.errors import InputError
+from fastitpn.json_text import from_json
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS
 from fastitpn.runs.metrics_log import read_rows
 from fastitpn.yaml_files import Values, check_size
@@ -45,15 +45,17 @@ class Run:
         path = self.directory / CONFIG
         try:
             check_size(path)
-            config = Values(path.read_text(encoding="utf-8")).get_single_data()
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            config = Values(path.read_text(encoding="utf-8")).get_single_data() or {}
+            if not isinstance(config, dict):
+                raise ValueError("keys and their values")
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise InputError("the settings of the run cannot be read", where=path, expected=str(error)) from error
-        return config or {}
+        return config
 
     @functools.cached_property
     def verb(self) -> str:
         """The command of the run, such as `finetune classify`; "" if the first line of the settings was edited away."""
-        first = (self.directory / CONFIG).read_text(encoding="utf-8").partition("\n")[0]
+        first = (self.directory / CONFIG).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
         match = re.match(r"#.*fastitpn (\w[\w ]*) recipe=", first)
         return match[1] if match else ""
 
@@ -68,16 +70,18 @@ class Run:
         if self.complete:
             path = self.directory / RESULT
             try:
-                figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+                figures: dict[str, Any] = from_json(path.read_text(encoding="utf-8"))
+                if not isinstance(figures, dict):
+                    raise ValueError("it is no object")
             except (OSError, ValueError) as error:
                 raise InputError(
-                    f"the final figures of the run cannot be read: {error}",
+                    f"the final metrics of the run cannot be read: {error}",
                     where=path,
                     expected="what the end of a run wrote",
                     fix=f"rm {path}, and type the command of the run again: it writes them anew",
                 ) from error
             return figures
-        rows = [row for row in self.history if row["split"] == "val"]
+        rows = [row for row in self.history if row.get("split") == "val"]
         return {key: value for key, value in rows[-1].items() if key not in ("step", "epoch", "split")} if rows else {}
 
     @property

@@ -132,7 +132,8 @@ class RunDirectory(Run):
     def say_complete(self) -> None:
         """Print where to look at what came of it."""
         if self.is_writer:
-            say(f"this run is complete: {self.directory / 'report.html'}, {self.best_checkpoint}")
+            files = (self.directory / REPORT, self.best_checkpoint)
+            say(f"this run is complete: {', '.join(str(file) for file in files if file)}")
 
 
 def prepare(
@@ -241,7 +242,7 @@ class _RunLog(logging.Handler):
         except InputError as error:
             if not self.told:
                 self.told = True
-                say(f"{error.what}; the run goes on without it", error=True)
+                say(f"{error.what}; the run continues without it", error=True)
 
 
 def _log_to(path: Path) -> None:

@@ -97,10 +97,10 @@ def check_same(run: Run, config: Config, listing: Listing | None) -> None:
         sums.record(run.directory, DATA)
     if shared_out:
         words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in shared_out)
-        say(f"a step has the same {_images_of_step(now)} images, and the run goes on: {words}")
+        say(f"a step has the same {_images_of_step(now)} images, and the run resumes: {words}")
     if places:
         words = ", ".join(f"{key} was {here.get(key)} and is {now.get(key)}" for key in places)
-        say(f"the same {len(listing or ())} files lie elsewhere, and the run goes on with them: {words}")
+        say(f"the same {len(listing or ())} files are in another folder, and the run resumes with them: {words}")
     changed = longer + [key for key in _RECORDED if here.get(key) != now.get(key)]
     if changed:
         words = ", ".join(f"{key}={_typed(now.get(key))} (was {_typed(here.get(key))})" for key in changed)

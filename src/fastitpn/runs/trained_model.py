@@ -160,7 +160,7 @@ class Trained(Generic[ModelT, AboutT]):
 
     @property
     def px(self) -> int:
-        """Side of the input in pixels."""
+        """Image size in pixels."""
         return self.about.px
 
     @property
@@ -206,7 +206,7 @@ def _predicting(exported: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     trained: Mapping[str, Any] | None = exported["trained"]
     if trained is None:
         raise InputError(
-            "this export gives features, or classes without names: there is nothing to predict with it alone",
+            "this export gives features, or classes without names: it cannot predict by itself",
             where=path,
             expected="an export of all of a trained model",
             fix="see run.py in the folder, or export a run with part=whole",
@@ -224,7 +224,7 @@ def _find(path: Path) -> Path:
             "there is no such checkpoint or run",
             where=path,
             expected="a run directory, or a .ckpt file",
-            fix=f"see what is there: ls {next(parent for parent in path.absolute().parents if parent.exists())}",
+            fix=f"list the folder: ls {next(parent for parent in path.absolute().parents if parent.exists())}",
         )
     candidates = [path / CHECKPOINTS / name for name in (BEST, LAST, PREVIOUS)]
     checkpoint = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -255,7 +255,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def no_weights(path: Path) -> InputError:
     """The error for an exported model where weights are needed."""
     return InputError(
-        "this is an exported model: a graph, whose weights cannot be taken out or changed",
+        "this is an exported model: a graph, whose weights cannot be read or changed",
         where=path,
         expected="the run or the checkpoint that was exported",
         fix="give the run folder in its place",

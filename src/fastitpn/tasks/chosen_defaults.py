@@ -8,15 +8,17 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from fastitpn.config.fields import given_keys
+from fastitpn.config.fields import given_keys, replaced
 from fastitpn.config.stored_settings import stored_config
 from fastitpn.config.values import show
 from fastitpn.models.architecture import ARCHITECTURES
 from fastitpn.runs.run import CONFIG, Run
 from fastitpn.tasks.keys import FinetuneConfig
+from fastitpn.training.config import TrainingConfig
 from fastitpn.training.setup import check_model, global_batch, total_steps
 
 ConfigT = TypeVar("ConfigT", bound=FinetuneConfig)
+StoredT = TypeVar("StoredT", bound=TrainingConfig)
 
 LARGE = 50_000
 """From so many training images on, an accelerator trains with the defaults as they are listed."""
@@ -71,7 +73,7 @@ def choose_defaults(
     if config.model is not None:
         check_model(config.model)
     choices = _Choices(config)
-    before = _begun_before(config)
+    before = begun_before(config)
     if before is not None:
         choices.take("", {key: getattr(before, key) for key in (*_CHOSEN, *suited.few_images, *suited.very_few_images)})
         return choices.config, None
@@ -120,8 +122,7 @@ class _Choices:
             and getattr(self.config, key) != value
         }
         if free:
-            self.config = dataclasses.replace(self.config, **free)
-            object.__setattr__(self.config, "_given", self._given)
+            self.config = replaced(self.config, **free)
             self._reasons.setdefault(reason, []).extend(f"{key}={_typed(value)}" for key, value in free.items())
 
     def line(self, num_images: int, device: str) -> str | None:
@@ -154,7 +155,7 @@ def _length(
     return "", {}
 
 
-def _begun_before(config: ConfigT) -> ConfigT | None:
+def begun_before(config: StoredT) -> StoredT | None:
     """The settings of the run that is continued; None if this one is new."""
     if not (config.out / CONFIG).is_file():
         return None

@@ -17,6 +17,6 @@ class DemoConfig(DeviceConfig):
     out: Path = Path("runs/demo")
     """Folder for the runs and their reports."""
     seed: Seed = 0
-    """Fixes the images that are drawn and the training."""
+    """Fixes the generated images and the training."""
     quick: bool = False
     """Fewer images and steps: only shows that everything works."""

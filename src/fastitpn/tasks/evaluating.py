@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fastitpn.config import to_yaml
@@ -86,7 +87,8 @@ def _evaluate(config: EvaluateConfig, checkpoint: TrainedCheckpoint, run: Finetu
     whose = "" if run is None else "validation images of the run"
     write_report(
         config.out / REPORT,
-        title="Evaluation",
+        title=f"Evaluation: {_run_name(config.checkpoint)}",
+        subtitle=f"{config.checkpoint} on {config.data or 'validation images of the run'}",
         summary=[
             *evaluation.summary(),
             *([interval.headline()] if interval else []),
@@ -104,3 +106,9 @@ def _evaluate(config: EvaluateConfig, checkpoint: TrainedCheckpoint, run: Finetu
     written = [str(config.out / name) for name in (EVALUATION, *more)]
     say(f"written: {', '.join(written)} and {config.out / REPORT}")
     return evaluation
+
+
+def _run_name(checkpoint: Path) -> str:
+    """The name of a run, of its folder or of a checkpoint inside of it; of another file its own."""
+    path = checkpoint.resolve()
+    return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem

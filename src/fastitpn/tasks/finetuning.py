@@ -12,8 +12,11 @@ from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.runs.loggers.opened import check_loggers
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
 from fastitpn.tasks.chosen_defaults import choose_defaults
+from fastitpn.tasks.folds import run_folds
 from fastitpn.tasks.keys import FinetuneConfig
+from fastitpn.tasks.other_task import open_data
 from fastitpn.tasks.progress_report import ProgressReport
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.run_report import write_run_report
@@ -44,7 +47,9 @@ def run_finetune(config: FinetuneConfig) -> Run:
     """
     check_loggers(config.loggers)
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
-    split = spec.open_data(config)
+    if config.folds is not None and config.fold is None:
+        return run_folds(spec, config, run_finetune)
+    split = open_data(spec, config)
     num_images = len(split.train)
     counts = f"{num_images} images to train, {len(split.val)} to validate, {split.num_classes} classes"
     say(counts)
@@ -52,6 +57,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     files = [path for part in (split.train, split.val) for path in spec.image_files(part)]
     pixel_range = settle_range(config.image, files)
     on_cpu = accelerator_of(config.device) == "cpu"
+    config, find_batch = with_listed_batch(config)
     config, chosen = choose_defaults(config, spec.suited, num_images, on_cpu=on_cpu)
     if chosen:
         say(chosen)
@@ -64,8 +70,19 @@ def run_finetune(config: FinetuneConfig) -> Run:
     )
     task: Any = spec.build(config, split)
     task.about = replace(task.about, pixel_range=pixel_range)
+    if config.freeze:
+        task.freeze(config.freeze)
+    if config.lora is not None:
+        task.add_lora(config.lora)
+    if config.freeze or config.lora is not None:
+        learns, count = (sum(p.numel() for p in task.parameters() if all_of or p.requires_grad) for all_of in (0, 1))
+        say(f"{learns:,} of {count:,} weights learn")
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
     spec.adapt(task, fabric)
+    if find_batch:
+        samples = spec.training_samples(config, split, task.about)
+        config = with_fitting_batch(config, task, samples.dataset, samples.to_batch, fabric)
+    config = with_published_rate(config, task.about.model["name"], spec.published_rates(config))
     labels = [path for part in (split.train, split.val) for path in spec.label_files(part)]
     with prepare(config.out, config, files=[*files, *labels], rank=fabric.global_rank) as run:
         samples = spec.training_samples(config, split, task.about)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from fastitpn.config.fields import Config
 from fastitpn.registry import Registry
+from fastitpn.training.published_rate import PublishedRate
 
 if TYPE_CHECKING:
     from torch import nn  # `--help` reads the keys of heads, and is quick
@@ -61,6 +62,7 @@ class HeadSpec(Generic[KeysT]):
         panoptic: Arguments that are others for a panoptic segmentation, unless its keys give them.
         exports: How it can be exported: "any" number of images, "one" image at a time in ONNX alone, or "none".
         open_size: Whether height and width of an exported file can be left open.
+        published: Learning rate that it was published with, for `lr=auto`; None if there is none.
     """
 
     keys: type[KeysT]
@@ -70,3 +72,4 @@ class HeadSpec(Generic[KeysT]):
     panoptic: Mapping[str, Any] = field(default_factory=dict)
     exports: str = "any"
     open_size: bool = True
+    published: PublishedRate | None = None

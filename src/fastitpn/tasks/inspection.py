@@ -145,7 +145,7 @@ class Inspection:
         rows.append(("tensors", f"{self.num_tensors} ({formats}){nesting}{prefix}"))
         rows.append(("parameters", f"{self.num_parameters:,}"))
         for part, count in self.parts.items():
-            rows.append(("set aside", f"{count} tensor{'s' if count > 1 else ''}: {part}"))
+            rows.append(("not needed", f"{count} tensor{'s' if count > 1 else ''}: {part}"))
         rows += [("note", note) for note in self.notes]
         return [*rows, *(("verdict", str(verdict)) for verdict in self.verdicts)]
 

@@ -58,7 +58,7 @@ def load_trained(
     model = checkpoint.build(lambda: spec.create(about, weight_init="skip"), f"the weights of {spec.parts}")
     if fit != "exact":
         raise InputError(
-            f"fit={fit}: of no use for a checkpoint, which takes images of any size",
+            f"fit={fit}: not used for a checkpoint, which accepts images of any size",
             where=path,
             expected="an exported folder",
             fix="leave it out",
@@ -80,7 +80,7 @@ def load_trained(
 def no_network(key: str, path: Path) -> InputError:
     """The error for a key that needs the network itself, where an exported folder is given."""
     return InputError(
-        f"{key}: of no use for an exported folder, which its own runtime runs",
+        f"{key}: not used for an exported folder, which its own runtime runs",
         where=path,
         expected="a run or a checkpoint",
         fix="leave it out",

@@ -1,6 +1,7 @@
 """`fastitpn predict` for every task, and `fastitpn.load`. The checkpoint says for which task."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from fastitpn.config.types import Fit
@@ -35,15 +36,24 @@ def run_predict(config: PredictConfig, checkpoint: TrainedCheckpoint) -> Results
     trained = spec.resized(
         load_trained(checkpoint, config.acceleration, fit=config.fit, compile=config.compile), config
     )
-    if left := left_out(config.source).line(but=VIDEOS):
+    if isinstance(config.source, Path) and (left := left_out(config.source).line(but=VIDEOS)):
         say(left)
     prediction = spec.prediction(trained, config)
+    prediction.choose_writers(config.write or ())
     prediction.predictor.pixel_range = trained.about.pixel_range
     if config.reuse:
         if trained.fast_itpn is None:
             raise no_network("reuse=true", trained.path)
         prediction.reuse = FrameReuse(trained.fast_itpn, config.reuse_threshold)
-    return run_prediction(prediction, config.source, config.out, image=config.image, workers=config.workers)
+    return run_prediction(
+        prediction,
+        config.source,
+        config.out,
+        image=config.image,
+        workers=config.workers,
+        watched=config.watch,
+        timeout_s=config.timeout_s,
+    )
 
 
 def load(

@@ -58,4 +58,6 @@ def write_run_report(
         ("steps", done, early),
         acceleration_figure(trained.acceleration),
     ]
-    write_report(run.directory / "report.html", title=spec.title, summary=summary, sections=sections)
+    write_report(
+        run.directory / "report.html", title=f"{spec.title}: {run.directory.name}", summary=summary, sections=sections
+    )

@@ -28,6 +28,7 @@ from fastitpn.tasks.chosen_defaults import SuitedDefaults
 from fastitpn.tasks.evaluation import Evaluation
 from fastitpn.tasks.keys import EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.training.metric import Metric
+from fastitpn.training.published_rate import PublishedRate
 from fastitpn.training.task import Task
 
 if TYPE_CHECKING:
@@ -141,6 +142,10 @@ class TaskSpec(Generic[ConfigT, ImagesT, AboutT]):
         """Changes the network for the devices it will run on: batch norm sees the images of all GPUs."""
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(task)
+
+    def published_rates(self, config: ConfigT) -> Mapping[str, PublishedRate]:
+        """Published learning rates by the size of the model, see `rate_for`; none refuses `lr=auto`."""
+        return {}
 
     def facts(self, config: ConfigT) -> Mapping[str, str]:
         """What a report says of the settings, such as the head's name."""

@@ -27,7 +27,7 @@ _IMAGE_ARGUMENTS = ("img_size", "in_chans")
 _ACCELERATION_ARGUMENTS = ("scorers", "gathering_tokens")
 MOST_ROWS = 32
 """Queries of a scorer along each side of a map, at most."""
-_FIX = "weights_strict=false to let the rest start fresh, or weights=FILE of a pre-training, which has a pyramid"
+_FIX = "weights_strict=false to initialise the rest randomly, or weights=FILE of a pre-training, which has a pyramid"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +125,9 @@ def find_start(config: FinetuneConfig, *, without: Collection[str], heads: bool 
     acceleration = acceleration.with_parts(config.criterion, config.gathering_tokens)
     if acceleration.num_learned_tokens:
         arguments["gathering_tokens"] = acceleration.num_learned_tokens
+        rows = px // PATCH
+        if not acceleration.learns_tokens((rows, rows)):
+            say(f"a map of {rows}x{rows} patches is one window: gathering tokens learn nothing below a larger px")
     return Start(
         name=name,
         px=px,
@@ -182,7 +185,7 @@ def start_network(
     if not of_same_task:
         return
     if file.checkpoint.get(kind) != wanted:
-        say(f"the {kind} of those weights is another: it starts fresh")
+        say(f"the {kind} of those weights is another: it is randomly initialised")
         return
     same = tuple(file.checkpoint.get("classes", ())) == tuple(classes)
     fresh = BACKBONE if same else (BACKBONE, *class_layers)
@@ -217,7 +220,7 @@ def _take_published(
         if start.file is not None:
             return False
         raise InputError(
-            f"the file has a head alone, and it is another {kind}'s",
+            f"the file has only a head, and it is another {kind}'s",
             where=start.published,
             expected=f"the published head of this {kind}, or weights of a Fast-iTPN",
             fix=f"{kind}=dino or {kind}=maskdino, whose head it is, or weights=FILE of a pre-training",
@@ -232,7 +235,7 @@ def _take_published(
     try:
         report = load_head(network, head, strict=strict, load_trunk=load_trunk, start_fresh=start_fresh)
     except InputError as error:
-        fix = f"keys of {kind} that give these sizes, or weights_strict=false to let what does not fit start fresh"
+        fix = f"keys of {kind} that give these sizes, or weights_strict=false to initialise the rest randomly"
         raise InputError(error.what, where=error.where, expected=error.expected, fix=fix) from None
     say(f"{start.published}: {report.verdict}")
     if not any(name.startswith(class_layers) for name in report.fresh):

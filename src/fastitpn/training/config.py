@@ -8,6 +8,8 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import (
+    AutoCount,
+    AutoPositive,
     BelowOne,
     Count,
     DeviceName,
@@ -32,7 +34,7 @@ class DeviceConfig(Config):
     """Machine."""
 
     device: DeviceName = "auto"
-    """Where to compute; auto takes the GPU if there is one."""
+    """Where to compute; auto uses a GPU if there is one."""
     precision: Precision = "auto"
     """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""
     workers: Annotated[int, Field(ge=0)] = 2
@@ -44,11 +46,11 @@ class ChoiceConfig(Config):
     """Choice in the file of weights."""
 
     key: str | None = None
-    """Key that the tensors are under, such as model_ema, where the file has several networks; none finds it."""
+    """Key of the tensors, such as model_ema, if the file has several networks; none finds it."""
     prefix: str | None = None
-    """What the names of the tensors begin with, such as backbone, where the file has several networks."""
+    """Prefix of the names of the tensors, such as backbone, if the file has several networks."""
     blocks: str | None = None
-    """Blocks of stage 3 to take, such as 1-6, counted from 1: a model with fewer blocks; none takes all."""
+    """Blocks of stage 3 to load, such as 1-6, counted from 1: a model with fewer blocks; none uses all."""
 
     @property
     def choice(self) -> dict[str, str | None]:
@@ -65,15 +67,15 @@ class RunConfig(ChoiceConfig, DeviceConfig):
     model: str | None = DEFAULT_MODEL
     """Name of the model: fastitpn_tiny, _small, _base, _large; itpn_base, itpn_large; hivit_tiny, _small, _base."""
     weights: Path | None = None
-    """File or run folder with weights to start from, or published:NAME (see weights); none starts from random ones."""
+    """File or run folder with weights to start from, or published:NAME (see weights); none is random weights."""
     acceleration: AccelerationName | None = None
-    """Fewer tokens (migration) in windows (gathering): faster, less exact; none takes the weights' own."""
+    """Fewer tokens (migration) in windows (gathering): faster, less exact; none uses that of the weights."""
     seed: Seed = 0
     """Fixes the order of the images, their augmentation and the initial weights."""
     checkpoint_every: Count = 500
     """Steps from one checkpoint to the next."""
     keep_checkpoints: Annotated[int, Field(ge=2)] = 2
-    """Checkpoints that are kept; if the last one is damaged, the run goes on from the one before."""
+    """Checkpoints to keep; if the last is damaged, the run resumes from the checkpoint before."""
     log_every: Count = 10
     """Steps from one line of metrics to the next."""
     devices: Count = 1
@@ -85,7 +87,7 @@ class RunConfig(ChoiceConfig, DeviceConfig):
     compile: bool = False
     """Compile the model with torch.compile: slow to start, faster steps."""
     grad_checkpointing: bool = False
-    """Compute the trunk's activations again in the backward pass: less memory, slower steps, the same result."""
+    """Compute the trunk's activations again in the backward pass: less memory, slower steps, equal results."""
     logger: tuple[Annotated[str, OneOf(LOGGERS)], ...] | None = None
     """Where metrics go beside metrics.jsonl, such as tensorboard,wandb: offline, and resumed with the run."""
     tensorboard: bool = False
@@ -103,8 +105,8 @@ class TrainingConfig(RunConfig):
 
     _alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "steps"), ("warmup_epochs", "warmup_steps"))
 
-    batch: Count = 64
-    """Images in one micro-batch, for each device."""
+    batch: AutoCount = 64
+    """Images in one micro-batch, for each device; auto tries how many fit, and accumulates to as many in a step."""
     accumulate: Count = 1
     """Micro-batches in one step of the optimiser."""
     epochs: Positive | None
@@ -117,8 +119,8 @@ class TrainingConfig(RunConfig):
     """Epochs in which the learning rate rises from 0 to lr; or give warmup_steps."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     """Steps in which the learning rate rises from 0 to lr, instead of warmup_epochs."""
-    lr: Positive
-    """Highest learning rate (AdamW); it then falls along a cosine."""
+    lr: AutoPositive
+    """Highest learning rate (AdamW), from which it falls along a cosine; auto is the published one for the batch."""
     min_lr: NonNegative
     """Learning rate at the last step."""
     weight_decay: NonNegative = 0.05
@@ -126,7 +128,7 @@ class TrainingConfig(RunConfig):
     betas: tuple[BelowOne, BelowOne]
     """AdamW's averaging of the gradient and of its square."""
     clip_grad: Positive | None
-    """Largest norm of the gradient; none leaves it as it is."""
+    """Largest norm of the gradient; none does not clip."""
     drop_path: BelowOne = 0.1
     """Chance to skip a residual branch in the last block, rising linearly from 0."""
     hflip: Ratio = 0.5

@@ -29,6 +29,7 @@ def training_loader(
     *,
     to_batch: Callable[[list[Sample]], dict[str, Any]] = collate,
     kinds: Sequence[int] | None = None,
+    num_sizes: int = 1,
 ) -> Callable[[int], DataLoader[Any]]:
     """A function that makes the loader of a run from a given step on.
 
@@ -38,6 +39,7 @@ def training_loader(
         fabric: Devices and processes of the run.
         steps: Optimiser steps of the whole run.
         to_batch: Makes a batch of samples.
+        num_sizes: Sizes of the images in a mix, see `StepSampler`.
         kinds: A number for each sample: those of a batch share theirs, see `StepSampler`; None for any order.
     """
 
@@ -53,6 +55,7 @@ def training_loader(
             accumulate=config.accumulate,
             group_sizes=dataset.images.source.group_sizes,
             kinds=kinds,
+            num_sizes=num_sizes,
         )
         return DataLoader(
             dataset,

@@ -322,7 +322,7 @@ class _Fit:
             return False
         self._save_last()
         line = f"ended early, after step {state.step} of {self.settings.steps}: "
-        line += f"no better {metric.label} in {patience} validations (patience={patience})"
+        line += f"no better {metric.label} in {patience} validation{'s' * (patience > 1)} (patience={patience})"
         self.display.say(line)
         logger.info(line)
         return True
@@ -352,7 +352,7 @@ class _Fit:
         state = self.state
         if self.fabric.broadcast(self.run.best_checkpoint is None):  # what the first process sees counts
             self._save_best()
-        rows = [row for row in self.run.history if row["split"] == "train"]
+        rows = [row for row in self.run.history if row.get("split") == "train"]
         metrics: dict[str, Any] = {"train_loss": rows[-1].get("loss")} if rows else {}
         metrics |= state.metrics
         if state.best is not None:

@@ -8,6 +8,11 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 NEVER = -1
+_CONTAINER = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+"""Limit and use of memory of a container, in the two forms that Linux has."""
 
 
 def keep_freed_memory() -> None:
@@ -21,6 +26,19 @@ def keep_freed_memory() -> None:
         if hasattr(libc, "mallopt"):
             libc.mallopt(M_MMAP_MAX, 0)  # large blocks come from the heap, where they can be used again
             libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take: of the machine, or of its container; None where nobody says."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
+        return None
+    kib = [int(line.split()[1]) for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:")]
+    limits = [2**10 * kib[0]] if kib else []
+    for limit, used in _CONTAINER:
+        if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdecimal():
+            limits.append(int(text) - int(used.read_text()))
+    return max(0, min(limits)) if limits else None
 
 
 def peak_memory_mib(device: torch.device) -> float | None:

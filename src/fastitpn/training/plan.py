@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from fastitpn.config.values import show
 from fastitpn.training.config import TrainingConfig
 from fastitpn.training.processes.devices import resolve_precision
 from fastitpn.training.setup import global_batch, total_steps
@@ -12,13 +13,15 @@ if TYPE_CHECKING:
 _FAST_MODEL, _FAST_PX = "fastitpn_nano", 128
 
 
-def describe_plan(config: TrainingConfig, *, model: str, px: int, num_images: int, fabric: "Fabric") -> str:
+def describe_plan(
+    config: TrainingConfig, *, model: str, px: int | tuple[int, ...], num_images: int, fabric: "Fabric"
+) -> str:
     """One line: model, image size, length, batch, device and folder.
 
     Args:
         config: Keys of the run, with what was chosen for it.
         model: Name of the model.
-        px: Side of its images in pixels.
+        px: Image size in pixels, or the sizes that steps are drawn from.
         num_images: Images to learn from.
         fabric: Devices and precision of the run.
     """
@@ -27,8 +30,8 @@ def describe_plan(config: TrainingConfig, *, model: str, px: int, num_images: in
     factors = {"batch": config.batch, "accumulate": config.accumulate, "devices": config.devices * config.nodes}
     parts = " x ".join(f"{name} {count}" for name, count in factors.items() if name == "batch" or count > 1)
     return (
-        f"{model} at {px} px, {epochs:.4g} epoch{'s' * (epochs != 1)} = {steps:,} steps of {batch} images ({parts}), "
-        f"on {fabric.device.type} ({resolve_precision(config.precision, fabric.device.type)}); "
+        f"{model} at {show(px)} px, {epochs:.4g} epoch{'s' * (epochs != 1)} = {steps:,} steps of {batch} images "
+        f"({parts}), on {fabric.device.type} ({resolve_precision(config.precision, fabric.device.type)}); "
         f"out={config.out}"
     )
 

@@ -12,7 +12,7 @@ GROUPS_AT_ONCE = 16
 """Shards that are read at the same time."""
 
 
-class StepSampler(Sampler[list[tuple[int, int]]]):
+class StepSampler(Sampler[list[tuple[int, ...]]]):
     """Batch sampler over an endless stream of shuffled epochs; yields lists of (epoch, index).
 
     Position `p` of the stream holds the sample `permutation(seed, p // n)[p % n]` of epoch `p // n`. Step `s` takes the
@@ -31,6 +31,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         accumulate: Micro-batches a step.
         group_sizes: Numbers of samples that lie together, in their order, such as in a shard. An epoch then goes
             through the groups in random order, `GROUPS_AT_ONCE` at a time, and shuffles the samples of those.
+        num_sizes: Sizes of the images in a mix: each step has one, and keys are (epoch, index, place of the size).
         kinds: Number of the kind of each sample, such as its orientation. Samples that follow each other then change
             places so that micro-batches are of one kind, but for a few at the ends of an epoch; what a step learns from
             depends on `batch`.
@@ -52,6 +53,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         accumulate: int = 1,
         group_sizes: Sequence[int] | None = None,
         kinds: Sequence[int] | None = None,
+        num_sizes: int = 1,
     ):
         if num_samples < 1:
             raise InputError("the data set has no samples to train on", expected="at least one", fix="data=FOLDER")
@@ -64,6 +66,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         self.accumulate = accumulate
         self.global_batch = batch * accumulate * world_size
         self._groups = None if group_sizes is None else np.split(np.arange(num_samples), np.cumsum(group_sizes)[:-1])
+        self._num_sizes = num_sizes
         self._kinds = None if kinds is None else np.asarray(kinds)
         self._epoch = -1
         self._permutation = np.empty(0, dtype=np.int64)
@@ -72,11 +75,16 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         """Micro-batches that are left."""
         return max(0, self.steps - self.start_step) * self.accumulate
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         for step in range(self.start_step, self.steps):
+            size = (self.size_at(step),) if self._num_sizes > 1 else ()
             first = step * self.global_batch + self.rank * self.batch * self.accumulate
             for start in range(first, first + self.batch * self.accumulate, self.batch):
-                yield [self._key(position) for position in range(start, start + self.batch)]
+                yield [(*self._key(position), *size) for position in range(start, start + self.batch)]
+
+    def size_at(self, step: int) -> int:
+        """Place of the size that a step has in a mix; all processes and micro-batches have the same."""
+        return int(np.random.default_rng((self.seed, step, self._num_sizes)).integers(self._num_sizes))
 
     def epoch_at(self, step: int) -> float:
         """Passes over the data that are done when `step` steps are."""

@@ -77,20 +77,20 @@ class TrainingState:
 
     def content_for_use(self, keep: bool = True) -> dict[str, Any]:
         """What a checkpoint needs for the model to be used; all processes must ask for it, and some `keep` it."""
-        return gathered(self._content_for_use(), keep)
+        return gathered(self._content_for_use(self._kept_model.state_dict()), keep)
 
-    def _content_for_use(self) -> dict[str, Any]:
+    def _content_for_use(self, weights: Mapping[str, Any]) -> dict[str, Any]:
         return {
             **self.task.describe(),
-            "weights": self._kept_model.state_dict(),
+            "weights": self.task.to_plain(weights),
             "metrics": self.metrics,
             "step": self.step,
         }
 
     def content_to_resume(self, keep: bool = True) -> dict[str, Any]:
         """What a checkpoint needs for training to go on as if it had never stopped; see `content_for_use`."""
-        content = self._content_for_use()
-        weights = content["weights"]
+        weights = self._kept_model.state_dict()
+        content = self._content_for_use(weights)
         content["training"] = {
             "weights": weights if self.ema is None else self.task.trained_model.state_dict(),
             "ema": None if self.ema is None else weights,

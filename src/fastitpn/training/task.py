@@ -26,7 +26,7 @@ class Task(nn.Module):
 
     trained_model: nn.Module
     metrics: tuple[Metric, ...] = ()
-    no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token"})
+    no_decay: frozenset[str] = frozenset({"pos_embed", "cls_token", "registers"})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar losses of one micro-batch: "loss" is minimised, the others are only logged."""
@@ -64,6 +64,14 @@ class Task(nn.Module):
     def fixed_parameters(self) -> Iterable[nn.Parameter]:
         """Parameters that never change, such as a fixed teacher's: no process needs to hear of them from others."""
         return ()
+
+    def to_plain(self, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Weights of `trained_model` as those of the network that `describe` describes.
+
+        Args:
+            weights: A `state_dict` of the trained model, which may have parts that only the training needs.
+        """
+        return weights
 
     def extra_state(self) -> dict[str, Any]:
         """What must be kept to resume beyond `trained_model`: plain types and tensors."""

@@ -11,7 +11,7 @@ from fastitpn.tasks.keys import EvaluateConfig
 
 PYTORCH = "pytorch"
 RUNTIMES = (PYTORCH, *(name for name in FORMATS if name not in ("hub", "torchscript")))
-"""Where speed can be measured: TorchScript has the plain model alone, and a hub folder no runtime."""
+"""Where speed can be measured: TorchScript has only the plain model, and a hub folder has no runtime."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class AccelerateConfig(EvaluateConfig):
     runtime: Annotated[str, OneOf(RUNTIMES)] = PYTORCH
     """Where the model will run, and speed is measured: pytorch, or a format of export, whose graph runs on this CPU."""
     minutes: Positive = 10.0
-    """Time for all of it; the same command typed again goes on with what is left of it."""
+    """Time for the whole search; the same command typed again resumes with the rest of it."""
     train: bool = False
-    """Fine-tune briefly with a faster setting, with the data and the settings of the run, and take that if it pays."""
+    """Fine-tune briefly with a faster setting, the data and the settings of the run, and keep that if it helps."""
     seed: Seed = 0
     """Fixes the order of the settings and the images that are tried."""
     out: Path = Path("runs/accelerated")

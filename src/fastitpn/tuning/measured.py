@@ -9,6 +9,7 @@ from typing import Any
 
 from fastitpn.errors import InputError
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 from fastitpn.models.acceleration.settings import Acceleration
 from fastitpn.tuning.loss import Loss
 from fastitpn.tuning.speed import Speed
@@ -87,7 +88,7 @@ class Measured:
 
     def _read(self, path: Path) -> None:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = from_json(path.read_text(encoding="utf-8"))
             rows = [_row(fields) for fields in content["rows"]]
             before, self.seconds = content["of"], float(content["seconds"])
         except (OSError, ValueError, KeyError, TypeError) as error:

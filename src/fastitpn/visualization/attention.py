@@ -22,7 +22,7 @@ _HOTTEST = 0.99
 """Share of the values that is drawn colder than the hottest."""
 _EXPLANATION = """\
 The share of the attention of the marked token that each token of the image gets, as a multiple of the mean: the mark on
-the scale is 1. Every picture has a scale of its own. The first picture of a block is the mean over its heads.
+the scale is 1. Every image has its scale. The first picture of a block is the mean over its heads.
 
 With acceleration, a token attends within its window in most blocks, and to gathering tokens, which are not drawn;
 tokens that left the trunk get nothing. acceleration=off draws the plain model.

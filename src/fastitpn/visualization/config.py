@@ -27,19 +27,19 @@ class VisualizeConfig(ChoiceConfig):
     images: Path
     """An image, a folder of images, or a pattern in quotes such as 'photos/**/*.jpg'."""
     acceleration: AccelerationName | None = None
-    """Fewer tokens (migration) in windows (gathering); none takes the checkpoint's own."""
+    """Fewer tokens (migration) in windows (gathering); none uses that of the checkpoint."""
     px: ImagePx | None = None
-    """Side of the input in pixels; none takes that of the checkpoint or the weights, else of the model."""
+    """Image size in pixels; none uses that of the checkpoint or the weights, else of the model."""
     limit: Count = 16
     """Images to draw at most, spread evenly over the folder."""
     model: str | None = None
-    """Instead of a checkpoint: name of the model, such as fastitpn_base; none takes that of the weights."""
+    """Instead of a checkpoint: name of the model, such as fastitpn_base; none uses that of the weights."""
     weights: Path | None = None
-    """Instead of a checkpoint: file with weights, or published:NAME; none are random: pictures mean nothing."""
+    """Instead of a checkpoint: file with weights, or published:NAME; none are random weights, which show nothing."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes the GPU if there is one."""
+    """Where to compute; auto uses a GPU if there is one."""
     out: Path = Path("runs/visualize")
-    """Folder for the pictures and the report."""
+    """Folder for the images and the report."""
     image: ImageKeys = ImageKeys()
 
     def problems(self) -> list[str]:
@@ -56,7 +56,7 @@ class VisualizeTokensConfig(VisualizeConfig):
     _command: ClassVar[str] = "visualize tokens"
 
     acceleration: AccelerationName | None = None
-    """What to show; none shows what the checkpoint was trained with, or balanced if that is off."""
+    """Acceleration to show; none uses that of the checkpoint, or balanced if that is off."""
 
     def problems(self) -> list[str]:
         """Also that there is something to show."""
@@ -82,7 +82,7 @@ class VisualizeFromTokenConfig(VisualizeConfig):
     """One token."""
 
     token: tuple[Place, Place] | None = None
-    """The token to look from, as row,column in the map of px / 16 by px / 16 tokens, from 0; none: the middle."""
+    """The token, as row,column in the map of px / 16 by px / 16 tokens, from 0; none: the middle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class VisualizeAttentionConfig(VisualizeFromTokenConfig):
     block: tuple[Count, ...] | None = None
     """Blocks of stage 3 to draw, 1 being the first; none draws the last."""
     heads: Literal["each", "mean"] = "each"
-    """Draw every head beside their mean, or the mean alone."""
+    """Draw every head beside their mean, or only the mean."""
     out: Path = Path("runs/visualize/attention")
 
 

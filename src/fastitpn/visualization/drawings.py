@@ -168,7 +168,7 @@ def write_drawings(
         columns: Panels in a line.
         title: Heading of the page.
         summary: Figures of the drawing; those of the model are added.
-        explanation: How to read the pictures.
+        explanation: How to read the images.
     """
     drawn: list[Section] = []
     places: dict[Path, Path] = {}
@@ -191,7 +191,7 @@ def write_drawings(
             acceleration_figure(subject.model.acceleration),
         ],
         sections=[
-            Text("How to read the pictures", explanation),
+            Text("How to read the images", explanation),
             *drawn,
             Code("Configuration", to_yaml(config)),
             Facts("Environment", describe_environment(device)),

@@ -20,8 +20,8 @@ KIND = "features"
 FITTED_VECTORS = 2**16
 """Vectors, of all images together, that the colours of a map are found from."""
 _EXPLANATION = """\
-Red, green and blue are the three main directions of the features of a map, found over all images together: within one
-map, equal colours are equal features, in whichever image. The maps have directions of their own, so colours of
+Red, green and blue are the three main components of the features of a map, computed over all images: within one
+map, equal colours are equal features in all images. The maps have directions of their own, so colours of
 different maps say nothing about each other.
 
 The levels of the pyramid at strides 32 and 64 are every second and fourth place of the one at stride 16.

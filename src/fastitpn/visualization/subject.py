@@ -94,7 +94,7 @@ def load_subject(config: VisualizeConfig, *, pyramid: bool, instead_of_off: str 
     seed_start(0)
     if file is None:
         model = create_model(name, img_size=px, pyramid=pyramid)
-        say("no weights given: they are random, and the pictures mean nothing")
+        say("no weights given: they are random, and show nothing")
     else:
         model = _with_weights(file, arguments_of(file, config.model, config.blocks), name, px, pyramid)
     trained = trained_acceleration(file.checkpoint, file.source) if file is not None else None

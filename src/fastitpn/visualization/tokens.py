@@ -31,7 +31,7 @@ from fastitpn.visualization.subject import Subject, load_accelerated_subject
 
 KIND = "tokens"
 _EXPLANATION = """\
-Tokens that left are tinted, in one colour for each step; the blocks after that step compute the others alone. Before
+Tokens that left are tinted, in one colour for each step; the blocks after that step compute only the others. Before
 the pyramid, and before pooling, all are put back at their places. The next picture draws each token that left as the
 one it was found to be most like, which speaks for it from then on: where that looks like the image, little was lost.
 
@@ -112,7 +112,7 @@ def _write_report(
         title="Tokens that leave, and what windows gather",
         summary=summary,
         sections=[
-            Text("How to read the pictures", _EXPLANATION),
+            Text("How to read the images", _EXPLANATION),
             *drawn,
             Code("Configuration", to_yaml(config)),
             Facts("Environment", describe_environment(device)),

@@ -115,7 +115,7 @@ class TestVocMasks:
         with pytest.raises(InputError, match="no annotation of this file has a mask"):
             detection_split(tmp_path / "None", with_masks=True)
         (voc / "SegmentationObject" / "a.png").unlink()
-        with pytest.raises(InputError, match="in no image of this folder every thing has a mask"):
+        with pytest.raises(InputError, match="no image of this folder has a mask for every object"):
             convert(voc, tmp_path / "out", with_masks=True)
 
     @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_the_command(yolo, tmp_path, capsys):
     assert main(["data", "convert", f"data={yolo}", f"out={tmp_path / 'out'}"]) == 0
     said = capsys.readouterr().out
     assert "done: 4 images, 3 boxes of 2 classes, 1 with masks, in annotations_train.json, annotations_val.json" in said
-    assert "with_masks=true takes only images in which all have one" in said
+    assert "with_masks=true uses only images that have them all" in said
     assert main(["data", "convert", f"data={yolo}", "with_masks=false", f"out={tmp_path / 'out'}"]) == 0
     assert "done: 4 images, 3 boxes of 2 classes in annotations_train.json, a" in capsys.readouterr().out
     assert main(["data", "convert", f"data={yolo}", "form=voc", f"out={tmp_path / 'out'}"]) == 2

@@ -102,3 +102,12 @@ def test_a_wrong_file_is_named(tmp_path, text, what):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="the classes cannot be read"):
         find_classes(tmp_path, tmp_path / "none.yaml")
+
+
+def test_a_class_has_one_colour_with_a_background_and_without():
+    names = [f"class {number}" for number in range(30)]
+    plain = distinct_colors(names)
+    assert len(set(plain)) == 30
+    assert distinct_colors([*names[:2], "Background", *names[2:]]) == (*plain[:2], (110, 110, 110), *plain[2:])
+    classes = SegmentationClasses(names=("void", "cat"), colors=distinct_colors(("void", "cat")))
+    assert (classes.background, classes.colors[1]) == ((0,), plain[0])

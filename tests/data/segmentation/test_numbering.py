@@ -47,11 +47,11 @@ def test_0_and_255_are_two_named_classes(mode, tmp_path):
     about = SegmentationClasses(names=("background", "lesion"))
     labels, lines = read([Image.fromarray(BINARY).convert(mode)], about, tmp_path)
     assert labels == [[[0, 1, 1]]]
-    assert lines == ["the masks hold 0 and 255 alone: 0 is background, 255 is lesion; ignore_index=255 leaves 255 out"]
+    assert lines == ["the masks hold only 0 and 255: 0 is background, 255 is lesion; ignore_index=255 leaves 255 out"]
 
 
 def test_0_and_255_without_names_are_answered(tmp_path):
-    with pytest.raises(InputError, match="0 and 255 alone, and 255 is what is left out") as caught:
+    with pytest.raises(InputError, match="only 0 and 255, and 255 is left out") as caught:
         read([Image.fromarray(BINARY)], SegmentationClasses(), tmp_path)
     assert "masks.values=0,255" in caught.value.fix
     assert read([Image.fromarray(BINARY)], SegmentationClasses(values=(0, 255)), tmp_path)[0] == [[[0, 1, 1]]]
@@ -151,14 +151,14 @@ class TestPalettes:
         assert read(images, SegmentationClasses(names=NAMES), tmp_path)[0] == [LABELS.tolist()] * 2
 
 
-@pytest.mark.parametrize(("named", "expected"), [(True, None), (False, "the masks hold 0 and 65535 alone")])
+@pytest.mark.parametrize(("named", "expected"), [(True, None), (False, "the masks hold only 0 and 65535")])
 def test_black_and_white_of_16_bits(tmp_path, named, expected):
     about = SegmentationClasses(names=("background", "lesion") if named else ())
     mask = Image.fromarray(np.array([[0, 65535]], np.uint16))
     if named:
         labels, lines = read([mask], about, tmp_path)
         assert labels == [[[0, 1]]]
-        assert lines[0].startswith("the masks hold 0 and 65535 alone: 0 is background, 65535 is lesion; ")
+        assert lines[0].startswith("the masks hold only 0 and 65535: 0 is background, 65535 is lesion; ")
         return
     with pytest.raises(InputError, match=expected) as caught:
         read([mask], about, tmp_path)

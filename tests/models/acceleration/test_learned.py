@@ -183,7 +183,17 @@ class TestParts:
         attention = PRESETS[preset].with_parts("attention")
         assert attention.migration == dataclasses.replace(PRESETS[preset].migration, metric="attention")
         assert PRESETS[preset].with_parts() is PRESETS[preset]
+        assert "last_blocks" not in PRESETS[preset].to_dict()["migration"]  # earlier versions read it
+        assert "tokens" not in PRESETS[preset].to_dict()["gathering"]
 
     def test_of_nothing_is_refused(self):
         with pytest.raises(InputError, match="criterion=mean: the acceleration off has no migration"):
             PRESETS["off"].with_parts("mean")
+
+    def test_within_a_map_it_is_taken_without_its_name(self):
+        learned = PRESETS["balanced"].with_parts(gathering_tokens="learned")
+        within = learned.within(depth=3, grid=(4, 6))
+        assert (within.gathering.window, within.gathering.global_blocks) == (6, 3)
+        dataclasses.replace(within, name="custom").check(3, (4, 6), class_token=False, relative_position=False)
+        assert learned.within(depth=12, grid=(32, 32)) == learned
+        assert PRESETS["balanced"].within(depth=3, grid=(4, 6)) is PRESETS["balanced"]

@@ -69,7 +69,7 @@ def test_every_prefix(prefix: str, state: State) -> None:
     report = load_weights(nano(num_classes=5, img_size=64), file)
     assert report.ok
     assert report.set_aside == dict(file.parts)
-    assert "3 set aside: other parts of the network (decoder, text_encoder)" in report.verdict
+    assert "3 not needed here: other parts of the network (decoder, text_encoder)" in report.verdict
 
 
 def test_lists_of_dictionaries(state: State, tmp_path: Path) -> None:

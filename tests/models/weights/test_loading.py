@@ -34,7 +34,7 @@ from fastitpn.models.weights.report import LoadReport
 from fastitpn.pretraining.model import create_pretraining_model
 
 ALL_887 = "all of the file's 887 tensors (100.0% of its parameters)"
-PYRAMID_ASIDE = "44 set aside: pyramid, which this model is built without (pyramid=True)"
+PYRAMID_ASIDE = "44 not needed here: pyramid, which this model is built without (pyramid=True)"
 
 
 def published_file(size: str, kind: str) -> dict[str, Tensor]:
@@ -61,21 +61,21 @@ def pretraining_file(**changes: Any) -> dict[str, Tensor]:
             "pretrain",
             {},
             "all 255 tensors of the trunk loaded; the head is new; 279 of the file's 340 tensors (82.8% of its "
-            f"parameters); 17 set aside: used in pre-training only; {PYRAMID_ASIDE}",
+            f"parameters); 17 not needed here: used in pre-training only; {PYRAMID_ASIDE}",
         ),
         (
             "base",
             "pretrain",
             {"pyramid": True, "num_classes": 0, "global_pool": ""},
             "all 559 tensors of the trunk and the pyramid loaded; 607 of the file's 624 tensors (96.5% of its "
-            "parameters); 17 set aside: used in pre-training only",
+            "parameters); 17 not needed here: used in pre-training only",
         ),
         (
             "small",
             "pretrain",
             {"fc_norm": False},
             "all 425 tensors of the trunk loaded; the head is new; 465 of the file's 524 tensors (88.9% of its "
-            f"parameters); 15 set aside: used in pre-training only; {PYRAMID_ASIDE}",
+            f"parameters); 15 not needed here: used in pre-training only; {PYRAMID_ASIDE}",
         ),
         ("large", "cls", {}, f"all 807 tensors of the trunk and the head loaded; {ALL_887}"),
         ("large", "cls_nomeanpool", {"fc_norm": False}, f"all 807 tensors of the trunk and the head loaded; {ALL_887}"),
@@ -84,7 +84,7 @@ def pretraining_file(**changes: Any) -> dict[str, Tensor]:
             "cls",
             {"img_size": 384, "num_classes": 10, "in_chans": 6},
             "all 255 tensors of the trunk loaded; the head is new; 281 of the file's 283 tensors (98.4% of its "
-            "parameters); 2 set aside: head of 1000 classes; "
+            "parameters); 2 not needed here: head of 1000 classes; "
             "patch_embed.proj.weight resized 3 -> 6 channels; pos_embed resized 14x14 -> 24x24 (bicubic)",
         ),
     ],
@@ -413,7 +413,7 @@ def test_a_pruned_pyramid_takes_what_it_still_has() -> None:
     features = timm.create_model("fastitpn_nano_fpn", features_only=True, out_indices=(0, 1))
     report = load_weights(features.model, to_official_names(source.state_dict()))
     assert report.ok
-    assert "8 set aside: levels of the pyramid that this model was pruned of" in report.verdict
+    assert "8 not needed here: levels of the pyramid that this model was pruned of" in report.verdict
     assert torch.equal(features.model.pyramid.up4.weight, source.backbone.pyramid.up4.weight)
 
 

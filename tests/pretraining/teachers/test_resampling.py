@@ -6,7 +6,7 @@ from published import randn
 
 from fastitpn.errors import InputError
 from fastitpn.models.layers.cells import cells_to_map
-from fastitpn.pretraining.teachers.resampling import to_cells
+from fastitpn.pretraining.teachers.resampling import to_cells, to_grid
 
 
 def rows(side: int) -> torch.Tensor:
@@ -44,3 +44,15 @@ def test_coarser_levels_are_means():
 def test_a_map_that_does_not_fit_is_refused(number, upsample):
     with pytest.raises(InputError, match=f"the teacher gives {number} features an image"):
         to_cells(randn(1, number, 3), cells=1, upsample=upsample)
+
+
+@pytest.mark.parametrize(("patches", "cells"), [(9, 1), (9, 4), (81, 1), (36, 16)])
+def test_targets_move_to_the_grid_of_another_size(patches, cells):
+    wanted = round(patches**0.5)
+    targets = to_cells(rows(6 * 4), cells=cells, upsample=4)
+    moved = to_grid(targets, patches)
+    assert moved.shape == (1, patches, cells, 2)
+    side = wanted * round(cells**0.5)
+    fine = cells_to_map(moved, wanted, wanted, channels_last=True)[0]
+    torch.testing.assert_close(fine[1:-1, 1:-1], rows(side).view(side, side, 2)[1:-1, 1:-1], atol=0.02, rtol=0)
+    assert to_grid(targets, 36) is targets

@@ -134,6 +134,8 @@ def test_a_plus_in_a_folder_joins_nothing():
         ("teacher=timm:A+ema teacher.levels=8,32", "teacher.levels: expected merged, 4, 8 or 16, .* got '32'"),
         ("teacher=timm:A+ema teacher.upsample=1,2", "teacher.upsample: expected none for teacher=ema"),
         ("teacher=foo:A+ema", "teacher.name: expected each to be ema, timm:NAME or features:FOLDER, got foo:A"),
+        ("teacher=pixel+ema", "teacher.name: expected each to be ema, timm:NAME or features:FOLDER, got pixel"),
+        ("teacher=timm:A+ema teacher.levels=4+8+4,8", r"teacher.levels: expected each level once, got '4\+8\+4'"),
         ("teacher=several", "teacher.name: expected several teachers joined by +"),
         ("teacher=timm:A+ema objective=trunk", "objective: expected merged with several teachers"),
         ("teacher=timm:A+ema auxiliary=1", "auxiliary: expected 0.0 with several teachers"),

@@ -200,8 +200,8 @@ class TestStart:
         assert_same(trunk(model.state_dict()), trunk(content(pretrained_run)["weights"]))
         said = capsys.readouterr().out
         for part in (
-            "17 set aside: used in pre-training only",
-            "44 set aside: pyramid",
+            "17 not needed here: used in pre-training only",
+            "44 not needed here: pyramid",
             "tensors of the trunk loaded; the head is new; ",
         ):
             assert part in said
@@ -240,7 +240,7 @@ class TestStart:
         assert start.about.px == 64
         expected = trunk(model.state_dict())
         torch.testing.assert_close(trunk(start.trained_model.state_dict()), expected, atol=1e-3, rtol=1e-3)
-        assert "set aside: used in pre-training only" in capsys.readouterr().out
+        assert "not needed here: used in pre-training only" in capsys.readouterr().out
 
     def test_another_label_space_first(self, scenes, pretrained_run, tmp_path, capsys):
         """As ImageNet-21K before 1K: all but the head is taken over."""
@@ -250,7 +250,7 @@ class TestStart:
         capsys.readouterr()
         task = build_task(config(scenes, weights=first.directory), CLASSES)
         said = capsys.readouterr().out
-        assert "2 set aside: head of 2 classes" in said
+        assert "2 not needed here: head of 2 classes" in said
         assert "the head is new" in said
         ours, theirs = task.trained_model.state_dict(), load_checkpoint(first.best_checkpoint)["weights"]
         assert ours.pop("head.weight").shape == (3, 192)
@@ -268,7 +268,7 @@ class TestStart:
         other = build_task(config(scenes, weights=classifier_run.directory), ["x", "y", "z"]).trained_model.head.weight
         assert not torch.equal(other, before)
         assert other.abs().max() < 0.01  # a hundredth, as published
-        assert "the head of those weights is for other classes: it starts fresh" in capsys.readouterr().out
+        assert "the head of those weights is for other classes: it is randomly initialised" in capsys.readouterr().out
 
     def test_layer_scales_that_a_file_lacks_are_left_out(self, scenes, tmp_path):
         model = fastitpn.create_model("fastitpn_nano", init_values=0.0, img_size=32, num_classes=3)
@@ -282,7 +282,7 @@ class TestStart:
         torch.save(model.state_dict(), tmp_path / "a.pt")
         with pytest.raises(InputError, match=r"1 WRONG SHAPE: patch_embed\.proj\.weight") as caught:
             build_task(config(scenes, weights=tmp_path / "a.pt"), CLASSES)
-        assert caught.value.fix == "weights_strict=false to take what fits"
+        assert caught.value.fix == "weights_strict=false to load the part that fits"
         build_task(config(scenes, weights=tmp_path / "a.pt", weights_strict=False), CLASSES)
 
     def test_weights_of_a_size_without_a_name(self, scenes, tmp_path):

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from inference_example import CLASSES, MEAN, PX, STD
 import fastitpn
 from fastitpn.data.images.decode import to_rgb
 from fastitpn.data.images.transforms import classify_eval
+from fastitpn.data.segmentation.classes import distinct_colors
 from fastitpn.errors import InputError
 from fastitpn.runs.checkpoint import save_checkpoint
 from fastitpn.tasks.classify.predictor import Predictor
@@ -247,3 +249,10 @@ def test_the_batch_is_halved_where_memory_runs_out(checkpoint, predictor, folder
     with pytest.raises(InputError, match="out of memory") as caught:
         tight(folder)
     assert "a smaller px" in caught.value.fix
+
+
+def test_bars_have_the_colours_of_the_classes(predictor, folder):
+    [result] = predictor(folder / "near" / "camera.png", 2)
+    colors = dict(zip(predictor.classes, distinct_colors(predictor.classes), strict=True))
+    assert [share.color for share in result.shares()] == [colors[name] for name in result.labels]
+    assert result == replace(result, classes=())

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from published import nano, randn
 from torch import nn
 
+from fastitpn.console import printing
 from fastitpn.tasks.classify.task import ClassifyTask, MixSettings, confusion_matrix, predict_logits, scores
 
 CLASSES = ["a", "b", "c"]
@@ -115,6 +116,24 @@ def test_logits_keep_the_order_of_the_batches():
     assert not predict_logits([{"image": torch.ones(1, 3, requires_grad=True), "label": labels[:1]}], model)[
         0
     ].requires_grad
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("Tried to allocate 9 GiB")], ids=["cpu", "gpu"]
+)
+def test_where_memory_runs_out_half_a_batch_is_evaluated(error, capsys):
+    class Narrow(nn.Flatten):
+        def forward(self, images):
+            if len(images) > 2:
+                raise error
+            return super().forward(images)
+
+    batches = [{"image": torch.randn(5, 1, 1, 3), "label": torch.arange(5)} for _ in range(2)]
+    with printing():
+        logits, labels = predict_logits(batches, Narrow())
+    assert torch.equal(logits, torch.cat([batch["image"].flatten(1) for batch in batches]))
+    assert labels.tolist() == [*range(5), *range(5)]
+    assert capsys.readouterr().out == "out of memory with 5 images in a batch: going on with 2\n"
 
 
 def test_the_model_that_is_given_is_evaluated(batch):

@@ -136,9 +136,9 @@ def test_annotations_that_are_wrong_are_named_or_skipped(detect_scenes, detector
 
 
 def test_keys_of_another_task_are_refused(detect_scenes, detector_run, scenes, classifier_run, tmp_path):
-    with pytest.raises(InputError, match="flip, masks: of no use for a checkpoint of the task 'detect'"):
-        evaluate(detector_run, detect_scenes, tmp_path, flip=True, masks="masks")
-    with pytest.raises(InputError, match="min_score: of no use for a checkpoint of the task 'classify'"):
+    with pytest.raises(InputError, match="stride, masks: not used for a checkpoint of the task 'detect'"):
+        evaluate(detector_run, detect_scenes, tmp_path, stride=16, masks="masks")
+    with pytest.raises(InputError, match="min_score: not used for a checkpoint of the task 'classify'"):
         fastitpn.evaluate(classifier_run.directory, scenes.val, out=tmp_path, min_score=0.7)
 
 

@@ -83,7 +83,7 @@ class TestRun:
         page = (detector_run.directory / "report.html").read_text()
         for part in (
             "Average precision by class",
-            "What is there, and what was found",
+            "Annotations and predictions",
             "Configuration",
             "<svg",
             *NAMES,
@@ -181,12 +181,12 @@ class TestStart:
         ours = task.trained_model.backbone.state_dict()
         assert any(name.startswith("pyramid.") for name in ours)
         assert_same(ours, {name: before[f"backbone.{name}"] for name in ours})
-        assert "set aside: used in pre-training only" in capsys.readouterr().out
+        assert "not needed here: used in pre-training only" in capsys.readouterr().out
 
     def test_a_classifier_has_no_pyramid(self, detect_scenes, classifier_run):
         with pytest.raises(InputError, match=r"MISSING: pyramid\.") as caught:
             build_task(config(detect_scenes, weights=classifier_run.directory), CLASSES)
-        assert caught.value.fix.startswith("weights_strict=false to let the rest start fresh")
+        assert caught.value.fix.startswith("weights_strict=false to initialise the rest randomly")
         build_task(config(detect_scenes, weights=classifier_run.directory, weights_strict=False), CLASSES)
 
     def test_another_detection_gives_its_detector_too(self, detect_scenes, detector_run, capsys):
@@ -203,7 +203,7 @@ class TestStart:
         assert_same({name: ours[name] for name in taken}, {name: before[name] for name in taken})
         assert any(len(ours[name]) != len(before[name]) for name in ours if name.startswith(own))
         build_task(config(detect_scenes, weights=detector_run.directory, detector="faster_rcnn"), CLASSES)
-        assert "the detector of those weights is another: it starts fresh" in capsys.readouterr().out
+        assert "the detector of those weights is another: it is randomly initialised" in capsys.readouterr().out
 
     def test_another_task_may_start_from_a_detection(self, scenes, segment_scenes, detector_run, tmp_path):
         keys = {"weights": detector_run.directory, **TRAINING, "steps": 1}
@@ -213,7 +213,7 @@ class TestStart:
     def test_it_is_said_where_images_are_much_larger_than_they_are_looked_at(self, few_scenes, tmp_path, capsys):
         data = shutil.copytree(few_scenes, tmp_path / "data")
         finetune(data, tmp_path / "large", scratch=True, detector="faster_rcnn", steps=1)
-        assert "a larger px finds smaller things" not in capsys.readouterr().out
+        assert "a larger px detects smaller objects" not in capsys.readouterr().out
         for part in ("train", "val"):
             file = data / f"annotations_{part}.json"
             labels = json.loads(file.read_text())
@@ -226,7 +226,7 @@ class TestStart:
                 del annotation["segmentation"]
             file.write_text(json.dumps(labels))
         finetune(data, tmp_path / "small", scratch=True, detector="faster_rcnn", steps=1)
-        assert "are looked at in 32 px: a larger px finds smaller things" in capsys.readouterr().out
+        assert "are resized to 32 px: a larger px detects smaller objects" in capsys.readouterr().out
 
 
 def test_more_objects_than_queries_are_said(capsys):

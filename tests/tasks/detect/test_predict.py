@@ -55,12 +55,12 @@ def test_what_an_earlier_call_wrote_is_no_image_to_predict(detector_run, folder)
 
 
 def test_what_is_refused(detector_run, classifier_run, segmenter_run, folder, tmp_path):
-    with pytest.raises(InputError, match="top_k: of no use for a checkpoint of the task 'detect'"):
+    with pytest.raises(InputError, match="top_k: not used for a checkpoint of the task 'detect'"):
         predict(detector_run, folder, tmp_path, top_k=2)
-    with pytest.raises(InputError, match="flip: of no use for a checkpoint of the task 'detect'"):
-        predict(detector_run, folder, tmp_path, flip=True)
+    with pytest.raises(InputError, match="stride: not used for a checkpoint of the task 'detect'"):
+        predict(detector_run, folder, tmp_path, stride=16)
     for run, task in ((classifier_run, "classify"), (segmenter_run, "segment")):
-        with pytest.raises(InputError, match=f"min_score: of no use for a checkpoint of the task '{task}'"):
+        with pytest.raises(InputError, match=f"min_score: not used for a checkpoint of the task '{task}'"):
             fastitpn.predict(run.directory, folder, out=tmp_path, min_score=0.7)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.jpg").write_text("text")

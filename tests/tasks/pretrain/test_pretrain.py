@@ -338,3 +338,44 @@ def teacher_like(settings: PretrainConfig) -> Teacher:
     teacher = Teacher()
     teacher.px, teacher.mean, teacher.std = settings.px, settings.mean, settings.std
     return teacher
+
+
+def test_a_mix_of_sizes_goes_on_to_the_same_bits(scenes, vit, tmp_path, monkeypatch):
+    """The teacher sees what fits the largest size, and its targets are resampled to the student's grid."""
+    keys = {"px": (48, 32), "steps": 4, "checkpoint_every": 2, "teacher": vit, "crop_aspect": (1, 1), "pictures": False}
+    seen: list[int] = []
+    forward = PretrainTask.forward
+
+    def note(task: PretrainTask, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        seen.append(batch["image"].shape[-1])
+        if len(seen) == 4:
+            raise OSError("the machine is gone")
+        assert batch["masked"].shape[1] == (seen[-1] // 16) ** 2
+        return forward(task, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretrainTask, "forward", note)
+        with pytest.raises(OSError, match="the machine is gone"):
+            pretrain(scenes, tmp_path / "cut", **keys)
+        unbroken_sizes, seen[:] = list(seen), [0] * 9
+        unbroken = pretrain(scenes, tmp_path / "unbroken", **keys)
+        assert seen[9:12] == unbroken_sizes[:3]
+        assert set(seen[9:]) == {32, 48}
+    cut = pretrain(scenes, tmp_path / "cut", **keys)
+    assert_same(content(cut)["training"], content(unbroken)["training"])
+    assert content(cut)["px"] == 48
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"px": (48, 40)}, "px: expected a whole number of at least 32, a multiple of 16"),
+        ({"crop_aspect": (2, 1)}, "crop_aspect: expected smallest,largest, got 2.0,1.0"),
+        ({"teacher": "pixel", "gram": 1}, "gram.weight: expected 0 with teacher=pixel, got 1"),
+    ],
+    ids=["px", "crop_aspect", "gram"],
+)
+def test_what_does_not_go_together_is_said_at_once(scenes, keys, text):
+    with pytest.raises(InputError) as error:
+        config(scenes, **keys)
+    assert text in str(error.value)

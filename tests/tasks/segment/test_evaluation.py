@@ -105,12 +105,10 @@ def test_masks_that_are_wrong_are_named_or_skipped(segment_scenes, segmenter_run
 
 
 def test_keys_of_another_task_are_refused(scenes, classifier_run, tmp_path):
-    with pytest.raises(
-        InputError, match="inference, flip: of no use for a checkpoint of the task 'classify'"
-    ) as caught:
+    with pytest.raises(InputError, match="flip, inference: not used for a checkpoint of the task 'classify'") as caught:
         fastitpn.evaluate(classifier_run.directory, scenes.val, out=tmp_path, flip=True, inference="slide")
     assert caught.value.fix.startswith("leave them out")
-    with pytest.raises(InputError, match="masks: of no use for a checkpoint of the task 'classify'"):
+    with pytest.raises(InputError, match="masks: not used for a checkpoint of the task 'classify'"):
         fastitpn.evaluate(classifier_run.directory, scenes.val, out=tmp_path, masks="masks")
 
 

@@ -149,7 +149,7 @@ class TestStart:
         ours = task.trained_model.backbone.state_dict()
         assert any(name.startswith("pyramid.") for name in ours)
         assert_same(ours, {name: before[f"backbone.{name}"] for name in ours})
-        assert "set aside: used in pre-training only" in capsys.readouterr().out
+        assert "not needed here: used in pre-training only" in capsys.readouterr().out
 
     def test_a_published_file(self, segment_scenes, tmp_path):
         torch.manual_seed(9)
@@ -164,7 +164,7 @@ class TestStart:
     def test_a_classifier_has_no_pyramid(self, segment_scenes, classifier_run, capsys):
         with pytest.raises(InputError, match=r"MISSING: pyramid\.") as caught:
             build_task(config(segment_scenes, weights=classifier_run.directory), CLASSES)
-        assert caught.value.fix.startswith("weights_strict=false to let the rest start fresh")
+        assert caught.value.fix.startswith("weights_strict=false to initialise the rest randomly")
         build_task(config(segment_scenes, weights=classifier_run.directory, weights_strict=False), CLASSES)
 
     def test_a_higher_resolution(self, segment_scenes, pretrained_run):
@@ -186,7 +186,7 @@ class TestStart:
         assert torch.equal(ours["head.norms.1.weight"], before["head.norms.1.weight"])
         assert not torch.equal(ours["head.classifiers.1.weight"], before["head.classifiers.1.weight"])
         build_task(config(segment_scenes, weights=segmenter_run.directory, head={"width": 8}), CLASSES)
-        assert "the head of those weights is another: it starts fresh" in capsys.readouterr().out
+        assert "the head of those weights is another: it is randomly initialised" in capsys.readouterr().out
 
     def test_a_classifier_may_start_from_a_segmentation(self, scenes, segmenter_run, tmp_path):
         keys = {"weights": segmenter_run.directory, "out": tmp_path / "run"}

@@ -27,6 +27,8 @@ def test_over_an_image():
     assert (picture[:, 10:] == 90).all()
     assert (picture[:, 4:8] == COLORS[0]).all()
     assert (picture[:, 8] != COLORS[0]).any()
+    clear = np.asarray(segment_overlay(Image.new("RGB", (12, 8), (90, 90, 90)), codes, COLORS, clear=(0,)))
+    assert (clear == 90).all()
     nothing = np.full((8, 12), IGNORE, np.int32)
     assert (np.asarray(segment_overlay(Image.new("RGB", (12, 8)), nothing, COLORS)) == 0).all()
 

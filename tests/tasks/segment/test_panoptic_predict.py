@@ -123,5 +123,5 @@ def test_frames_of_videos(predictor, photos):
 
 
 def test_it_looks_once(panoptic_run, photos, tmp_path):
-    with pytest.raises(InputError, match="of no use for a panoptic network"):
+    with pytest.raises(InputError, match="not used by a panoptic network"):
         fastitpn.predict(panoptic_run.directory, photos, flip=True, out=tmp_path)

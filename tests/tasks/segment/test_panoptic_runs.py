@@ -109,7 +109,7 @@ class TestEvaluate:
 
     @pytest.mark.parametrize("keys", [{"flip": True}, {"scales": (0.75, 1)}, {"inference": "slide"}])
     def test_it_looks_once(self, panoptic_scenes, panoptic_run, tmp_path, keys):
-        with pytest.raises(InputError, match="of no use for a panoptic network"):
+        with pytest.raises(InputError, match="not used by a panoptic network"):
             fastitpn.evaluate(panoptic_run.directory, panoptic_scenes, out=tmp_path, **keys)
 
     def test_data_without_segments(self, segment_scenes, panoptic_run, tmp_path):

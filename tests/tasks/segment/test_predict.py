@@ -55,9 +55,9 @@ def test_what_an_earlier_call_wrote_is_no_image_to_predict(segmenter_run, folder
 
 
 def test_what_is_refused(segmenter_run, classifier_run, folder, tmp_path):
-    with pytest.raises(InputError, match="top_k: of no use for a checkpoint of the task 'segment'"):
+    with pytest.raises(InputError, match="top_k: not used for a checkpoint of the task 'segment'"):
         predict(segmenter_run, folder, tmp_path, top_k=2)
-    with pytest.raises(InputError, match="scales: of no use for a checkpoint of the task 'classify'"):
+    with pytest.raises(InputError, match="scales: not used for a checkpoint of the task 'classify'"):
         fastitpn.predict(classifier_run.directory, folder, out=tmp_path, scales=(1, 2))
     with pytest.raises(InputError, match="a stride of 99 px leaves gaps between windows of 32 px"):
         predict(segmenter_run, folder, tmp_path, stride=99)

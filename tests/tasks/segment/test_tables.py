@@ -8,7 +8,7 @@ from fastitpn.tasks.segment.tables import iou_table, panoptic_table
 
 def test_iou_begins_with_the_worst():
     table = iou_table([[6, 2, 0], [1, 1, 0], [0, 0, 0]], ["sky", "cat", "dog"])
-    assert table.columns == ("class", "pixels", "IoU", "accuracy", "most often taken for")
+    assert table.columns == ("class", "pixels", "IoU", "accuracy", "most often predicted as")
     assert [row[0] for row in table.rows] == ["cat", "sky", "dog"]
     assert table.rows[0][1:] == (0.2, 1 / 4, 1 / 2, "sky (50%)")
     assert table.rows[1][1:] == (0.8, 6 / 9, 6 / 8, "cat (25%)")

@@ -74,13 +74,13 @@ def test_all_fail_alike(tmp_path):
 
 def test_one_that_is_killed(tmp_path):
     done = run(tmp_path, "if fabric.global_rank == 1: import os; os.kill(os.getpid(), 9)")
-    assert "TrainingError|another process of the run ended without a word" in done.stderr
+    assert "TrainingError|another process of the run ended without a message" in done.stderr
     assert done.returncode == 1
 
 
 def test_one_that_is_killed_while_another_waits_for_ever(tmp_path):
     done = run(tmp_path, "if fabric.global_rank == 1: import os; os.kill(os.getpid(), 9)\n    time.sleep(1000)")
-    assert "another process of the run ended without a word" in done.stderr
+    assert "another process of the run ended without a message" in done.stderr
     assert done.returncode == 1
 
 

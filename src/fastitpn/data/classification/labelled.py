@@ -13,9 +13,11 @@ from fastitpn.console import say
 from fastitpn.data.classification.formats.base import listed_names
 from fastitpn.data.classification.formats.registry import recognise
 from fastitpn.data.classification.parts import ClassPart, class_parts
+from fastitpn.data.fold import Fold, HeldOut
 from fastitpn.data.images.folders import inner_folder
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.parts import choose_part, part_to_train_on, say_of_held_out
+from fastitpn.data.splitting import check_folds
 from fastitpn.errors import InputError
 
 
@@ -132,7 +134,7 @@ def _as_known(by_class: dict[str, list[Path]], classes: Sequence[str], where: Pa
 
 
 def labelled_split(
-    data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, *, val_ratio: float = 0.1, seed: int = 0
+    data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, *, val_ratio: HeldOut = 0.1, seed: int = 0
 ) -> tuple[LabelledImages, LabelledImages]:
     """Lists training and validation images; no file is in both unless `data` and `val` overlap.
 
@@ -140,7 +142,7 @@ def labelled_split(
         data: What `labelled` takes, or parts of that form, see `class_parts`; a part test is left alone.
         val: Validation images with the classes of `data`; of parts val. Wins over a part val in `data`.
         val_ratio: Without any of these, the share of each class that is held out, in [0, 1). A class of two or more
-            images gives at least one and keeps at least one; 0 holds out nothing.
+            images gives at least one and keeps at least one; 0 holds out nothing. Or a fold of each class.
         seed: Decides which images are held out. Per class, so that a change in one class leaves the others alone.
 
     Raises:
@@ -155,9 +157,9 @@ def labelled_split(
         return train, _labelled(validation, train.classes)
     if val_ratio:
         say_of_held_out(parts, val_ratio)
-    if not 0 <= val_ratio < 1:
+    if isinstance(val_ratio, float | int) and not 0 <= val_ratio < 1:
         raise InputError(f"val_ratio is {val_ratio}", expected="0 <= val_ratio < 1", fix="val_ratio=0.1")
-    held_out = _hold_out(train, val_ratio, seed) if val_ratio else set()
+    held_out = _hold_out(train, val_ratio, seed, data) if val_ratio else set()
     if val_ratio and not held_out:
         raise InputError(
             "no class has two images, so none can be held out for validation",
@@ -171,13 +173,18 @@ def labelled_split(
     )
 
 
-def _hold_out(images: LabelledImages, ratio: float, seed: int) -> set[int]:
+def _hold_out(images: LabelledImages, share: HeldOut, seed: int, where: Path) -> set[int]:
     held_out: set[int] = set()
     labels = np.asarray(images.labels)
     for label, name in enumerate(images.classes):
         members = np.flatnonzero(labels == label)
-        count = min(max(1, round(ratio * len(members))), len(members) - 1)
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
+        if isinstance(share, Fold):
+            check_folds(share, len(members), f"class {name}", where=where)
+            first = (share.number - 1 + label) % share.of  # else the first folds would get what is left of all classes
+            held_out.update(rng.permutation(members)[first :: share.of].tolist())
+            continue
+        count = min(max(1, round(share * len(members))), len(members) - 1)
         if count > 0:
-            rng = np.random.default_rng([seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
             held_out.update(rng.permutation(members)[:count].tolist())
     return held_out

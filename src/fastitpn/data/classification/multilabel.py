@@ -11,9 +11,11 @@ import numpy as np
 from fastitpn.data.classification.formats.base import listed_names
 from fastitpn.data.classification.formats.label_table import LabelTable, has_several_labels, read_label_table
 from fastitpn.data.debris import is_left_out
+from fastitpn.data.fold import Fold, HeldOut
 from fastitpn.data.images.named_files import nfc
 from fastitpn.data.images.tables import TABLES
 from fastitpn.data.parts import PARTS, by_part, choose_part, part_to_train_on, say_of_held_out
+from fastitpn.data.splitting import check_folds
 from fastitpn.errors import InputError
 from fastitpn.listing import children, matching
 
@@ -68,7 +70,7 @@ def multilabel_part(data: Path, part: str | None, classes: Sequence[str]) -> Mul
 
 
 def multilabel_split(
-    data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, *, val_ratio: float = 0.1, seed: int = 0
+    data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, *, val_ratio: HeldOut = 0.1, seed: int = 0
 ) -> tuple[MultilabelImages, MultilabelImages]:
     """Lists training and validation images.
 
@@ -91,7 +93,7 @@ def multilabel_split(
         held_out = _images(validation, train.classes, Path(val or data))
     else:
         say_of_held_out(parts, val_ratio)
-        places = _hold_out(train, val_ratio, seed)
+        places = _hold_out(train, val_ratio, seed, Path(data))
         train, held_out = (train.select(np.flatnonzero(part).tolist()) for part in (~places, places))
     if not held_out.labels.any():
         raise InputError(
@@ -148,7 +150,7 @@ def _images(table: LabelTable, classes: Sequence[str], where: Path) -> Multilabe
     return MultilabelImages(paths=list(table.labels), labels=labels, classes=list(classes))
 
 
-def _hold_out(images: MultilabelImages, ratio: float, seed: int) -> np.ndarray:
+def _hold_out(images: MultilabelImages, share: HeldOut, seed: int, where: Path) -> np.ndarray:
     """Which images to validate on, bool [n].
 
     The rarest class chooses first, and images that it left are there no more: so rare classes have their share in both
@@ -157,10 +159,15 @@ def _hold_out(images: MultilabelImages, ratio: float, seed: int) -> np.ndarray:
     has_label = images.labels > 0
     groups = dict(zip(images.classes, has_label.T, strict=True)) | {"": ~has_label.any(1)}
     held_out, decided = np.zeros(len(images), bool), np.zeros(len(images), bool)
-    for name, members in sorted(groups.items(), key=lambda group: group[1].sum()):
+    for place, (name, members) in enumerate(sorted(groups.items(), key=lambda group: group[1].sum())):
         number, free = int(members.sum()), np.flatnonzero(members & ~decided)
-        wanted = min(max(1, round(ratio * number)), number - 1) - int(held_out[members].sum())
         rng = np.random.default_rng([seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
-        held_out[rng.permutation(free)[: max(0, wanted)]] = True
+        if isinstance(share, Fold):
+            if name:
+                check_folds(share, number, f"class {name}", where=where)
+            held_out[rng.permutation(free)[(share.number - 1 + place) % share.of :: share.of]] = True
+        else:
+            wanted = min(max(1, round(share * number)), number - 1) - int(held_out[members].sum())
+            held_out[rng.permutation(free)[: max(0, wanted)]] = True
         decided |= members
     return held_out

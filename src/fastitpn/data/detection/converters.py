@@ -112,10 +112,10 @@ def _only_with_masks(source: Source) -> Source:
             left_out.append(f"{len(part.images) - len(kept)} of {len(part.images)} images{of_part}")
     if not any(image.objects for part in parts.values() for image in part.images):
         raise InputError(
-            "in no image of this folder every thing has a mask",
+            "no image of this folder has a mask for every object",
             where=source.path,
             expected=layouts(formats_to_convert()),
-            fix="leave with_masks=true out, for boxes alone",
+            fix="leave with_masks=true out, to use only boxes",
         )
     if left_out:
         say(f"left out, because something in them has no mask: {', '.join(left_out)}")

@@ -1,6 +1,7 @@
 """Data sets of images with boxes and masks, for training and for evaluation."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch.utils.data import Dataset
 
 from fastitpn.data.datasets import DecodedImages, Sample, SeededDataset
 from fastitpn.data.detection.annotations import DetectionImages
-from fastitpn.data.detection.transforms import DetectEval, DetectTrain
+from fastitpn.data.detection.transforms import DetectTrain
 
 
 class DetectDataset(SeededDataset):
@@ -40,11 +41,11 @@ class DetectEvaluationDataset(Dataset[Sample]):
 
     Args:
         images: Images and annotations.
-        transform: Resizes and normalises an image.
+        transform: Resizes and normalises an image, such as `DetectEval`.
         cache_mib: Memory for decoded images in MiB, see `DecodedImages`.
     """
 
-    def __init__(self, images: DetectionImages, transform: DetectEval, *, cache_mib: int = 0) -> None:
+    def __init__(self, images: DetectionImages, transform: Callable[[Image.Image], Any], *, cache_mib: int = 0) -> None:
         self.images = DecodedImages(images.paths, cache_mib=cache_mib)
         self.annotated = images
         self.transform = transform

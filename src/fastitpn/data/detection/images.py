@@ -7,6 +7,7 @@ from fastitpn.data.detection.annotations import Annotations, DetectionClasses, D
 from fastitpn.data.detection.formats.registry import nothing_to_use, open_annotations
 from fastitpn.data.detection.problems import OnError, Problem, stop_or_say
 from fastitpn.data.detection.reading import scan
+from fastitpn.data.fold import HeldOut
 from fastitpn.data.parts import part_of, say_of_held_out, say_of_test
 from fastitpn.data.splitting import hold_out
 from fastitpn.errors import InputError
@@ -28,7 +29,7 @@ def detection_split(
     val: Path | None = None,
     *,
     images: Path | None = None,
-    val_ratio: float = 0.1,
+    val_ratio: HeldOut = 0.1,
     seed: int = 0,
     on_error: OnError = "stop",
     with_masks: bool | None = None,

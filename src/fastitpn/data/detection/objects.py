@@ -22,8 +22,8 @@ from fastitpn.data.detection.masks import (
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.values import Key, flag, key, number, numbered, numbers, without_id
 
-_NO_MASK = "it has no mask (boxes alone are enough for detector=faster_rcnn or dino)"
-_FROM_OUTLINE = "boxes were missing, and are taken from the outlines"
+_NO_MASK = "it has no mask (boxes are enough for detector=faster_rcnn or dino)"
+_FROM_OUTLINE = "boxes were missing, and are computed from the outlines"
 _TOO_FEW_CORNERS = "parts of masks have fewer than three corners; they are left out, the rest of the masks is kept"
 _TURNED = "oriented boxes (four corners, turned): boxes are the upright ones around them"
 _TURNED_MASKS = f"{_TURNED}, masks the turned ones"

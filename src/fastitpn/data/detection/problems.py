@@ -13,8 +13,8 @@ OnError = Literal["stop", "skip"]
 
 _MOST_LISTED = 20
 _EXPECTED = (
-    "images that are there, can be read and have the size that is written down; things of known categories, whose "
-    "boxes (and masks, where they are needed) are within them"
+    "images that exist, can be read and have the size in the annotations; objects of known categories, whose boxes "
+    "(and masks, where they are needed) are within their image"
 )
 
 

@@ -16,7 +16,7 @@ from fastitpn.data.detection.problems import count_left_out
 from fastitpn.data.detection.values import Key, key, numbered, without_id
 from fastitpn.errors import InputError
 
-FOR_BOXES = "finetune detect detector=faster_rcnn or dino, which need boxes alone"
+FOR_BOXES = "finetune detect detector=faster_rcnn or dino, which need only boxes"
 """What to type for data without masks."""
 _NUMBERED = "id of an image that is a text: results have a number in its place"
 

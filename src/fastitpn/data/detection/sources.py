@@ -210,8 +210,9 @@ def source_format(
     title: str,
     layout: str,
     recognise: Callable[[Path], bool],
-    read: Callable[[Path], Source],
+    read: Callable[..., Source],
     resembles: Callable[[Path], bool] | None = None,
+    takes_images: bool = False,
 ) -> LabelFormat:
     """A format that `data convert` reads too, and whose files say where their images are; arguments as its attributes.
 
@@ -221,9 +222,12 @@ def source_format(
         recognise: Whether a file or folder is in this format.
         read: Reads all there is in a folder; notes what is wrong, and raises only where nothing can be read.
         resembles: See `LabelFormat`.
+        takes_images: Whether names may begin at another folder, which `read` gets after the data.
     """
 
     def open_source(data: Path, images: Path | None) -> Source:
+        if images is not None and takes_images:
+            return read(data, images)
         if images is not None:
             raise InputError(
                 f"images is {images}, but this data is {title}, which says itself where its images are",

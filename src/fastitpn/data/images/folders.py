@@ -209,9 +209,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     if folder.exists():
         raise InputError("this is a file, not a folder", where=folder, expected=expected, fix=f"data={folder.parent}")
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
-    raise InputError(
-        "this folder does not exist", where=folder, expected=expected, fix=f"see what is there: ls {parent}"
-    )
+    raise InputError("this folder does not exist", where=folder, expected=expected, fix=f"list the folder: ls {parent}")
 
 
 def _walk(folder: Path, extensions: Collection[str] = EXTENSIONS) -> tuple[list[Path], Counter[str]]:

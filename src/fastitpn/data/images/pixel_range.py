@@ -79,7 +79,7 @@ class PixelRange:
                 f"pixel values run from {round(least.item(), 3)} to {round(most.item(), 3)}, "
                 f"not from {low:g} to {high:g}",
                 expected=f"values from {low:g} to {high:g}",
-                fix="image.range=LOW-HIGH, which takes LOW for black and HIGH for white and cuts what is outside; or "
+                fix="image.range=LOW-HIGH, with LOW as black and HIGH as white, and values outside clipped; or "
                 "convert it to 8 bits per channel",
             )
         if values.dtype.kind == "f" and not self.cut and self.white_float is None and most <= 1:

@@ -24,7 +24,7 @@ _BUILT_IN = {
     b"\xff\x4f\xff\x51": "JPEG 2000",
 }
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-_FRAMES = "save frames of it; predict takes it if its name ends as a video's does, such as .mp4"
+_FRAMES = "save frames of it; predict reads it if its name ends as a video's does, such as .mp4"
 _VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _OTHERS = (
     (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the image itself", "git lfs pull"),

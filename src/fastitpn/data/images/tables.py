@@ -227,7 +227,7 @@ def _say(file: Path, cells: Cells, columns: dict[str, int], files: NamedFiles) -
     if cells.separator != ",":
         lines.append(f"its columns are divided by {_SEPARATORS.get(cells.separator, cells.separator)}")
     if not cells.header:
-        lines.append("it names no columns: the images and the classes were told by the files that are there")
+        lines.append("it names no columns: images and classes were detected by the existing files")
     unused = [name for place, name in enumerate(cells.header) if name and place not in columns.values()]
     if unused:
         lines.append(f"columns that are not used: {', '.join(unused[:20])}{', ...' if len(unused) > 20 else ''}")

@@ -91,7 +91,7 @@ class TarShards(ImageSource):
             contents = list(pool.map(_read_contents, self._shards))
         counts = [len(content.offsets) for content in contents]
         if others := sum(content.others for content in contents):
-            say(f"{others} pictures in the shards are not trained on: one of each sample is, such as its .jpg")
+            say(f"{others} images in the shards are not used: one image of each sample is, such as its .jpg")
         if not sum(counts):
             raise InputError(
                 f"no images in these {len(self._shards)} shards",
@@ -128,7 +128,7 @@ class TarShards(ImageSource):
                 last = error
                 if number not in self._reported:
                     self._reported.add(number)
-                    logger.warning("broken sample, the next one takes its place: %s: %s", error.where, error.what)
+                    logger.warning("broken sample, replaced by the next: %s: %s", error.where, error.what)
         raise InputError(
             f"{MOST_BROKEN} samples in a row are broken, the last one: {last.what}",
             where=self._shards[self._shard_of[index]],

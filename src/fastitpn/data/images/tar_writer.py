@@ -79,7 +79,7 @@ def _read(path: Path) -> bytes:
             f"{path.name} could not be read: {error.strerror or error}",
             where=path,
             expected="an image file",
-            fix="mend the file, then run the same command again: it goes on",
+            fix="fix the file, then run the same command again: it resumes",
         ) from error
 
 

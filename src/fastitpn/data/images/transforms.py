@@ -18,9 +18,7 @@ from torchvision.transforms import Compose, InterpolationMode, v2
 from torchvision.transforms.v2.functional import resize
 
 from fastitpn.errors import InputError
-from fastitpn.imagenet import crop_share
-
-_ASPECT = (3 / 4, 4 / 3)
+from fastitpn.imagenet import CROP_ASPECT, crop_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +109,7 @@ class CropPair:
         crop_scale: Range of the crop's share of the image area.
         hflip: Probability of a left-right flip.
         color_jitter: Strength for brightness, contrast and saturation.
+        crop_aspect: Range of the crop's width over its height; (1, 1) stretches nothing.
         more_px: Sizes of further views, see `TeacherView`.
     """
 
@@ -126,11 +125,12 @@ class CropPair:
         crop_scale: tuple[float, float] = (0.2, 1.0),
         hflip: float = 0.5,
         color_jitter: float = 0.0,
+        crop_aspect: tuple[float, float] = CROP_ASPECT,
         more_px: Sequence[int] = (),
     ) -> None:
         self.px, self.teacher_px = px, teacher_px
         self._largest_px = max(px, teacher_px, *more_px)
-        self.crop_scale, self.hflip = crop_scale, hflip
+        self.crop_scale, self.crop_aspect, self.hflip = crop_scale, crop_aspect, hflip
         self.jitter = v2.ColorJitter(color_jitter, color_jitter, color_jitter) if color_jitter else None
         self.normalise = _Normalise(mean, std)
         self.teacher_normalise = _Normalise(teacher_mean, teacher_std)
@@ -138,7 +138,7 @@ class CropPair:
     @property
     def decode_px(self) -> int:
         """The shorter side of the image may be reduced to this when it is decoded."""
-        return _decode_px(self._largest_px, self.crop_scale)
+        return _decode_px(self._largest_px, self.crop_scale, self.crop_aspect)
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """RGB image to the student's view [3, px, px] and the teacher's view [3, teacher_px, teacher_px]."""
@@ -157,7 +157,7 @@ class CropPair:
     def _crop(self, image: Image.Image) -> tuple[Tensor, Crop]:
         if self.jitter is not None:
             image = self.jitter(image)
-        return _random_crop(image, self.crop_scale, self.hflip)
+        return _random_crop(image, self.crop_scale, self.hflip, self.crop_aspect)
 
 
 class Cut:
@@ -224,9 +224,11 @@ class _Normalise:
         return pixels.float().sub_(self.mean).div_(self.std)
 
 
-def _random_crop(image: Image.Image, scale: tuple[float, float], hflip: float) -> tuple[Tensor, Crop]:
+def _random_crop(
+    image: Image.Image, scale: tuple[float, float], hflip: float, aspect: tuple[float, float] = CROP_ASPECT
+) -> tuple[Tensor, Crop]:
     """A random box of an RGB image, perhaps flipped: uint8 [3, height, width], and where it lies."""
-    top, left, height, width = RandomResizedCropAndInterpolation.get_params(image, scale, _ASPECT)
+    top, left, height, width = RandomResizedCropAndInterpolation.get_params(image, scale, aspect)
     height, width = max(1, height), max(1, width)  # timm rounds the sides to 0 in images of a few pixels
     box = image.crop((left, top, left + width, top + height))
     flipped = random.random() < hflip
@@ -278,6 +280,6 @@ class _PosterizeLevel:
         return (max(1, *self.level_fn(level, settings)),)
 
 
-def _decode_px(px: int, crop_scale: tuple[float, float]) -> int:
+def _decode_px(px: int, crop_scale: tuple[float, float], aspect: tuple[float, float] = CROP_ASPECT) -> int:
     """The shorter side an image needs so that even the smallest crop has px pixels."""
-    return math.ceil(px / math.sqrt(crop_scale[0] * _ASPECT[0]))
+    return math.ceil(px / math.sqrt(crop_scale[0] * min(aspect[0], 1 / aspect[1])))

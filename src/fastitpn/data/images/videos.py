@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -87,6 +87,8 @@ class Video:
         problem: After the last frame: what ended the video before its time, or None.
     """
 
+    kind: ClassVar[str] = "video"
+
     def __init__(self, path: Path, container: Any, stream: Any):
         self.path = path
         self.problem: str | None = None
@@ -99,20 +101,26 @@ class Video:
         first_s = time_s = None
         index = 0
         try:
-            for decoded in self._container.decode(self._stream):
+            for decoded in self._pictures():
                 time_s = decoded.time if decoded.time is not None else index / float(self.rate)
                 first_s = time_s if first_s is None else first_s
                 yield Frame(index=index, time_s=max(0.0, time_s - first_s), image=_upright(decoded))
                 index += 1
-        except (OSError, ValueError) as error:  # of damaged packets: PyAV's errors are one or the other
-            self._stop(index, time_s, getattr(error, "strerror", None) or str(error))
+        except (OSError, ValueError, video_library(self.path).FFmpegError) as error:
+            self._stop(index, time_s, self._why(error))
             return
         if self._end_s is not None and self._end_s - (time_s or 0) - 1 / self.rate > _MISSING_S:
             self._stop(index, time_s, f"the file is cut off, and should last until {self._end_s:.2f} s")
 
+    def _pictures(self) -> Iterator[Any]:
+        yield from self._container.decode(self._stream)
+
+    def _why(self, error: Exception) -> str:
+        return getattr(error, "strerror", None) or str(error)
+
     def _stop(self, frames: int, time_s: float | None, reason: str) -> None:
         place = f"after frame {frames - 1}, at {time_s:.2f} s" if frames else "before its first frame"
-        self.problem = f"the video ends {place}: {reason}"
+        self.problem = f"the {self.kind} ends {place}: {reason}"
 
 
 @contextmanager
@@ -129,7 +137,7 @@ def open_video(path: Path) -> Iterator[Video]:
         raise _not_read(path, _reason(path, error)) from error
     with container:
         if not container.streams.video:
-            raise _not_read(path, "it has no pictures")
+            raise _not_read(path, "it has no frames")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         yield Video(path, container, stream)

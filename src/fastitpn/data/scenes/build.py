@@ -11,6 +11,7 @@ from fastitpn.data.scenes.sources import Pool, describe_sources, split_pools
 from fastitpn.data.scenes.studio import Studio
 from fastitpn.errors import InputError
 from fastitpn.files import new_folder
+from fastitpn.json_text import from_json
 from fastitpn.listing import is_empty
 
 FORMS = ("unlabelled", "classify", "detect", "segment", "panoptic")
@@ -171,7 +172,7 @@ def _find(out: Path, parameters: dict) -> SceneSet | None:
     if not out.exists() or (out.is_dir() and is_empty(out)):
         return None
     try:
-        record = json.loads((out / _RECORD).read_text())
+        record = from_json((out / _RECORD).read_text())
         same = record["format"] == _FORMAT and record["parameters"] == parameters
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(

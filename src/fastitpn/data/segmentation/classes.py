@@ -1,6 +1,7 @@
 """What the numbers in masks mean: names and colours of classes, and numbers that are no class."""
 
 import colorsys
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ MOST_CLASSES = 255
 Color = tuple[int, int, int]
 
 _BACKGROUND = ("background", "unlabeled", "unlabelled", "void", "other", "none")
+_GRAY = (110, 110, 110)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,11 @@ class SegmentationClasses:
     def panoptic(self) -> bool:
         """Whether segments are meant, and not classes of pixels alone."""
         return self.things is not None
+
+    @property
+    def background(self) -> tuple[int, ...]:
+        """Labels of what pictures do not colour."""
+        return tuple(label for label, name in enumerate(self.names) if is_background(name))
 
     @property
     def counted(self) -> tuple[bool, ...]:
@@ -118,14 +125,32 @@ def find_classes(
     )
 
 
+def is_background(name: str) -> bool:
+    """Whether a class is what stays when all objects are named: pictures do not colour it."""
+    return name.lower() in _BACKGROUND
+
+
 def distinct_colors(names: Sequence[str]) -> tuple[Color, ...]:
-    """A colour for each class, neighbours far apart; grey for a background."""
-    colors = []
-    for number, name in enumerate(names):
+    """A colour for each class, neighbours far apart; grey for a background.
+
+    A background takes no colour from the others, so that detection, classification and segmentation of the same
+    classes agree.
+    """
+    return _distinct_colors(tuple(names))
+
+
+@functools.lru_cache(maxsize=32)
+def _distinct_colors(names: tuple[str, ...]) -> tuple[Color, ...]:
+    colors, number = [], 0
+    for name in names:
+        if is_background(name):
+            colors.append(_GRAY)
+            continue
         hue = (0.02 + number * 0.618034) % 1
         lightness, saturation = ((0.5, 0.75), (0.36, 0.8), (0.66, 0.7))[number // 2 % 3]
         red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue, lightness, saturation))
-        colors.append((110, 110, 110) if name.lower() in _BACKGROUND else (red, green, blue))
+        colors.append((red, green, blue))
+        number += 1
     return tuple(colors)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from fastitpn.data.fold import HeldOut
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.formats.registry import format_of
 from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
@@ -12,7 +13,7 @@ __all__ = ["MaskFolders", "MaskedImages", "segmentation_images", "segmentation_s
 
 
 def segmentation_split(
-    folders: MaskFolders, val: Path | None = None, *, val_ratio: float = 0.1, seed: int = 0
+    folders: MaskFolders, val: Path | None = None, *, val_ratio: HeldOut = 0.1, seed: int = 0
 ) -> tuple[MaskedImages, MaskedImages]:
     """Training and validation images, every mask of which was checked.
 
@@ -57,7 +58,7 @@ def _no_segments(data: Path) -> InputError:
         "there are no panoptic annotations in this data",
         where=data,
         expected="panoptic_train2017.json as COCO has it, with its PNGs, or such a file",
-        fix="finetune segment without panoptic=true for classes of pixels; finetune detect for things alone",
+        fix="finetune segment without panoptic=true for classes of pixels; finetune detect for objects only",
     )
 
 

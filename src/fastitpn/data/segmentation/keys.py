@@ -18,9 +18,9 @@ class MaskKeys(Config):
     _shorthand: ClassVar[str | None] = "folder"
 
     folder: Path | None = None
-    """Folder of the masks inside data; none finds masks, annotations, labels, SegmentationClass and the like."""
+    """Folder of the masks inside data; none finds masks, annotations, labels, SegmentationClass and others."""
     suffix: str | None = None
-    """What the names of masks have behind those of their images, such as _mask for a.jpg and a_mask.png."""
+    """Suffix of the names of masks, such as _mask for a.jpg and a_mask.png."""
     pattern: str | None = None
     """The mask of an image by its name, such as mask_{stem} or {name}.png: {stem} is a of a.jpg, {name} is a.jpg."""
     values: tuple[int, ...] | None = None

@@ -69,17 +69,17 @@ def _binary(reader: MaskReader, classes: SegmentationClasses, white: int, lines:
         return reader
     if len(classes.names) == 2:
         first, second = classes.names
-        alone = f"the masks hold 0 and {white} alone: 0 is {first}, {white} is {second}"
+        alone = f"the masks hold only 0 and {white}: 0 is {first}, {white} is {second}"
         lines.append(f"{alone}; ignore_index={white} leaves {white} out")
         return replace(reader, values=(0, white))
     if classes.names:
         return reader
     raise InputError(
-        f"the masks hold 0 and {white} alone"
-        + (", and 255 is what is left out: so they hold fewer than two classes" if white == IGNORE else ""),
+        f"the masks hold only 0 and {white}"
+        + (", and 255 is left out: so they hold fewer than two classes" if white == IGNORE else ""),
         expected="names for both, or the number of each class",
         fix=f"masks.values=0,{white} if {white} is the second class; or name both in classes.yaml: "
-        "names: [background, thing]",
+        "names: [background, object]",
     )
 
 

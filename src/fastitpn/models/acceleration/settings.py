@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fastitpn.errors import InputError
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
-from fastitpn.models.acceleration.gathering import Gathering
+from fastitpn.models.acceleration.gathering import Gathering, Windows
 from fastitpn.models.acceleration.migration import Migration
 
 
@@ -52,6 +52,13 @@ class Acceleration:
         gathering = self.gathering
         return 0 if gathering is None or gathering.tokens != "learned" else gathering.tokens_per_window
 
+    def learns_tokens(self, grid: tuple[int, int]) -> bool:
+        """Whether gathering tokens can be learnt on maps of this size: one that is a single window has none."""
+        gathering = self.gathering
+        if gathering is None or not self.num_learned_tokens:
+            return False
+        return Windows.cut(*grid, gathering.window).num_windows > 1
+
     def with_parts(self, criterion: str | None = None, gathering_tokens: str | None = None) -> "Acceleration":
         """The same with another criterion or form of gathering tokens; None leaves them as they are.
 
@@ -82,6 +89,19 @@ class Acceleration:
         words = (word for word in (criterion, gathering_tokens) if word is not None)
         return self if new == self else dataclasses.replace(new, name=" ".join((self.name, *words)))
 
+    def within(self, depth: int, grid: tuple[int, int]) -> "Acceleration":
+        """One that does the same on maps of this size, and that `check` takes without knowing its name.
+
+        Args:
+            depth: Blocks of stage 3.
+            grid: Patches per column and per row.
+        """
+        gathering = self.gathering
+        if gathering is None or self.name in PRESETS:
+            return self
+        blocks, window = min(gathering.global_blocks, depth), min(gathering.window, max(grid))
+        return dataclasses.replace(self, gathering=dataclasses.replace(gathering, global_blocks=blocks, window=window))
+
     def check(self, depth: int, grid: tuple[int, int], *, class_token: bool, relative_position: bool) -> None:
         """Raise unless this fits a model.
 
@@ -109,7 +129,7 @@ class Acceleration:
                 raise InputError(
                     "gathering in a model with a class token: windows have no place for it",
                     where="acceleration.gathering",
-                    expected="a model without class token, or migration alone",
+                    expected="a model without class token, or only migration",
                     fix="migration=Migration(...), without gathering",
                 )
             if self.name.partition(" ")[0] not in (*PRESETS, TUNED):
@@ -123,7 +143,8 @@ class Acceleration:
         fields = dataclasses.asdict(self)
         for part in ("migration", "gathering"):
             if fields[part] is not None:
-                fields[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in fields[part].items()}
+                kept = {k: v for k, v in fields[part].items() if (k, v) not in _LEFT_OUT}
+                fields[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()}
         return fields
 
     @classmethod
@@ -166,6 +187,8 @@ class Acceleration:
         return f"{self.name}: {'; '.join(parts)}"
 
 
+_LEFT_OUT = (("last_blocks", 0), ("tokens", "mean"))
+"""What `to_dict` does not say, so that earlier versions read what is as they know it."""
 TUNED = "tuned"
 """Name of what `fastitpn accelerate` chose for a model, which the checkpoint holds."""
 AccelerationName = Literal["off", "balanced", "fast", "tuned"]

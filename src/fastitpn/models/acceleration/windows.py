@@ -54,7 +54,7 @@ class GatheringTokens(nn.Module):
 
     def weights(self, x: Tensor, sizes: Tensor | None, number: int) -> Tensor:
         """How much each of the tokens x [B, W, n, D] counts in the mean of a gathering token: [B, W, n], n together."""
-        logits = x @ self.queries[number] * x.shape[-1] ** -0.5
+        logits = (x @ (self.queries[number, :, None] * x.shape[-1] ** -0.5)).squeeze(-1)
         if sizes is None:
             return logits.softmax(-1) * x.shape[2]
         return (logits + sizes.clamp(min=1e-6).log()).softmax(-1) * x.shape[2] * (sizes > 0)

@@ -3,7 +3,7 @@
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 HEADER_BYTES = 30
@@ -39,6 +39,11 @@ def damage_of(path: Path, archive: zipfile.ZipFile, *, all_written: bool = False
         Why it should not be read; None if all is right.
     """
     members = archive.infolist()
+    return damage_of_table(path, members) or damage_of_members(path, members, all_written=all_written)
+
+
+def damage_of_table(path: Path, members: Sequence[zipfile.ZipInfo]) -> str | None:
+    """What is wrong with what the archive says of its members; None if all is right."""
     if len({member.filename for member in members}) < len(members):
         return "two of its members have one name"
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -47,6 +52,11 @@ def damage_of(path: Path, archive: zipfile.ZipFile, *, all_written: bool = False
         return "it says that it holds more bytes than it has"
     if any(member.file_size > MAX_PICKLE and member.filename.endswith(".pkl") for member in members):
         return f"what it says of its tensors takes more than {MAX_PICKLE >> 20} MiB"
+    return None
+
+
+def damage_of_members(path: Path, members: Iterable[zipfile.ZipInfo], *, all_written: bool) -> str | None:
+    """The first member whose bytes have another checksum; None if all are right."""
     damaged = _damaged_member(path, members, () if all_written else (_NOT_WRITTEN,))
     return None if damaged is None else f"wrong checksum of {damaged}"
 

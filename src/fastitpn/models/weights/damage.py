@@ -1,10 +1,10 @@
 """What a file is that cannot be read as weights, and what to type for each kind."""
 
-import json
 import struct
 from pathlib import Path
 
 from fastitpn.errors import InputError
+from fastitpn.json_text import from_json
 
 EXPECTED = "a PyTorch file (.pt, .pth, .bin, .ckpt) or .safetensors"
 AGAIN = "get the file again"
@@ -97,7 +97,7 @@ def _announced_size(path: Path) -> int | None:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > path.stat().st_size:
                 return None
-            header = json.loads(file.read(length))
+            header = from_json(file.read(length))
         return 8 + int(length) + max(entry["data_offsets"][1] for name, entry in header.items() if name[:2] != "__")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
         return None

@@ -191,6 +191,8 @@ class WeightsFile:
             arguments["init_values"] = 0.0  # timm drops arguments that are None
         if has("cls_token"):
             arguments["class_token"] = True
+        if has("registers"):
+            arguments["num_registers"] = self.tensors["registers"].shape[1]
         if not (has(f"{block}.attn.q_bias") or has(f"{block}.attn.qkv.bias")):
             arguments["qkv_bias"] = False
         if not has(f"{block}.mlp.norm.weight"):

@@ -147,7 +147,7 @@ def load_head(
             f"the model has no place for {', '.join(trunk.unexpected[:3])}",
             where=head.source,
             expected="a model with all parts of the head, such as the published neck",
-            fix="neck='published', or load_weights(..., strict=False) to take what fits",
+            fix="neck='published', or load_weights(..., strict=False) for the part that fits",
         )
     with torch.no_grad():
         for name, value in values.items():
@@ -206,7 +206,7 @@ def _refuse(
         f"the head is for {'other classes' if of_classes else 'a model of other sizes'}: {'; '.join(wrong[:2])}{more}",
         where=head.source,
         expected="a model for as many classes" if of_classes else "a model that has the head's sizes",
-        fix="load_weights(..., strict=False) takes what fits, and lets the rest start fresh",
+        fix="load_weights(..., strict=False) loads the part that fits, and initialises the rest randomly",
     )
 
 
@@ -235,5 +235,5 @@ def _no_trunk(head: HeadWeights, parameters: list[str]) -> LoadReport:
         num_tensors=len(head.rest),
         num_loaded=0,
         share=0.0,
-        notes=("the file has a head alone: trunk and pyramid keep their values",),
+        notes=("the file has only a head: trunk and pyramid keep their values",),
     )

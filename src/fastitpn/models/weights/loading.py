@@ -27,7 +27,7 @@ FRESH_LAYERS = ("head.", "fc_norm.")
 """Layers that belong to a classifier, not to pre-training: they may start fresh."""
 EXPERTS = r"stages\.2\.blocks\.(\d+)\.mlp\.(?:(?:gate|value|fc2|slot)_|hidden_norm|slots)"
 """Parameters of a block with experts, see `experts.SoftExperts`."""
-_LAST_STAGES = ("stages.", "pos_embed", "cls_token", "rel_pos_bias.", "norm.")
+_LAST_STAGES = ("stages.", "pos_embed", "cls_token", "registers", "rel_pos_bias.", "norm.")
 
 
 def load_weights(
@@ -89,7 +89,7 @@ def load_weights(
             f"the weights do not fit the model: {report.verdict}",
             where=file.source,
             expected=explain(file, report),
-            fix="build the model these weights belong to, or load_weights(..., strict=False) to take what fits",
+            fix="build the model these weights belong to, or load_weights(..., strict=False) for the part that fits",
         )
     trunk = _trunk(model)
     if pyramid is not None:

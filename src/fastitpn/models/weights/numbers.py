@@ -59,7 +59,7 @@ def check_numbers(name: str, state_dict: Mapping[str, Tensor]) -> None:
             f"NaN or infinite numbers in {', '.join(broken[:3])}{more}",
             where=name,
             expected="finite weights",
-            fix="take an earlier checkpoint: this training had diverged, or the file is damaged",
+            fix="use an earlier checkpoint: this training had diverged, or the file is damaged",
         )
 
 

@@ -1,7 +1,6 @@
 """Reading files of weights from disk without running any code in them."""
 
 import itertools
-import json
 import pickle
 import re
 import tarfile
@@ -15,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from fastitpn.errors import InputError
+from fastitpn.json_text import from_json
 from fastitpn.models.weights.archives import FileContent, read_archive
 from fastitpn.models.weights.checksums import damage_of
 from fastitpn.models.weights.damage import AGAIN, EXPECTED, archive_of_others, unreadable
@@ -23,7 +23,7 @@ from fastitpn.models.weights.stored import Refused
 _SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
 _MAX_NAMES = 1000
 _STORED = "torch.save(torch.load({!r}, weights_only=True), 'weights.pth')"
-_SAFE = "have whoever made it save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+_SAFE = "ask its author to save only the tensors: torch.save(model.state_dict(), 'weights.pth')"
 
 
 def read_content(path: Path) -> FileContent:
@@ -137,7 +137,7 @@ def _check_archive(path: Path, start: bytes) -> bool:
 def _tensors_of_index(path: Path) -> dict[str, str]:
     """Tensor to the file that it is in."""
     try:
-        files = json.loads(path.read_bytes())["weight_map"]
+        files = from_json(path.read_bytes())["weight_map"]
         if not files or not all(isinstance(name, str) and Path(name).name == name for name in files.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -45,7 +45,7 @@ class LoadReport:
 
     @property
     def ok(self) -> bool:
-        """Nothing is amiss: every parameter is loaded or starts fresh on purpose, every tensor used or set aside."""
+        """Whether every parameter is loaded or randomly initialised on purpose, and every tensor used or not needed."""
         return not (self.mismatched or self.unexpected or set(self.missing) - set(self.fresh))
 
     @property
@@ -60,7 +60,7 @@ class LoadReport:
         parts += self._new()
         count = "all" if self.num_loaded == self.num_tensors else f"{self.num_loaded}"
         parts.append(f"{count} of the file's {self.num_tensors} tensors ({100 * self.share:.1f}% of its parameters)")
-        parts += [f"{count} set aside: {reason}" for reason, count in Counter(self.set_aside.values()).items()]
+        parts += [f"{count} not needed here: {reason}" for reason, count in Counter(self.set_aside.values()).items()]
         parts += self._resized()
         return "; ".join([*parts, *self.notes])
 
@@ -91,7 +91,7 @@ class LoadReport:
         rest = [name for name in self.fresh if name not in head and self._part(name) != _PYRAMID]
         others = [name.removeprefix(BACKBONE) for name in rest]
         if others:
-            yield f"{_some(others)} start{'s' if len(others) == 1 else ''} fresh"
+            yield f"{_some(others)} randomly initialised"
 
     def _resized(self) -> Iterator[str]:
         """What was adapted, all that was adapted in the same way together."""

@@ -28,6 +28,8 @@ class Teacher(nn.Module):
         standardise: Standardise each feature over the patches of the batch first. What all patches have in common,
             which dominates the features of CNNs, is then no part of the target.
         whiten: Whiten the features over the patches of the batch first (ZCA).
+        sees_student: Whether it must see the size that the student sees, also where sizes are mixed; the targets of
+            others are resampled.
         fixed: Whether it stays as it is while the student learns.
         folder: Where its features are stored, if it takes those in place of images; else None.
         summary_dim: Width of its summary of an image; None if it has none.
@@ -42,6 +44,7 @@ class Teacher(nn.Module):
     upsample: int = 1
     standardise: bool = False
     whiten: bool = False
+    sees_student: bool = False
     fixed: bool = True
     folder: Path | None = None
     summary_dim: int | None = None

@@ -16,7 +16,7 @@ class EmaKeys(TeacherKeys):
 
     name: str = "ema"
     px: Count | None = None
-    """Side of the teacher's input, which is the student's; any other is refused."""
+    """Image size of the teacher, equal to that of the student; any other is refused."""
     momentum: Ratio = 0.9998
     """Share of the average that one step keeps, at the end."""
     momentum_start: Ratio = 0.996

@@ -33,7 +33,7 @@ class EmaTeacher(Teacher):
         levels: Also average the pyramid, for targets at its levels.
     """
 
-    fixed = False
+    fixed, sees_student = False, True
 
     def __init__(
         self,

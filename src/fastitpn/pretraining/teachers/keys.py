@@ -40,9 +40,9 @@ class TeacherKeys(Config):
     _joined: ClassVar[Any] = staticmethod(join_teachers)
 
     name: str = "ema"
-    """What gives the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
+    """Source of the targets: ema (average of the student), timm:NAME or features:FOLDER; teacher=NAME for short."""
     standardise: bool = False
-    """Standardise each feature over the batch: leaves out what all patches have in common; good for CNN teachers."""
+    """Standardise each feature over the batch, which subtracts the part that all patches share; good for CNNs."""
     whiten: bool | None = None
     """Whiten the features over the batch (ZCA); none does so for ema, whose targets may collapse otherwise."""
 
@@ -85,12 +85,14 @@ class TeacherSpec:
         alone: From its keys to the teacher for `pretrain cache-features`, which has no student; None if that is
             impossible.
         whitens: Whether its features are whitened where `teacher.whiten` is none.
+        joins: Whether it may be one of several.
     """
 
     keys: type[TeacherKeys]
     build: "Callable[[Any, Student], Teacher]"
     alone: "Callable[[Any], Teacher] | None" = None
     whitens: bool = False
+    joins: bool = True
 
 
 def check_px(name: str, px: int | None, student: Student) -> None:

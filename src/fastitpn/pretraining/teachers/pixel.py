@@ -35,4 +35,4 @@ def _build(keys: PixelKeys, student: Student) -> "Teacher":
     return PixelTeacher(student.px)
 
 
-TEACHER = TeacherSpec(keys=PixelKeys, build=_build)
+TEACHER = TeacherSpec(keys=PixelKeys, build=_build, joins=False)

@@ -13,7 +13,7 @@ class PixelTeacher(Teacher):
     """The pixels of each patch, normalised by their own mean and variance; it needs no view but the student's.
 
     Args:
-        px: Side of the student's input in pixels.
+        px: Image size of the student in pixels.
     """
 
     mean = std = (0.0, 0.0, 0.0)

@@ -6,7 +6,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastitpn.errors import InputError
-from fastitpn.models.layers.cells import map_to_cells
+from fastitpn.models.layers.cells import cells_to_map, map_to_cells
+
+
+def to_grid(cells: Tensor, patches: int) -> Tensor:
+    """Targets of a square map on the grid of a student that sees a smaller or larger image.
+
+    Args:
+        cells: [B, M, cells, D], M patches of the teacher.
+        patches: N, those of the student.
+
+    Returns:
+        [B, N, cells, D].
+    """
+    if cells.shape[1] == patches:
+        return cells
+    side, wanted, per_side = (math.isqrt(number) for number in (cells.shape[1], patches, cells.shape[2]))
+    size = (wanted * per_side, wanted * per_side)
+    maps = F.interpolate(cells_to_map(cells, side, side).float(), size, mode="bilinear", antialias=True)
+    return map_to_cells(maps, cells.shape[2])
 
 
 def to_cells(features: Tensor, *, cells: int, upsample: int) -> Tensor:

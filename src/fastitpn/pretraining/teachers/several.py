@@ -25,11 +25,11 @@ class SeveralKeys(TeacherKeys):
 
     name: str = "several"
     levels: tuple[str, ...] | None = None
-    """What each supervises: merged, or levels by their stride, 4, 8 or 16, joined by +; none is merged for all."""
+    """Levels that each supervises: merged, or their strides 4, 8 or 16, joined by +; none is merged for all."""
     weight: tuple[NonNegative, ...] | None = None
     """Weight of each teacher's loss, the mean over its levels; none is 1 for all."""
     loss: tuple[Literal["cosine", "smooth_l1"] | None, ...] | None = None
-    """How predictions are compared with each teacher's targets; none takes the pre-training's `loss` for all."""
+    """Loss for each teacher; none uses `loss` for all."""
     summary: tuple[NonNegative, ...] | None = None
     """Weight of a prediction of each one's pooled output (its class token, where it pools that); none leaves it out."""
     balance: Literal["scale", "hadamard", "whiten", "off"] | None = None
@@ -38,7 +38,7 @@ class SeveralKeys(TeacherKeys):
     weights: tuple[Path | None, ...] | None = None
     """For each timm teacher, a file with its weights, or none for those that timm knows."""
     px: tuple[Count | None, ...] | None = None
-    """Side of each teacher's input; none picks the one whose grid matches the student's."""
+    """Image size of each teacher; none chooses the size whose grid matches the student's."""
     upsample: tuple[Literal[1, 2, 4], ...] | None = None
     """Enlarge each teacher's input, so that its map lands on a finer stride of the student: 16, 8 or 4."""
     projection: tuple[bool, ...] | None = None
@@ -54,7 +54,8 @@ class SeveralKeys(TeacherKeys):
         count = len(self.names)
         if count < 2:
             return ["name: expected several teachers joined by +, such as timm:A+timm:B"]
-        unknown = [name for name in self.names if TEACHERS.name_in(name) not in TEACHERS]
+        kinds = {name: TEACHERS.name_in(name) for name in self.names}
+        unknown = [name for name, kind in kinds.items() if kind not in TEACHERS or not TEACHERS[kind].joins]
         if unknown:
             return [f"name: expected each to be ema, timm:NAME or features:FOLDER, got {unknown[0]}"]
         result = []
@@ -68,6 +69,8 @@ class SeveralKeys(TeacherKeys):
             wrong = [level for level in text.split("+") if level not in LEVELS]
             if wrong:
                 result.append(f"levels: expected merged, 4, 8 or 16, or some of them joined by +, got {wrong[0]!r}")
+            elif len(set(text.split("+"))) < len(text.split("+")):
+                result.append(f"levels: expected each level once, got {text!r}")
         if not result:
             result += self._twice()
         if not any(self.weight or (1,)):

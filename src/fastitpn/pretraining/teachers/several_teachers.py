@@ -231,6 +231,8 @@ class _Sums:
 
 
 def _sees_the_same(one: Teacher, other: Teacher) -> bool:
-    return one is other or (
-        one.folder is None and other.folder is None and (one.px, one.mean, one.std) == (other.px, other.mean, other.std)
-    )
+    return one is other or (one.folder is None and other.folder is None and _view_of(one) == _view_of(other))
+
+
+def _view_of(teacher: Teacher) -> tuple[Any, ...]:
+    return teacher.px, teacher.mean, teacher.std, teacher.sees_student

@@ -17,7 +17,7 @@ class StoredKeys(TeacherKeys):
 
     name: str = "features:"
     px: Count | None = None
-    """Side of the teacher's input, which is the student's; any other is refused."""
+    """Image size of the teacher, equal to that of the student; any other is refused."""
 
 
 def _build(keys: StoredKeys, student: Student) -> "Teacher":

@@ -17,9 +17,9 @@ class TimmKeys(TeacherKeys):
 
     name: str = "timm:vit_base_patch16_clip_224.openai"
     weights: Path | None = None
-    """File with the teacher's weights; none takes those that timm knows."""
+    """File with the teacher's weights; none uses those of timm."""
     px: Count | None = None
-    """Side of the teacher's input; none picks the one whose grid matches the student's."""
+    """Image size of the teacher; none chooses the size whose grid matches the student's."""
     upsample: Literal[1, 2, 4] = 1
     """Enlarge the teacher's input, so that its map lands on a finer stride of the student: 16, 8 or 4."""
     projection: bool = False

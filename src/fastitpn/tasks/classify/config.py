@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from fastitpn.config.types import BelowOne, Count, Decay, Factor, NonNegative, Positive, Ratio, Scales
+from fastitpn.config.types import AutoPositive, BelowOne, Count, Decay, Factor, NonNegative, Positive, Ratio, Scales
 from fastitpn.tasks.keys import ClassWeights, EvaluateConfig, FinetuneConfig, PredictConfig
 from fastitpn.tasks.registry import TaskKeys
 from fastitpn.training.config import CropsConfig
@@ -27,7 +27,7 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
     label_smoothing: BelowOne | None = None
     """Share of the label spread over all classes; none is 0.1, with multilabel 0."""
     class_weights: ClassWeights = None
-    """What classes weigh in the loss: balanced, all alike; a YAML file of names and weights; none, by their images."""
+    """Weight of classes in the loss: balanced (all equal), a YAML file of names and weights, or none (by images)."""
     mixup: NonNegative | None = None
     """Alpha of mixup, which blends two images; 0 is off, and none is 0.8, with multilabel 0."""
     cutmix: NonNegative | None = None
@@ -46,7 +46,7 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
     out: Path = Path("runs/classify")
     epochs: Positive | None = 100
     warmup_epochs: NonNegative | None = 5
-    lr: Positive = 1e-3
+    lr: AutoPositive = 1e-3
     min_lr: NonNegative = 1e-6
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     clip_grad: Positive | None = None
@@ -70,10 +70,10 @@ class ClassifyConfig(CropsConfig, FinetuneConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyPredictConfig(PredictConfig):
-    """Classification: what is named."""
+    """Classification: predictions."""
 
     top_k: Count = 5
-    """Classes to name for each image, the likeliest first; of a multilabel model beside all that it gives the image."""
+    """Classes to name for each image, the most probable first; with multilabel beside all predicted labels."""
 
 
 KEYS = TaskKeys(

@@ -123,7 +123,7 @@ class ClassifyEvaluation(Evaluation):
         ]
         mistakes = self.worst_mistakes()
         if mistakes:
-            parts.append(Gallery("Worst mistakes", mistakes, "Wrong, and most sure of it."))
+            parts.append(Gallery("Worst mistakes", mistakes, "Wrong with the highest confidence."))
         return parts
 
     def examples(self, most: int = EXAMPLES) -> list[Item]:

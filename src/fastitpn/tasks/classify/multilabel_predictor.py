@@ -48,6 +48,7 @@ class MultilabelPredictor(Predictor):
             labels=tuple(name for name, _ in chosen),
             scores=tuple(score for _, score in chosen),
             candidates=tuple((self.classes[place], score) for place, score in ranked),
+            classes=self.classes,
             source=source,
         )
 

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
-from fastitpn.inference.drawing import GRAY, Share, card
+from fastitpn.inference.drawing import GRAY, Share
 from fastitpn.tasks.classify.results import Classification, Predictions
 
 
@@ -31,10 +29,6 @@ class LabelSet(Classification):
         """Probability of the likeliest of the labels, in [0, 1]; 0 if there is none."""
         return self.scores[0] if self.labels else 0.0
 
-    def draw(self, px: int = 384) -> Image.Image:
-        """The image with its candidates below, the labels among them ticked; see `Classification.draw`."""
-        return card(self.source.read(), [share[:2] for share in self.shares()], px=px)
-
     def summary(self) -> str:
         """The labels and their scores."""
         return (
@@ -48,9 +42,13 @@ class LabelSet(Classification):
     def shares(self) -> list[Share]:
         """The candidates and their scores; the labels among them are ticked, the others grey."""
         return [
-            Share(f"✓ {name}", score) if name in self.labels else Share(name, score, GRAY)
+            Share(f"✓ {name}", score, self.color(name)) if name in self.labels else Share(name, score, GRAY)
             for name, score in self.candidates
         ]
+
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """A line with the labels and their scores, each joined by semicolons."""
+        return [{"labels": ";".join(self.labels), "scores": ";".join(f"{score:.4f}" for score in self.scores)}]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: index, path, labels, scores and candidates."""

@@ -6,13 +6,22 @@ from typing import ClassVar
 
 from fastitpn.inference.prediction import PREDICTIONS, SHEET, Prediction
 from fastitpn.inference.results import SHEET_IMAGES, Results
+from fastitpn.inference.written_pictures import save_picture
 from fastitpn.tasks.classify.results import Classification
+
+PICTURES = "pictures"
 
 
 class ClassifyPrediction(Prediction[Classification]):
-    """The likeliest classes of images, and of each frame of a video in a corner of it."""
+    """The likeliest classes of images, below each of them, and of each frame of a video in a corner of it."""
 
     columns: ClassVar[tuple[str, ...]] = ("class", "score", "then")
+    pictures = (PICTURES,)
+
+    def write(self, result: Classification, out: Path, name: Path) -> Classification:
+        """Write the image with its classes below, each with a bar as long as its score."""
+        save_picture(result.draw(), out / PICTURES / name)
+        return result
 
     def row(self, result: Classification) -> tuple[object, ...]:
         """The likeliest class, its score, and the next two."""
@@ -21,5 +30,5 @@ class ClassifyPrediction(Prediction[Classification]):
 
     def closing(self, results: Results[Classification], source: Path, out: Path) -> Sequence[str]:
         """Where predictions and pictures are."""
-        part = f", pictures of the first {SHEET_IMAGES}" if len(results) > SHEET_IMAGES else ", pictures"
-        return [f"predictions: {out / PREDICTIONS}{part}: {out / SHEET}"]
+        part = f"of the first {SHEET_IMAGES} " if len(results) > SHEET_IMAGES else ""
+        return [f"predictions: {out / PREDICTIONS}, pictures: {out / PICTURES}, on one sheet {part}{out / SHEET}"]

@@ -127,6 +127,7 @@ class Predictor(ImagePredictor[Classification]):
             path=source.path,
             labels=tuple(self.classes[place] for place in classes),
             scores=tuple(scores),
+            classes=self.classes,
             source=source,
         )
 

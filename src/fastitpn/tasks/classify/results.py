@@ -1,11 +1,12 @@
 """What a classification is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
-from fastitpn.inference.drawing import Share, card
+from fastitpn.data.segmentation.classes import Color, distinct_colors
+from fastitpn.inference.drawing import BLUE, Share, card
 from fastitpn.inference.results import Result, Results
 
 
@@ -16,10 +17,12 @@ class Classification(Result):
     Attributes:
         labels: Names of the classes, the likeliest first.
         scores: Their probabilities (softmax over all classes), in [0, 1].
+        classes: Names of all classes, for their colours.
     """
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
+    classes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -40,7 +43,7 @@ class Classification(Result):
         Raises:
             InputError: The file is gone.
         """
-        return card(self.source.read(), list(zip(self.labels, self.scores, strict=True)), px=px)
+        return card(self.source.read(), self.shares(), px=px)
 
     def summary(self) -> str:
         """The likeliest class and its score."""
@@ -52,7 +55,23 @@ class Classification(Result):
 
     def shares(self) -> list[Share]:
         """The classes and their scores."""
-        return [Share(label, score) for label, score in zip(self.labels, self.scores, strict=True)]
+        return [Share(label, score, self.color(label)) for label, score in zip(self.labels, self.scores, strict=True)]
+
+    def color(self, name: str) -> Color:
+        """The colour of a class."""
+        return distinct_colors(self.classes)[self.classes.index(name)] if name in self.classes else BLUE
+
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """A line with the likeliest class and its score, and the next ones in further columns."""
+        ranked = enumerate(zip(self.labels, self.scores, strict=True), start=1)
+        number = {1: ""}
+        return [
+            {
+                f"{key}{number.get(rank, f'_{rank}')}": value
+                for rank, (label, score) in ranked
+                for key, value in (("label", label), ("score", round(score, 4)))
+            }
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: index, path, labels and scores."""

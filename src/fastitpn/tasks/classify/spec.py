@@ -41,6 +41,7 @@ from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
 from fastitpn.tasks.start import PYRAMID_ARGUMENTS, find_start
 from fastitpn.training.loaders import cache_mib, evaluation_loader
 from fastitpn.training.metric import Metric
+from fastitpn.training.published_rate import PublishedRate
 from fastitpn.training.setup import start_from
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
 
     def open_data(self, config: ClassifyConfig) -> Split[ClassifiedImages]:
         """Images in folders of classes, or in a table."""
-        how: dict[str, Any] = {"val_ratio": config.val_ratio, "seed": config.seed}
+        how: dict[str, Any] = {"val_ratio": config.held_out, "seed": config.seed}
         train, val = (multilabel_split if config.multilabel else labelled_split)(config.data, config.val, **how)
         check_readable([*train.paths, *val.paths])
         notes = [
@@ -109,12 +110,12 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
         model = self.create(about, drop_path_rate=config.drop_path)
         model.set_acceleration(start.acceleration)
         if start.file is not None:
-            fix = "weights_strict=false to take what fits"
+            fix = "weights_strict=false to load the part that fits"
             start_from(model, start.file, name=start.name, fix=fix, strict=config.weights_strict)
             before = start.file.checkpoint.get("classes")
             if before is not None and before != classes and len(before) == len(classes):  # as many, but other ones
                 model.reset_classifier(len(classes))
-                say("the head of those weights is for other classes: it starts fresh")
+                say("the head of those weights is for other classes: it is randomly initialised")
         mix = MixSettings(
             mixup=config.mixup or 0.0,
             cutmix=config.cutmix or 0.0,
@@ -124,6 +125,10 @@ class Classify(TaskSpec[ClassifyConfig, ClassifiedImages, ClassifierDescription]
         if isinstance(split.train, MultilabelImages):
             return MultilabelTask(model, about, mix)
         return ClassifyTask(model, about, mix, class_weights(config.class_weights, split.train.counts(), classes))
+
+    def published_rates(self, config: ClassifyConfig) -> Mapping[str, PublishedRate]:
+        """Of the fine-tuning on ImageNet."""
+        return {"": PublishedRate(lr=1e-4, images=1024), "large": PublishedRate(lr=5e-5, images=512)}
 
     def training_samples(
         self, config: ClassifyConfig, split: Split[ClassifiedImages], about: ClassifierDescription

@@ -1,5 +1,6 @@
 """Image classification as a task."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from timm.data import Mixup
 from timm.loss import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
+from fastitpn.inference.auto_batch import AutoBatch
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.classify.description import ClassifierDescription
 from fastitpn.tasks.classify.metrics import METRICS
@@ -80,14 +82,20 @@ class ClassifyTask(BackboneTask[ClassifierDescription]):
 
 @torch.no_grad()
 def predict_logits(batches: Iterable[Batch], model: nn.Module) -> tuple[Tensor, Tensor]:
-    """Logits and labels of all batches, in their order.
+    """Logits and labels of all batches, in their order; where memory runs out, of half a batch at a time.
 
     Returns:
         [n, classes] float32 and [n] int64, on the CPU.
     """
     logits, labels = [], []
+    auto_batch = AutoBatch("images", "a smaller px or model, or device=cpu")
+
+    def in_parts(images: Tensor, size: int) -> Tensor:
+        return torch.cat([model(part).float().cpu() for part in images.split(size)])
+
     for batch in batches:
-        logits.append(model(batch["image"]).float().cpu())
+        images = batch["image"]
+        logits.append(auto_batch(functools.partial(in_parts, images), len(images)))
         labels.append(batch["label"].cpu())
     return torch.cat(logits), torch.cat(labels)
 

@@ -26,5 +26,5 @@ def run_convert(config: DataConvertConfig) -> Converted:
     names = ", ".join(file.name for file in written.files)
     say(f"done: {counts} in {names}; fine-tune with data={config.out}")
     if 0 < written.num_masks < written.num_annotations:
-        say("detectors with masks need one for every box: with_masks=true takes only images in which all have one")
+        say("detectors with masks need a mask for every box: with_masks=true uses only images that have them all")
     return written

@@ -28,8 +28,9 @@ from fastitpn.tasks.detect.mistakes import Mistake, draw_mistakes, find_mistakes
 from fastitpn.tasks.detect.pictures import DrawnInstance, draw_instances
 from fastitpn.tasks.detect.scores import CocoScores, encode_masks
 from fastitpn.tasks.detect.tables import ap_table, class_table
-from fastitpn.tasks.detect.task import detect_all
+from fastitpn.tasks.detect.task import detect_all, view_all
 from fastitpn.tasks.detect.thresholds import Thresholds, by_threshold
+from fastitpn.tasks.detect.views import DetectViews
 from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
 from fastitpn.training.loaders import WORKERS_FROM_BATCHES, cache_mib, on_device
 from fastitpn.training.loading import worker_errors
@@ -111,10 +112,10 @@ class DetectEvaluation(Evaluation):
 
     def sections(self) -> list[Section]:
         """The examples, the tables and the worst mistakes, for a report."""
-        halves = f"Left what is there, right what was found with a score from {self.min_score:g} on"
-        examples = Grid("What is there, and what was found", self.examples, f"{halves}; spread over the images.")
+        halves = f"Left the annotations, right the predictions with a score from {self.min_score:g} on"
+        examples = Grid("Annotations and predictions", self.examples, f"{halves}; spread over the images.")
         ap50 = {name: row["box_ap50"] for name, row in self.class_metrics.items() if "box_ap50" in row}
-        caption = "What it was most sure of and is not there, and the largest things that it missed."
+        caption = "The most confident wrong detections, and the largest missed objects."
         return [
             examples,
             *self.tables(),
@@ -129,6 +130,7 @@ def evaluate_detector(
     fabric: "Fabric",
     *,
     min_score: float = MIN_SCORE,
+    views: DetectViews | None = None,
     batch: int = TOGETHER,
     workers: int = 0,
     progress: bool = False,
@@ -140,12 +142,13 @@ def evaluate_detector(
         images: Annotated images whose classes are those of the detector (`detection_images(..., classes=)`).
         fabric: Device and precision to compute with.
         min_score: Least score of what is drawn in the examples, and of mistakes.
+        views: Tiles, scales and mirror images in which they are looked at; None: each once.
         batch: Images that are held at a time; those of one size are looked at together.
         workers: Processes that load images.
         progress: Show a bar, if this is a terminal.
     """
     model = detector.model.to(fabric.device)
-    loader = detection_loader(images, detector.about, workers=workers)
+    loader = detection_loader(images, detector.about, workers=workers, views=views)
     shown = set(range(0, len(images), max(1, -(-len(images) // EXAMPLES))))
     examples: list[Picture] = []
     mistakes: list[Mistake] = []
@@ -154,7 +157,10 @@ def evaluate_detector(
     started = time.perf_counter()
     display = ProgressDisplay("evaluating", step=0, steps=len(images), enabled=progress)
     with worker_errors(), torch.inference_mode(), fabric.autocast(), display:
-        for number, (sample, [detections]) in enumerate(detect_all(on_device(loader, fabric), model, batch)):
+        samples = on_device(loader, fabric)
+        for number, (sample, [detections]) in enumerate(
+            detect_all(samples, model, batch) if views is None else view_all(samples, model, views)
+        ):
             scores.add(sample, [detections])
             of_image = find_mistakes(paths[number], images.annotations(number), detections, names, min_score)
             mistakes = worst([*mistakes, *of_image])
@@ -177,11 +183,17 @@ def evaluate_detector(
     )
 
 
-def detection_loader(images: DetectionImages, about: DetectorDescription, *, workers: int) -> DataLoader[Any]:
+def view_of(about: DetectorDescription) -> DetectEval:
+    """How a detector looks at an image."""
+    return DetectEval(px=about.px, max_px=about.max_px, mean=about.mean, std=about.std)
+
+
+def detection_loader(
+    images: DetectionImages, about: DetectorDescription, *, workers: int, views: DetectViews | None = None
+) -> DataLoader[Any]:
     """Images with their annotations one by one in their order, nothing random."""
-    transform = DetectEval(px=about.px, max_px=about.max_px, mean=about.mean, std=about.std)
     return DataLoader(
-        DetectEvaluationDataset(images, transform, cache_mib=cache_mib(workers)),
+        DetectEvaluationDataset(images, views or view_of(about), cache_mib=cache_mib(workers)),
         batch_size=1,
         num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,
         collate_fn=collate_detect,

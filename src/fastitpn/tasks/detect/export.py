@@ -83,7 +83,7 @@ class DetectExport(Exportable):
             raise InputError(
                 f"a {self.head} cannot be exported whole yet",
                 where=self._path,
-                expected=f"its backbone alone, or one of the detectors {', '.join(able)}",
+                expected=f"only its backbone, or one of the detectors {', '.join(able)}",
                 fix="part=pyramid, or format=hub",
             )
         if config.precision not in ("fp32", "int8") and not FORMATS[config.format].half_weights:
@@ -91,7 +91,7 @@ class DetectExport(Exportable):
                 f"a detector cannot be exported in {config.precision}: which places it looks at closely hangs on small "
                 "differences",
                 where="precision",
-                expected="fp32 or int8, or fp16 with format=openvino, where it is that of the weights alone",
+                expected="fp32 or int8, or fp16 with format=openvino, where only the weights are fp16",
                 fix="precision=fp32",
             )
 

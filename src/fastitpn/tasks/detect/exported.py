@@ -17,7 +17,12 @@ class ExportedDetector(nn.Module):
 
     Args:
         graph: With the outputs of `DetectNetwork`.
+
+    Attributes:
+        queries: None: a graph does not say how many it has.
     """
+
+    queries: int | None = None
 
     def __init__(self, graph: ExportedGraph):
         super().__init__()

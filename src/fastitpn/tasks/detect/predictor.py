@@ -18,6 +18,7 @@ from fastitpn.tasks.detect.config import MIN_SCORE
 from fastitpn.tasks.detect.heads.base import Detector, Size
 from fastitpn.tasks.detect.results import DetectedInstance, Detections, ImageDetections
 from fastitpn.tasks.detect.scores import encode_masks
+from fastitpn.tasks.detect.views import DetectViews
 from fastitpn.training.processes.devices import build_fabric
 
 
@@ -26,6 +27,10 @@ class SizedImage(NamedTuple):
 
     pixels: Tensor
     size: Size
+
+    def num_pixels(self) -> int:
+        """Pixels of what it gets."""
+        return self.pixels[0].numel()
 
 
 class DetectPredictor(ImagePredictor[ImageDetections]):
@@ -47,10 +52,11 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         px: Shorter side in pixels at which it looks at images.
         max_px: Longest side in pixels at most.
         device: Where it computes.
+        views: Tiles, scales and mirror images in which it looks at images; None looks at each once.
     """
 
     results = Detections
-    pixels = staticmethod(lambda image: image.pixels[0].numel())
+    pixels = staticmethod(lambda image: image.num_pixels())
 
     def __init__(
         self,
@@ -69,8 +75,15 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
         self.category_ids = classes.ids
         self.px, self.max_px = px, max_px
         self.device = self._fabric.device
-        self.transform = _Sized(DetectEval(mean=mean, std=std, px=px, max_px=max_px))
+        self.transform: Callable[[Any], Any]
+        self.transform = self._once = _Sized(DetectEval(mean=mean, std=std, px=px, max_px=max_px))
         self._model = model.to(self.device).eval()
+        self.views: DetectViews | None = None
+
+    def look_through(self, views: DetectViews | None) -> None:
+        """Looks at images more than once from now on, or with None once each."""
+        self.views = views
+        self.transform = self._once if views is None else views
 
     def __call__(
         self,
@@ -128,6 +141,14 @@ class DetectPredictor(ImagePredictor[ImageDetections]):
     @torch.inference_mode()
     def predict_batch(self, images: Sequence[Read], *, min_score: float = MIN_SCORE) -> list[ImageDetections]:
         """The objects in each image; images of one size are looked at together."""
+        if self.views is not None:
+            with self._fabric.autocast():
+                return [
+                    self._result(
+                        read, self.views.detect(self._model.detect_each, read[2].to(self.device), min_score=min_score)
+                    )
+                    for read in images
+                ]
         pixels = [image.pixels.to(self.device) for _, _, image in images]
         sizes = [image.size for _, _, image in images]
         with self._fabric.autocast():

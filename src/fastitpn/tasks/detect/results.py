@@ -34,6 +34,7 @@ class DetectedInstance:
         box: Left, top, right, bottom in pixels of the image.
         rle: The object's mask, of the size of the image, as run lengths (`size`, `counts`) of COCO's tools; None
             from a network without masks.
+        track: Number of the object in its video, from 1 on, which it keeps from frame to frame; None without tracking.
     """
 
     name: str
@@ -41,6 +42,12 @@ class DetectedInstance:
     score: float
     box: Rectangle
     rle: Mapping[str, Any] | None = field(default=None, repr=False)
+    track: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Class, number and score, to write beside it."""
+        return f"{self.name}{'' if self.track is None else f' #{self.track}'} {self.score:.2f}"
 
     @functools.cached_property
     def mask(self) -> NDArray[np.bool_] | None:
@@ -50,6 +57,8 @@ class DetectedInstance:
     def to_json(self) -> dict[str, Any]:
         """Plain types: class, label, score, box, and the mask in COCO's compressed run lengths."""
         row: dict[str, Any] = {"class": self.name, "label": self.label, "score": self.score, "box": list(self.box)}
+        if self.track is not None:
+            row["track"] = self.track
         return row if self.rle is None else row | {"mask": self.rle_json()}
 
     def rle_json(self) -> dict[str, Any]:
@@ -74,11 +83,13 @@ class ImageDetections(Result):
         size: Width and height in px.
         instances: The objects, the surest first.
         classes: Names of all classes.
+        tracked: Whether the objects have the numbers of their tracks.
     """
 
     size: tuple[int, int]
     instances: tuple[DetectedInstance, ...]
     classes: tuple[str, ...] = field(repr=False)
+    tracked: bool = False
 
     @property
     def things(self) -> tuple[DetectedInstance, ...]:
@@ -100,7 +111,7 @@ class ImageDetections(Result):
         drawn = [
             DrawnInstance(
                 instance.box,
-                f"{instance.name} {instance.score:.2f}" if names else "",
+                instance.title if names else "",
                 colors[instance.label],
                 instance.rle,
             )
@@ -130,6 +141,21 @@ class ImageDetections(Result):
         counts = Counter(instance.name for instance in self.instances).most_common()
         text = ", ".join(f"{count} {name}" for name, count in counts[:most])
         return f"{text}{', ...' * (len(counts) > most)}" or "nothing"
+
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """A line for each object; one without a class and a box for an image without objects."""
+        size = {"width": self.size[0], "height": self.size[1]}
+        sides = ("xmin", "ymin", "xmax", "ymax")
+        return [
+            {
+                **size,
+                "class": instance.name,
+                "score": round(instance.score, 4),
+                **{name: round(side, 2) for name, side in zip(sides, instance.box, strict=True)},
+                **({"track": instance.track} if self.tracked else {}),
+            }
+            for instance in self.instances
+        ] or [size | dict.fromkeys(("class", "score", *sides, *(["track"] if self.tracked else [])), "")]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: index, path, width, height, and the instances as things."""

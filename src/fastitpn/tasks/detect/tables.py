@@ -39,4 +39,4 @@ def class_table(
     order = sorted(counts, key=lambda name: (name not in figures, figures.get(name, {}).get("box_ap", 0.0)))
     rows = [(name, counts[name], *(figures.get(name, {}).get(figure) for figure in names)) for name in order]
     heads = [f"{kind} {FIGURES[figure]}" for kind in kinds for figure in _OF_A_CLASS]
-    return Table(title, ("class", "things", *heads), rows, "Percent.")
+    return Table(title, ("class", "objects", *heads), rows, "Percent.")

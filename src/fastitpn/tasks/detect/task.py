@@ -15,6 +15,7 @@ from fastitpn.tasks.detect.heads.base import Detections, Detector
 from fastitpn.tasks.detect.metrics import metrics_of
 from fastitpn.tasks.detect.place_loss import place_loss
 from fastitpn.tasks.detect.scores import CocoScores
+from fastitpn.tasks.detect.views import DetectViews
 from fastitpn.tasks.task import BackboneTask
 
 DetectBatch = Mapping[str, Any]
@@ -80,3 +81,11 @@ def detect_all(
         detections = model.detect_each(images, sizes)
         for batch in chunk:
             yield batch, list(itertools.islice(detections, len(batch["image"])))
+
+
+def view_all(
+    batches: Iterable[DetectBatch], model: Detector, views: DetectViews
+) -> Iterator[tuple[DetectBatch, list[Detections]]]:
+    """As `detect_all`, where each image comes in several views."""
+    for batch in batches:
+        yield batch, [views.detect(model.detect_each, image) for image in batch["image"]]

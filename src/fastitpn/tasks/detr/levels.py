@@ -54,7 +54,7 @@ class Levels:
         """float32 [B, N, levels, 2], where each cell's centre (x, y) is on each level, as a share of its map."""
         sides = self.ratios * self._spatial_shapes.flip(-1)  # [B, levels, 2]
         centres = [
-            centre / side[:, None] for centre, side in zip(self.cell_centres(), sides.unbind(1), strict=True)
+            centre / side[:, None] for centre, side in zip(self.cell_centres, sides.unbind(1), strict=True)
         ]  # [B, h * w, 2]
         return torch.cat(centres, 1)[:, :, None] * self.ratios[:, None]
 
@@ -68,12 +68,13 @@ class Levels:
             "level_start_index": cells.cumsum(0) - cells,
         }
 
+    @cached_property
     def cell_centres(self) -> list[Tensor]:
         """float32 [h * w, 2] of each level, x and y in cells, row by row."""
         device, centres = self.padding[0].device, []
         for height, width in self.shapes:
             rows, columns = (torch.arange(side, device=device) + 0.5 for side in (height, width))
-            centres.append(torch.cartesian_prod(rows, columns).flip(-1))
+            centres.append(torch.stack((columns.expand(height, -1), rows[:, None].expand(-1, width)), -1).flatten(0, 1))
         return centres
 
     def split(self, x: Tensor) -> list[Tensor]:

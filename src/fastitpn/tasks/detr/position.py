@@ -33,7 +33,7 @@ def sine_positions(padding: Tensor, width: int, temperature: float) -> Tensor:
     inside = (~padding).float()
     y, x = inside.cumsum(1), inside.cumsum(2)  # a cell's place is its number, counted from 1
     y, x = (2 * math.pi * y / (y[:, -1:] + 1e-6), 2 * math.pi * x / (x[:, :, -1:] + 1e-6))
-    return torch.cat([_waves(axis, width // 2, temperature) for axis in (y, x)], -1).flatten(1, 2)
+    return _waves(torch.stack((y, x), -1).flatten(1, 2), width // 2, temperature)
 
 
 def sine_of_boxes(boxes: Tensor, width: int) -> Tensor:
@@ -47,11 +47,11 @@ def sine_of_boxes(boxes: Tensor, width: int) -> Tensor:
         [..., 4 * width], in the order y, x, width, height.
     """
     x, y, w, h = (2 * math.pi * boxes).unbind(-1)
-    return torch.cat([_waves(number, width, _BOX_TEMPERATURE) for number in (y, x, w, h)], -1)
+    return _waves(torch.stack((y, x, w, h), -1), width, _BOX_TEMPERATURE)
 
 
 def _waves(angles: Tensor, width: int, temperature: float) -> Tensor:
-    """[...] to [..., width]: sine and cosine by turns, at frequencies that fall geometrically."""
+    """[..., n] to [..., n * width]: of each angle sine and cosine by turns, at frequencies that fall geometrically."""
     pairs = torch.arange(width, dtype=torch.float32, device=angles.device).div(2, rounding_mode="floor")
     waves = angles[..., None] / temperature ** (2 * pairs / width)
-    return torch.stack((waves[..., 0::2].sin(), waves[..., 1::2].cos()), -1).flatten(-2)
+    return torch.stack((waves[..., 0::2].sin(), waves[..., 1::2].cos()), -1).flatten(-3)

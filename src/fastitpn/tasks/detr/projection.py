@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
@@ -67,5 +68,13 @@ class PyramidInput(nn.ModuleList):
         return [layer(level) for layer, level in zip(self, maps, strict=True)]
 
     def padding(self, mask: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Where each level has nothing of its image: the upper left pixels of the cells, of a mask bool [B, H, W]."""
-        return [mask[:, ::stride, ::stride] for stride in self.strides]
+        """Where each level has nothing of its image: the upper left pixels of the cells, of a mask bool [B, H, W].
+
+        The size is that of the level and not reckoned again from the mask, for an exporter would have to prove of each
+        operation that both are the same: with sizes left open, that took most of its time.
+        """
+        cells = [[torch.arange(side, device=mask.device) for side in level.shape[-2:]] for level in levels]
+        return [
+            mask[:, rows[:, None] * stride, columns * stride]
+            for (rows, columns), stride in zip(cells, self.strides, strict=True)
+        ]

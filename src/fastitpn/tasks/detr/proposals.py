@@ -18,7 +18,7 @@ def cell_proposals(levels: Levels) -> tuple[Tensor, Tensor]:
         [B, N]: in the padding, and where a number is not within 0.01 and 0.99.
     """
     proposals = []
-    for number, (centres, counts) in enumerate(zip(levels.cell_centres(), levels.counts.unbind(1), strict=True)):
+    for number, (centres, counts) in enumerate(zip(levels.cell_centres, levels.counts.unbind(1), strict=True)):
         shares = centres / counts[:, None]  # [B, h * w, 2]
         proposals.append(torch.cat((shares, torch.full_like(shares, _FIRST_SIDE * 2**number)), -1))
     boxes = torch.cat(proposals, 1)

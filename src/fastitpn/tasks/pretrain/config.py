@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fastitpn.config.fields import Config, fields_of, given_keys
-from fastitpn.config.types import BelowOne, Count, ImagePx, NonNegative, Positive, Scales
+from fastitpn.config.types import AutoPositive, BelowOne, Count, ImagePx, NonNegative, Positive, Scales
 from fastitpn.config.values import show
+from fastitpn.imagenet import CROP_ASPECT
 from fastitpn.models.architecture import DEFAULT_MODEL
 from fastitpn.pretraining.teachers.ema import EmaKeys
 from fastitpn.pretraining.teachers.keys import TeacherKeys
@@ -26,17 +27,17 @@ class MaskConfig(Config):
     _shorthand: ClassVar[str | None] = "ratio"
 
     kind: Literal["block", "random"] = "block"
-    """Hide rectangles as published, or single patches; of those always exactly as many as ratio says."""
+    """Hide rectangles (published), or single patches, always exactly the share of ratio."""
     ratio: Annotated[float, Field(ge=0, lt=1)] = 0.4
     """Share of the patches to hide, 0.383 (75 of 196) in the published runs, 0 for none; mask=RATIO for short."""
     exact: bool = False
-    """Hide exactly that many in every image; else the last block may leave a few short."""
+    """Hide exactly this share in every image; else the last block may leave a few patches visible."""
     min_block: Count = 16
     """Fewest patches in one block, on a grid of 14x14 or more; in proportion on smaller ones."""
     max_block: Count | None = None
     """Most patches in one block; none is as many as are hidden in all."""
     min_aspect: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Flattest block: its short side over its long side."""
+    """Flattest block: its short edge over its long edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +47,15 @@ class ProbeConfig(Config):
     _shorthand: ClassVar[str | None] = "data"
 
     data: Path | None = None
-    """A few labelled images, as for finetune classify; a kNN probe then says how good the features are."""
+    """A few labelled images, as for finetune classify; a kNN probe then measures the features."""
     val_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Share of them to classify by the others, unless data has train and val inside."""
+    """Share of these images to classify by the others, unless data has train and val inside."""
     every_epochs: Positive = 10
-    """Epochs from one probe to the next; there is one at the end, too."""
+    """Epochs from one probe to the next; another probe follows at the end."""
     neighbours: Count = 20
     """Neighbours that vote."""
     px: ImagePx | None = None
-    """Side of the input in pixels; none takes that of the pre-training."""
+    """Image size in pixels; none uses that of the pre-training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +65,11 @@ class GramConfig(Config):
     _shorthand: ClassVar[str | None] = "weight"
 
     weight: NonNegative = 0.0
-    """Weight of a loss that keeps which patches of an image are alike (DINOv3), for long runs; 0 leaves it out."""
+    """Weight of a loss that keeps the similarity of patches within an image (DINOv3), for long runs; 0 is off."""
     anchor: Literal["snapshot", "teacher"] = "snapshot"
-    """As in what: an earlier state of the student's trunk, or the teacher's targets."""
+    """Anchor of the patches: an earlier state of the student's trunk, or the teacher's targets."""
     every: Count = 10_000
-    """Steps from one snapshot to the next. Before the first one there is no such loss, unless weights are given."""
+    """Steps from one snapshot to the next. The loss starts at the first, or at once if weights are given."""
 
 
 PIXEL_MASKS: dict[str, Any] = {"kind": "random", "ratio": 0.75}
@@ -83,36 +84,40 @@ class PretrainConfig(CropsConfig, TrainingConfig):
 
     data: Path
     """Images without labels: a folder, a list (.txt, .csv), tar shards, or a Hugging Face data set on disk."""
-    px: ImagePx = 224
-    """Side of the student's input in pixels."""
+    px: ImagePx | tuple[ImagePx, ...] = 224
+    """Image size of the student in pixels; of several, such as 192,224,256, each step has one, drawn by the seed."""
+    crop_aspect: Scales = CROP_ASPECT
+    """Range of a crop's width over its height: the square input is a stretched crop; 1,1 stretches nothing."""
     teacher: TeacherKeys = EmaKeys()
     mask: MaskConfig = MaskConfig()
     objective: Literal["merged", "per_level", "trunk"] = "merged"
-    """What predicts: the levels merged (published), each level for itself, or the trunk without any pyramid."""
+    """Prediction from the merged levels (published), from each level, or from the trunk without a pyramid."""
     level_weights: tuple[NonNegative, NonNegative, NonNegative] = (1.0, 1.0, 1.0)
     """With per_level: weights of the losses at strides 4, 8, 16."""
     auxiliary: NonNegative = 0.0
     """Weight of a second prediction from deep in the trunk, as in the first iTPN; 0 leaves it out."""
     predictor: Literal["linear", "mlp"] = "linear"
-    """What predicts from features: a linear layer (published), or one with a hidden layer (better with ema)."""
+    """Layer that predicts: linear (published), or with a hidden layer (better with ema)."""
     loss: Literal["cosine", "smooth_l1"] = "cosine"
-    """How predictions are compared with targets: negative cosine or smooth L1."""
+    """Loss between prediction and target: negative cosine or smooth L1."""
     loss_on: Literal["masked", "all"] = "masked"
-    """Which patches count in the loss."""
+    """Patches that count in the loss."""
     gram: GramConfig = GramConfig()
+    registers: Annotated[int, Field(ge=0)] = 0
+    """Learned tokens beside the patches, which keep global facts out of patches in large models; published: 0."""
     norm: Literal["end", "trunk_and_end"] = "end"
-    """Where the model normalises: before the prediction, or also between trunk and pyramid."""
+    """Place of the norm: before the prediction, or also between trunk and pyramid."""
     color_jitter: NonNegative = 0.0
     """Strength of random brightness, contrast and saturation."""
     pictures: bool = True
-    """Put pictures of images, masks, predictions and the pyramid's levels into the report."""
+    """Show images, masks, predictions and the levels of the pyramid in the report."""
     probe: ProbeConfig = ProbeConfig()
 
     out: Path = Path("runs/pretrain")
     model: str = DEFAULT_MODEL
     epochs: Positive | None = 300
     warmup_epochs: NonNegative | None = 10
-    lr: Positive = 1.5e-3
+    lr: AutoPositive = 1.5e-3
     min_lr: NonNegative = 1e-5
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.98)
     clip_grad: Positive | None = 3.0
@@ -126,11 +131,23 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         masks = {key: value for key, value in PIXEL_MASKS.items() if key not in asked}
         return replace(self, mask=replace(self.mask, **masks))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the student's input in pixels, the largest last; that is the model's own."""
+        return (self.px,) if isinstance(self.px, int) else tuple(sorted(self.px))
+
+    @property
+    def model_px(self) -> int:
+        """The largest side."""
+        return self.sizes[-1]
+
     def problems(self) -> list[str]:
         """Also that the keys of one objective are not given with another."""
         result = super().problems()
         if self.objective != "per_level" and self.level_weights != (1.0, 1.0, 1.0):
             result.append(f"level_weights: expected together with objective=per_level, got {self.objective}")
+        if self.crop_aspect[0] > self.crop_aspect[1]:
+            result.append(f"crop_aspect: expected smallest,largest, got {show(self.crop_aspect)}")
         if self.mask.ratio == 0 and self.loss_on == "masked":
             result.append("mask.ratio: expected above 0 with loss_on=masked, or loss_on=all, since nothing is hidden")
         if not any(self.level_weights):
@@ -138,7 +155,7 @@ class PretrainConfig(CropsConfig, TrainingConfig):
         if isinstance(self.teacher, SeveralKeys):
             result += self._unused(("objective", "norm", "auxiliary"), "several teachers, which have teacher.levels")
         elif isinstance(self.teacher, PixelKeys):
-            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration")
+            unused = ("objective", "norm", "auxiliary", "predictor", "loss", "loss_on", "acceleration", "registers")
             result += self._unused(unused, "teacher=pixel, which has a decoder and a loss of its own")
             if self.gram.weight:
                 result.append(f"gram.weight: expected 0 with teacher=pixel, got {show(self.gram.weight)}")

@@ -21,7 +21,7 @@ from fastitpn.training.setup import start_from
 def build_pixel_task(config: PretrainConfig, keys: PixelKeys) -> PretrainTask:
     """Trunk, pyramid and decoder, with their start values."""
     arguments: dict[str, Any] = {
-        "img_size": config.px,
+        "img_size": config.model_px,
         "drop_path_rate": config.drop_path,
         "relative_position": "off",
         "decoder_dim": keys.decoder_dim,
@@ -39,10 +39,10 @@ def build_pixel_task(config: PretrainConfig, keys: PixelKeys) -> PretrainTask:
         model={"name": config.model, "arguments": arguments},
         mean=config.mean,
         std=config.std,
-        px=config.px,
-        teacher={"name": keys.name, "px": config.px},
+        px=config.model_px,
+        teacher={"name": keys.name, "px": config.model_px},
     )
-    return PretrainTask(student, PixelTeacher(config.px), about, loss="mse")
+    return PretrainTask(student, PixelTeacher(config.model_px), about, loss="mse")
 
 
 def reconstructions(

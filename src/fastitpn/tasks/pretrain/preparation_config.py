@@ -18,11 +18,11 @@ class StoredTeacherConfig(Config):
     _shorthand: ClassVar[str | None] = "name"
 
     name: str
-    """What makes the features: timm:NAME, or several joined by +; teacher=NAME for short."""
+    """Network that gives the features: timm:NAME, or several joined by +; teacher=NAME for short."""
     weights: tuple[Path | None, ...] | None = None
-    """File with the teacher's weights, of several one for each; none takes those that timm knows."""
+    """File with the teacher's weights, one for each of several; none uses those of timm."""
     px: tuple[Count | None, ...] | None = None
-    """Side to which whole images are resized for the teacher, of several one for each; none takes the teacher's own."""
+    """Image size for the teacher, one for each of several; none uses that of the teacher."""
     projection: bool = False
     """For CLIP: features after the projection to the space that images share with text."""
 
@@ -75,11 +75,11 @@ class CacheFeaturesConfig(DeviceConfig):
     """Images, as for pretrain."""
     teacher: StoredTeacherConfig
     dims: Count | None = None
-    """Keep so many principal components of the standardised features: smaller files, faster steps; none keeps all."""
+    """Number of principal components of the standardised features to keep, for smaller files; none keeps all."""
     batch: Count = 64
     """Images in one batch."""
     out: Path = Path("runs/features")
-    """Folder for the features (of several teachers: one in it for each); then pretrain with teacher=features:FOLDER."""
+    """Folder for the features, with a folder for each of several teachers; then pretrain teacher=features:FOLDER."""
     image: ImageKeys = ImageKeys()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastitpn.console import note, say
-from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.data.datasets import MixedSizes, PretrainDataset, collate
 from fastitpn.data.feature_shards import FeatureShards
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.readable import check_readable
@@ -32,6 +32,7 @@ from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.loggers.opened import check_loggers
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
+from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.pixel import build_pixel_task
@@ -48,7 +49,11 @@ from fastitpn.training.plan import describe_plan, faster_keys
 from fastitpn.training.processes.devices import build_fabric
 from fastitpn.training.processes.failure_propagation import propagate_failures
 from fastitpn.training.processes.fully_sharded import shards
+from fastitpn.training.published_rate import PublishedRate
 from fastitpn.training.setup import check_model, fit_settings, global_batch, seed_start, start_from, total_steps
+
+RATES = ({"": PublishedRate(lr=1.5e-3, images=2048)}, {"": PublishedRate(lr=1.5e-4, images=256)})
+"""Published learning rates: with a teacher of features, and with pixels."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +67,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
     check_loggers(config.loggers)
-    config = config.settled()
+    config, find_batch = with_listed_batch(config.settled())
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
     say(f"{len(images)} images to learn from")
@@ -72,6 +77,9 @@ def run_pretrain(config: PretrainConfig) -> Run:
     task.about = replace(task.about, pixel_range=pixel_range)
     dataset = build_dataset(config, images, task.teacher)
     fabric = build_fabric(config.device, config.devices, config.nodes, config.precision, config.strategy)
+    if find_batch:
+        config = with_fitting_batch(config, task, dataset, collate, fabric)
+    config = with_published_rate(config, config.model, RATES[isinstance(config.teacher, PixelKeys)])
     probe = build_probe(config, fabric)
     known = files or images.files
     with prepare(
@@ -84,11 +92,13 @@ def run_pretrain(config: PretrainConfig) -> Run:
             evaluate_every=max(1, every),
             best_metric=None,
             metrics=(KNN,),
-            faster=faster_keys(config, model=config.model, px=config.px),
+            faster=faster_keys(config, model=config.model, px=config.model_px),
         )
         ahead = runs_ahead(task.teacher, config, fabric)
         to_batch = WithTargets(task.teacher, task.trained_model.names) if ahead else collate
-        loader = training_loader(dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch)
+        loader = training_loader(
+            dataset, config, fabric, total_steps(config, len(images)), to_batch=to_batch, num_sizes=len(config.sizes)
+        )
         if isinstance(task.teacher, SeveralTeachers):
             loader = after_statistics(loader, task.teacher, dataset, fabric, batch=config.batch)
         if not run.complete:
@@ -122,7 +132,9 @@ def build_task(config: PretrainConfig) -> PretrainTask:
     seed_start(config.seed)
     if isinstance(config.teacher, PixelKeys):
         return build_pixel_task(config, config.teacher)
-    arguments: dict[str, Any] = {"img_size": config.px, "drop_path_rate": config.drop_path}
+    arguments: dict[str, Any] = {"img_size": config.model_px, "drop_path_rate": config.drop_path}
+    if config.registers:
+        arguments["num_registers"] = config.registers
     file = read_weights(config.weights, **config.choice) if config.weights is not None else None
     if file is not None and config.blocks is not None:
         arguments["depths"] = file.depths
@@ -168,11 +180,15 @@ def build_task(config: PretrainConfig) -> PretrainTask:
             fix="auxiliary=0 or acceleration=off",
         )
     backbone.set_acceleration(acceleration)
+    for px in config.sizes:
+        acceleration.check(
+            backbone.num_attention_blocks, (px // PATCH, px // PATCH), class_token=False, relative_position=False
+        )
     about = PretrainDescription(
         model={"name": config.model, "arguments": {**arguments, **keys}},
         mean=config.mean,
         std=config.std,
-        px=config.px,
+        px=config.model_px,
         teacher={"name": config.teacher.name, "px": teacher.px},
     )
     anchor = None
@@ -194,8 +210,8 @@ def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
     """The teacher of a configuration, checked against the student's grid."""
     student = Student(
         backbone=backbone,
-        px=config.px,
-        grid=config.px // PATCH,
+        px=config.model_px,
+        grid=config.model_px // PATCH,
         mean=config.mean,
         std=config.std,
         levels=config.objective == "per_level",
@@ -204,47 +220,61 @@ def build_teacher(config: PretrainConfig, backbone: FastITPN) -> Teacher:
     return create_teacher(config.teacher, student)
 
 
-def build_dataset(config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher) -> PretrainDataset:
-    """Two views of each image, and a mask."""
+def build_dataset(
+    config: PretrainConfig, images: ImageSource | Sequence[Path], teacher: Teacher
+) -> PretrainDataset | MixedSizes:
+    """Two views of each image, and a mask; of a mix of sizes, for each of them."""
     source = images if isinstance(images, ImageSource) else FileSource(images, config.data)
+    datasets = [_dataset(config, source, teacher, px) for px in config.sizes]
+    return datasets[0] if len(datasets) == 1 else MixedSizes(datasets)
+
+
+def _dataset(config: PretrainConfig, source: ImageSource, teacher: Teacher, px: int) -> PretrainDataset:
+    """Views of one size."""
     first, *others = teacher.views() or [(IMAGE, teacher)]  # the pixels need none
     stored = first[1].folder is not None
+
+    def px_of(of: Teacher) -> int:
+        return px if of.sees_student or of.folder is not None else of.px
+
     views = CropPair(
-        px=config.px,
-        teacher_px=config.px if stored else first[1].px,
+        px=px,
+        teacher_px=px_of(first[1]),
         mean=config.mean,
         std=config.std,
         teacher_mean=config.mean if stored else first[1].mean,
         teacher_std=config.std if stored else first[1].std,
         crop_scale=config.crop_scale,
+        crop_aspect=config.crop_aspect,
         hflip=config.hflip,
         color_jitter=config.color_jitter,
-        more_px=[other.px for _, other in others if other.folder is None],
+        more_px=[px_of(other) for _, other in others if other.folder is None],
     )
 
     def features(of: Teacher) -> FeatureShards | None:
         if of.folder is None:
             return None
         names = [source.name(index) for index in range(len(source))]
-        return FeatureShards(of.folder, names, side=config.px // PATCH * of.upsample)
+        return FeatureShards(of.folder, names, side=px // PATCH * of.upsample)
 
     return PretrainDataset(
         source,
         views,
-        build_masks(config),
+        build_masks(config, px),
         seed=config.seed,
         cache_mib=cache_mib(config.workers),
         features=features(first[1]),
         taught=bool(teacher.views()),
         more={
-            key: features(other) or TeacherView(px=other.px, mean=other.mean, std=other.std) for key, other in others
+            key: features(other) or TeacherView(px=px_of(other), mean=other.mean, std=other.std)
+            for key, other in others
         },
     )
 
 
-def build_masks(config: PretrainConfig) -> BlockMasks | RandomMasks:
-    """What draws the masks."""
-    side, mask = config.px // PATCH, config.mask
+def build_masks(config: PretrainConfig, px: int) -> BlockMasks | RandomMasks:
+    """What draws the masks of images of a size."""
+    side, mask = px // PATCH, config.mask
     if mask.ratio == 0:
         return RandomMasks((side, side), 0)
     hidden = min(side * side - 1, max(1, round(mask.ratio * side * side)))

@@ -36,7 +36,7 @@ def build_probe(config: PretrainConfig, fabric: "Fabric") -> Callable[[nn.Module
     check_readable([*train.paths, *val.paths])
     loaders = [
         evaluation_loader(
-            part, probe.px or config.px, config.mean, config.std, batch=config.batch, workers=config.workers
+            part, probe.px or config.model_px, config.mean, config.std, batch=config.batch, workers=config.workers
         )
         for part in (train, val)
     ]

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from fastitpn.config import to_yaml
-from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.config.values import show
+from fastitpn.data.datasets import SeededDataset, collate
 from fastitpn.listing import matching
 from fastitpn.models.acceleration.settings import resolve_acceleration
 from fastitpn.models.layers.cells import cells_to_map
@@ -39,7 +40,7 @@ PICTURES = 6
 
 
 def write_pretrain_report(
-    run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset, fabric: "Fabric"
+    run: Run, config: PretrainConfig, task: PretrainTask, dataset: SeededDataset, fabric: "Fabric"
 ) -> None:
     """Write `report.html` of a complete run."""
     drawn = [Picture(metric.title, curves({"": run.history}, metric)) for metric in _curves(run)]
@@ -57,10 +58,11 @@ def write_pretrain_report(
         *_probed(run),
         ("images", len(dataset), "without labels"),
         *_teachers(config, task.teacher),
-        ("model", config.model, f"{config.px} px"),
+        ("model", config.model, f"{show(config.px)} px"),
         acceleration_figure(resolve_acceleration(task.describe()["acceleration"])),
     ]
-    write_report(run.directory / "report.html", title="Pre-training", summary=summary, sections=sections)
+    title = f"Pre-training: {run.directory.name}"
+    write_report(run.directory / "report.html", title=title, summary=summary, sections=sections)
 
 
 def _loss(task: PretrainTask) -> str:
@@ -102,17 +104,19 @@ def _progress(run: Run) -> list[Section]:
     if not pictures:
         return []
     drawn = [Picture(f"after step {int(path.stem[5:])}", Image.open(path).convert("RGB")) for path in pictures]
-    caption = "Strides 4, 8, 16 from left to right, an image in each row; colours are each level's main directions."
+    caption = (
+        "Strides 4, 8, 16 from left to right, an image in each row; colours are the main components of each level."
+    )
     return [Grid("The pyramid while it learns", drawn, caption)]
 
 
-def shown_batch(dataset: PretrainDataset) -> Batch:
+def shown_batch(dataset: SeededDataset) -> Batch:
     """The images that are drawn: spread evenly over the data, with their augmentation in the first epoch."""
     keys = [(0, int(i)) for i in np.linspace(0, len(dataset) - 1, min(PICTURES, len(dataset)))]
     return collate([dataset[key] for key in keys])
 
 
-def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: PretrainDataset) -> Image.Image:
+def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: SeededDataset) -> Image.Image:
     """Rows of image, masked image, target, prediction and the finest pyramid level, of images of the run."""
     checkpoint = run.last_checkpoint or run.best_checkpoint
     assert checkpoint is not None
@@ -122,7 +126,7 @@ def draw_views(run: Run, config: PretrainConfig, task: PretrainTask, dataset: Pr
     task.to("cpu").eval()
     batch = shown_batch(dataset)
     seen = task.look(batch)
-    side = config.px // 16
+    side = config.model_px // 16
     images = to_pictures(batch["image"], config.mean, config.std)
     level = cells_to_map(seen["level4"], side, side)
     if task.teacher.of_pixels:

@@ -12,7 +12,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fastitpn.data.datasets import PretrainDataset, collate
+from fastitpn.data.datasets import SeededDataset, collate
 from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.pretraining.teachers.statistics import in_one_process
 
@@ -28,7 +28,7 @@ IMAGES = 512
 def after_statistics(
     make_loader: Callable[[int], DataLoader[Any]],
     teacher: SeveralTeachers,
-    dataset: PretrainDataset,
+    dataset: SeededDataset,
     fabric: "Fabric",
     *,
     batch: int,

@@ -11,6 +11,7 @@ from fastitpn.pretraining.masked_model import MaskedModel
 from fastitpn.pretraining.objective import weighted_losses
 from fastitpn.pretraining.pixel_model import PixelModel
 from fastitpn.pretraining.teachers.base import Teacher
+from fastitpn.pretraining.teachers.resampling import to_grid
 from fastitpn.pretraining.teachers.statistics import in_one_process
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.task import BackboneTask
@@ -77,6 +78,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         else:
             targets = self.teacher.targets_of(batch, names)
         predictions, tokens = self.trained_model.predict_with_tokens(batch["image"], batch["masked"])
+        targets = {name: to_grid(target, predictions[name].shape[1]) for name, target in targets.items()}
         losses = weighted_losses(
             predictions, targets, batch["masked"], weights=self.weights, loss=self.loss, loss_on=self.loss_on
         )
@@ -105,9 +107,10 @@ class PretrainTask(BackboneTask[PretrainDescription]):
             self.gram_anchor.follow(self.backbone)
 
     def compile_model(self) -> None:
-        """Compiles the student; the teacher runs as it is."""
+        """Compiles the student, for each size of a mix; the teacher runs as it is."""
         model = self.trained_model
-        model.predict_with_tokens = torch.compile(model.predict_with_tokens)  # type: ignore[method-assign, assignment]
+        compiled = torch.compile(model.predict_with_tokens, dynamic=False)
+        model.predict_with_tokens = compiled  # type: ignore[method-assign, assignment]
 
     def warning(self, figures: Mapping[str, float]) -> str | None:
         """Says once when the targets collapse, or when patches are alike in another way than the teacher's."""
@@ -137,7 +140,7 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         self._warned = True
         return (
             f"the targets collapse: their effective rank is {rank:.1f}, and was {self._first_rank:.1f} at the start; "
-            "what is learnt from here on is worth little. Try teacher.whiten=true predictor=mlp color_jitter=0.4, a "
+            "from here on little is learned. Try teacher.whiten=true predictor=mlp color_jitter=0.4, a "
             "lower lr, or teacher=timm:NAME"
         )
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from fastitpn.config.fields import Config
 from fastitpn.config.types import (
+    AutoCount,
+    AutoPositive,
     BelowOne,
     Count,
     Factor,
@@ -35,13 +37,13 @@ class MasksConfig(Config):
     """Folder of the images, inside of data or anywhere; none finds it."""
     masks: MaskKeys = MaskKeys()
     classes: Path | None = None
-    """YAML file with names and colors of the classes; none finds classes.yaml, labelmap.txt and the like."""
+    """YAML file with names and colors of the classes; none finds classes.yaml, labelmap.txt and others."""
     ignore_index: Annotated[int, Field(ge=0, lt=2**16)] | None = None
-    """Number in the masks of pixels to leave out; none takes that of the classes' file, else 255."""
+    """Number in the masks of pixels to leave out; none uses that of the class file, else 255."""
     reduce_zero_label: bool | None = None
-    """Number 0 is no class and 1 the first one, as in ADE20K; none takes what the classes' file says, else false."""
+    """Number 0 is no class and 1 the first one, as in ADE20K; none uses the class file's, else false."""
     on_error: OnError = "stop"
-    """What to do about files that cannot be used: stop and name them, or skip them and say how many."""
+    """For files that cannot be used: stop and name them, or skip and count them."""
 
     def problems(self) -> list[str]:
         """Checks that the masks are inside of data."""
@@ -53,20 +55,20 @@ class MasksConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class TestTimeViewsConfig(Config):
-    """Segmentation: how images are looked at."""
+    """Segmentation: image sizes and windows."""
 
     __test__ = False  # pytest takes it for tests, by its name
 
     inference: Literal["auto", "whole", "slide"] = "auto"
-    """Look at whole images or through sliding windows of px; auto: windows where an image is larger than four."""
+    """Whole images, or sliding windows of px; auto: windows if an image is larger than four of them."""
     resize: bool | None = None
-    """Bring an image's shorter side to px first; false looks at it in its own size; none does as the training did."""
+    """Resize the shorter edge to px first; false keeps the size of the image; none does as the training did."""
     stride: Count | None = None
-    """Pixels from one window to the next; none takes two thirds of px."""
+    """Pixels from one window to the next; none uses two thirds of px."""
     scales: tuple[Positive, ...] = (1.0,)
-    """Look at each image in these sizes and average."""
+    """Average over each image resized by these factors."""
     flip: bool = False
-    """Also look at the mirror image."""
+    """Average with the mirrored image."""
     window_batch: Count = 8
     """Windows in one batch, or as many pixels of whole images of one size."""
 
@@ -85,35 +87,33 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
     data: Path
     """Folder with the folders images and masks, both with train and val inside or neither; or COCO's files of masks."""
     val: Path | None = None
-    """Validation images with masks, in a form as data; none takes the val part of data, else splits data."""
+    """Validation images with masks, in a form as data; none uses the val part of data, else splits data."""
     head: SegmentHeadKeys = UPerNetKeys()
     panoptic: bool = False
-    """Learn each thing for itself, and stuff, from COCO's panoptic annotations; head=mask2former."""
+    """Learn things and stuff as segments, from COCO's panoptic annotations; head=mask2former."""
     features: Literal["pyramid", "pyramid_and_trunk"] = "pyramid"
-    """What the head sees: the pyramid, or each level beside the trunk's map of its stride, as published for iTPN."""
-    freeze: bool = False
-    """Train the head alone: says what the pre-trained features are worth."""
+    """Input of the head: the pyramid, or each level with the trunk's map of its stride, as published for iTPN."""
     px: ImagePx | None = None
-    """Side of the crops in pixels; none takes that of the weights, else of the model."""
+    """Image size of the crops in pixels; none uses that of the weights, else of the model."""
     resize: bool = True
-    """Bring an image's shorter side to px before scaling; false keeps its size, for small things in large images."""
+    """Resize the shorter edge to px before scaling; false keeps the size, for small objects in large images."""
     scale_range: Scales = (0.5, 2.0)
     """Smallest and largest random scale of an image before it is cropped."""
     max_class_ratio: Factor = 0.75
-    """A crop of which one class covers more than this share is drawn again, up to ten times."""
+    """A crop is drawn again, up to ten times, if a class covers more than this share of it."""
     class_weights: ClassWeights = None
-    """What classes weigh in the loss: balanced, all alike; a YAML file of names and weights; none, by their pixels."""
+    """Weight of classes in the loss: balanced (all equal), a YAML file of names and weights, or none (by pixels)."""
     photometric: bool = True
     """Distort brightness, contrast, saturation and hue."""
     schedule: Schedule = "poly"
     """How the learning rate falls: in a line to min_lr (poly, published), cosine, step (at milestones) or constant."""
 
     out: Path = Path("runs/segment")
-    batch: Count = 16
+    batch: AutoCount = 16
     epochs: Positive | None = 100
     warmup_epochs: NonNegative | None = 5
-    lr: Positive = 1e-3
-    """Highest learning rate (AdamW)."""
+    lr: AutoPositive = 1e-3
+    """Highest learning rate (AdamW); auto is the published one for the images of a step."""
     min_lr: NonNegative = 0.0
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     clip_grad: Positive | None = None
@@ -131,12 +131,6 @@ class SegmentConfig(MasksConfig, FinetuneConfig):
         if self.class_weights is not None and not self.head.weighs_classes:
             got = f"expected none with head={self.head.name}, which learns one mask for each class of an image"
             result.append(f"class_weights: {got}, got {self.class_weights}")
-        if self.freeze and self.weights is None:
-            result.append("freeze: expected false without weights, since random features are worth nothing, got true")
-        if self.freeze and "learned" in (self.criterion, self.gathering_tokens):
-            result.append(
-                "freeze: expected false where the backbone is to learn which tokens leave or gather, got true"
-            )
         return result
 
 
@@ -154,6 +148,6 @@ KEYS = TaskKeys(
     train=SegmentConfig,
     evaluate=SegmentEvaluateConfig,
     predict=SegmentPredictConfig,
-    sentence="Train a network that gives each pixel a class, on images with masks.",
+    sentence="Train a segmentation network, which gives each pixel a class, on images with masks.",
     example="fastitpn finetune segment data=streets weights=runs/pretrain",
 )

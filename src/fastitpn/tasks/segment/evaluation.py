@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fastitpn.data.segmentation.classes import Color
+from fastitpn.data.segmentation.classes import Color, is_background
 from fastitpn.reporting.measure_charts import confusion_chart
 from fastitpn.reporting.overlays import with_legend
 from fastitpn.reporting.sections import Grid, Picture, Section, Table
@@ -72,7 +72,11 @@ class MaskEvaluation(Evaluation):
 
     def sections(self) -> list[Section]:
         """Examples with what their colours mean, metrics by class and the worst images, for a report."""
-        legend = with_legend(Image.new("RGB", (320, 1)), list(zip(self.colors, self.classes, strict=True)))
+        entries = [
+            (None if is_background(name) else color, name)
+            for color, name in zip(self.colors, self.classes, strict=True)
+        ]
+        legend = with_legend(Image.new("RGB", (320, 1)), entries)
         return [
             Picture("Colours", legend),
             Grid(self.columns, self.examples, "Spread evenly over the images."),

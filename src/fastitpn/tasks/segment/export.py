@@ -67,7 +67,7 @@ class SegmentExport(Exportable):
         """Some heads take the size for a constant."""
         if HEADS[str(self.head)].open_size:
             return None
-        return "its head by transformers takes the size for a constant", "dynamic=batch"
+        return "its head by transformers treats the size as a constant", "dynamic=batch"
 
     def labelled(self, data: Path) -> Pictures:
         """Images with masks of the classes."""

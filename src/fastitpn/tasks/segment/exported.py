@@ -14,14 +14,22 @@ class ExportedSegmenter(nn.Module):
 
     Args:
         graph: With the outputs of `SegmentNetwork` or `PanopticNetwork`.
+
+    Attributes:
+        queries: None: a graph does not say how many it has.
     """
+
+    queries: int | None = None
 
     def __init__(self, graph: ExportedGraph):
         super().__init__()
         self.graph = graph
 
     def _run(self, images: Tensor) -> list[Tensor]:
-        return self.graph(self.graph.takes(images, otherwise="inference=slide to look through windows of its size, "))
+        slides = "class_logits" not in self.graph.outputs  # segments are looked at once
+        return self.graph(
+            self.graph.takes(images, otherwise="inference=slide to look through windows of its size, " * slides)
+        )
 
     def forward(self, images: Tensor) -> Outputs:
         """Of a panoptic network: [B, 3, H, W] to logits of classes and of masks."""

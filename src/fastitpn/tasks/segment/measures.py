@@ -141,7 +141,7 @@ class PixelMeasure(Measure):
 
     def overlay(self, image: Image.Image, cells: Cells, colors: Sequence[Color]) -> Image.Image:
         """Classes in colour."""
-        return overlay(image, cells.astype(np.uint8), colors)
+        return overlay(image, cells.astype(np.uint8), colors, clear=self.classes.background)
 
     def evaluation(self, **shared: Any) -> SegmentEvaluation:
         """With the matrix."""
@@ -184,7 +184,7 @@ class SegmentMeasure(Measure):
 
     def overlay(self, image: Image.Image, cells: Cells, colors: Sequence[Color]) -> Image.Image:
         """Segments in shades of their class's colour."""
-        return segment_overlay(image, cells, colors)
+        return segment_overlay(image, cells, colors, clear=self.classes.background)
 
     def evaluation(self, **shared: Any) -> PanopticEvaluation:
         """With the matches."""

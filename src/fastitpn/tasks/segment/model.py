@@ -24,30 +24,22 @@ class Segmenter(nn.Module):
         head: For maps of `feature_channels(backbone, features)`.
         features: "pyramid", or "pyramid_and_trunk": each level beside the trunk's map of the same stride, as published
             for iTPN with UPerNet.
-        frozen: Train the head alone.
     """
 
-    def __init__(
-        self, backbone: FastITPN, head: SegmentationHead, *, features: str = "pyramid", frozen: bool = False
-    ) -> None:
+    def __init__(self, backbone: FastITPN, head: SegmentationHead, *, features: str = "pyramid") -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.features = features
-        self.frozen = frozen
-        if frozen:
-            backbone.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> "Segmenter":
-        """Training mode; a frozen backbone stays in evaluation mode, so that it drops nothing."""
-        super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
-        return self
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """The layers of the backbone; all else has the whole learning rate, as published."""
         return self.backbone.group_matcher(coarse)
+
+    @property
+    def queries(self) -> int | None:
+        """Objects that the head can tell apart in an image; None for a head without queries."""
+        return self.head.queries
 
     @property
     def class_layers(self) -> tuple[str, ...]:
@@ -65,7 +57,7 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Outputs:
         """[B, 3, H, W], H and W multiples of 16, to the outputs of the head."""
-        if self.frozen:
+        if self.training and not self.backbone.training:  # frozen
             with torch.no_grad():
                 maps = self.feature_maps(images)
         else:
@@ -100,20 +92,17 @@ def feature_channels(backbone: FastITPN, features: str) -> tuple[int, ...]:
     return (*channels, channels[-1])
 
 
-def create_segmenter(
-    model: Mapping[str, Any], head: Mapping[str, Any], num_classes: int, *, frozen: bool = False, **extra: Any
-) -> Segmenter:
+def create_segmenter(model: Mapping[str, Any], head: Mapping[str, Any], num_classes: int, **extra: Any) -> Segmenter:
     """Build a network from plain types, as checkpoints hold them.
 
     Args:
         model: "name" and "arguments" of `create_model`.
         head: "name", one of `HEADS`; "arguments" of it; "features", one of `FEATURES`.
         num_classes: Number of classes.
-        frozen: Train the head alone.
         **extra: Arguments of `create_model` that are not kept, such as `drop_path_rate`.
     """
     arguments = {**model["arguments"], **extra, "num_classes": 0, "global_pool": ""}
     backbone = create_model(model["name"], pyramid=True, **arguments)
     channels = feature_channels(backbone, head["features"])
     created = HEADS[head["name"]].build(channels, num_classes, **head["arguments"])
-    return Segmenter(backbone, created, features=head["features"], frozen=frozen)
+    return Segmenter(backbone, created, features=head["features"])

@@ -15,7 +15,9 @@ _SHADES = (0.0, 0.4, -0.35, 0.65, -0.55, 0.2, -0.18)
 _MOST = 255
 
 
-def segment_overlay(image: Image.Image, codes: Codes, colors: Sequence[Color], *, opacity: float = 0.55) -> Image.Image:
+def segment_overlay(
+    image: Image.Image, codes: Codes, colors: Sequence[Color], *, opacity: float = 0.55, clear: Sequence[int] = ()
+) -> Image.Image:
     """The segments over an image, their edges in full colour.
 
     Args:
@@ -23,13 +25,14 @@ def segment_overlay(image: Image.Image, codes: Codes, colors: Sequence[Color], *
         codes: Codes of segments [H, W], see `data.panoptic_codes`; pixels of no class stay as they are.
         colors: RGB colour of each class.
         opacity: How much the colours cover the image, 0 to 1.
+        clear: Labels of classes whose pixels stay as they are too, such as a background.
     """
     distinct, places = np.unique(codes, return_inverse=True)
     shades = segment_colors(distinct.tolist(), colors)
     number_of: list[int] = []
     drawn: list[Color] = []
     for code, shade in zip(distinct.tolist(), shades, strict=True):
-        if code & LABEL_BITS == IGNORE:
+        if (label := code & LABEL_BITS) == IGNORE or label in clear:
             number_of.append(IGNORE)
         else:
             number_of.append(len(drawn) % _MOST)  # beyond 255 segments, some share a number

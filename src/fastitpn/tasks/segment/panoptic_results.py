@@ -77,7 +77,7 @@ class PanopticSegmentation(Segmentation):
         return Counter(segment.label for segment in self.segments if segment.number)
 
     def _over(self, image: Image.Image, cells: NDArray[Any], opacity: float) -> Image.Image:
-        return segment_overlay(image, cells, self.classes.colors, opacity=opacity)
+        return segment_overlay(image, cells, self.classes.colors, opacity=opacity, clear=self.classes.background)
 
     def _name(self, share: ClassShare) -> str:
         number = self._numbers[share.label]

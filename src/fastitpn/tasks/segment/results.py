@@ -80,7 +80,7 @@ class Segmentation(Result):
         return index_image(self.labels, self.classes.colors)
 
     def draw(self, px: int | None = None, *, opacity: float = 0.55, legend: bool = True) -> Image.Image:
-        """The colours of the classes over the image, and what they mean.
+        """The colours of the classes, other than a background, over the image, and what they mean.
 
         Args:
             px: Longest side of the image in the picture; None for its own size.
@@ -99,8 +99,17 @@ class Segmentation(Result):
         picture = self._over(image, cells, opacity)
         if not legend:
             return picture
-        entries = [(self.classes.colors[entry.label], f"{self._name(entry)} {entry.share:.0%}") for entry in self.found]
-        return with_legend(picture, entries)
+        clear = self.classes.background
+        return with_legend(
+            picture,
+            [
+                (
+                    None if entry.label in clear else self.classes.colors[entry.label],
+                    f"{self._name(entry)} {entry.share:.0%}",
+                )
+                for entry in self.found
+            ],
+        )
 
     def summary(self, most: int = _NAMED) -> str:
         """The largest classes in words."""
@@ -127,6 +136,13 @@ class Segmentation(Result):
         """The frame in colour, with the largest classes in a corner."""
         return with_panel(sized_frame(self.draw(MOST_FRAME_PX, legend=False)), self.shares()[:FRAME_CLASSES])
 
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """A line for each class that is there."""
+        return [
+            {"class": entry.name, "share": round(entry.share, 6), "confidence": round(entry.confidence, 4)}
+            for entry in self.found
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Plain types: index, path, size, the PNG if one was written, and the parts: classes, or COCO's segments."""
         return {
@@ -146,7 +162,7 @@ class Segmentation(Result):
         return row
 
     def _over(self, image: Image.Image, cells: NDArray[Any], opacity: float) -> Image.Image:
-        return overlay(image, cells, self.classes.colors, opacity=opacity)
+        return overlay(image, cells, self.classes.colors, opacity=opacity, clear=self.classes.background)
 
     def _name(self, share: ClassShare) -> str:
         return share.name

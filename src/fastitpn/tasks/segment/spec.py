@@ -47,6 +47,7 @@ from fastitpn.tasks.spec import Split, TaskSpec, TrainingSamples
 from fastitpn.tasks.start import find_start, start_network
 from fastitpn.training.loaders import cache_mib
 from fastitpn.training.metric import Metric
+from fastitpn.training.published_rate import PublishedRate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -73,7 +74,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
     def open_data(self, config: SegmentConfig) -> Split[MaskedImages]:
         """Images with masks, or with annotations."""
         folders = replace(MaskFolders.of(config), panoptic=config.panoptic)
-        train, val = segmentation_split(folders, config.val, val_ratio=config.val_ratio, seed=config.seed)
+        train, val = segmentation_split(folders, config.val, val_ratio=config.held_out, seed=config.seed)
         names, notes = train.classes.names, []
         if config.head.weighs_classes:
             notes = describe_imbalance(config.class_weights, train.pixels(), names, unit="pixels")
@@ -96,9 +97,14 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         if config.class_weights is not None:
             weights = class_weights(config.class_weights, train.pixels(), train.classes.names)
         task = build_task(config, train.classes, weights)
-        queries = task.trained_model.head.queries
+        queries = task.trained_model.queries
         say_if_many(_count_objects(train, queries), queries, _QUERIES)
         return task
+
+    def published_rates(self, config: SegmentConfig) -> Mapping[str, PublishedRate]:
+        """That of the head, on ADE20K."""
+        rate = HEADS[config.head.name].published
+        return {} if rate is None else {"": rate}
 
     def training_samples(
         self, config: SegmentConfig, split: Split[MaskedImages], about: SegmenterDescription
@@ -140,7 +146,7 @@ class Segment(TaskSpec[SegmentConfig, MaskedImages, SegmenterDescription]):
         assert isinstance(config, SegmentEvaluateConfig)
         _views(config, trained)  # says what is wrong with them before anything is written
         images = segmentation_images(MaskFolders.of(config), trained.about.classes)
-        queries = trained.model.head.queries
+        queries = trained.model.queries
         say_if_many(_count_objects(images, queries), queries, _QUERIES, MISSED)
         return images
 
@@ -246,7 +252,7 @@ def build_task(config: SegmentConfig, classes: SegmentationClasses, class_weight
         px=start.px,
         resize=config.resize,
     )
-    network = SPEC.create(about, frozen=config.freeze, drop_path_rate=config.drop_path)
+    network = SPEC.create(about, drop_path_rate=config.drop_path)
     network.backbone.set_acceleration(start.acceleration)
     start_network(
         network,
@@ -282,7 +288,7 @@ def _views(config: TestTimeViewsConfig, trained: TrainedSegmenter) -> TestTimeVi
     about = trained.about
     if about.classes.panoptic and (config.inference == "slide" or config.flip or len(config.scales) > 1):
         raise InputError(
-            "inference=slide, scales and flip: of no use for a panoptic network, which looks once at the whole image",
+            "inference=slide, scales and flip: not used by a panoptic network, which sees the whole image once",
             where=trained.path,
             expected="px and resize alone",
             fix="leave them out",

@@ -41,7 +41,7 @@ def iou_table(matrix: ArrayLike, class_names: Sequence[str], title: str = "IoU b
         title: Heading of the table.
 
     Returns:
-        Columns: class, pixels (share of all), IoU, accuracy (share of its pixels found), most often taken for. None
+        Columns: class, pixels (share of all), IoU, accuracy (share of its pixels found), most often predicted as. None
         where there is nothing to divide by.
 
     Raises:
@@ -67,5 +67,5 @@ def iou_table(matrix: ArrayLike, class_names: Sequence[str], title: str = "IoU b
             )
         )
     rows.sort(key=lambda row: (row[2] is None, row[2]))
-    columns = ("class", "pixels", "IoU", "accuracy", "most often taken for")
+    columns = ("class", "pixels", "IoU", "accuracy", "most often predicted as")
     return Table(title, columns, rows, bars=("IoU", "accuracy"))

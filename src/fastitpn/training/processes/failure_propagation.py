@@ -34,9 +34,9 @@ LEAVE_WITHIN_S = 5.0
 BROKEN = re.compile(r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe", re.IGNORECASE)
 """In the errors of an exchange whose other side is gone."""
 WITHOUT_A_WORD = (
-    "another process of the run ended without a word\n"
-    "  where:    its own output says more, if it was not killed for want of memory\n"
-    "  fix:      the same command again, which goes on from the last checkpoint"
+    "another process of the run ended without a message\n"
+    "  where:    its output says more, unless it was killed because memory ran out\n"
+    "  fix:      the same command again, which resumes from the last checkpoint"
 )
 
 

@@ -169,7 +169,7 @@ class TestLabelStudio:
         annotations = [{"was_cancelled": True, "result": [other]}, {"result": [box]}, {"result": [other]}]
         images = read(label_studio(tmp_path / "a.json", annotations=annotations), "label_studio", with_masks=False)
         assert images.classes.names == ("dog",)
-        assert "task 1 has 2 annotations: the first is taken" in images.notes
+        assert "task 1 has 2 annotations: the first is used" in images.notes
 
     def test_the_short_form(self, tmp_path):
         picture(tmp_path / "a.jpg")

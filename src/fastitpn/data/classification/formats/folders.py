@@ -14,6 +14,10 @@ from fastitpn.listing import children, subfolders
 LAYOUT = "one sub-folder per class with its images: FOLDER/cat/1.jpg, FOLDER/dog/2.jpg"
 
 
+_OF_IMAGES, _OF_LABELS = "images", frozenset({"masks", "annotations", "labels"})
+"""Names of folders that segmentation and detection have."""
+
+
 def _recognise(data: Path) -> bool:
     """Whether there are several folders with images, and none beside them."""
     return data.is_dir() and sum(map(has_images, _folders(data))) > 1 and not _loose_images(data)
@@ -32,6 +36,13 @@ def _read(folder: Path) -> dict[str, list[Path]]:
     by_class: dict[str, list[Path]] = {}
     for of_class in _folders(folder):
         by_class.setdefault(nfc(of_class.name), []).extend(list_files(of_class, EXTENSIONS))
+    if _OF_IMAGES in by_class and (labels := sorted(_OF_LABELS.intersection(by_class))):
+        raise InputError(
+            f"the folders {_OF_IMAGES} and {labels[0]} hold images and their labels, not classes",
+            where=folder,
+            expected=LAYOUT,
+            fix="other names for these folders, if they are classes",
+        )
     if not any(by_class.values()):
         list_images(folder)  # Says so if there are no images at all.
         raise InputError(

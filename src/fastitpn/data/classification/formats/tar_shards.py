@@ -1,6 +1,5 @@
 """Tar shards as WebDataset has them: a picture and its class in members of the same name, such as 1.jpg and 1.cls."""
 
-import json
 from collections import defaultdict
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from fastitpn.data.images.named_files import nfc
 from fastitpn.data.images.tar_members import members, read_member
 from fastitpn.data.images.tar_shards import all_shards, part_of_shard, picture_names, sample_of
 from fastitpn.errors import InputError
+from fastitpn.json_text import from_json
 
 LAYOUT = "FOLDER/00000.tar ... with members 1.jpg and 1.cls, or 1.json with the class under label"
 _KEYS = ("label", "class", "class_name", "label_name", "category", "cls", "target")
@@ -52,8 +52,8 @@ def _label(path: Path) -> str:
     """The class in a member; "" if it holds none."""
     try:
         text = (read_member(path) or b"").decode("utf-8-sig").strip()
-        content = json.loads(text) if path.suffix == ".json" else text
-    except (OSError, ValueError, RecursionError):
+        content = from_json(text) if path.suffix == ".json" else text
+    except (OSError, ValueError):
         return ""
     if path.suffix == ".json":
         values = [content.get(key) for key in _KEYS] if isinstance(content, dict) else [content]

@@ -66,7 +66,7 @@ def is_box_table(data: Path) -> bool:
     return bool(_files(data))
 
 
-def read_box_table(data: Path) -> Source:
+def read_box_table(data: Path, images: Path | None = None) -> Source:
     """The images of each part; classes are in alphabetical order. A row without a box names an image without objects.
 
     Values are pixels, or shares of the image if none in the table is above 1.
@@ -81,7 +81,7 @@ def read_box_table(data: Path) -> Source:
         for row in table.rows:
             by_part.setdefault(part_of(row.cells.get("part", "")) or name, []).append(row)
         for part, rows in by_part.items():
-            _read_part(table, rows, data, source.part(part))
+            _read_part(table, rows, images or data, source.part(part))
     source.name_classes()
     return source
 
@@ -248,4 +248,6 @@ def _object(row: _Row, table: _Table, size: tuple[int, int], shares: bool, part:
     return SourceObject(name=name, box=box) if box else None
 
 
-FORMAT = source_format(title="CSV of boxes", layout=LAYOUT, recognise=is_box_table, read=read_box_table)
+FORMAT = source_format(
+    title="CSV of boxes", layout=LAYOUT, recognise=is_box_table, read=read_box_table, takes_images=True
+)

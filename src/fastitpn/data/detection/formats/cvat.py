@@ -28,7 +28,7 @@ def is_cvat(data: Path) -> bool:
     return bool(_files(data))
 
 
-def read_cvat(data: Path) -> Source:
+def read_cvat(data: Path, images_folder: Path | None = None) -> Source:
     """The images of each subset; classes are in alphabetical order.
 
     Raises:
@@ -42,7 +42,8 @@ def read_cvat(data: Path) -> Source:
             raise InputError("this is CVAT for video", where=file, expected=_EXPECTED, fix=_FIX)
         folder = file.parent
         subsets = sorted({subset for image in images if (subset := image.get("subset"))})
-        folders = [folder, folder / "images", *(folder / "images" / subset for subset in subsets)]
+        given = [images_folder] if images_folder else []
+        folders = [*given, folder, folder / "images", *(folder / "images" / subset for subset in subsets)]
         files = NamedFiles([*folders, *(folder / subset for subset in subsets)], [i.get("name") or "" for i in images])
         for image in images:
             _read(image, file, files, source.part(part_of(image.get("subset") or "") or ""))
@@ -75,7 +76,7 @@ def _read(image: ElementTree.Element, file: Path, files: NamedFiles, part: Sourc
     if not name:
         part.note("image without a name", f"image {image.get('id')} has no name", file, image=True)
         return
-    path = files.find(name) or files.folders[1] / name.replace("\\", "/")
+    path = files.find(name) or file.parent / "images" / name.replace("\\", "/")
     size = part.sized(path, (image.get("height"), image.get("width")), file)
     if size is None:
         return
@@ -152,4 +153,4 @@ def _mask(attributes: Mapping[str, str], size: tuple[int, int]) -> np.ndarray | 
     return mask
 
 
-FORMAT = source_format(title="CVAT for images", layout=LAYOUT, recognise=is_cvat, read=read_cvat)
+FORMAT = source_format(title="CVAT for images", layout=LAYOUT, recognise=is_cvat, read=read_cvat, takes_images=True)

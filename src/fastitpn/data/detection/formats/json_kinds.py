@@ -20,7 +20,7 @@ _ITEMS = (
         {"image_id", "bbox", "score"},
         "a list of detections, results in COCO's format; the data is the file that they are for",
     ),
-    ({"image_id", "category_id"}, "a list of annotations alone, without the images and categories of COCO's format"),
+    ({"image_id", "category_id"}, "only a list of annotations, without the images and categories of COCO's format"),
     ({"data_row"}, "Labelbox's; convert it to COCO's format with its own tools"),
     ({"name", "labels"}, "BDD100K's or Scalabel's; convert it to COCO's format with its own tools"),
     ({"data", "annotations"}, "Label Studio's"),

@@ -31,8 +31,10 @@ def is_label_studio(data: Path) -> bool:
     return bool(_files(data))
 
 
-def read_label_studio(data: Path) -> Source:
+def read_label_studio(data: Path, images: Path | None = None) -> Source:
     """The images of each part; classes are in alphabetical order. Of several annotations of a task the first counts.
+
+    Of tasks to import, which have predictions and no annotations, the first prediction is taken.
 
     Raises:
         InputError: A file cannot be read.
@@ -44,7 +46,8 @@ def read_label_studio(data: Path) -> Source:
             raise InputError("this is no list of tasks", where=file, expected=_EXPECTED, fix="export it again as JSON")
         root = file.parent
         names = [name for task in tasks if (name := _image_name(task))]
-        files = NamedFiles([root, root / "images", root / file.stem, root.parent / "images"], names)
+        given = [images] if images else []
+        files = NamedFiles([*given, root, root / "images", root / file.stem, root.parent / "images"], names)
         part = source.part((part_of(file.stem) or "") if data.is_dir() else "")
         for place, task in enumerate(tasks):
             _read(task, f"task {place}", file, files, part)
@@ -75,13 +78,13 @@ def _image_name(task: Any) -> str | None:
 
 def _results(task: Mapping[str, Any], part: SourcePart) -> list[Any]:
     """The regions of a task, of the first annotation that was not cancelled; or those of JSON-MIN."""
-    annotations = task.get("annotations", task.get("completions"))
+    annotations = task.get("annotations", task.get("completions", task.get("predictions")))
     if not isinstance(annotations, list):
         lists = (value for value in task.values() if isinstance(value, list))
         return [region for regions in lists for region in regions if isinstance(region, dict)]
     kept = [by for by in annotations if isinstance(by, dict) and not flag(by.get("was_cancelled"))]
     if len(kept) > 1:
-        part.notes.append(f"task {task.get('id')!r:.40} has {len(kept)} annotations: the first is taken")
+        part.notes.append(f"task {task.get('id')!r:.40} has {len(kept)} annotations: the first is used")
     results = kept[0].get("result") if kept else None
     return results if isinstance(results, list) else []
 
@@ -159,4 +162,6 @@ def _corners(value: Mapping[str, Any], size: tuple[int, int]) -> Iterator[tuple[
         yield (left + x * math.cos(turn) - y * math.sin(turn), top + x * math.sin(turn) + y * math.cos(turn))
 
 
-FORMAT = source_format(title="Label Studio", layout=LAYOUT, recognise=is_label_studio, read=read_label_studio)
+FORMAT = source_format(
+    title="Label Studio", layout=LAYOUT, recognise=is_label_studio, read=read_label_studio, takes_images=True
+)

@@ -6,6 +6,7 @@ import numpy as np
 
 _CHANNELS = 4
 """The pixels are RGBA; the mask is the last channel."""
+_VALUE_BITS, _LENGTH_BITS = 8, (4, 8, 12, 16)
 
 
 def decode_brush(runs: Any, height: int, width: int) -> np.ndarray | None:
@@ -23,6 +24,23 @@ def decode_brush(runs: Any, height: int, width: int) -> np.ndarray | None:
         return _decode(bits, height, width)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def encode_brush(mask: np.ndarray) -> list[int]:
+    """A mask, bool [height, width], as `decode_brush` reads it: runs of one value, 255 inside and 0 outside."""
+    values = mask.ravel()
+    starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    bits = [f"{_CHANNELS * values.size:032b}", f"{_VALUE_BITS - 1:05b}", *(f"{size - 1:04b}" for size in _LENGTH_BITS)]
+    for start, length in zip(starts.tolist(), np.diff(starts, append=values.size).tolist(), strict=True):
+        left = _CHANNELS * length
+        while left:
+            run = min(left, 2 ** _LENGTH_BITS[-1])
+            kind = next(place for place, size in enumerate(_LENGTH_BITS) if run <= 2**size)
+            bits.append(f"1{kind:02b}{run - 1:0{_LENGTH_BITS[kind]}b}{255 * int(values[start]):0{_VALUE_BITS}b}")
+            left -= run
+    text = "".join(bits)
+    text += "0" * (-len(text) % 8)
+    return [int(text[place : place + 8], 2) for place in range(0, len(text), 8)]
 
 
 def _decode(bits: str, height: int, width: int) -> np.ndarray | None:

@@ -107,7 +107,7 @@ class ImageFinder:
     def lines(self) -> Iterator[str]:
         """What to say of images that were found by other names than are written."""
         if self.stale:
-            yield f"{self.stale} XML files name another image than the one of their own name, which is taken"
+            yield f"{self.stale} XML files name another image than that of their file name, which is used"
         yield from filter(None, (places.line() for places in self._places.values()))
 
     def images_without_files(self) -> int:

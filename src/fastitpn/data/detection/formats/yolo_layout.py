@@ -109,7 +109,7 @@ def _place(text: str, settings: Settings) -> Path | None:
     for root in roots:
         if _exists(root / posix):
             if root == folder and settings.root and len(roots) > 1:
-                say(f"path: {settings.root} is not there or has no {text}, which is taken from beside the file")
+                say(f"path: {settings.root} is not there or has no {text}, which is read from beside the file")
             return root / posix
     parts = [part for part in PurePosixPath(posix).parts if part not in ("/", "..", ".")]
     starts = range(len(parts)) if _OF_ANOTHER_MACHINE.match(posix) else range(1, 1 + _is_own(parts[:1], folder))

@@ -69,7 +69,7 @@ def form_of(lines: Iterable[Line], keypoints: int | None) -> LineForm:
         len(numbers) >= 5 and len(numbers) % 2 != usual and 0 <= numbers[-1] <= 1 for numbers in values
     )
     if confidence:
-        say("the last number of each line is taken as a confidence, which is not used (and not as an angle)")
+        say("the last number of each line is read as a confidence, which is not used (and not as an angle)")
     return LineForm(keypoints=keypoints, confidence=confidence)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastitpn.data.detection.problems import Problem
+from fastitpn.data.fold import HeldOut
 from fastitpn.data.segmentation.classes import SegmentationClasses
 from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
 from fastitpn.data.segmentation.masks import Labels
@@ -36,7 +37,7 @@ class Split(Protocol):
     """Training and validation images, every mask of which was checked."""
 
     def __call__(
-        self, folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
+        self, folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: HeldOut, seed: int
     ) -> tuple[MaskedImages, MaskedImages]:
         """Arguments as of `segmentation_split`; `classes` are those of a file, without names if there is none."""
 

@@ -11,7 +11,7 @@ from fastitpn.errors import InputError
 
 LAYOUT = (
     "FOLDER/leftImg8bit/train/CITY/a_leftImg8bit.png and FOLDER/gtFine/train/CITY/a_gtFine_labelTrainIds.png, or "
-    "_labelIds.png, likewise val"
+    "_labelIds.png, the same for val"
 )
 _IMAGES, _MASKS = "leftImg8bit", ("gtFine", "gtCoarse")
 _KINDS = ("labelTrainIds", "labelIds")

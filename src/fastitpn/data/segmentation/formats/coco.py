@@ -13,6 +13,7 @@ from fastitpn.data.detection.formats.registry import open_annotations, recognise
 from fastitpn.data.detection.images import detection_images, detection_split
 from fastitpn.data.detection.problems import Problem
 from fastitpn.data.detection.reading import FOR_BOXES, scan
+from fastitpn.data.fold import HeldOut
 from fastitpn.data.segmentation.classes import IGNORE, MOST_CLASSES, SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
 from fastitpn.data.segmentation.masked_images import MaskedImages, MaskFolders
@@ -74,7 +75,7 @@ def is_coco(data: Path) -> bool:
 
 
 def _split(
-    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
+    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: HeldOut, seed: int
 ) -> tuple[MaskedImages, MaskedImages]:
     train, held_out = detection_split(
         folders.data,
@@ -167,7 +168,7 @@ def _masked(images: DetectionImages, classes: SegmentationClasses) -> MaskedImag
 FORMAT = MaskFormat(
     title="COCO masks",
     layout="masks or outlines of objects in COCO's, YOLO's, LabelMe's, Label Studio's or CVAT's format, in the layouts "
-    "that finetune detect takes",
+    "of finetune detect",
     recognise=lambda folders, part: folders.masks is None and is_coco(folders.data),
     claims=lambda folders: False,
     split=_split,

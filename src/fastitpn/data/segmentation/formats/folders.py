@@ -19,7 +19,7 @@ LAYOUT = (
     "FOLDER/images and FOLDER/masks (or annotations), both with train, val and test inside or neither, or inside of "
     "train, val and test; images/a.jpg has masks/a.png, or masks/a_mask.png and the like"
 )
-_EXPECTED = f"{LAYOUT}; or masks of things in COCO's format, as for finetune detect"
+_EXPECTED = f"{LAYOUT}; or masks of objects in COCO's format, as for finetune detect"
 _BESIDE = ("masks", "mask", "labels", "label", "annot", "annotations", "gt")
 """Behind the name of a part, that of a folder with its masks: `train_labels`, `trainannot`."""
 

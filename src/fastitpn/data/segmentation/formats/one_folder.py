@@ -42,7 +42,7 @@ def _find(folders: MaskFolders) -> MaskPictures:
         masks = [(path.relative_to(folder).as_posix(), path) for path in files if path in chosen]
         images = {path.relative_to(folder).as_posix(): path for path in files if path not in chosen}
         if not images:
-            raise InputError("there are masks alone", where=folder, expected=LAYOUT, fix="add the images")
+            raise InputError("there are only masks", where=folder, expected=LAYOUT, fix="add the images")
         matches = match_masks(images, masks, folders.pattern)
         if part == "test" and not any(mask for _, mask in matches.pairs):
             lines.append(f"the part test has no masks: its {len(images)} images are left out")

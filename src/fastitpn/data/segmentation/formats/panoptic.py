@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastitpn.data.detection.formats.coco import find_coco
 from fastitpn.data.detection.problems import Problem, stop_or_say
+from fastitpn.data.fold import HeldOut
 from fastitpn.data.parts import PARTS, choose_part, say_of_held_out
 from fastitpn.data.segmentation.classes import SegmentationClasses, distinct_colors
 from fastitpn.data.segmentation.formats.base import MaskFormat, UncheckedPart
@@ -79,7 +80,7 @@ def _claims(folders: MaskFolders) -> bool:
 
 
 def _split(
-    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
+    folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: HeldOut, seed: int
 ) -> tuple[MaskedImages, MaskedImages]:
     files = _find(folders, "train") or _find(folders, "")
     assert files is not None

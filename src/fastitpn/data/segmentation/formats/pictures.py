@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastitpn.console import say
 from fastitpn.data.detection.problems import Problem
+from fastitpn.data.fold import HeldOut
 from fastitpn.data.images.mask_names import Pair
 from fastitpn.data.parts import choose_part, say_of_held_out, say_of_test
 from fastitpn.data.segmentation.classes import IGNORE, SegmentationClasses
@@ -70,7 +71,7 @@ def picture_format(
 
 
 def _split(
-    find: Find, folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: float, seed: int
+    find: Find, folders: MaskFolders, classes: SegmentationClasses, val: Path | None, *, val_ratio: HeldOut, seed: int
 ) -> tuple[MaskedImages, MaskedImages]:
     pictures = find(folders)
     for line in filter(None, (*pictures.lines, say_of_test(pictures.parts))):

@@ -68,7 +68,7 @@ def _find(folders: MaskFolders) -> MaskPictures:
             f"{len(problems)} images of the lists are not there" if problems else "the lists of images are empty",
             where="".join(f"\n    {line}" for line in [str(data / _LISTS), *problems[:20], *more]),
             expected=LAYOUT,
-            fix="correct the lists, or remove them to take all images that have masks",
+            fix="correct the lists, or remove them to use all images that have masks",
         )
     with_masks = sum(Path(name).stem in by_stem and Path(name).stem not in listed for name, _ in of_masks)
     lines = [f"images by the lists {', '.join(sorted(file.name for file in lists.values()))} of {_LISTS}"]

@@ -69,7 +69,8 @@ class Scorer(nn.Module):
         self._seen = (x, padding) if self.training else None
         keys, exact = in_float32(self.norm(x).detach())
         with exact:
-            return keys @ self.queries.detach().sum(0).to(keys.dtype)
+            # A matrix of one column: OpenVINO 2026 cannot compile the product with a vector that is then negated.
+            return (keys @ self.queries.detach().sum(0).to(keys.dtype)[:, None]).squeeze(-1)
 
     def predict(self) -> Tensor:
         """What the queries say of the images whose tokens were scored last, [B, M, outputs]; once after each score."""

@@ -8,6 +8,7 @@ from pydantic import Field
 from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec, width_problems
+from fastitpn.training.published_rate import PublishedRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +17,17 @@ class DINOKeys(DetectorKeys):
 
     name: str = "dino"
     queries: Count = 300
-    """Objects that are found in an image at most (published: 900)."""
+    """Objects in an image, at most (published: 900)."""
     layers: Count = 6
     """Layers of the encoder, and of the decoder."""
     neck: Literal["pyramid", "published"] = "pyramid"
-    """How the levels come in: our pyramid's, or by the published projections with a coarser level of their own."""
+    """Input levels: those of our pyramid, or the published projections with another, coarser level."""
     width: Count | None = None
-    """Channels inside, a multiple of 32; none takes the pyramid's (published: 256)."""
+    """Channels inside, a multiple of 32; none uses that of the pyramid (published: 256)."""
     denoising: Annotated[int, Field(ge=0)] = 100
-    """Disturbed boxes that training learns to repair, as published; 0 leaves it out."""
+    """Noised boxes that training learns to denoise, as published; 0 leaves it out."""
     box_noise: Positive = 1.0
-    """How far those boxes are moved, in halves of their width and height."""
+    """Noise of these boxes, in halves of their width and height."""
 
     def problems(self) -> list[str]:
         """Checks the width."""
@@ -55,4 +56,4 @@ def _build(*inputs: Any, **settings: Any) -> Any:
     return DINO(*inputs, **settings)
 
 
-DINO = HeadSpec(keys=DINOKeys, arguments=_arguments, build=_build)
+DINO = HeadSpec(keys=DINOKeys, arguments=_arguments, build=_build, published=PublishedRate(lr=1e-4, images=16))

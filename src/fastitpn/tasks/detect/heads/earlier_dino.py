@@ -107,7 +107,7 @@ class _Levels(Levels):
         """[B, h * w, 2] of each level, as shares of the images; above 1 in the padding."""
         return [
             centre * stride / self.sides[:, None]
-            for centre, stride in zip(self.cell_centres(), self.strides, strict=True)
+            for centre, stride in zip(self.cell_centres, self.strides, strict=True)
         ]
 
 
@@ -219,7 +219,7 @@ class _Encoder(DeformableDetrEncoder):
         points = [
             centres / (ratio * counts)[:, None]
             for centres, ratio, counts in zip(
-                whole.cell_centres(), valid_ratios.unbind(1), whole.counts.unbind(1), strict=True
+                whole.cell_centres, valid_ratios.unbind(1), whole.counts.unbind(1), strict=True
             )
         ]
         return torch.cat(points, 1)[:, :, None] * valid_ratios[:, None]

@@ -13,4 +13,4 @@ class DetectorKeys(HeadKeys):
     _variants = DETECTORS
 
     name: str = "mask_rcnn"
-    """What finds objects on the pyramid; mask_rcnn, cascade_mask_rcnn, mask2former and maskdino need masks."""
+    """Detector on the pyramid; mask_rcnn, cascade_mask_rcnn, mask2former and maskdino need masks."""

@@ -14,9 +14,9 @@ class Mask2FormerKeys(DetectorKeys):
 
     name: str = "mask2former"
     queries: Count = 100
-    """Objects that are found in an image at most."""
+    """Objects in an image, at most."""
     layers: Count | None = None
-    """Layers of the encoder, and of the decoder; none takes 6 and 9, as published."""
+    """Layers of the encoder, and of the decoder; none uses 6 and 9, as published."""
 
 
 def _arguments(keys: Mask2FormerKeys, dim: int, px: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from fastitpn.config.types import Count
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
+from fastitpn.training.published_rate import PublishedRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +17,13 @@ class MaskDINOKeys(DetectorKeys):
 
     name: str = "maskdino"
     queries: Count = 300
-    """Objects that are found in an image at most."""
+    """Objects in an image, at most."""
     layers: Count | None = None
-    """Layers of the encoder, and of the decoder; none takes 6 and 9, as published."""
+    """Layers of the encoder, and of the decoder; none uses 6 and 9, as published."""
     width: Count | None = None
-    """Channels inside, a multiple of 32; none takes the pyramid's (published: 256)."""
+    """Channels inside, a multiple of 32; none uses that of the pyramid (published: 256)."""
     denoising: Annotated[int, Field(ge=0)] = 100
-    """Disturbed boxes that training learns to repair; 0 leaves it out."""
+    """Noised boxes that training learns to denoise; 0 leaves it out."""
 
     def problems(self) -> list[str]:
         """Checks the width."""
@@ -42,4 +43,6 @@ def _build(*inputs: Any, **settings: Any) -> Any:
     return MaskDINO(*inputs, **settings)
 
 
-MASKDINO = HeadSpec(keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True)
+MASKDINO = HeadSpec(
+    keys=MaskDINOKeys, arguments=_arguments, build=_build, needs_masks=True, published=PublishedRate(lr=1e-4, images=16)
+)

@@ -32,7 +32,7 @@ class MaskDINO(Detector):
         num_classes: Number of classes.
         width: Channels inside, a multiple of 32; published: 256.
         queries: Objects that can be found in an image at most; published: 300.
-        denoising: Disturbed boxes that training learns to repair; published: 100, 0 is off.
+        denoising: Noised boxes that training learns to denoise; published: 100, 0 is off.
         encoder_layers: Layers of the pixel decoder; published: 6.
         decoder_layers: Layers of the decoder; published: 9.
         points: Points that the losses look at for each mask; published: 12544.

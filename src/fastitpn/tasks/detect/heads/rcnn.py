@@ -8,6 +8,7 @@ from pydantic import Field
 from fastitpn.config.types import Count, Positive
 from fastitpn.tasks.detect.heads.keys import DetectorKeys
 from fastitpn.tasks.heads import HeadSpec
+from fastitpn.training.published_rate import PublishedRate
 
 _PUBLISHED_PX = 800
 _ANCHOR_SCALES, _REGIONS, _PROPOSALS = (4.0, 8.0), (64, 512), (200, 1000)
@@ -19,17 +20,17 @@ class RCNNKeys(DetectorKeys):
     """Detector: R-CNN."""
 
     anchor_scale: Positive | None = None
-    """Side of the anchors in strides of their level; none takes px / 100, from 4 to 8 (published: 8 at 800)."""
+    """Size of the anchors in strides of their level; none uses px / 100, from 4 to 8 (published: 8 at 800)."""
     regions: Count | None = None
-    """Regions of an image to learn from; none takes 0.64 px, from 64 to 512 (published: 512 at 800)."""
+    """Regions of an image to learn from; none uses 0.64 px, from 64 to 512 (published: 512 at 800)."""
     box_head: Literal["mlp", "conv"] = "mlp"
     """Before classes and boxes: two layers, or four convolutions with batch norm and a layer (published for iTPN)."""
     box_loss: Literal["smooth_l1", "giou"] = "smooth_l1"
-    """Loss of the boxes: of the numbers that move them, or of their overlap, ten times (published for iTPN)."""
+    """Loss of the boxes: of their offsets, or of their overlap, ten times (published for iTPN)."""
     region_loss: Literal["smooth_l1", "l1"] = "smooth_l1"
     """Loss of the proposed regions (published for iTPN: l1)."""
     sampling: Annotated[int, Field(ge=0)] = 2
-    """Points along each side of a cell of a region; 0 takes one for each pixel of its level (published for iTPN)."""
+    """Points along each edge of a cell of a region; 0 uses one for each pixel of its level (published for iTPN)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class CascadeKeys(RCNNKeys):
     """Detector: cascade."""
 
     own_regions: bool = False
-    """Regions, boxes for each class and a mask head for each stage (published); else the stages share the first's."""
+    """Regions, boxes for each class and a mask head for each stage (published); else shared with the first stage."""
 
 
 def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
@@ -62,7 +63,15 @@ def _rcnn(*, masks: bool, cascade: bool = False) -> HeadSpec[RCNNKeys]:
         return RCNN(*inputs, masks=masks, cascade=cascade, **settings)
 
     keys = CascadeKeys if cascade else RCNNKeys
-    return HeadSpec(keys=keys, arguments=arguments, build=build, needs_masks=masks, exports="one", open_size=False)
+    return HeadSpec(
+        keys=keys,
+        arguments=arguments,
+        build=build,
+        needs_masks=masks,
+        exports="one",
+        open_size=False,
+        published=PublishedRate(lr=1e-4 if cascade else 2e-4, images=64),
+    )
 
 
 def _in_proportion(px: int, least: float, most: float) -> float:

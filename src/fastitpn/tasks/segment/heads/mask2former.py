@@ -17,9 +17,9 @@ class Mask2FormerKeys(SegmentHeadKeys):
 
     name: str = "mask2former"
     width: Count | None = None
-    """Channels inside, a multiple of 32; none takes the pyramid's."""
+    """Channels inside, a multiple of 32; none uses that of the pyramid."""
     queries: Count = 100
-    """Masks that it makes of an image at most."""
+    """Masks in an image, at most."""
 
     def problems(self) -> list[str]:
         """Checks the width."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from fastitpn.config.types import Count
 from fastitpn.tasks.heads import HeadSpec, points_of_masks, width_problems
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
+from fastitpn.training.published_rate import PublishedRate
 
 _PANOPTIC = {"two_stage": True, "no_object": False, "queries": 300, "levels": 4, "coarse_first": False}
 _PANOPTIC_RATIO = 8
@@ -22,13 +23,13 @@ class MaskDINOKeys(SegmentHeadKeys):
 
     name: str = "maskdino"
     width: Count | None = None
-    """Channels inside, a multiple of 32; none takes the pyramid's (published: 256)."""
+    """Channels inside, a multiple of 32; none uses that of the pyramid (published: 256)."""
     queries: Count | None = None
-    """Masks that it makes of an image at most; none takes 100, and 300 with panoptic=true, as published."""
+    """Masks in an image, at most; none uses 100, and 300 with panoptic=true, as published."""
     layers: Count | None = None
-    """Layers of the encoder, and of the decoder; none takes 6 and 9, as published."""
+    """Layers of the encoder, and of the decoder; none uses 6 and 9, as published."""
     denoising: Annotated[int, Field(ge=0)] = 100
-    """Disturbed boxes that training learns to repair; 0 leaves it out."""
+    """Noised boxes that training learns to denoise; 0 leaves it out."""
 
     def problems(self) -> list[str]:
         """Checks the width."""
@@ -53,4 +54,5 @@ HEAD = HeadSpec(
     arguments=_arguments,
     build=_build,
     panoptic={**_PANOPTIC, "encoder_ratio": _PANOPTIC_RATIO},
+    published=PublishedRate(lr=1e-4, images=16),
 )

@@ -33,4 +33,4 @@ class SegmentHeadKeys(HeadKeys):
     weighs_classes: ClassVar[bool] = False
 
     name: str = "upernet"
-    """What makes classes of the pyramid: linear is light, upernet slower, mask2former and maskdino slowest."""
+    """Head on the pyramid: linear is fastest, upernet slower, mask2former and maskdino slowest."""

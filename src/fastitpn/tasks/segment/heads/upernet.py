@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from fastitpn.config.types import BelowOne, Count, NonNegative
 from fastitpn.tasks.heads import HeadSpec
 from fastitpn.tasks.segment.heads.registry import SegmentHeadKeys
+from fastitpn.training.published_rate import PublishedRate
 
 _WIDTH_OF_PYRAMID = 2
 """Channels inside where no width is given, as a multiple of the pyramid's."""
@@ -21,11 +22,11 @@ class UPerNetKeys(SegmentHeadKeys):
 
     name: str = "upernet"
     width: Count | None = None
-    """Channels inside; none takes twice the pyramid's; published: 768."""
+    """Channels inside; none uses twice that of the pyramid; published: 768."""
     auxiliary_weight: NonNegative = 0.4
     """Weight of the loss of the auxiliary head; 0 leaves it out."""
     dropout: BelowOne = 0.1
-    """Share of channels that are left out before the classifiers while training."""
+    """Share of channels to drop before the classifiers in training."""
 
     def problems_with(self, config: Any) -> list[str]:
         """Checks the batch."""
@@ -46,4 +47,4 @@ def _build(*args: Any, **arguments: Any) -> Any:
     return UPerNetHead(*args, **arguments)
 
 
-HEAD = HeadSpec(keys=UPerNetKeys, arguments=_arguments, build=_build)
+HEAD = HeadSpec(keys=UPerNetKeys, arguments=_arguments, build=_build, published=PublishedRate(lr=3e-5, images=16))
