@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fastitpn.files import write_text
@@ -11,19 +11,19 @@ from fastitpn.json_text import from_json
 SUMS = "sums.json"
 
 
-def record(folder: Path, *names: str, forget: str | None = None) -> None:
+def record(folder: Path, *names: str, forget: Collection[str] = ()) -> None:
     """Write down size and SHA-256 of files in a folder; what was known of other files stays.
 
     Args:
         folder: The folder.
         *names: Files in it; those that are not there are passed over.
-        forget: A file that is going to change.
+        forget: Files that are going to change.
 
     Raises:
         InputError: The disk is full or not writable.
     """
     before = read(folder) or {}
-    sums = {name: entry for name, entry in before.items() if name != forget}
+    sums = {name: entry for name, entry in before.items() if name not in forget}
     sums |= {name: _entry(folder / name) for name in names if (folder / name).is_file()}
     if sums != before:
         write_text(folder / SUMS, json.dumps(sums, indent=1, sort_keys=True) + "\n")

@@ -145,7 +145,7 @@ def test_sums_of_a_file_that_grows(tmp_path):
     assert difference(tmp_path / "a", read(tmp_path)["a"]) is None
     (tmp_path / "a").write_text("one two")
     assert difference(tmp_path / "a", read(tmp_path)["a"]) == "it has 7 bytes and had 3"
-    record(tmp_path, forget="a")
+    record(tmp_path, forget=("a",))
     assert read(tmp_path) == {}
     (tmp_path / SUMS).write_text("{")
     assert read(tmp_path) is None

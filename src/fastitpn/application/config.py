@@ -1,4 +1,4 @@
-"""The configuration of `fastitpn app`."""
+"""The configurations of `fastitpn app` and of `fastitpn report live`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,3 +38,16 @@ class AppConfig(Config):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Number format; auto is bf16-mixed on a GPU that has it, else 32-true."""
     image: ImageKeys = ImageKeys()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveConfig(Config):
+    """Page."""
+
+    _command: ClassVar[str] = "report live"
+    _positional: ClassVar[tuple[str, ...]] = ("run",)
+
+    run: Path
+    """Folder of the run, also while it is training."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 7861
+    """Port to listen at, on this machine alone; 0 takes a free one."""

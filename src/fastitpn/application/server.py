@@ -13,6 +13,7 @@ from typing import Any
 
 from fastitpn.application.answers import Answers
 from fastitpn.application.config import AppConfig
+from fastitpn.application.listening import LOOPBACK, listening
 from fastitpn.application.markup import STYLE
 from fastitpn.application.models import open_model
 from fastitpn.application.page import build_page, build_theme
@@ -22,7 +23,6 @@ from fastitpn.data.images.reading import reads_images
 from fastitpn.errors import InputError
 from fastitpn.runs.run import CHECKPOINTS
 
-_LOOPBACK = ("127.0.0.1", "localhost")
 _SILENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_RUN_HISTORY": "False",
@@ -45,7 +45,7 @@ def run_app(config: AppConfig) -> None:
     """
     with serving(config) as page:
         say(f"{page.title} ({', '.join(page.answers.model.facts)}): {page.url} (Ctrl-C ends it)")
-        if config.host not in _LOOPBACK:
+        if config.host not in LOOPBACK:
             say(f"everyone who can reach {config.host} can use it: there is no password")
         try:
             page.server.run(sockets=[page.socket])
@@ -79,7 +79,10 @@ def serving(config: AppConfig) -> Iterator[ServedPage]:
     Raises:
         InputError: The checkpoint cannot be read, the library is not installed, or the address cannot be listened at.
     """
-    with tempfile.TemporaryDirectory(prefix="fastitpn-app-") as uploads, _listening(config) as listener:
+    with (
+        tempfile.TemporaryDirectory(prefix="fastitpn-app-") as uploads,
+        listening(config.host, config.port) as listener,
+    ):
         gradio, uvicorn = _libraries(uploads)
         answers = Answers.of(open_model(config))
         port = listener.getsockname()[1]
@@ -118,9 +121,9 @@ async def _application(gradio: ModuleType, answers: Answers, title: str, host: s
     app = FastAPI(openapi_url=None)
     app.add_middleware(UploadsAlone, uploads=uploads)
     app.add_middleware(_Policy)
-    if host in _LOOPBACK:  # else a page elsewhere could reach this one under a name of its own
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(_LOOPBACK))
-        app.add_middleware(OwnPageAlone, hosts=_LOOPBACK)
+    if host in LOOPBACK:  # else a page elsewhere could reach this one under a name of its own
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+        app.add_middleware(OwnPageAlone, hosts=LOOPBACK)
     return gradio.mount_gradio_app(
         app,
         build_page(gradio, answers, title),
@@ -154,32 +157,6 @@ class _Policy:
             await send(message)
 
         await self.app(scope, receive, send_with_policy)
-
-
-@contextmanager
-def _listening(config: AppConfig) -> Iterator[socket.socket]:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise _no_address(config, error) from error
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-            listener.listen()
-        except OSError as error:
-            raise _no_address(config, error) from error
-        yield listener
-
-
-def _no_address(config: AppConfig, error: OSError) -> InputError:
-    return InputError(
-        f"cannot listen at {config.host}:{config.port}: {error.strerror or error}",
-        where="host, port",
-        expected="an address of this machine, and a free port",
-        fix="port=0 for a free port",
-    )
 
 
 def _name(checkpoint: Path) -> str:

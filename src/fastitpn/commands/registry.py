@@ -38,6 +38,7 @@ def all_verbs() -> Sequence[Verb]:
         accelerate.verb(),
         *visualize.VERBS,
         report.COMPARE,
+        report.LIVE,
         doctor.VERB,
         data.SHARD,
         data.CONVERT,

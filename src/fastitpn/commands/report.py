@@ -1,9 +1,10 @@
-"""`fastitpn report compare`: runs side by side."""
+"""`fastitpn report`: runs side by side, and the report of a run that is training."""
 
 import os
 from pathlib import Path
 from typing import Any
 
+from fastitpn.application.config import LiveConfig
 from fastitpn.commands.verb import Verb
 from fastitpn.config import build
 from fastitpn.errors import InputError
@@ -14,6 +15,13 @@ COMPARE = Verb(
     sentence="Compare runs on one page: metrics, curves, differing settings.",
     example="fastitpn report compare runs/flowers runs/flowers-balanced",
     run="fastitpn.tasks.run_comparison:run_compare",
+)
+
+LIVE = Verb(
+    config=LiveConfig,
+    sentence="Show the report of a run in the browser while it trains: on this machine alone, refreshed by itself.",
+    example="fastitpn report live runs/flowers",
+    run="fastitpn.application.live:run_live",
 )
 
 

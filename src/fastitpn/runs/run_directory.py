@@ -3,7 +3,7 @@
 import json
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -21,12 +21,11 @@ from fastitpn.runs import identity
 from fastitpn.runs.checkpoint import BEST, LAST, PREVIOUS, latest_valid, make_room, save_checkpoint
 from fastitpn.runs.data_files import DATA, Listing, list_files, write_listing
 from fastitpn.runs.lock import RunLock
-from fastitpn.runs.metrics_log import append_row, drop_rows_after
+from fastitpn.runs.loggers.opened import Loggers
+from fastitpn.runs.metrics_log import append_row, drop_rows_after, read_rows
 from fastitpn.runs.run import CHECKPOINTS, CONFIG, LOG, METRICS, REPORT, RESULT, Run
 from fastitpn.runs.same_run import check_same, free_name, relevant
-from fastitpn.runs.tensorboard import TensorBoardLog
 
-TENSORBOARD = "tensorboard"
 SUMMED = (CONFIG, DATA, identity.FILE, METRICS, RESULT, REPORT)
 """Files whose sums are written down; checkpoints have theirs inside."""
 
@@ -44,7 +43,10 @@ class RunDirectory(Run):
     def __init__(self, directory: str | PathLike[str], *, rank: int = 0):
         super().__init__(directory)
         self.is_writer = rank == 0
-        self.tensorboard: TensorBoardLog | None = None
+        self.loggers: Loggers | None = None
+        self.refresh: Callable[[int], None] | None = None
+        """Called after each evaluation, with its step."""
+        self._rows_before: list[dict[str, Any]] = []
         self.keep_checkpoints = 2
         """Checkpoints to resume from that are kept, the last one counted."""
         self.lock: RunLock | None = None
@@ -58,6 +60,8 @@ class RunDirectory(Run):
         """Write down the sums of its files, if all went well, and let other processes write into it."""
         if self.is_writer and kind is None:
             sums.record(self.directory, *SUMMED)
+        if self.loggers is not None:
+            self.loggers.close(complete=kind is None and self.complete)
         if self.lock is not None:
             self.lock.release()
 
@@ -82,7 +86,8 @@ class RunDirectory(Run):
         if self.is_writer:
             if checkpoint is not None and checkpoint[0].name != LAST and (folder / LAST).exists():
                 (folder / LAST).replace(folder / "damaged.ckpt")
-            sums.record(self.directory, forget=METRICS)
+            sums.record(self.directory, forget=(METRICS, REPORT))
+            self._rows_before = read_rows(self.directory / METRICS)
             drop_rows_after(self.directory / METRICS, checkpoint[1]["step"] if checkpoint else 0)
         return checkpoint[1] if checkpoint else None
 
@@ -90,13 +95,20 @@ class RunDirectory(Run):
         """Adds a row to `metrics.jsonl`."""
         if self.is_writer:
             append_row(self.directory / METRICS, row)
-            if self.tensorboard is not None:
-                self.tensorboard.write(row)
+            if self.loggers is not None:
+                self.loggers.write(row)
+            if self.refresh is not None and row["split"] == "val":
+                self.refresh(row["step"])
 
-    def log_to_tensorboard(self, step: int) -> None:
-        """From here on rows are written for TensorBoard as well, from after `step` on."""
-        if self.is_writer:
-            self.tensorboard = TensorBoardLog(self.directory / TENSORBOARD, step=step)
+    def log_to(self, names: Sequence[str], step: int) -> None:
+        """From here on rows go to these loggers as well, from after `step` on; new ones are also given those before.
+
+        Raises:
+            InputError: A package is missing, or a service refuses.
+        """
+        if self.is_writer and names:
+            config, rows = flatten(self.config), {"history": self.history, "before": self._rows_before}
+            self.loggers = Loggers(names, self.directory, config, step=step, **rows)
 
     def save_last(self, content: Mapping[str, Any]) -> None:
         """Writes `last.ckpt`; the one before becomes `previous.ckpt`."""
@@ -113,8 +125,8 @@ class RunDirectory(Run):
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Writes the final figures, which marks the run as complete."""
         if self.is_writer:
-            if self.tensorboard is not None:
-                self.tensorboard.close()
+            if self.loggers is not None:
+                self.loggers.close(complete=True)
             write_text(self.directory / RESULT, json.dumps(dict(metrics), indent=1) + "\n")
 
     def say_complete(self) -> None:

@@ -31,6 +31,7 @@ IRRELEVANT = frozenset(
         "compile",
         "grad_checkpointing",
         "tensorboard",
+        "logger",
         "recipe",
         "max_minutes",
         "patience",
@@ -106,7 +107,7 @@ def check_same(run: Run, config: Config, listing: Listing | None) -> None:
         say(f"the run goes on with {words}")
     if run.complete and {*_LENGTHS, "patience"}.intersection(changed):
         (run.directory / RESULT).unlink()
-        sums.record(run.directory, forget=RESULT)
+        sums.record(run.directory, forget=(RESULT,))
     if places or shared_out or changed:
         write_text(run.directory / CONFIG, to_yaml(config))
         sums.record(run.directory, CONFIG)

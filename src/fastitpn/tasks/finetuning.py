@@ -9,6 +9,7 @@ from torch import nn
 from fastitpn.console import note, say
 from fastitpn.data.images.folders import left_out
 from fastitpn.data.images.reading import reads_images, settle_range
+from fastitpn.runs.loggers.opened import check_loggers
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
@@ -16,6 +17,7 @@ from fastitpn.tasks.chosen_defaults import choose_defaults
 from fastitpn.tasks.folds import run_folds
 from fastitpn.tasks.keys import FinetuneConfig
 from fastitpn.tasks.other_task import open_data
+from fastitpn.tasks.progress_report import ProgressReport
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.run_report import write_run_report
 from fastitpn.tasks.spec import TaskSpec
@@ -43,6 +45,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     Raises:
         InputError: The data, the weights or the folder of the run do not fit.
     """
+    check_loggers(config.loggers)
     spec: TaskSpec[Any, Any, Any] = TASKS.spec(config._command.split()[-1])
     if config.folds is not None and config.fold is None:
         return run_folds(spec, config, run_finetune)
@@ -111,6 +114,10 @@ def run_finetune(config: FinetuneConfig) -> Run:
             steps = total_steps(config, num_images)
             loader = training_loader(
                 samples.dataset, config, fabric, steps, to_batch=samples.to_batch, kinds=samples.kinds
+            )
+            shown = spec.curves(task.about)
+            run.refresh = ProgressReport(
+                run, config, title=spec.title, steps=settings.steps, metrics=shown, device=fabric.device
             )
             fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=evaluate, run=run)
         if fabric.is_global_zero and run.complete:

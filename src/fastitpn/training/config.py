@@ -21,10 +21,12 @@ from fastitpn.config.types import (
     Scales,
     Seed,
 )
+from fastitpn.config.values import OneOf
 from fastitpn.data.images.keys import ImageKeys
 from fastitpn.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from fastitpn.models.acceleration.settings import AccelerationName
 from fastitpn.models.architecture import DEFAULT_MODEL
+from fastitpn.runs.loggers.registry import LOGGERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +88,15 @@ class RunConfig(ChoiceConfig, DeviceConfig):
     """Compile the model with torch.compile: slow to start, faster steps."""
     grad_checkpointing: bool = False
     """Compute the trunk's activations again in the backward pass: less memory, slower steps, equal results."""
+    logger: tuple[Annotated[str, OneOf(LOGGERS)], ...] | None = None
+    """Where metrics go beside metrics.jsonl, such as tensorboard,wandb: offline, and resumed with the run."""
     tensorboard: bool = False
-    """Also write the metrics for TensorBoard, into OUT/tensorboard."""
+    """The same as logger=tensorboard."""
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Names of all loggers, each once."""
+        return tuple(dict.fromkeys([*(self.logger or ()), *(["tensorboard"] if self.tensorboard else [])]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,8 +92,7 @@ def fit(
         check_same_model(content["training"]["weights"], task.trained_model)
         state.restore(content)
     run.keep_checkpoints = settings.keep_checkpoints
-    if settings.tensorboard:
-        run.log_to_tensorboard(state.step)
+    run.log_to(settings.loggers, state.step)
     with StopRequest() as stop, worker_errors():
         _Fit(state, fabric, settings, evaluate, watch, run, stop).run_all(make_loader, resumed=content)
 

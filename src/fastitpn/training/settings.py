@@ -48,8 +48,8 @@ class FitSettings:
     """Compile the model with torch.compile."""
     grad_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them."""
-    tensorboard: bool = False
-    """Also write the metrics for TensorBoard."""
+    loggers: tuple[str, ...] = ()
+    """Where rows of the log go beside `metrics.jsonl`, names of `LOGGERS`."""
     patience: int | None = None
     """Validations in a row without a better value after which the run ends early; None for none."""
     max_minutes: float | None = None

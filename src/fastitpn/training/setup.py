@@ -76,7 +76,7 @@ def fit_settings(config: TrainingConfig, num_samples: int, **extra: Any) -> FitS
         max_minutes=config.max_minutes,
         compile=config.compile,
         grad_checkpointing=config.grad_checkpointing,
-        tensorboard=config.tensorboard,
+        loggers=config.loggers,
         **extra,
     )
 

@@ -29,6 +29,7 @@ from fastitpn.pretraining.teachers.keys import Student, create_teacher
 from fastitpn.pretraining.teachers.pixel import PixelKeys
 from fastitpn.pretraining.teachers.several_teachers import SeveralTeachers
 from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
+from fastitpn.runs.loggers.opened import check_loggers
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
 from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
@@ -41,6 +42,7 @@ from fastitpn.tasks.pretrain.snapshots import SNAPSHOTS, take_snapshots
 from fastitpn.tasks.pretrain.statistics import after_statistics
 from fastitpn.tasks.pretrain.task import PretrainTask
 from fastitpn.tasks.pretrain.worker_targets import WithTargets, cores_left_by, runs_ahead
+from fastitpn.tasks.progress_report import ProgressReport
 from fastitpn.training.loaders import cache_mib, training_loader
 from fastitpn.training.loop import fit
 from fastitpn.training.plan import describe_plan, faster_keys
@@ -64,6 +66,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
     Raises:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
+    check_loggers(config.loggers)
     config, find_batch = with_listed_batch(config.settled())
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
@@ -110,6 +113,9 @@ def run_pretrain(config: PretrainConfig) -> Run:
                 batch = shown_batch(dataset)
                 folder = run.directory / SNAPSHOTS
                 watch = take_snapshots(folder, batch, steps=settings.steps, to_device=fabric.to_device)
+            run.refresh = ProgressReport(
+                run, config, title="Pre-training", steps=settings.steps, metrics=(KNN,), device=fabric.device
+            )
             with cores_left_by(config.workers if ahead else 0):
                 fit(task, fabric=fabric, settings=settings, make_loader=loader, evaluate=probe, watch=watch, run=run)
         if fabric.is_global_zero and run.complete:
