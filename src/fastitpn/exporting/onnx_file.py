@@ -18,7 +18,7 @@ from fastitpn.exporting.formats.onnx import OPSET
 from fastitpn.exporting.network import Graph
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
-from fastitpn.exporting.tracing import trace
+from fastitpn.exporting.tracing import shapes_reckoned, trace
 
 _ONE_FILE_BYTES = 1_900_000_000
 """A protobuf ends at 2 GB; weights of larger models lie in a file beside it."""
@@ -57,15 +57,16 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path, *, opset: int = OPSET) 
         return _write_by_script(graph, shapes, path, opset)
     program = trace(graph, shapes)
     _leave_out_assertions(program.graph)
-    model = torch.onnx.export(
-        program,
-        dynamo=True,
-        verbose=False,
-        opset_version=opset,
-        input_names=["images"],
-        output_names=list(graph.network.outputs),
-        custom_translation_table={torch.ops.aten.sort.stable: _stable_sort()},
-    )
+    with shapes_reckoned(shapes):
+        model = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            input_names=["images"],
+            output_names=list(graph.network.outputs),
+            custom_translation_table={torch.ops.aten.sort.stable: _stable_sort()},
+        )
     assert model is not None
     _name_axes(model.model, shapes)
     for node in onnx_ir.traversal.RecursiveGraphIterator(model.model.graph):
