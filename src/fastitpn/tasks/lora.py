@@ -76,10 +76,10 @@ def _summed_linear() -> Any:
 
         @property
         def weight(self) -> Tensor:
-            weight: Tensor = self.get_base_layer().weight
+            base: Any = self.get_base_layer()
+            weight: Tensor = base.weight
             for name in self.lora_A:
-                change: Tensor = self.get_delta_weight(name)
-                weight = weight + change
+                weight = weight + self.get_delta_weight(name)
             return weight
 
         def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
