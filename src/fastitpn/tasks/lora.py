@@ -76,7 +76,7 @@ def _summed_linear() -> Any:
 
         @property
         def weight(self) -> Tensor:
-            weight: Tensor = self.get_base_layer().weight
+            weight: Any = self.get_base_layer().weight
             for name in self.lora_A:
                 weight = weight + self.get_delta_weight(name)
             return weight
