@@ -25,6 +25,7 @@ def script(request: pytest.FixtureRequest) -> ModuleType:
 
 def required(script: ModuleType) -> list[str]:
     words = {
+        "checkerboard": ["weights=runs/pretrain"],
         "acceleration_quality": ["weights=runs/{seed}/pretrain"],
         "token_arena": ["weights=runs/{seed}/pretrain"],
     }

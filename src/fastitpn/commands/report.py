@@ -19,7 +19,7 @@ COMPARE = Verb(
 
 LIVE = Verb(
     config=LiveConfig,
-    sentence="Show the report of a run in the browser while it trains: on this machine alone, refreshed by itself.",
+    sentence="Show the report of a run in the browser while it trains, only on this machine.",
     example="fastitpn report live runs/flowers",
     run="fastitpn.application.live:run_live",
 )

@@ -83,7 +83,7 @@ class TestShards:
             "._" not in name and "@" not in name and "MAC" not in name and "json" not in name for name in members
         )
         left -= len(names)
-        assert (f"{left} pictures in the shards are not trained on" in capsys.readouterr().out) == (left > 0)
+        assert (f"{left} images in the shards are not used" in capsys.readouterr().out) == (left > 0)
 
     def test_12_bits_keep_their_range(self, tmp_path):
         file = io.BytesIO()

@@ -51,7 +51,7 @@ def test_class_tokens_of_files_that_have_none(form: str, side: int, file: dict[s
     row = mean if form == "mean" else torch.zeros_like(mean)
     torch.testing.assert_close(model.pos_embed, torch.cat([row, rows], 1))
     torch.testing.assert_close(model.cls_token, mean if form == "mean" else before)
-    told = "the class token is the mean" if form == "mean" else "cls_token starts fresh"
+    told = "the class token is the mean" if form == "mean" else "cls_token randomly initialised"
     assert told in report.verdict
 
 

@@ -53,7 +53,7 @@ def test_stale_names_lose(tmp_path, capsys):
         )
     expected = {f"IMG_{number}.jpg": [("dog", (number, 2, 12, 13))] for number in range(3)}
     assert boxes(read_voc(tmp_path)) == expected
-    assert "3 XML files name another image than the one of their own name" in capsys.readouterr().out
+    assert "3 XML files name another image than that of their file name, which is used" in capsys.readouterr().out
     (tmp_path / "JPEGImages" / "IMG_0.jpg").unlink()
     source = read_voc(tmp_path)  # and not that of IMG_1.xml
     assert list(boxes(source)) == ["IMG_1.jpg", "IMG_2.jpg"]
