@@ -220,7 +220,7 @@ class TestChanged:
             (lambda about: about.pop("sha256"), "exported by another version of fastitpn, which wrote no checksum"),
             (lambda about: about.pop("format"), r"model\.json of this folder cannot be read: KeyError"),
             (lambda about: about.update(runtime="tpu"), "there is no format 'tpu'"),
-            (lambda about: about.update(trained=None), "there is nothing to predict"),
+            (lambda about: about.update(trained=None), "it cannot predict by itself"),
         ],
     )
     def test_another_description(self, folder, change, text):

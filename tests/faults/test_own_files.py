@@ -77,7 +77,7 @@ def test_of_a_run_that_stopped(run, tmp_path, capsys):
     code, damaged, said = doctor(run, tmp_path, capsys)
     assert (code, damaged) == (1, [str(run / "metrics.jsonl"), str(run / "checkpoints" / "last.ckpt")])
     assert "is no JSON" in said.out
-    assert f"last.ckpt: fastitpn finetune classify recipe={run}/config.yaml out={run} goes on from previous" in said.out
+    assert f"last.ckpt: fastitpn finetune classify recipe={run}/config.yaml out={run} resumes from previous" in said.out
 
 
 def test_a_checkpoint_of_another_run(run, tmp_path, capsys):

@@ -13,7 +13,7 @@ from fastitpn.data.classification.labelled import LabelledImages, labelled
 from fastitpn.errors import InputError
 from fastitpn.models.layers.position import resize_position_table
 from fastitpn.runs.checkpoint import load_checkpoint
-from fastitpn.runs.run import Run
+from fastitpn.runs.run import RESULT, Run
 from fastitpn.tasks import finetuning
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.classify.metrics import TOP1
@@ -184,16 +184,16 @@ class TestData:
 
     def test_without_val_a_part_of_each_class_is_held_out(self, scenes, tmp_path, monkeypatch):
         seen = []
-        monkeypatch.setattr(finetuning, "fit", lambda task, **keys: None)
-        monkeypatch.setattr(finetuning, "write_run_report", lambda spec, run, config, val, fabric: seen.append(val))
+        monkeypatch.setattr(finetuning, "fit", lambda task, run, **keys: (run.directory / RESULT).write_text("{}"))
+        monkeypatch.setattr(finetuning, "write_run_report", lambda spec, run, config, val, *_, **keys: seen.append(val))
         finetune(scenes, tmp_path / "run", val=None, val_ratio=0.25, scratch=True)
         assert sorted(seen[0].labels) == [0, 1, 2]
         assert seen[0].classes == CLASSES
 
     def test_a_folder_with_train_and_val(self, scenes, tmp_path, monkeypatch):
         seen = []
-        monkeypatch.setattr(finetuning, "fit", lambda task, **keys: None)
-        monkeypatch.setattr(finetuning, "write_run_report", lambda spec, run, config, val, fabric: seen.append(val))
+        monkeypatch.setattr(finetuning, "fit", lambda task, run, **keys: (run.directory / RESULT).write_text("{}"))
+        monkeypatch.setattr(finetuning, "write_run_report", lambda spec, run, config, val, *_, **keys: seen.append(val))
         finetune(scenes, tmp_path / "run", data=scenes.train.parent, val=None, scratch=True)
         assert seen[0].paths == labelled(scenes.val).paths
 

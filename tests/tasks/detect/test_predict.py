@@ -35,7 +35,7 @@ def test_a_folder(detector_run, folder, tmp_path, capsys):
         "found with a score from 0.2 on",
         "1 file skipped",
         "broken.jpg: cannot read this image",
-        "pictures: ",
+        "images: ",
     ):
         assert part in said
 

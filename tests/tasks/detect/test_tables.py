@@ -14,5 +14,5 @@ def test_a_row_for_boxes_and_one_for_masks():
 def test_classes_worst_first_and_those_that_are_nowhere_last():
     figures = {"cat": {"box_ap": 50.0, "box_ap50": 70.0}, "dog": {"box_ap": 10.0, "box_ap50": 30.0}}
     table = class_table(figures, {"cat": 3, "cow": 0, "dog": 4})
-    assert table.columns == ("class", "things", "box AP", "box AP50")
+    assert table.columns == ("class", "objects", "box AP", "box AP50")
     assert table.rows == [("dog", 4, 10.0, 30.0), ("cat", 3, 50.0, 70.0), ("cow", 0, None, None)]

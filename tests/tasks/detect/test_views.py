@@ -103,7 +103,7 @@ def test_views_by_scale_and_mirror_image():
 
 def test_what_cannot_be():
     for words, text in (
-        (["tile=8"], "tile: expected at least 16, the side of a patch in pixels, got 8"),
+        (["tile=8"], "tile: expected at least 16, the edge of a patch in pixels, got 8"),
         (["tile=0"], "tile: expected a whole number of at least 1"),
         (["tile=64", "overlap=1"], "overlap: expected"),
         (["overlap=0.5"], "overlap: expected none without tile, got 0.5"),

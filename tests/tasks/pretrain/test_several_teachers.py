@@ -51,7 +51,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_with_its_statistics(scenes,
     unbroken = pretrain(scenes, tmp_path / "unbroken", **keys)
     steps = []
 
+    after_step = PretrainTask.after_step
+
     def stop_at_the_second(task: PretrainTask, progress: float) -> None:
+        after_step(task, progress)
         steps.append(progress)
         if len(steps) == 2:
             raise OSError("the machine is gone")

@@ -36,8 +36,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(scenes, tmp_path, teacher, 
     keys = {"teacher": teacher, "workers": 1, "checkpoint_every": 1}
     unbroken = pretrain(scenes, tmp_path / "unbroken", **keys)
     steps = []
+    after_step = PretrainTask.after_step
 
     def stop_at_the_third(task: PretrainTask, progress: float) -> None:
+        after_step(task, progress)
         steps.append(progress)
         if len(steps) == 3:
             raise OSError("the machine is gone")

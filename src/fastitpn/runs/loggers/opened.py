@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastitpn.files import write_text
+from fastitpn.json_text import from_json
 from fastitpn.runs.loggers.base import LoggedRun, MetricsLogger
 from fastitpn.runs.loggers.registry import LOGGERS
 
@@ -120,7 +121,7 @@ def _last(places: Sequence[list[Any]]) -> list[list[Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return known
