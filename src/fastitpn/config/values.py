@@ -113,11 +113,15 @@ def choices(annotation: Any) -> list[str]:
     return [str(choice) for words in fixed for choice in words or ()]
 
 
+_MOST_DIGITS = 20
+"""A whole number with more is no slip of someone who wanted an allowed one."""
+
+
 def nearest_multiples(annotation: Any, value: Any) -> list[int]:
     """The allowed whole numbers on either side of one that is no multiple of the type's step: 96 and 112 for 100."""
     for member in _members(annotation):
         low, high, step = _range(_unwrap(member)[1])
-        if step is not None and str(value).strip().isdecimal():
+        if step is not None and str(value).strip().isdecimal() and len(str(value)) < _MOST_DIGITS:
             below = int(value) // step * step
             near = {max(number, -(-low[1] // step) * step if low else number) for number in (below, below + step)}
             return sorted(number for number in near if high is None or number <= high[1])
