@@ -373,6 +373,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "pretraining_quality": ("What pre-training is worth, and which of its choices matter", _pretraining_quality),
     "photographs": ("What pre-training is worth on photographs", _any_rows),
     "segmentation": ("Pre-training against scratch, segmentation", _arms),
+    "segmentation_maskdino": ("MaskDINO for segmentation", _arms),
+    "segmentation_mask2former": ("Mask2Former for segmentation, at equal steps", _arms),
     "detection": ("Pre-training against scratch, detection", _detection),
     "acceleration": ("Speed of the acceleration", _acceleration),
     "acceleration_quality": ("What the acceleration costs", _acceleration_quality),
