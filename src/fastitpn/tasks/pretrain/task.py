@@ -170,7 +170,11 @@ class PretrainTask(BackboneTask[PretrainDescription]):
         if self.gram_anchor is not None:
             state["gram"] = self.gram_anchor.kept_state()
         if self._best_agreement is not None:
-            state["patches"] = {"best": self._best_agreement, "warned": self._warned_of_patches}
+            state["patches"] = {
+                "best": self._best_agreement,
+                "warned": self._warned_of_patches,
+                "progress": self._progress,
+            }
         return state
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
@@ -182,3 +186,4 @@ class PretrainTask(BackboneTask[PretrainDescription]):
             self.gram_anchor.load_kept_state(state["gram"])
         if patches := state.get("patches"):
             self._best_agreement, self._warned_of_patches = patches["best"], patches["warned"]
+            self._progress = patches.get("progress", SETTLED)  # which earlier versions did not keep
