@@ -22,9 +22,12 @@ def configurations() -> Iterator[type[Config]]:
     for module in pkgutil.walk_packages(fastitpn.__path__, "fastitpn."):
         if module.name.endswith(("config", "_keys", ".keys")):
             importlib.import_module(module.name)
-    pending = [Config]
+    pending, seen = [Config], set()
     while pending:
         config_class = pending.pop()
+        if config_class in seen:
+            continue
+        seen.add(config_class)
         pending += config_class.__subclasses__()
         if config_class.__module__.startswith("fastitpn.") and getattr(config_class, "_command", ""):
             yield config_class

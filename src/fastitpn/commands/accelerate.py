@@ -1,10 +1,9 @@
 """`fastitpn accelerate`: the acceleration that suits a model, its images and its machine."""
 
-import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
-from fastitpn.commands.of_checkpoint import keys_of_all, keys_of_task
+from fastitpn.commands.of_checkpoint import keys_of_all, keys_of_task, union_of
 from fastitpn.commands.verb import Verb
 from fastitpn.config import build
 from fastitpn.tasks.keys import EvaluateConfig
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 def _keys() -> type[AccelerateConfig]:
     """The keys of the command, with those that tell the tasks where labels are."""
     of_tasks = keys_of_all("evaluate", EvaluateConfig)
-    fields = {"__doc__": AccelerateConfig.__doc__, "__module__": __name__}
-    keys: Any = type(AccelerateConfig.__name__, (AccelerateConfig, of_tasks), fields)
-    return dataclasses.dataclass(frozen=True, kw_only=True)(keys)
+    return union_of(AccelerateConfig, AccelerateConfig, of_tasks)  # type: ignore[arg-type]  # mypy: not hashable
 
 
 def verb() -> Verb:

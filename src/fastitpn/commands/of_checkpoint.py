@@ -20,13 +20,13 @@ def keys_of_all(verb: str, base: type[ConfigT]) -> type[ConfigT]:
     """
     declared = [getattr(TASKS.keys_of(name), verb) for name in TASKS]
     classes: list[Any] = [*dict.fromkeys(config for config in declared if config not in (None, base)), base]
-    return _union(*classes)
+    return union_of(base, *classes)  # type: ignore[arg-type]  # mypy: not hashable
 
 
 @functools.cache
-def _union(*classes: type[ConfigT]) -> type[ConfigT]:
-    base = classes[-1]
-    union = type(base.__name__, classes, {"__doc__": base.__doc__, "__module__": __name__})
+def union_of(named: type[ConfigT], *classes: type[Config]) -> type[ConfigT]:
+    """One class with the keys of several, made once; it has the name and the description of the first argument."""
+    union: Any = type(named.__name__, classes, {"__doc__": named.__doc__, "__module__": __name__})
     return dataclasses.dataclass(frozen=True, kw_only=True)(union)
 
 

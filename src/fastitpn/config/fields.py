@@ -160,13 +160,17 @@ def nested_configs(
     """The fields that are configurations themselves: name to class. The arguments are those of `fields_of`."""
     if not isinstance(config, type):
         variants, config = _variants_in(config), type(config)
-    annotations = typing.get_type_hints(config, include_extras=True)
-    classes = {
+    return _nested_of(config) | dict(variants or {})  # type: ignore[arg-type]
+
+
+@functools.cache
+def _nested_of(config_class: type[Config]) -> dict[str, type[Config]]:
+    annotations = typing.get_type_hints(config_class, include_extras=True)
+    return {
         field.name: _class_of(_default(field), annotations[field.name])
-        for field in dataclasses.fields(config)
+        for field in dataclasses.fields(config_class)
         if is_config(annotations[field.name])
     }
-    return classes | dict(variants or {})
 
 
 def _variants_in(config: Config) -> dict[str, type[Config]]:
