@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from fastitpn.data.chunks import chunks
 from fastitpn.data.images.readable import check_readable
@@ -14,7 +14,7 @@ from fastitpn.data.images.reading import Reading
 from fastitpn.errors import InputError
 from fastitpn.inference.results import Skipped
 from fastitpn.inference.sources import ImageLike, Source, collect_sources
-from fastitpn.training.loading import MicroBatches, worker_errors
+from fastitpn.training.loading import ImageLoader, MicroBatches, worker_errors
 from fastitpn.training.progress import ProgressDisplay
 
 Sample = tuple[int, Any]
@@ -78,7 +78,7 @@ def read_inputs(
     sources = [replace(source, how=how) for source in collect_sources(images)]
     if on_error == "stop":
         check_files(sources)
-    loader = DataLoader(
+    loader = ImageLoader(
         ReadSources(sources, transform),
         batch_size=1 if pixels else batch,
         num_workers=workers if len(sources) > workers_from else 0,

@@ -10,6 +10,7 @@ from fastitpn.data.classification.datasets import ClassifiedImages
 from fastitpn.data.datasets import EvaluationDataset, Sample, SeededDataset, collate
 from fastitpn.data.images.transforms import classify_eval
 from fastitpn.training.config import TrainingConfig
+from fastitpn.training.loading import ImageLoader
 from fastitpn.training.sampler import StepSampler
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def training_loader(
             kinds=kinds,
             num_sizes=num_sizes,
         )
-        return DataLoader(
+        return ImageLoader(
             dataset,
             batch_sampler=sampler,
             num_workers=config.workers,
@@ -77,7 +78,7 @@ def evaluation_loader(
         images.paths, classify_eval(px, mean=mean, std=std), labels=images.labels, cache_mib=cache_mib(workers)
     )
     workers = workers if len(images) > WORKERS_FROM_BATCHES * batch else 0
-    return DataLoader(
+    return ImageLoader(
         dataset,
         batch_size=batch,
         num_workers=workers,

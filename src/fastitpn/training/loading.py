@@ -12,6 +12,13 @@ from torch.utils.data import DataLoader
 from fastitpn.errors import InputError, TrainingError
 
 
+class ImageLoader(DataLoader[Any]):
+    """A loader of torch's without its advice on the number of processes: where there is one core they take turns."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Says nothing."""
+
+
 class MicroBatches:
     """Lists of `accumulate` batches, one list a step; the workers start with the first.
 

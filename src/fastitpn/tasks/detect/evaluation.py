@@ -33,7 +33,7 @@ from fastitpn.tasks.detect.thresholds import Thresholds, by_threshold
 from fastitpn.tasks.detect.views import DetectViews
 from fastitpn.tasks.evaluation import Evaluation, Headline, rows_of
 from fastitpn.training.loaders import WORKERS_FROM_BATCHES, cache_mib, on_device
-from fastitpn.training.loading import worker_errors
+from fastitpn.training.loading import ImageLoader, worker_errors
 from fastitpn.training.progress import ProgressDisplay
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def detection_loader(
     images: DetectionImages, about: DetectorDescription, *, workers: int, views: DetectViews | None = None
 ) -> DataLoader[Any]:
     """Images with their annotations one by one in their order, nothing random."""
-    return DataLoader(
+    return ImageLoader(
         DetectEvaluationDataset(images, views or view_of(about), cache_mib=cache_mib(workers)),
         batch_size=1,
         num_workers=workers if len(images) > WORKERS_FROM_BATCHES else 0,

@@ -31,6 +31,7 @@ from fastitpn.pretraining.teachers.registry import TEACHERS
 from fastitpn.runs.output import check_no_run, make_folder
 from fastitpn.sums import record
 from fastitpn.tasks.pretrain.preparation_config import CacheFeaturesConfig, OneStored
+from fastitpn.training.loading import ImageLoader
 from fastitpn.training.processes.devices import build_fabric
 
 Number = TypeVar("Number")
@@ -115,7 +116,7 @@ def _write_shards(
     dataset = EvaluationDataset(images, whole_image(teacher.px, mean=teacher.mean, std=teacher.std))
 
     def features(numbers: Sequence[int]) -> Iterator[Tensor]:
-        loader = torch.utils.data.DataLoader(
+        loader = ImageLoader(
             dataset, batch_size=config.batch, sampler=numbers, num_workers=config.workers, collate_fn=collate
         )
         for batch in loader:
