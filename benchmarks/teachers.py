@@ -10,6 +10,7 @@ rounds of the ratio within a round, of processor time on a CPU. All teachers tog
     unbalanced  two stored teachers, each half as wide, whose targets are layer-normalised
     two         the same, with their targets standardised (`teacher.balance=scale`)
     hadamard    the same, rotated too
+    standardise, rotate    the balance of `two` and `hadamard` by itself, without anything else of a step
     balanced, fast    one stored teacher, the student accelerated
 
 Memory is measured in a process for each of `one`, `balanced` and `fast`: weights, gradients, moments and activations.
@@ -32,6 +33,7 @@ from benchmarks.harness.summary import median_ms
 from fastitpn.config.types import Count, ImagePx
 from fastitpn.data.feature_shards import FeatureIndex, write_index
 from fastitpn.pretraining.model import create_pretraining_model
+from fastitpn.pretraining.teachers.balance import Balance
 from fastitpn.pretraining.teachers.several_teachers import Member, SeveralTeachers
 from fastitpn.pretraining.teachers.stored_teacher import StoredTeacher
 from fastitpn.tasks.pretrain.description import PretrainDescription
@@ -40,8 +42,12 @@ from fastitpn.tasks.pretrain.task import PretrainTask
 BALANCES = {"unbalanced": "off", "two": "scale", "hadamard": "hadamard"}
 ACCELERATIONS = ("balanced", "fast")
 ARMS = ("one", *BALANCES, *ACCELERATIONS)
+ALONE = {"standardise": "two", "rotate": "hadamard"}
+"""The balance by itself, of an arm."""
 COMPARED = {
     "two stored teachers over one": ("two", "one"),
+    "standardising by itself over a step": ("standardise", "two"),
+    "standardising and rotating by itself over a step": ("rotate", "hadamard"),
     "standardising over not": ("two", "unbalanced"),
     "standardising and rotating over not": ("hadamard", "unbalanced"),
     "balanced over plain": ("balanced", "one"),
@@ -121,6 +127,14 @@ class Arm:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
+    def balance(self) -> None:
+        """What the balance adds to a step."""
+        balances = [module for module in self.task.modules() if isinstance(module, Balance)]
+        maps = (self.batch["teacher_image"], self.batch["teacher_image_2"])
+        with torch.no_grad():
+            for balance, features in zip(balances, maps, strict=True):
+                balance(features.permute(0, 2, 3, 1).flatten(1, 2))
+
 
 def build_and_step(name: str, options: Options) -> None:
     """All that training an arm needs, over two steps."""
@@ -137,7 +151,7 @@ def compare(times: dict[str, list[float]]) -> dict[str, Any]:
         for title, (first, second) in COMPARED.items()
     }
     return {
-        title: {"ratio": round(statistics.median(each), 3), "range": [round(min(each), 3), round(max(each), 3)]}
+        title: {"ratio": round(statistics.median(each), 4), "range": [round(min(each), 4), round(max(each), 4)]}
         for title, each in ratios.items()
     }
 
@@ -150,7 +164,8 @@ def run(options: Options) -> None:
     results = Results(options, lambda rows: scale | ({"note": options.note} if options.note else {}))
     with tempfile.TemporaryDirectory() as folder:
         arms = {name: Arm(name, Path(folder), options) for name in ARMS}
-        times = take_turns({name: arm.step for name, arm in arms.items()}, options.rounds, options.device)
+        turns = {name: arm.step for name, arm in arms.items()} | {name: arms[of].balance for name, of in ALONE.items()}
+        times = take_turns(turns, options.rounds, options.device)
     del arms
     peaks = {name: peak_mib(build_and_step, name, options, device=options.device) for name in ("one", *ACCELERATIONS)}
     for title, figures in compare(times).items():

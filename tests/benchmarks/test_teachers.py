@@ -17,7 +17,17 @@ def test_all_arms_predict_as_many_numbers(tmp_path, arm, names):
 
 
 def test_ratios_are_those_within_a_round():
-    times = {arm: [2.0, 4.0, 3.0] for arm in teachers.ARMS} | {"two": [2.2, 4.0, 3.6], "balanced": [1.0, 2.0, 1.5]}
+    times = {arm: [2.0, 4.0, 3.0] for arm in (*teachers.ARMS, *teachers.ALONE)} | {
+        "two": [2.2, 4.0, 3.6],
+        "balanced": [1.0, 2.0, 1.5],
+    }
     compared = teachers.compare(times)
     assert compared["two stored teachers over one"] == {"ratio": 1.1, "range": [1.0, 1.2]}
     assert compared["balanced over plain"] == {"ratio": 0.5, "range": [0.5, 0.5]}
+
+
+def test_the_balance_is_timed_of_all_features(tmp_path, monkeypatch):
+    balanced = []
+    monkeypatch.setattr(teachers.Balance, "forward", lambda self, features: balanced.append(tuple(features.shape)))
+    teachers.Arm("two", tmp_path, OPTIONS).balance()
+    assert balanced == [(2, 16, 4), (2, 16, 4)]
