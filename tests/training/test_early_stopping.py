@@ -35,3 +35,12 @@ def test_patience_needs_validations_while_it_trains():
         check_patience(2, steps=10, validate_every=50, eval_every_epochs=5)
     assert caught.value.fix == "eval_every_epochs=0.25"  # four validations
     assert math.ceil(50 * 0.25 / 5) == 3  # steps from one to the next
+
+
+@pytest.mark.parametrize(
+    ("patience", "every", "says"),
+    [(2, 1, None), (8, 1, None), (9, 1, "patience=3, or a smaller"), (2, 9, "early: the first"), (None, 9, None)],
+)
+def test_patience_that_cannot_end_a_run_says_so(patience, every, says):
+    line = check_patience(patience, steps=10, validate_every=every, eval_every_epochs=1)
+    assert line is None if says is None else says in line

@@ -62,12 +62,9 @@ def run_finetune(config: FinetuneConfig) -> Run:
     if chosen:
         say(chosen)
     every = steps_between(config.eval_every_epochs, config, num_images)
-    check_patience(
-        config.patience,
-        steps=total_steps(config, num_images),
-        validate_every=every,
-        eval_every_epochs=config.eval_every_epochs,
-    )
+    steps, epochs_between = total_steps(config, num_images), config.eval_every_epochs
+    if futile := check_patience(config.patience, steps=steps, validate_every=every, eval_every_epochs=epochs_between):
+        say(futile)
     task: Any = spec.build(config, split)
     task.about = replace(task.about, pixel_range=pixel_range)
     if config.freeze:

@@ -26,7 +26,7 @@ from fastitpn.data.images.keys import ImageKeys
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.training.config import AccelerationName, DeviceConfig, TrainingConfig
 
-ResultForm = Literal["csv", "coco", "yolo", "label_studio", "labelstudio", "cvat", "crops"]
+ResultForm = Literal["csv", "coco", "yolo", "label_studio", "cvat", "crops"]
 """What else `predict` writes; each task has some of them."""
 ClassWeights = Literal["balanced"] | Path | None
 """What classes weigh in the loss: all alike, as a file of names and weights says, or as they are."""

@@ -38,7 +38,6 @@ class DetectPrediction(Prediction[ImageDetections]):
         "coco": _coco,
         "yolo": write_yolo,
         "label_studio": write_label_studio,
-        "labelstudio": write_label_studio,
         "cvat": write_cvat,
         "crops": write_crops,
     }
