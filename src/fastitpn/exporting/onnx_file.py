@@ -1,10 +1,7 @@
 """ONNX: writing a graph, quantising it, and running it with onnxruntime."""
 
 import ast
-import contextlib
 import importlib
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from torch import Tensor
 from fastitpn.errors import InputError
 from fastitpn.exporting.formats.onnx import OPSET
 from fastitpn.exporting.network import Graph
+from fastitpn.exporting.quiet import quiet
 from fastitpn.exporting.runner import Runner
 from fastitpn.exporting.shapes import Shapes
 from fastitpn.exporting.tracing import shapes_reckoned, trace
@@ -57,7 +55,7 @@ def write_onnx(graph: Graph, shapes: Shapes, path: Path, *, opset: int = OPSET) 
         return _write_by_script(graph, shapes, path, opset)
     program = trace(graph, shapes)
     _leave_out_assertions(program.graph)
-    with shapes_reckoned(shapes):
+    with shapes_reckoned(shapes), quiet():
         model = torch.onnx.export(
             program,
             dynamo=True,
@@ -97,8 +95,7 @@ def _write_by_script(graph: Graph, shapes: Shapes, path: Path, opset: int) -> No
     """By the older exporter, which takes torchvision's detectors, and writes the opsets below 18."""
     import onnx
 
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints the graph where it fails
-        warnings.simplefilter("ignore")  # that it is old, and of each number that it takes as one: the parity decides
+    with quiet():  # it prints the graph where it fails, and warns of each number that it takes as one
         torch.onnx.register_custom_op_symbolic("aten::argsort", _stable_argsort, opset)
         torch.onnx.register_custom_op_symbolic("aten::sort", _stable_topk, opset)
         torch.onnx.export(

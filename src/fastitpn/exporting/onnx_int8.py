@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from fastitpn.exporting.attempts import Attempt
+from fastitpn.exporting.quiet import quiet
 
 _PRODUCTS = ["MatMul", "Gemm"]
 
@@ -42,7 +43,7 @@ def quantise(exact: Path, path: Path, attempt: Attempt, images: Sequence[Tensor]
             batch = next(self.rest, None)
             return None if batch is None else {"images": batch.numpy()}
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet():
         prepared = Path(folder) / exact.name
         quant_pre_process(exact, prepared, skip_optimization=True, skip_symbolic_shape=True)
         graph = onnx.load(prepared, load_external_data=False).graph

@@ -1,13 +1,13 @@
 """int8 for OpenVINO, by NNCF: scales of weights and activations from images, with corrections of what that shifts."""
 
-import contextlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from fastitpn.exporting.attempts import Attempt
+from fastitpn.exporting.quiet import quiet
 from fastitpn.exporting.signal_stack import signal_stack_kept
 from fastitpn.exporting.silent_openvino import import_nncf, import_openvino
 
@@ -27,13 +27,20 @@ def quantise(exact: Path, path: Path, attempt: Attempt, images: Sequence[Tensor]
     model = openvino.Core().read_model(exact)
     operations = [each for each in model.get_ordered_ops() if each.get_type_name() not in _NO_OPERATIONS]
     kept = [name for name in (each.get_friendly_name() for each in operations) if attempt.keeps(name)]
-    with signal_stack_kept(), contextlib.redirect_stdout(io.StringIO()):  # bars of its own
-        quantised = nncf.quantize(
-            model,
+
+    def quantised(types: Sequence[str]) -> Any:
+        return nncf.quantize(
+            openvino.Core().read_model(exact),
             nncf.Dataset([batch.numpy() for batch in images]),
             subset_size=len(images),
             preset=nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER,
-            ignored_scope=nncf.IgnoredScope(names=kept, validate=False) if kept else None,
+            ignored_scope=nncf.IgnoredScope(names=kept, types=list(types), validate=False),
         )
-    openvino.save_model(quantised, path, compress_to_fp16=False)
+
+    with signal_stack_kept(), quiet():
+        try:
+            result = quantised(())
+        except nncf.InternalError:  # what a concatenation joins has signs here and none there: no scale is for all
+            result = quantised(("Concat",))
+    openvino.save_model(result, path, compress_to_fp16=False)
