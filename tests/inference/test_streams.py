@@ -3,7 +3,9 @@
 import http.server
 import json
 import threading
+import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -12,8 +14,10 @@ from video_example import moving, write_video
 import fastitpn
 from fastitpn.cli.main import main
 from fastitpn.config import build
-from fastitpn.data.images.streams import Stream, open_stream, stream_file, stream_name
+from fastitpn.data.images.newest_frames import NewestFrames
+from fastitpn.data.images.streams import Stream, _is_live, open_stream, stream_file, stream_name
 from fastitpn.errors import InputError
+from fastitpn.inference.predictor import ImagePredictor
 from fastitpn.tasks.keys import PredictConfig
 
 KEYS = {"device": "cpu", "workers": 0}
@@ -159,3 +163,64 @@ def test_a_password_is_written_nowhere():
     with pytest.raises(InputError) as caught, open_stream("http://me:secret@127.0.0.1:9/live", 2):
         pass
     assert "secret" not in str(caught.value)
+
+
+def test_a_slow_model_predicts_the_newest_frame_of_a_camera(checkpoint, clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fastitpn.data.images.streams._is_live", lambda *_: True)
+    predict = ImagePredictor.stream
+
+    def slow(*given, **options):
+        time.sleep(0.1)
+        return predict(*given, **options)
+
+    monkeypatch.setattr(ImagePredictor, "stream", slow)
+    with served(clip) as address:
+        [video] = fastitpn.predict(checkpoint, address, out=tmp_path / "out", **KEYS).videos
+    frames = [json.loads(line)["frame"] for line in video.lines.read_text().splitlines()]
+    assert frames == sorted(set(frames))
+    assert (frames[-1], video.frames) == (19, len(frames))
+    assert 0 < len(frames) < 20
+    assert f"{20 - len(frames)} of 20 frames skipped, since newer ones came" in capsys.readouterr().err
+
+
+def test_the_newest_frame_is_given_and_the_others_are_counted():
+    taken = threading.Event()
+
+    def source():
+        yield 0
+        taken.wait(10)
+        yield from range(1, 5)
+
+    with NewestFrames(source()) as newest:
+        frames = iter(newest)
+        assert next(frames) == 0
+        taken.set()
+        newest._thread.join()
+        assert list(frames) == [4]
+    assert newest.dropped == 3
+
+
+def test_what_goes_wrong_while_reading_is_raised_where_frames_are_asked_for():
+    def source():
+        yield 0
+        raise InputError("the camera burns")
+
+    with NewestFrames(source()) as newest, pytest.raises(InputError, match="the camera burns"):
+        newest._thread.join()
+        list(newest)
+
+
+@pytest.mark.parametrize(
+    ("address", "form", "duration", "live"),
+    [
+        ("0", "video4linux2,v4l2", None, True),
+        ("rtsp://a/b", "rtsp", None, True),
+        ("http://a/camera", "mpjpeg", None, True),
+        ("http://a/live.m3u8", "hls", None, True),
+        ("HTTP://a/film.m3u8", "hls", 9_000_000, False),
+        ("https://a/film.ts", "mpegts", None, False),
+    ],
+)
+def test_which_sources_are_live(address, form, duration, live):
+    container = SimpleNamespace(duration=duration, format=SimpleNamespace(name=form))
+    assert _is_live(address, container) is live

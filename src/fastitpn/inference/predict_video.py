@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 from fastitpn.console import say
+from fastitpn.data.images.newest_frames import NewestFrames
 from fastitpn.data.images.streams import EXPECTED, open_stream, stream_file, stream_name
 from fastitpn.data.images.videos import Frame, Video, open_video
 from fastitpn.errors import InputError
@@ -103,9 +104,10 @@ def _predict_video(
             VideoWriter(picture_file, video.rate) as writer,
             prediction.reuse or nullcontext(),
             ProgressDisplay(f"predicting {path.name}", step=0, steps=video.num_frames) as display,
+            NewestFrames(video) if video.live else nullcontext(video) as source,
         ):
             try:
-                for batch in _batches(video, prediction.frames):
+                for batch in _batches(source, 1 if video.live else prediction.frames):
                     if prediction.reuse:
                         prediction.reuse.next_frame()
                     images = [frame.image for frame in batch]
@@ -125,6 +127,9 @@ def _predict_video(
             if interrupted:
                 raise KeyboardInterrupt
             raise InputError(video.problem or "this video has no frames", where=path, expected=_COMPLETE)
+    if isinstance(source, NewestFrames) and source.dropped:
+        arrived = frames + source.dropped
+        say(f"{source.dropped} of {arrived} frames skipped, since newer ones came while the model worked", error=True)
     if interrupted:
         say(f"\nstopped after {frames} frames, which are kept: {place}", error=True)
         if not live:  # a stream has no other end
@@ -132,7 +137,7 @@ def _predict_video(
     return VideoPrediction(path=path, video=place, lines=lines, frames=frames, problem=video.problem)
 
 
-def _batches(video: Video, size: int) -> Iterator[list[Frame]]:
+def _batches(video: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     batch: list[Frame] = []
     for frame in video:
         batch.append(frame)

@@ -17,6 +17,8 @@ from fastitpn.listing import devices
 EXPECTED = "a camera or a video stream that answers"
 _PROTOCOLS = "rtsp,rtsps,rtp,rtmp,rtmps,srt,udp,tcp,tls,http,https,httpproxy,crypto,hls"
 """A playlist must not read files of this machine."""
+_LIVE_OVER_HTTP = frozenset({"hls", "mpjpeg"})
+"""Formats that cameras send over HTTP; other answers without an announced length may be files, which lose no frame."""
 _MOST_RATE = 240
 """Frames per second; what announces more gives the unit of its clock."""
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
@@ -74,7 +76,15 @@ def open_stream(address: str, timeout_s: float) -> Iterator[Stream]:
             raise _not_read(name, "it has no pictures")
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads by frames hold pictures back
-        yield Stream(name, av, container, stream, timeout_s)
+        opened = Stream(name, av, container, stream, timeout_s)
+        opened.live = _is_live(address, container)
+        yield opened
+
+
+def _is_live(address: str, container: Any) -> bool:
+    if address.lower().startswith(("http://", "https://")):
+        return container.duration is None and not _LIVE_OVER_HTTP.isdisjoint(container.format.name.split(","))
+    return True
 
 
 def stream_name(address: str) -> str:

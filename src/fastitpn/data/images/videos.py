@@ -85,9 +85,11 @@ class Video:
         rate: Frames in a second, on average.
         num_frames: About how many there are, as its file says; 0 where it does not.
         problem: After the last frame: what ended the video before its time, or None.
+        live: Whether its frames arrive by the clock, so that a slow reader must leave some out.
     """
 
     kind: ClassVar[str] = "video"
+    live: bool = False
 
     def __init__(self, path: Path, container: Any, stream: Any):
         self.path = path
