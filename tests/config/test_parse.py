@@ -85,6 +85,20 @@ def test_errors_say_what_was_expected(word: str, text: str):
     assert text in message(PretrainConfig, "data=a", word) + "\n"
 
 
+def test_a_folder_without_its_key_is_named_as_data():
+    assert "photos/mine: expected key=value; type data=photos/mine" in message(ClassifyConfig, "photos/mine")
+    assert "photos/mine: expected key=value\n" in message(ClassifyConfig, "data=my", "photos/mine") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("tensorbord", "tensorboard"), ("csv,wandbb", "csv,wandb"), ("csv, ml-flow", "csv,mlflow"), ("zebra,csv", None)],
+)
+def test_words_between_commas_are_named_if_near(given, meant):
+    hint = f"; did you mean {meant}?" if meant else f"got {given!r}\n"
+    assert hint in message(ClassifyConfig, "data=a", f"logger={given}")
+
+
 def test_a_single_error_is_one_sentence_and_what_to_type():
     assert message(PretrainConfig, "data=a", "lr=-1") == (
         "lr: expected a number greater than 0 or auto, got '-1'\n  fix:      fastitpn pretrain --help lists every key"

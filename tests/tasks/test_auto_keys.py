@@ -4,13 +4,14 @@ from fastitpn.config import build, parse
 from fastitpn.config.fields import given_keys
 from fastitpn.errors import InputError
 from fastitpn.runs.run_directory import prepare
-from fastitpn.tasks.auto_keys import with_listed_batch, with_published_rate
+from fastitpn.tasks.auto_keys import with_device, with_listed_batch, with_published_rate
 from fastitpn.tasks.classify.config import ClassifyConfig
 from fastitpn.tasks.detect.config import DetectConfig
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.pretrain import RATES
 from fastitpn.tasks.registry import TASKS
 from fastitpn.tasks.segment.config import SegmentConfig
+from fastitpn.training.processes import devices
 
 
 @pytest.mark.parametrize(
@@ -74,3 +75,27 @@ def test_auto_is_a_word_of_some_keys(word, text):
     with pytest.raises(InputError) as caught:
         parse(ClassifyConfig, ["data=x", word])
     assert text in str(caught.value)
+
+
+def test_device_and_precision_are_written_as_what_they_stand_for(tmp_path, monkeypatch):
+    given = {"data": "x", "out": tmp_path / "run"}
+    monkeypatch.setattr(devices, "_available", lambda: {"cpu": 1})
+    config = with_device(build(ClassifyConfig, given))
+    assert (config.device, config.precision) == ("cpu", "32-true")
+    prepare(config.out, config)
+    monkeypatch.setattr(devices, "_available", lambda: {"cpu": 1, "cuda": 1})
+    resumed = with_device(build(ClassifyConfig, given))
+    assert (resumed.device, resumed.precision) == ("cuda", "32-true")
+    prepare(config.out, resumed)
+    other = with_device(build(ClassifyConfig, {**given, "precision": "bf16-mixed"}))
+    with pytest.raises(InputError, match="precision: '32-true' there, 'bf16-mixed' now"):
+        prepare(config.out, other)
+
+
+def test_a_run_whose_precision_was_not_written_down_goes_on(tmp_path):
+    config = build(ClassifyConfig, {"data": "x", "out": tmp_path / "run", "device": "cpu"})
+    prepare(config.out, config)
+    assert "precision: auto" in (config.out / "config.yaml").read_text()
+    resumed = with_device(config)
+    assert resumed.precision == "32-true"
+    prepare(config.out, resumed)

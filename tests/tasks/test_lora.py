@@ -72,6 +72,24 @@ def test_a_run_leaves_plain_weights_and_goes_on_to_the_same_bits(scenes, pretrai
         assert_same(content(stopped)[part], content(run)[part])
 
 
+def test_with_moving_averages_and_bf16_it_goes_on_to_the_same_bits_and_is_exported(scenes, pretrained_run, tmp_path):
+    keys = {"data": scenes.train, "val": scenes.val, "weights": pretrained_run.directory, "lora": 2, "lr": 0.01}
+    keys |= {**FINETUNING, "steps": 3, "ema": 0.5, "precision": "bf16-mixed"}
+    run = fastitpn.finetune("classify", **keys, out=tmp_path / "run")
+    assert not fastitpn.finetune("classify", **keys, out=tmp_path / "stopped", max_minutes=1e-9).complete
+    stopped = fastitpn.finetune("classify", **keys, out=tmp_path / "stopped")
+    assert figures(stopped) == figures(run)
+    for part in ("weights", "training"):
+        assert_same(content(stopped)[part], content(run)[part])
+    averaged = load_checkpoint(run.best_checkpoint)["weights"]
+    assert not any("lora" in key for key in averaged)
+    out = fastitpn.export("torch_export", run.directory, px=32, out=tmp_path / "exported")
+    before, after = (fastitpn.load(place, device="cpu")(scenes.val) for place in (run.directory, out))
+    assert len(before) == len(after) > 1
+    first, second = ([next(iter(one.to_json()["labels"])) for one in results] for results in (before, after))
+    assert first == second
+
+
 @pytest.mark.parametrize("keys", [{}, {"weights": "w", "freeze": "trunk"}, {"weights": "w", "strategy": "fsdp"}])
 def test_what_it_does_not_go_with(keys):
     with pytest.raises(InputError, match="lora: expected none without weights, with freeze or with strategy=fsdp"):

@@ -1,14 +1,17 @@
 """From words, recipes and Python arguments to a configuration. All errors are reported at once."""
 
 import logging
+import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fastitpn.config.fields import REQUIRED, Config, Field, fields_of, nested_configs
 from fastitpn.config.recipe import Given, flatten, read_recipe
 from fastitpn.config.shipped import recipe_file
-from fastitpn.config.values import choices, expected, is_none, nearest_multiples, read_value, takes_none
+from fastitpn.config.values import choices, expected, is_none, item_choices, nearest_multiples, read_value, takes_none
 from fastitpn.config.variants import Selection, aliases_of, full_keys
 from fastitpn.errors import InputError
 from fastitpn.nearest import nearest_name
@@ -39,7 +42,7 @@ def parse(config_class: type[ConfigType], arguments: Sequence[str]) -> ConfigTyp
         elif match is None and config_class._rest and not word.startswith("-"):
             rest.append(word)
         elif match is None or word.startswith("-"):
-            problems.append(_not_a_key(config_class, word))
+            problems.append(_not_a_key(config_class, word, arguments))
         elif match[1] == "recipe":
             keys, wrong = read_recipe(recipe_file(match[2]))
             of_recipes += keys
@@ -168,10 +171,18 @@ def _misfit(field: Field, item: Given) -> str:
     value = item.value
     got = "no value" if value == "" else "none" if value is None else repr(value)
     near = nearest_name(str(value), choices(field.annotation))
+    near = near or _nearest_items(item_choices(field.annotation), str(value))
     near = near or " or ".join(map(str, nearest_multiples(field.annotation, value)))
     return f"{item.label}: expected {expected(field.annotation)}, got {got}" + (
         f"; did you mean {near}?" if near else ""
     )
+
+
+def _nearest_items(words: Sequence[str], value: str) -> str | None:
+    """The list that was probably meant; None if a word of it is like no other."""
+    items = [item.strip() for item in value.split(",")]
+    meant = [item if item in words else nearest_name(item, words) for item in items]
+    return ",".join(map(str, meant)) if words and all(meant) else None
 
 
 def _unknown(fields: Iterable[str], config_class: type[Config], key: str) -> str:
@@ -182,7 +193,7 @@ def _unknown(fields: Iterable[str], config_class: type[Config], key: str) -> str
     return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "")
 
 
-def _not_a_key(config_class: type[Config], word: str) -> str:
+def _not_a_key(config_class: type[Config], word: str, words: Iterable[str]) -> str:
     if word.startswith("-"):
         key, _, value = word.lstrip("-").partition("=")
         near = nearest_name(key, _names(config_class, fields_of(config_class)))
@@ -193,6 +204,9 @@ def _not_a_key(config_class: type[Config], word: str) -> str:
     taken = config_class._positional
     if taken:
         return f"{word}: expected key=value; {' and '.join(taken)} {'is' if len(taken) == 1 else 'are'} given already"
+    without_data = "data" in fields_of(config_class) and not any(each.startswith("data=") for each in words)
+    if without_data and (os.sep in word or Path(word).exists()):
+        return f"{word}: expected key=value; type data={shlex.quote(word)}"
     return f"{word}: expected key=value"
 
 

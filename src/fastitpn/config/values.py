@@ -1,5 +1,6 @@
 """One value: from what was typed to what the field's type asks for, and that type in words."""
 
+import itertools
 import os
 import types
 import typing
@@ -111,6 +112,19 @@ def choices(annotation: Any) -> list[str]:
     if any(words is None for words in fixed):
         return []
     return [str(choice) for words in fixed for choice in words or ()]
+
+
+def item_choices(annotation: Any) -> list[str]:
+    """The words that may stand between the commas of a key that accepts several; empty if others may too."""
+    arguments = [
+        argument
+        for member in _members(annotation)
+        if typing.get_origin(base := _unwrap(member)[0]) in (tuple, list)
+        for argument in typing.get_args(base)
+        if argument is not ...
+    ]
+    words = [choices(argument) for argument in arguments]
+    return list(dict.fromkeys(itertools.chain(*words))) if all(words) else []
 
 
 _MOST_DIGITS = 20

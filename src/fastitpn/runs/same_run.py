@@ -46,6 +46,8 @@ _LENGTHS = ("epochs", "steps")
 """Keys that may grow where the learning rate does not depend on them."""
 _SHARES = ("batch", "accumulate")
 """Keys that may change as long as a step has as many images over all devices."""
+_UNRESOLVED = {"precision": "auto"}
+"""What earlier versions wrote down instead of what it stands for."""
 MAX_DIFFERENCES = 8
 
 
@@ -66,7 +68,8 @@ def check_same(run: Run, config: Config, listing: Listing | None) -> None:
         InputError: It is another run.
     """
     here, now = same_settings(type(config), run.config), flatten(to_dict(config))
-    keys = [key for key in relevant(here | now) if here.get(key) != now.get(key)]
+    unresolved = {key for key, word in _UNRESOLVED.items() if here.get(key) == word}
+    keys = [key for key in relevant(here | now) if here.get(key) != now.get(key) and key not in unresolved]
     shared_out = [key for key in keys if key in _SHARES] if _images_of_step(here) == _images_of_step(now) else []
     keys = [key for key in keys if key not in shared_out]
     before = read_listing(run.directory)

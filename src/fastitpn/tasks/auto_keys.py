@@ -1,9 +1,9 @@
-"""`batch=auto` and `lr=auto`: what they stand for in a run, which its `config.yaml` then says."""
+"""Keys that are `auto`: what they stand for in a run, which its `config.yaml` then says."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastitpn.config.fields import fields_of, replaced
+from fastitpn.config.fields import fields_of, given_keys, replaced
 from fastitpn.config.values import is_auto
 from fastitpn.console import say
 from fastitpn.data.datasets import Sample, SeededDataset
@@ -11,6 +11,7 @@ from fastitpn.errors import InputError
 from fastitpn.tasks.chosen_defaults import begun_before
 from fastitpn.training.auto_batch import divisors, largest_batch
 from fastitpn.training.config import TrainingConfig
+from fastitpn.training.processes.devices import accelerator_of, resolve_precision
 from fastitpn.training.published_rate import PublishedRate, rate_for
 from fastitpn.training.setup import global_batch
 from fastitpn.training.task import Task
@@ -32,6 +33,22 @@ def with_listed_batch(config: ConfigT) -> tuple[ConfigT, bool]:
     if before is not None:
         return replaced(config, batch=before.batch, accumulate=before.accumulate), False
     return replaced(config, forget="batch", batch=fields_of(config)["batch"].default), True
+
+
+def with_device(config: ConfigT) -> ConfigT:
+    """The configuration with the device and the precision of the run in place of `auto`.
+
+    A run that goes on keeps its precision where nobody typed one and the device has it; its device may be another.
+
+    Raises:
+        InputError: There is no such device or precision here.
+    """
+    device = accelerator_of(config.device) if config.device == "auto" else config.device
+    precision, accelerator = config.precision, accelerator_of(device)
+    before = begun_before(config) if "precision" not in given_keys(config) else None
+    if before is not None and not (before.precision == "16-mixed" and accelerator == "cpu"):
+        precision = before.precision
+    return replaced(config, device=device, precision=resolve_precision(precision, accelerator))
 
 
 def with_fitting_batch(

@@ -12,7 +12,7 @@ from fastitpn.data.images.reading import reads_images, settle_range
 from fastitpn.runs.loggers.opened import check_loggers
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
-from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
+from fastitpn.tasks.auto_keys import with_device, with_fitting_batch, with_listed_batch, with_published_rate
 from fastitpn.tasks.chosen_defaults import choose_defaults
 from fastitpn.tasks.folds import run_folds
 from fastitpn.tasks.keys import FinetuneConfig
@@ -57,7 +57,7 @@ def run_finetune(config: FinetuneConfig) -> Run:
     files = [path for part in (split.train, split.val) for path in spec.image_files(part)]
     pixel_range = settle_range(config.image, files)
     on_cpu = accelerator_of(config.device) == "cpu"
-    config, find_batch = with_listed_batch(config)
+    config, find_batch = with_listed_batch(with_device(config))
     config, chosen = choose_defaults(config, spec.suited, num_images, on_cpu=on_cpu)
     if chosen:
         say(chosen)

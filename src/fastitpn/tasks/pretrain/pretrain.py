@@ -32,7 +32,7 @@ from fastitpn.runs.acceleration import choose_acceleration, trained_acceleration
 from fastitpn.runs.loggers.opened import check_loggers
 from fastitpn.runs.run import Run
 from fastitpn.runs.run_directory import prepare
-from fastitpn.tasks.auto_keys import with_fitting_batch, with_listed_batch, with_published_rate
+from fastitpn.tasks.auto_keys import with_device, with_fitting_batch, with_listed_batch, with_published_rate
 from fastitpn.tasks.pretrain.config import PretrainConfig
 from fastitpn.tasks.pretrain.description import PretrainDescription
 from fastitpn.tasks.pretrain.pixel import build_pixel_task
@@ -67,7 +67,7 @@ def run_pretrain(config: PretrainConfig) -> Run:
         InputError: The data, the teacher, the weights or the folder of the run do not fit.
     """
     check_loggers(config.loggers)
-    config, find_batch = with_listed_batch(config.settled())
+    config, find_batch = with_listed_batch(with_device(config.settled()))
     images = open_images(config.data)
     files = images.files if isinstance(images, FileSource) else []
     say(f"{len(images)} images to learn from")
