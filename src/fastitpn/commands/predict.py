@@ -26,12 +26,15 @@ def predict(checkpoint: str | os.PathLike[str], source: str | os.PathLike[str], 
     """Name the classes of an image or of all in a folder, of each of their pixels or of the objects in them, in `out`.
 
     Args:
-        checkpoint: Checkpoint file or run directory.
-        source: An image, a video, a folder of them, or a pattern.
+        checkpoint: Checkpoint file, run directory or exported folder.
+        source: An image (any that Pillow reads, and HEIC with an extra); a video (MP4, MOV, MKV, WebM, AVI, MPEG or a
+            moving GIF, read with PyAV: `pip install 'fastitpn[video]'`); a folder of images and videos; a pattern of
+            images with `*`, `?` or `**` for any folders, such as "photos/**/*.jpg"; the number of a camera, such as 0; or
+            the address of a stream, such as "rtsp://host/path".
         **keys: As on the command line (`fastitpn predict --help`): `out`, `top_k`, `batch`, `device`, ...
 
     Returns:
-        One result for each image.
+        One result for each image; `videos` has the files that were written for each video or stream.
 
     Raises:
         InputError: A key, the checkpoint or the source is wrong.

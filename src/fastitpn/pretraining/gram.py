@@ -31,7 +31,7 @@ def gram_loss(features: Tensor, anchor: Tensor) -> Tensor:
     L = mean_b,i,j (x_bi . x_bj - y_bi . y_bj)^2, with all vectors of length 1
 
     Args:
-        features: Of the student, [B, N, D].
+        features: Patch features of the student, [B, N, D].
         anchor: Of what is to be kept, [B, N, any width].
 
     Returns:

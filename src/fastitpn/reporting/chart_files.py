@@ -25,7 +25,7 @@ def write_chart_files(folder: Path, sections: Sequence[Section]) -> None:
 
     Args:
         folder: Folder of the page.
-        sections: Of the page; those that are no charts are passed over.
+        sections: Sections of the page; those that are no charts are skipped.
     """
     for chart in (section for section in sections if isinstance(section, Chart)):
         (folder / FOLDER).mkdir(exist_ok=True)

@@ -43,7 +43,7 @@ class SuitedDefaults:
 
     Attributes:
         few_images: Key to value, for data sets of fewer than `FEW` images.
-        very_few_images: Likewise, for fewer than `VERY_FEW`.
+        very_few_images: Key to value, for data sets of fewer than `VERY_FEW`.
         cpu_px: Side of the input on a CPU, in pixels.
         short_on_cpu: Whether a run on a CPU is shortened to `CPU_IMAGES`.
     """

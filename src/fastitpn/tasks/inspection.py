@@ -44,7 +44,7 @@ class Verdict:
     Attributes:
         model: The call that builds the model.
         ok: Whether `load_weights` would accept it.
-        sentence: What would be loaded, set aside, resized, fresh or missing.
+        sentence: What would be loaded, skipped, resized, randomly initialised or missing.
         expected: What the model would take in place of a file that does not fit.
     """
 

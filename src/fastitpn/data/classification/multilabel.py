@@ -77,7 +77,7 @@ def multilabel_split(
     Args:
         data: A CSV table, see `read_label_table`, which may name parts in a column; or a folder with a table for each
             part: train.csv, val.csv. A part test is left alone.
-        val: Validation images, likewise, with the classes of `data`. Wins over a part val in `data`.
+        val: Validation images in one of these layouts, with the classes of `data`. Wins over a part val in `data`.
         val_ratio: Without these, the share of each class's images that is held out, and of those without a label.
         seed: Decides which images are held out.
 

@@ -94,7 +94,7 @@ class MaskFolders:
     Attributes:
         data: Folder that holds the folders of images and masks, or file, in one of the `FORMATS`.
         images: The folder of images, relative to `data`; None finds it.
-        masks: The folder of masks, likewise.
+        masks: The folder of masks.
         pattern: Name of a mask, with {stem} or {name} of its image; None finds it.
         values: Number in the masks of each class; empty if they are 0, 1, 2 and so on.
         classes: File with their names and colours; None finds it in `data`.

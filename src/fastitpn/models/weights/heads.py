@@ -118,7 +118,7 @@ def load_head(
         strict: Raise unless all of it fits. Then nothing in the model has changed.
         load_trunk: Loads the tensors beside the head into the trunk.
         start_fresh: How the names of those parameters begin that may start fresh where the file has others, such as
-            for other classes. With any, the published input is set aside where the model has another.
+            for other classes. With any, the published input layer is not loaded where the model has another.
 
     Raises:
         InputError: It does not fit.
