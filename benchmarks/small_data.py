@@ -13,6 +13,7 @@ All arms train from random weights: `defaults=fixed`, `recipe=classify_small`, a
 """
 
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -116,15 +117,18 @@ def build(windows: Sequence[Window], counts: dict[str, tuple[int, int]], out: Pa
     numbered = list(enumerate(windows))
     rng.shuffle(numbered)
     taken: Counter[tuple[str, str]] = Counter()
+    begun = out.with_name(f"{out.name}-begun")
+    shutil.rmtree(begun, ignore_errors=True)
     for number, (image, name, (left, top)) in numbered:
         part = "train" if image in trained else "val"
         if taken[part, name] >= counts[name][part == "val"]:
             continue
         taken[part, name] += 1
-        (out / part / name).mkdir(parents=True, exist_ok=True)
+        (begun / part / name).mkdir(parents=True, exist_ok=True)
         with Image.open(image) as photograph:
             window = photograph.convert("RGB").crop((left, top, left + WINDOW_PX, top + WINDOW_PX))
-        window.save(out / part / name / f"{image.stem}-{number}.png")
+        window.save(begun / part / name / f"{image.stem}-{number}.png")
+    begun.rename(out)
     return out
 
 
