@@ -89,6 +89,7 @@ def of_masks(folder: Path, classes: Iterable[str]) -> Iterator[Window]:
     """Windows on a grid of street scenes, of the wanted class that has most of their pixels and more than half."""
     names = find_classes(folder).names
     for mask in sorted((folder / "masks").glob("*/*.png")):
+        image = next((folder / "images" / mask.parent.name).glob(f"{mask.stem}.*"))
         with Image.open(mask) as opened:
             labels = np.asarray(opened)
         for top in range(0, labels.shape[0] - WINDOW_PX + 1, WINDOW_PX):
@@ -96,7 +97,7 @@ def of_masks(folder: Path, classes: Iterable[str]) -> Iterator[Window]:
                 window = labels[top : top + WINDOW_PX, left : left + WINDOW_PX]
                 for name in classes:
                     if 2 * int((window == names.index(name)).sum()) > window.size:
-                        yield folder / "images" / mask.parent.name / f"{mask.stem}.png", name, (left, top)
+                        yield image, name, (left, top)
 
 
 def _corner(x: int, y: int) -> tuple[int, int]:
