@@ -13,6 +13,7 @@ All arms train from random weights: `defaults=fixed`, `recipe=classify_small`, a
 """
 
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,6 +89,7 @@ def of_masks(folder: Path, classes: Iterable[str]) -> Iterator[Window]:
     """Windows on a grid of street scenes, of the wanted class that has most of their pixels and more than half."""
     names = find_classes(folder).names
     for mask in sorted((folder / "masks").glob("*/*.png")):
+        image = next((folder / "images" / mask.parent.name).glob(f"{mask.stem}.*"))
         with Image.open(mask) as opened:
             labels = np.asarray(opened)
         for top in range(0, labels.shape[0] - WINDOW_PX + 1, WINDOW_PX):
@@ -95,7 +97,7 @@ def of_masks(folder: Path, classes: Iterable[str]) -> Iterator[Window]:
                 window = labels[top : top + WINDOW_PX, left : left + WINDOW_PX]
                 for name in classes:
                     if 2 * int((window == names.index(name)).sum()) > window.size:
-                        yield folder / "images" / mask.parent.name / f"{mask.stem}.png", name, (left, top)
+                        yield image, name, (left, top)
 
 
 def _corner(x: int, y: int) -> tuple[int, int]:
@@ -116,15 +118,18 @@ def build(windows: Sequence[Window], counts: dict[str, tuple[int, int]], out: Pa
     numbered = list(enumerate(windows))
     rng.shuffle(numbered)
     taken: Counter[tuple[str, str]] = Counter()
+    begun = out.with_name(f"{out.name}-begun")
+    shutil.rmtree(begun, ignore_errors=True)
     for number, (image, name, (left, top)) in numbered:
         part = "train" if image in trained else "val"
         if taken[part, name] >= counts[name][part == "val"]:
             continue
         taken[part, name] += 1
-        (out / part / name).mkdir(parents=True, exist_ok=True)
+        (begun / part / name).mkdir(parents=True, exist_ok=True)
         with Image.open(image) as photograph:
             window = photograph.convert("RGB").crop((left, top, left + WINDOW_PX, top + WINDOW_PX))
-        window.save(out / part / name / f"{image.stem}-{number}.png")
+        window.save(begun / part / name / f"{image.stem}-{number}.png")
+    begun.rename(out)
     return out
 
 

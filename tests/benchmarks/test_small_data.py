@@ -63,7 +63,8 @@ def test_a_street_window_is_named_after_most_of_its_pixels(tmp_path):
     labels[:70, :128], labels[:, 128:256] = 1, 0  # "b" has more than half of the first, and the third has neither
     Image.fromarray(labels).save(tmp_path / "masks" / "train" / "street.png")
     (tmp_path / "classes.yaml").write_text("names: [a, b]\n")
-    image = tmp_path / "images" / "train" / "street.png"
+    image = tmp_path / "images" / "train" / "street.jpg"
+    image.touch()
     assert list(small_data.of_masks(tmp_path, ("a", "b"))) == [(image, "b", (0, 0)), (image, "a", (128, 0))]
 
 

@@ -9,6 +9,9 @@ from PIL import Image
 from fastitpn.data.images import decode
 from fastitpn.data.images.decode import read_image
 from fastitpn.data.images.folders import left_out, list_images
+from fastitpn.data.images.pixel_range import find_range
+from fastitpn.data.segmentation import mask_files
+from fastitpn.data.segmentation.panoptic_labels import read_segments, size_of_segments
 from fastitpn.errors import InputError
 from fastitpn.listing import children, expanded, is_empty, matching, subfolders, walk
 
@@ -72,3 +75,26 @@ def test_memory_that_runs_out_says_nothing_of_the_image(folder, monkeypatch, how
     file = folder / "a" / "real.png"
     with pytest.raises(MemoryError, match="no room"):
         read_image(file) if how == "file" else decode.decode_image(file.read_bytes(), where="a member")
+
+
+def range_of(path):
+    return find_range([path.rename(path.with_suffix(".tif"))])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        mask_files.read_mask,
+        read_segments,
+        size_of_segments,
+        lambda path: find_range([path.rename(path.with_suffix(".tif"))]),
+    ],
+    ids=["mask", "segments", "size of segments", "range of values"],
+)
+def test_memory_that_runs_out_says_nothing_of_a_mask_or_a_range(folder, monkeypatch, read):
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError("no room for 3 GiB")
+
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(MemoryError, match="no room"):
+        read(folder / "a" / "real.png")

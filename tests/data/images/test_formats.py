@@ -1,6 +1,8 @@
 """Formats that Pillow reads by itself or with a plugin, and pictures that are large."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pillow_heif
@@ -8,7 +10,7 @@ import pillow_jxl  # noqa: F401
 import pytest
 from PIL import Image
 
-from fastitpn.data.images.decode import read_image, upright_size, verify_image
+from fastitpn.data.images.decode import decode_image, read_image, upright_size, verify_image
 from fastitpn.data.images.kinds import EXTENSIONS
 from fastitpn.data.images.reading import Reading
 from fastitpn.errors import InputError
@@ -87,3 +89,21 @@ def test_a_file_of_16_bits_from_memory_is_read_as_from_disk(tmp_path):
     Image.fromarray(np.full((4, 4), 257, np.uint16)).save(buffer := io.BytesIO(), "PNG")
     (tmp_path / "a.png").write_bytes(buffer.getvalue())
     assert np.asarray(read_image(tmp_path / "a.png")).max() == 1
+
+
+def test_a_png_that_says_more_pixels_than_its_bytes_can_hold_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    content = io.BytesIO()
+    Image.new("RGB", (29, 21)).save(content, "PNG")
+    header = b"IHDR" + struct.pack(">II", 29, 4_194_325) + content.getvalue()[24:29]
+    damaged = content.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + content.getvalue()[33:]
+    (tmp_path / "a.png").write_bytes(damaged)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("it was decoded"))
+    for read in (lambda: read_image(tmp_path / "a.png"), lambda: decode_image(damaged, where="a.png")):
+        with pytest.raises(InputError, match="29x4194325 px, which do not fit into its") as caught:
+            read()
+        assert str(caught.value.where).endswith("a.png")
+
+
+def test_the_smallest_png_of_its_size_is_read(tmp_path):
+    Image.new("1", (6000, 6000)).save(tmp_path / "a.png", optimize=True)
+    assert read_image(tmp_path / "a.png").size == (6000, 6000)

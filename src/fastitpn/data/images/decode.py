@@ -35,6 +35,8 @@ _UPRIGHT = {
 _SIDES_SWAPPED = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
 _END_OF_FILE = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _TAIL_BYTES = 64
+_DEFLATE_RATIO = 1032
+"""Bytes that one byte of a deflated stream, such as a PNG's pixels, stands for at most."""
 _EXPECTED = "a complete image file (JPEG, PNG, WebP, TIFF, BMP, GIF ...)"
 _BY_CONTENT = (UnidentifiedImageError, RuntimeError)
 """Errors that say nothing of the file: of Pillow, and of the plugin for JPEG XL."""
@@ -113,7 +115,23 @@ def _open(source: str | IO[bytes], max_mpx: float) -> Image.Image:
             expected=f"at most {max_mpx:g} megapixels, so that no file fills the memory",
             fix=f"image.max_mpx={int(mpx) + 1} if it is what it should be",
         )
+    if image.format == "PNG" and (size := _size(source)) * _DEFLATE_RATIO < image.height * (1 + image.width // 8):
+        image.close()
+        raise InputError(
+            f"it says that it has {image.width}x{image.height} px, which do not fit into its {size:,} bytes",
+            expected="a complete image file",
+        )
     return image
+
+
+def _size(source: str | IO[bytes]) -> int:
+    """Bytes of a file."""
+    if isinstance(source, str):
+        return os.path.getsize(source)
+    place = source.tell()
+    size = source.seek(0, os.SEEK_END)
+    source.seek(place)
+    return size
 
 
 @cache

@@ -36,9 +36,12 @@ class HuggingFaceImages(ImageSource):
             ) from error
         try:
             images: Any = datasets.load_from_disk(str(folder))
+        except MemoryError:
+            raise
         except Exception as error:  # of arrow and of the package, each of its own kind
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"this data set cannot be read: {str(error).splitlines()[0]}",
+                f"this data set cannot be read: {reason}",
                 where=folder,
                 expected="what save_to_disk wrote",
                 fix="write it again",

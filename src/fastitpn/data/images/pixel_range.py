@@ -162,6 +162,8 @@ def _ends(image_of: Path | Content) -> tuple[float, float, bool] | None:
             if not is_deep(image):
                 return None
             values = deep_values(image, source)
+    except MemoryError:
+        raise
     except Exception:  # what is wrong with the file, its check says
         return None
     colours = values if values.ndim == 2 else values[..., :3]

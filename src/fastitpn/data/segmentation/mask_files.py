@@ -192,7 +192,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         with Image.open(path) as image:
             yield image
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
         reason = "not an image in a known format" if isinstance(error, UnidentifiedImageError) else str(error)

@@ -110,6 +110,8 @@ def _opened(png: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(png) as image:
             yield image
+    except MemoryError:
+        raise
     except Exception as error:  # on a damaged file, Pillow's readers raise whatever their parser happens to hit
         what = (
             "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot read these segments: {error}"

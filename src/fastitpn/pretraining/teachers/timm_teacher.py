@@ -165,7 +165,7 @@ def _create_encoder(name: str, weights: Path | None, *, with_head: bool) -> Any:
     except (RuntimeError, OSError, InputError) as error:
         fix = str(error.fix) if isinstance(error, InputError) else ""  # for models of ours
         raise InputError(
-            f"the teacher's weights cannot be fetched: {str(error).splitlines()[0]}",
+            f"the teacher's weights cannot be fetched: {(str(error).splitlines() or [type(error).__name__])[0]}",
             where=f"teacher=timm:{name}",
             expected="weights that timm knows and can download, or a file",
             fix=f"{fix}, or teacher.weights=FILE" if fix.startswith("fastitpn ") else "teacher.weights=FILE",
