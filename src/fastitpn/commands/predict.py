@@ -29,8 +29,8 @@ def predict(checkpoint: str | os.PathLike[str], source: str | os.PathLike[str], 
         checkpoint: Checkpoint file, run directory or exported folder.
         source: An image (any that Pillow reads, and HEIC with an extra); a video (MP4, MOV, MKV, WebM, AVI, MPEG or a
             moving GIF, read with PyAV: `pip install 'fastitpn[video]'`); a folder of images and videos; a pattern of
-            images with `*`, `?` or `**` for any folders, such as "photos/**/*.jpg"; the number of a camera, such as 0; or
-            the address of a stream, such as "rtsp://host/path".
+            images with `*`, `?` or `**` for any folders, such as "photos/**/*.jpg"; the number of a camera, such as 0;
+            or the address of a stream, such as "rtsp://host/path".
         **keys: As on the command line (`fastitpn predict --help`): `out`, `top_k`, `batch`, `device`, ...
 
     Returns:

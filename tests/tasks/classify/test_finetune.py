@@ -52,7 +52,8 @@ class TestRun:
         assert (run.verb, run.complete) == ("finetune classify", True)
         assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "report.html", "log.txt"} <= set(files(run.directory))
         used = parse(ClassifyConfig, [f"recipe={run.directory / 'config.yaml'}"])
-        assert used == config(scenes, out=run.directory, val=scenes.val, weights=pretrained_run.directory)
+        keys = {"val": scenes.val, "weights": pretrained_run.directory, "precision": "32-true"}
+        assert used == config(scenes, out=run.directory, **keys)
         assert [row["step"] for row in run.history if row["split"] == "train"] == [1, 2, 3]
         assert [row["step"] for row in run.history if row["split"] == "val"] == [3]  # 12 images are three steps
         assert set(run.metrics) == {"train_loss", "loss", "top1", "best_top1", "best_step"}
