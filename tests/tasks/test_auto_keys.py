@@ -35,6 +35,13 @@ def test_the_published_rate_of_a_task_is_printed(config_class, keys, lr, capsys)
     assert resolved.problems() == []
 
 
+@pytest.mark.parametrize("untrained", [True, False])
+def test_the_published_rate_is_said_to_be_small_for_random_weights(capsys, untrained):
+    config = build(ClassifyConfig, {"data": "x", "lr": "auto"})
+    with_published_rate(config, "fastitpn_base", TASKS.spec("classify").published_rates(config), untrained=untrained)
+    assert ("random ones hardly learn with it (leave lr out)" in capsys.readouterr().out) == untrained
+
+
 def test_no_rate_without_a_published_one():
     config = build(SegmentConfig, {"data": "x", "lr": "auto", "head": "linear"})
     with pytest.raises(InputError, match="lr=auto: no learning rate is published") as caught:

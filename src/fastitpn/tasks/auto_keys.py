@@ -87,13 +87,16 @@ def with_fitting_batch(
     return replaced(config, batch=batch, accumulate=accumulate)
 
 
-def with_published_rate(config: ConfigT, model: str, rates: Mapping[str, PublishedRate]) -> ConfigT:
+def with_published_rate(
+    config: ConfigT, model: str, rates: Mapping[str, PublishedRate], *, untrained: bool = False
+) -> ConfigT:
     """The configuration with a number in place of `lr=auto`.
 
     Args:
         config: With the batch of the run.
         model: Name of the model.
         rates: What was published for the task, see `rate_for`; empty if nothing was.
+        untrained: Whether the rates are those of pre-trained weights, and these are random ones.
 
     Raises:
         InputError: Nothing was.
@@ -105,4 +108,6 @@ def with_published_rate(config: ConfigT, model: str, rates: Mapping[str, Publish
     rate, images = rate_for(model, rates), global_batch(config)
     lr = rate.at(images)
     say(f"lr=auto: lr={lr:g} for {images} images a step, in proportion to the published {rate.lr:g} for {rate.images}")
+    if untrained:
+        say("lr=auto: that rate is for pre-trained weights; random ones hardly learn with it (leave lr out)")
     return replaced(config, lr=lr, min_lr=min(config.min_lr, lr))

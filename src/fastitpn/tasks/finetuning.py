@@ -79,7 +79,8 @@ def run_finetune(config: FinetuneConfig) -> Run:
     if find_batch:
         samples = spec.training_samples(config, split, task.about)
         config = with_fitting_batch(config, task, samples.dataset, samples.to_batch, fabric)
-    config = with_published_rate(config, task.about.model["name"], spec.published_rates(config))
+    rates, untrained = spec.published_rates(config), config.weights is None
+    config = with_published_rate(config, task.about.model["name"], rates, untrained=untrained)
     labels = [path for part in (split.train, split.val) for path in spec.label_files(part)]
     with prepare(config.out, config, files=[*files, *labels], rank=fabric.global_rank) as run:
         samples = spec.training_samples(config, split, task.about)
