@@ -13,23 +13,29 @@ from fastitpn.exporting.quiet import quiet
 from fastitpn.exporting.silent_openvino import import_nncf, import_openvino
 
 
-def test_bars_warnings_and_logs_are_not_shown_and_the_logs_are_as_before(capsys):
-    root = logging.getLogger()
-    handlers, disabled = list(root.handlers), root.manager.disable
+def state():
+    root, library = logging.getLogger(), logging.getLogger("onnxscript")
+    return list(root.handlers), list(root.filters), library.level
+
+
+def test_what_libraries_say_is_not_shown_and_all_is_as_before(capsys, caplog):
+    before = state()
     with quiet():
         print("a bar")
         warnings.warn("advice", UserWarning, stacklevel=1)
         logging.warning("of the root")
         logging.getLogger("onnxscript.optimizer").warning("of a library")
-    assert capsys.readouterr() == ("", "")
-    assert (root.handlers, root.manager.disable) == (handlers, disabled)
+        logging.getLogger("fastitpn.training").warning("of this package")
+    assert capsys.readouterr().out == ""
+    assert [record.message for record in caplog.records] == ["of this package"]
+    assert state() == before
 
 
-def test_an_error_within_is_raised_and_the_logs_are_as_before():
-    disabled = logging.getLogger().manager.disable
+def test_an_error_within_is_raised_and_all_is_as_before():
+    before = state()
     with pytest.raises(ValueError, match="cannot"), quiet():
         raise ValueError("cannot")
-    assert logging.getLogger().manager.disable == disabled
+    assert state() == before
 
 
 class Joined(nn.Module):

@@ -6,18 +6,29 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+_LIBRARIES = ("onnxscript", "onnx_ir", "torch.onnx")
+"""Loggers with advice; onnxruntime and NNCF log to the root itself, which passes on what others log as before."""
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing that a library prints, warns of or logs below an error is shown."""
+    """What a library prints, warns of or logs below an error is not shown; the log of this package is."""
     root, none = logging.getLogger(), logging.NullHandler()
-    before = root.manager.disable
+    levels = {name: logging.getLogger(name).level for name in _LIBRARIES}
     root.addHandler(none)  # else `logging.warning` gives the root a handler for good, and later messages are shown
-    logging.disable(logging.WARNING)
+    root.addFilter(_is_error)
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        root.removeFilter(_is_error)
         root.removeHandler(none)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
