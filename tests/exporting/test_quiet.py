@@ -19,6 +19,7 @@ def state():
 
 
 def test_what_libraries_say_is_not_shown_and_all_is_as_before(capsys, caplog):
+    caplog.set_level("WARNING", "fastitpn")
     before = state()
     with quiet():
         print("a bar")

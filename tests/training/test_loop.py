@@ -168,6 +168,7 @@ def train_directory(tmp_path):
 
 
 def test_a_bad_sample_skips_its_steps_and_spoils_nothing(tmp_path, caplog):
+    caplog.set_level("WARNING", "fastitpn")
     settings = with_changes(ema=0.5, accumulate=1, steps=12)
     run = train(tmp_path / "run", settings, data=RandomImages(poison={7: float("nan")}), batch=2)
     skipped = [row for row in run.history if row["split"] == "skipped"]
