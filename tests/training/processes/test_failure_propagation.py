@@ -72,6 +72,22 @@ def test_all_fail_alike(tmp_path):
     assert done.returncode == 2
 
 
+def test_one_that_fails_as_well_after_the_store_is_gone(tmp_path):
+    """The first process, which keeps the store, has heard that all know, and has ended."""
+    failing = """
+        if fabric.global_rank == 1:
+            import fastitpn.training.processes.failure_propagation as module
+            module._failure = lambda: None  # it has not taken the message in
+            module._store().add(module.READERS, 1)
+            time.sleep(3)
+        raise InputError('the folder is taken')
+    """
+    done = run(tmp_path, textwrap.indent(textwrap.dedent(failing), "    ").strip())
+    assert done.stderr.count("InputError|the folder is taken|") == 2
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
 def test_one_that_is_killed(tmp_path):
     done = run(tmp_path, "if fabric.global_rank == 1: import os; os.kill(os.getpid(), 9)")
     assert "TrainingError|another process of the run ended without a message" in done.stderr

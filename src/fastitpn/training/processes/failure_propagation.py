@@ -5,6 +5,7 @@ closed connection (gloo). The process that fails leaves its message in the store
 other, and waits until they have read it.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -98,6 +99,10 @@ class FailurePropagation:
         store = _store()
         if store is None:
             return
+        with contextlib.suppress(RuntimeError):  # the first process, which keeps the store, is gone
+            self._tell_through(store, error)
+
+    def _tell_through(self, store: Any, error: Exception) -> None:
         text = str(error) if isinstance(error, FastITPNError) else f"{type(error).__name__}: {error}"
         rank, code = torch.distributed.get_rank(), getattr(error, "exit_code", 1)
         message = json.dumps({"rank": rank, "text": text, "exit_code": code})
