@@ -14,7 +14,7 @@ VERBS: Mapping[str, str] = {
     "teacher.weights={teacher} teacher.px=64 batch=5 workers=0 device=cpu out={out}",
     "data shard": "data shard data={scenes}/unlabelled out={out}",
     "evaluate": "evaluate {run} {scenes}/classify/val out={out} device=cpu",
-    "finetune detect": "finetune detect data={scenes}/detect head=faster_rcnn out={out} {tiny}",
+    "finetune detect": "finetune detect data={scenes}/detect detector=faster_rcnn out={out} {tiny}",
     "predict classes": "predict {run} {scenes}/unlabelled out={out} device=cpu",
     "predict boxes": "predict {made}/dino.ckpt {scenes}/unlabelled out={out} device=cpu",
     "predict masks": "predict {made}/linear.ckpt {scenes}/unlabelled out={out} device=cpu",

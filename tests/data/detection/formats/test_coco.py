@@ -383,6 +383,20 @@ def test_annotations_of_an_image_that_is_turned_say_so(tmp_path):
     assert "it is 20x30 px, the annotations are for 30x20 px (it is turned upright" in caught.value.where
 
 
+def test_an_image_of_another_size_is_not_decoded(tmp_path, monkeypatch):
+    """One that says it is larger may fill the memory."""
+    decoded = []
+    monkeypatch.setattr(
+        "fastitpn.data.detection.files.read_image",
+        lambda path, **how: (decoded.append(path.name), read_image(path, **how))[1],
+    )
+    file = write(tmp_path)
+    Image.new("RGB", (31, 20)).save(tmp_path / "6.png")
+    images = scan_coco(file, tmp_path)
+    assert [(problem.kind, problem.image_id) for problem in images.problems] == [("image of another size", 6)]
+    assert sorted(decoded) == ["5.png", "9.png"]
+
+
 def test_all_problems_are_counted_and_the_first_are_listed(tmp_path):
     def spoil(made):
         made["annotations"] = [made["annotations"][0] | {"id": n, "bbox": [0, 0, 0, 1]} for n in range(30)]
