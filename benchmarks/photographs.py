@@ -43,7 +43,7 @@ SCENES, SCENE_PX = 733, (128, 160)
 """With CamVid's 367 train frames 1,100 images without labels."""
 PRETRAIN_STEPS = 300
 STEPS = {"short": 150, "long": 450, "frozen": 150}
-EQUAL_TIME_STEPS = {"camvid": 2000, "bccd": 600}
+EQUAL_TIME_STEPS = {"camvid": 2000, "bccd": 1000}
 """A step of detection takes longer."""
 LABELLED = (100, 30)
 """The learning rate is chosen with the first of them."""
