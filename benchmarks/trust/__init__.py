@@ -25,7 +25,7 @@ _KEPT_FAILURES = 5
 class Options(AnyOptions):
     """Attacks."""
 
-    _unwritten: ClassVar[tuple[str, ...]] = ("out", "work", "classes", "minutes")
+    _unwritten: ClassVar[tuple[str, ...]] = ("out", "work", "classes", "minutes", "anew")
 
     seed: int = 0
     """Of the choices within an attack."""
@@ -33,6 +33,8 @@ class Options(AnyOptions):
     """Time to attack for; what is done is kept, and the same command goes on."""
     classes: str | None = None
     """Classes to attack, separated by semicolons; none takes all."""
+    anew: bool = False
+    """Forget what the file has of the chosen classes, and attack from the first one on."""
     work: Path = Path("runs/bench/trust")
     """Folder for inputs and for what the attacks write."""
 
@@ -53,6 +55,8 @@ def run(options: Options) -> None:
     import_all()
     results = Results(options, lambda rows: {"summary": summarise(rows)}, identity=IDENTITY)
     names = split_arms(options.classes, CATALOGUE)
+    if options.anew:
+        results.rows[:] = [row for row in results.rows if row["class"] not in names]
     end = time.monotonic() + 60 * options.minutes
     wrong = 0
     for place, name in enumerate(names):

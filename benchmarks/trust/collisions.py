@@ -41,6 +41,8 @@ def attack(number: int, seed: int, folder: Path) -> str | None:
             now, began = time.time, time.time()
             time.time = lambda: 2 * began - now()
         elif kind == "no terminal":
+            if os.fork():  # the leader of a group, which the copy is, cannot leave its session
+                os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
             os.setsid()
             os.environ.pop("TERM", None)
         main(words_of("finetune classify", shared_inputs(folder), place))

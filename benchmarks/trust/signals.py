@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.trust import rng_of
 from benchmarks.trust.attacks import Attacks, in_copy
 from benchmarks.trust.kill import prepare, same_run, train_small
+from fastitpn.cli.signals import ending_by_signals
 
 INTERRUPTED = 130
 _NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
@@ -43,7 +44,8 @@ def stopped(number: int, seed: int, folder: Path) -> str | None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         loop.StopRequest.__enter__ = enter  # type: ignore[method-assign]
         try:
-            train_small(out)
+            with ending_by_signals():  # as every command does
+                train_small(out)
         except KeyboardInterrupt:
             os._exit(INTERRUPTED)
         finally:

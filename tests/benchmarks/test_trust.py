@@ -70,6 +70,9 @@ def test_a_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     assert row["failures"] == ["attack 1: not as promised", "attack 2: ValueError: no"]
     assert (tmp_path / "some" / "made").read_text() == "0 1 2 3 "
     assert stored["summary"] == summarise(stored["rows"]) == {"some": {"as_promised": 2, "attacks": 4}}
+    with pytest.raises(SystemExit, match="did not end as promised: 2"):
+        run(parse(Options, [*words, "anew=true"]))
+    assert (tmp_path / "some" / "made").read_text() == "0 1 2 3 0 1 2 3 "
 
 
 def test_a_copy_that_does_not_end_is_ended():

@@ -1,6 +1,8 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -50,6 +52,44 @@ def test_a_verb_gets_its_configuration(calls):
 def test_a_verb_with_a_task(calls):
     assert main(["finetune", "classify", "data=flowers", "batch=4"]) == 0
     assert (type(calls[0]).__name__, calls[0].batch) == ("ClassifyConfig", 4)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_ends_a_verb_as_ctrl_c_does(name, monkeypatch, capsys, tmp_path):
+    number, ended = getattr(signal, name), []
+
+    def wait(self, config):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(Verb, "__call__", wait)
+    before = signal.getsignal(number)
+    assert before is signal.SIG_DFL
+    assert main(["inspect", str(tmp_path)]) == 130
+    assert (ended, signal.getsignal(number)) == ([True], before)
+    assert "Interrupted." in capsys.readouterr().err
+
+
+def test_a_copy_of_a_command_dies_of_the_signal(monkeypatch, capsys, tmp_path):
+    """Data workers, which are forked, are ended by it, and say nothing."""
+    codes = []
+
+    def fork(self, config):
+        if pid := os.fork():
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            return
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            os._exit(1)
+
+    monkeypatch.setattr(Verb, "__call__", fork)
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert codes == [-signal.SIGTERM]
 
 
 def test_a_wrong_configuration_ends_with_2_and_no_run(calls, capsys):

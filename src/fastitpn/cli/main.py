@@ -9,6 +9,7 @@ from fastitpn import __version__
 from fastitpn.cli.candidates import candidates
 from fastitpn.cli.failures import explain_failure, message_of
 from fastitpn.cli.help import print_overview, print_tasks, print_verb
+from fastitpn.cli.signals import ending_by_signals
 from fastitpn.commands.registry import all_verbs
 from fastitpn.commands.verb import Verb
 from fastitpn.config import Config, parse
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_verb(verb)
             return 0
         config = parse(verb.config, arguments)
-        with printing():
+        with ending_by_signals(), printing():
             if opening := verb.opening(config):
                 say(opening, error=True)
             verb(config)

@@ -109,6 +109,7 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
             for places in batches(len(pictures), batch):
                 images = images_of_size[places]
                 expected, given = network(images), run_or_raise(run, images, place)
+                _check_number(given, len(images), place)
                 difference, alike, number = network.compare(given, list(expected))
                 if not difference <= worst:
                     worst, where = difference, place
@@ -121,6 +122,15 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
         sizes=shapes.sizes,
         batches=shapes.batches,
     )
+
+
+def _check_number(given: list[Tensor], batch: int, place: str) -> None:
+    """Raise if there are not results of every image: some runtimes miscount what is left open."""
+    if wrong := [len(part) for part in given if len(part) != batch]:
+        raise ParityError(
+            f"the exported file gives results of {wrong[0]} images for {batch} at {place}, so nothing was written\n"
+            f"  fix:        dynamic=batch or off, or another format"
+        )
 
 
 def batches(number: int, size: int) -> list[slice]:
