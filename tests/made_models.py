@@ -53,6 +53,7 @@ MADE: dict[str, Callable[[], tuple[str, ModelDescription]]] = {
     "panoptic": lambda: _segmenter("maskdino", _SMALL, (False, True, True)),
     "dino": lambda: _detector("dino", _SMALL),
     "maskdino": lambda: _detector("maskdino", _SMALL),
+    "mask2former_detector": lambda: _detector("mask2former", _SMALL),
     "mask_rcnn": lambda: _detector("mask_rcnn", _REGIONS),
 }
 

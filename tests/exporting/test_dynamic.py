@@ -27,6 +27,7 @@ from fastitpn.tasks.exporting import load_subject
         ("linear", {"format": "torch_export"}, ["batch", "off"]),  # of 64 px, and it needs 80
         ("mask2former", {}, ["batch", "off"]),
         ("dino", {}, ["all", "batch", "off"]),
+        ("mask2former_detector", {}, ["batch", "off"]),
         ("mask_rcnn", {}, ["off"]),
         ("classifier", {"acceleration": "fast", "opset": 16}, ["off"]),
         ("classifier", {"opset": 16}, ["batch", "off"]),

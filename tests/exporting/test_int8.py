@@ -87,9 +87,9 @@ def test_openvino_in_half_has_half_the_size_and_the_same_decisions(made):
     assert about(half)["parity"]["largest_relative_difference"] < 2e-3  # it computes in single precision
 
 
-def test_a_detector_can_have_its_weights_in_half(tmp_path):
-    trained = load_trained(make_checkpoint("dino", tmp_path))
-    task = TASKS.spec("detect").exportable(trained)
+@pytest.mark.parametrize(("kind", "task"), [("dino", "detect"), ("panoptic", "segment")])
+def test_what_looks_closely_can_have_its_weights_in_half(kind, task, tmp_path):
+    task = TASKS.spec(task).exportable(load_trained(make_checkpoint(kind, tmp_path)))
     keys = {"checkpoint": tmp_path, "precision": "fp16"}
     task.check(build(ExportConfig, {**keys, "format": "openvino"}))
     with pytest.raises(InputError, match="cannot be exported in fp16"):

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from PIL import Image
 from torch import Tensor
 
+from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
+from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.exporting.network import Network
 from fastitpn.exporting.pictures import Outputs, Pictures, whole_view
 from fastitpn.training.metric import Metric
@@ -22,6 +24,8 @@ class Exportable:
         std: Per channel, divided by.
         classes: Names, in the order of the outputs.
         head: Name of the head; None for a task with but one.
+        half: Whether it computes in half precision without another result.
+        open_size: Whether height and width can be left open.
 
     Attributes:
         noun: What a card of a model calls it.
@@ -45,11 +49,13 @@ class Exportable:
         std: Sequence[float],
         classes: Sequence[str] = (),
         head: str | None = None,
+        half: bool = True,
+        open_size: bool = True,
     ):
         self.network = network
         self.mean, self.std = tuple(mean), tuple(std)
         self.classes = tuple(classes)
-        self.head = head
+        self.head, self.half, self.open_size = head, half, open_size
 
     def check(self, config: ExportConfig) -> None:
         """Make sure that the whole network can be exported so.
@@ -57,10 +63,20 @@ class Exportable:
         Raises:
             InputError: It cannot.
         """
+        if not self.half and config.precision not in ("fp32", "int8") and not FORMATS[config.format].half_weights:
+            raise InputError(
+                f"a {self.head} cannot be exported in {config.precision}: which places it looks at closely hangs on "
+                "small differences",
+                where="precision",
+                expected="fp32 or int8, or fp16 with format=openvino, where only the weights are fp16",
+                fix="precision=fp32",
+            )
 
     def fixed_size(self, config: ExportConfig) -> tuple[str, str] | None:
         """Why height and width cannot be left open, and what to type instead; None if they can."""
-        return None
+        if self.open_size:
+            return None
+        return "its head by transformers treats the size as a constant", "dynamic=batch"
 
     def labelled(self, data: Path) -> Pictures | None:
         """The labelled pictures of a folder; None, or an `InputError`, where it has none of the model's classes."""

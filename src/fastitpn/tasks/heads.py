@@ -62,6 +62,7 @@ class HeadSpec(Generic[KeysT]):
         panoptic: Arguments that are others for a panoptic segmentation, unless its keys give them.
         exports: How it can be exported: "any" number of images, "one" image at a time in ONNX alone, or "none".
         open_size: Whether height and width of an exported file can be left open.
+        half: Whether an exported file can compute in half precision; no detector does.
         published: Learning rate that it was published with, for `lr=auto`; None if there is none.
     """
 
@@ -72,4 +73,5 @@ class HeadSpec(Generic[KeysT]):
     panoptic: Mapping[str, Any] = field(default_factory=dict)
     exports: str = "any"
     open_size: bool = True
+    half: bool = True
     published: PublishedRate | None = None

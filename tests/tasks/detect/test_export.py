@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from made_models import make_checkpoint
 from PIL import Image
 from tiny_runs import SHORT, files
 
@@ -13,6 +14,7 @@ import fastitpn
 from fastitpn.errors import InputError
 from fastitpn.exporting.onnx_file import open_onnx
 from fastitpn.tasks.detect.export_parity import compare_detections
+from fastitpn.tasks.detect.heads.base import paste_masks
 from fastitpn.tasks.detect.model import create_detector
 from fastitpn.tasks.loading import load_trained
 from fastitpn.tasks.registry import TASKS
@@ -140,6 +142,34 @@ def test_a_detector_of_torchvision_image_by_image(detector, acceleration, detect
             torch.testing.assert_close(part, own, rtol=1e-3, atol=1e-4)
         counts.add(len(found[1][0]))
     assert counts != {0}
+
+
+@torch.no_grad()
+def test_mask2former_finds_in_a_graph_what_it_finds(tmp_path):
+    model = load_trained(make_checkpoint("mask2former_detector", tmp_path)).model
+    images = torch.randn(2, 3, 64, 96)
+    images[1, :, 48:], images[1, :, :, 64:] = 0, 0
+    whole = model.detect_whole(images)
+    sizes = [(64, 96), (48, 64)]
+    for place, own in enumerate(model.canvas_detections(images, sizes)):
+        own = model.resized(own, sizes[place], sizes[place])
+        seen = whole[1][place] > 0
+        boxes, scores, labels, masks = (part[place][seen] for part in whole)
+        torch.testing.assert_close(scores, own["scores"], rtol=1e-4, atol=1e-6)
+        assert torch.equal(labels, own["labels"])
+        torch.testing.assert_close(boxes * torch.tensor([96, 64, 96, 64]), own["boxes"], rtol=0, atol=1e-3)
+        pasted = paste_masks(masks, own["boxes"], sizes[place])
+        assert ((pasted & own["masks"]).sum() / (pasted | own["masks"]).sum()) > 0.9
+    assert (whole[1] > 0).any(1).all()
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "torch_export", "torchscript"])
+def test_mask2former_as_a_file(form, tmp_path):
+    checkpoint = make_checkpoint("mask2former_detector", tmp_path)
+    it = about(fastitpn.export(form, checkpoint, limit=2, out=tmp_path / "a"))
+    assert it["input"]["dynamic"] == "batch"
+    assert it["outputs"] == ["boxes", "scores", "classes", "masks"]
+    assert it["parity"]["same_decisions"] >= 0.999
 
 
 def test_what_cannot_be_exported_names_what_can(detector_run, dino, tmp_path):

@@ -15,7 +15,6 @@ from fastitpn.data.images.folders import list_images
 from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.exportable import Exportable
-from fastitpn.exporting.formats.registry import FORMATS
 from fastitpn.exporting.network import Network
 from fastitpn.exporting.parity import TOLERANCES
 from fastitpn.exporting.pictures import Outputs, Pictures
@@ -72,12 +71,20 @@ class DetectExport(Exportable):
         about, name = trained.about, trained.about.detector["name"]
         self._head = DETECTORS[name]
         network = DetectNetwork(trained.model, one_by_one=self._head.exports == "one")
-        super().__init__(network.eval(), mean=about.mean, std=about.std, classes=about.class_names, head=name)
+        super().__init__(
+            network.eval(),
+            mean=about.mean,
+            std=about.std,
+            classes=about.class_names,
+            head=name,
+            half=False,
+            open_size=self._head.open_size,
+        )
         self.metrics = MAIN if trained.model.has_masks else MAIN[:1]
         self._classes, self._path = about.classes, trained.path
 
     def check(self, config: ExportConfig) -> None:
-        """Some detectors cannot be exported whole, and none in half precision."""
+        """Some detectors cannot be exported whole."""
         if self._head.exports == "none":
             able = [name for name in DETECTORS if DETECTORS[name].exports != "none"]
             raise InputError(
@@ -86,14 +93,7 @@ class DetectExport(Exportable):
                 expected=f"only its backbone, or one of the detectors {', '.join(able)}",
                 fix="part=pyramid, or format=hub",
             )
-        if config.precision not in ("fp32", "int8") and not FORMATS[config.format].half_weights:
-            raise InputError(
-                f"a detector cannot be exported in {config.precision}: which places it looks at closely hangs on small "
-                "differences",
-                where="precision",
-                expected="fp32 or int8, or fp16 with format=openvino, where only the weights are fp16",
-                fix="precision=fp32",
-            )
+        super().check(config)
 
     def labelled(self, data: Path) -> Pictures:
         """Images with annotations of the classes."""

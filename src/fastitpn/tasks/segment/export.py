@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from fastitpn.data.segmentation.images import MaskFolders, segmentation_images
-from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.exportable import Exportable
 from fastitpn.exporting.network import Network
 from fastitpn.exporting.pictures import Outputs, Pictures
@@ -57,17 +56,18 @@ class SegmentExport(Exportable):
     def __init__(self, trained: Trained[Segmenter, SegmenterDescription]):
         about = trained.about
         network = (PanopticNetwork if about.classes.panoptic else SegmentNetwork)(trained.model)
+        name = about.head["name"]
         super().__init__(
-            network.eval(), mean=about.mean, std=about.std, classes=about.class_names, head=about.head["name"]
+            network.eval(),
+            mean=about.mean,
+            std=about.std,
+            classes=about.class_names,
+            head=name,
+            half=HEADS[name].half,
+            open_size=HEADS[name].open_size,
         )
         self.metrics = measure_of(about.classes).metrics
         self._classes = about.classes
-
-    def fixed_size(self, config: ExportConfig) -> tuple[str, str] | None:
-        """Some heads take the size for a constant."""
-        if HEADS[str(self.head)].open_size:
-            return None
-        return "its head by transformers treats the size as a constant", "dynamic=batch"
 
     def labelled(self, data: Path) -> Pictures:
         """Images with masks of the classes."""

@@ -30,4 +30,4 @@ def _build(*inputs: Any, **settings: Any) -> Any:
     return Mask2Former(*inputs, **settings)
 
 
-MASK2FORMER = HeadSpec(keys=Mask2FormerKeys, arguments=_arguments, build=_build, needs_masks=True, exports="none")
+MASK2FORMER = HeadSpec(keys=Mask2FormerKeys, arguments=_arguments, build=_build, needs_masks=True, open_size=False)

@@ -9,15 +9,12 @@ from torchvision.ops import masks_to_boxes
 
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
+from fastitpn.tasks.detect.heads.drawn_masks import CELL, boxes_in_shares, draw_masks, masks_in_boxes
+from fastitpn.tasks.detr.levels import blank_of
 from fastitpn.tasks.mask2former import MatchedMasks
-from fastitpn.tasks.maskdino.inference import resize_masks
 
-_CELL = 4
-"""Stride of the masks that the network draws."""
 _LEAST_PX = 64
 """Sides of the smallest canvas: the norms need more than one value on the level of stride 32."""
-_AT_ONCE = 16
-"""Masks that are resized together."""
 
 
 class Mask2Former(Detector):
@@ -83,6 +80,28 @@ class Mask2Former(Detector):
         drawn = outputs["masks"][-1].float()
         return [self._best(*of_image) for of_image in zip(classes, drawn, sizes, strict=True)]
 
+    def detect_whole(self, canvas: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detections of images that fill the canvas, in evaluation mode, in operations that can be traced.
+
+        Args:
+            canvas: [B, 3, H, W], 64 px or more; what is exactly zero below and to the right of an image is padding.
+
+        Returns:
+            Best first: boxes [B, n, 4] (left, top, right, bottom, as shares of the image) around the masks, scores
+            [B, n], 0 where there is no mask, labels int64 [B, n], and masks [B, n, m, m]: probabilities inside of the
+            boxes.
+        """
+        outputs = self.head(self.feature_maps(canvas))
+        classes = outputs["classes"][-1].float().softmax(-1)[..., :-1]
+        drawn, inside = outputs["masks"][-1].float(), ~blank_of(canvas)
+        seen = torch.where(inside[:, None, ::CELL, ::CELL], drawn, -torch.inf)
+        pairs = (classes * _sureness(seen)[..., None]).flatten(1)
+        scores, places = pairs.topk(min(self.detections, pairs.shape[1]), 1)
+        queries = places // classes.shape[2]
+        chosen = drawn.gather(1, queries[..., None, None].expand(-1, -1, *drawn.shape[-2:]))
+        boxes = boxes_in_shares(chosen, inside)
+        return boxes, scores, places % classes.shape[2], masks_in_boxes(chosen, boxes)
+
     def resized(self, detections: Detections, size: Size, wanted: Size) -> Detections:
         """Masks at the size that is wanted, and the boxes around them; what has no pixel there is left out."""
         masks = draw_masks(detections["masks"], size, wanted)
@@ -103,23 +122,17 @@ class Mask2Former(Detector):
             drawn: Logits of masks [queries, h, w].
             size: Height and width of the image in pixels.
         """
-        inside = drawn[:, : -(-size[0] // _CELL), : -(-size[1] // _CELL)]
-        there = (inside > 0).float()
-        sure = (inside.sigmoid() * there).sum((1, 2)) / there.sum((1, 2)).clamp(min=1)
-        scores, place = (classes * sure[:, None]).flatten().topk(min(self.detections, classes.numel()))
+        inside = drawn[:, : -(-size[0] // CELL), : -(-size[1] // CELL)]
+        scores, place = (classes * _sureness(inside)[:, None]).flatten().topk(min(self.detections, classes.numel()))
         query = place // classes.shape[1]
         boxes = torch.zeros(len(query), 4, device=drawn.device)
         return {"boxes": boxes, "scores": scores, "labels": place % classes.shape[1], "masks": drawn[query]}
 
 
-def draw_masks(drawn: Tensor, size: Size, wanted: Size) -> Tensor:
-    """Masks bool [n, *wanted] of an image, from logits [n, H / 4, W / 4] of the canvas that it is in with a size."""
-    canvas = (_CELL * drawn.shape[-2], _CELL * drawn.shape[-1])
-    masks = torch.zeros(len(drawn), *wanted, dtype=torch.bool, device=drawn.device)
-    for first in range(0, len(drawn), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        masks[part] = resize_masks(drawn[part], canvas, size, wanted) > 0
-    return masks
+def _sureness(masks: Tensor) -> Tensor:
+    """The mean probability [..., Q] inside of masks, logits [..., Q, h, w]; 0 without a pixel."""
+    there = (masks > 0).float()
+    return (masks.sigmoid() * there).sum((-2, -1)) / there.sum((-2, -1)).clamp(min=1)
 
 
 def _large_enough(canvas: Tensor) -> Tensor:

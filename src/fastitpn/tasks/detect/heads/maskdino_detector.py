@@ -10,7 +10,7 @@ from torchvision.ops import box_convert, clip_boxes_to_image
 from fastitpn.models.backbone import FastITPN
 from fastitpn.tasks.detect.heads.base import Detections, Detector, Size, Target
 from fastitpn.tasks.detect.heads.dino_detector import normalised
-from fastitpn.tasks.detect.heads.mask2former_detector import draw_masks
+from fastitpn.tasks.detect.heads.drawn_masks import CELL, draw_masks, masks_in_boxes
 from fastitpn.tasks.detr.levels import blank_of
 from fastitpn.tasks.detr.proposals import gather
 from fastitpn.tasks.heads import HEAD_DIM
@@ -18,10 +18,6 @@ from fastitpn.tasks.maskdino.inference import Instances, instances
 from fastitpn.tasks.maskdino.network import MaskDINONetwork, MaskDINOSettings
 
 _LEVELS = 4
-_SIDE = 56
-"""Sides of the masks inside of their boxes that an exported file gives."""
-_CELL = 4
-"""Stride of the masks that the network draws."""
 
 
 class MaskDINO(Detector):
@@ -109,7 +105,7 @@ class MaskDINO(Detector):
             [B, n], and masks [B, n, m, m]: probabilities inside of the boxes.
         """
         logits, boxes, masks = self.network(self.feature_maps(canvas)[:_LEVELS])
-        inside = ~blank_of(canvas)[:, None, ::_CELL, ::_CELL]  # a cell that has a pixel of the image
+        inside = ~blank_of(canvas)[:, None, ::CELL, ::CELL]  # a cell that has a pixel of the image
         seen = torch.where(inside, masks.float(), -torch.inf)
         best = instances(logits.float(), seen, self.detections)
         scores, order = best.scores.topk(best.scores.shape[1], 1)
@@ -127,7 +123,7 @@ class MaskDINO(Detector):
 
     def _best(self, logits: Tensor, corners: Tensor, masks: Tensor, size: Size) -> Detections:
         """The best detections of one image, of its queries."""
-        inside = masks[:, : -(-size[0] // _CELL), : -(-size[1] // _CELL)]
+        inside = masks[:, : -(-size[0] // CELL), : -(-size[1] // CELL)]
         best = Instances(*(part[0] for part in instances(logits[None], inside[None], self.detections)))
         order = torch.argsort(best.scores, descending=True, stable=True)
         queries = best.queries[order]
@@ -137,14 +133,3 @@ class MaskDINO(Detector):
             "labels": best.labels[order],
             "masks": masks[queries],
         }
-
-
-def masks_in_boxes(drawn: Tensor, corners: Tensor) -> Tensor:
-    """Probabilities [B, n, m, m] of masks, logits [B, n, h, w], inside of boxes [B, n, 4] in shares of the map."""
-    places = (torch.arange(_SIDE, device=drawn.device) + 0.5) / _SIDE
-    low, high = corners[..., :2, None], corners[..., 2:, None]
-    x, y = (2 * (low + (high - low) * places) - 1).unbind(2)  # [B, n, m] each
-    rows, columns = y[..., :, None].expand(-1, -1, -1, _SIDE), x[..., None, :].expand(-1, -1, _SIDE, -1)
-    grid = torch.stack((columns, rows), -1).flatten(0, 1)
-    inside = F.grid_sample(drawn.flatten(0, 1)[:, None].float(), grid, padding_mode="border", align_corners=False)
-    return inside[:, 0].sigmoid().unflatten(0, drawn.shape[:2])

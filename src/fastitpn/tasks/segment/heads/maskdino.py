@@ -54,5 +54,6 @@ HEAD = HeadSpec(
     arguments=_arguments,
     build=_build,
     panoptic={**_PANOPTIC, "encoder_ratio": _PANOPTIC_RATIO},
+    half=False,
     published=PublishedRate(lr=1e-4, images=16),
 )
