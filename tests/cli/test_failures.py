@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from fastitpn.cli.failures import explain_failure, message_of
+from fastitpn.cli.main import main
 from fastitpn.commands.inspect import InspectConfig
 from fastitpn.config import parse
 from fastitpn.errors import InputError
@@ -95,3 +96,20 @@ def test_an_error_from_a_data_loading_process_is_shown_without_its_traceback():
 @pytest.mark.parametrize("error", [ValueError("x"), FileNotFoundError(errno.ENOENT, "no", "a"), RuntimeError("memory")])
 def test_other_errors_are_left_alone(error):
     assert explain_failure(error, PRETRAIN) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "{}", "a.jpg"],
+        ["finetune", "classify", "data={}", "out=b"],
+        ["finetune", "classify", "recipe={}"],
+        ["doctor", "{}"],
+        ["inspect", "{}"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_is_too_long(words, capsys):
+    assert main([word.format("x" * 300) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert f"this name is too long for any file\n  where:    {'x' * 100} ...\n" in said

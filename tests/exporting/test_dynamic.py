@@ -11,7 +11,9 @@ from fastitpn.errors import InputError
 from fastitpn.exporting.config import ExportConfig
 from fastitpn.exporting.dynamic import choose_shapes
 from fastitpn.exporting.formats.registry import FORMATS
+from fastitpn.exporting.network import Graph
 from fastitpn.exporting.parity import ParityError
+from fastitpn.exporting.tracing import shapes_reckoned, trace
 from fastitpn.tasks.exporting import load_subject
 
 
@@ -58,6 +60,18 @@ def test_what_cannot_be_left_open_is_said(kind, keys, text, tmp_path):
     config = ExportConfig(checkpoint=make_checkpoint(kind, tmp_path), **keys)
     with pytest.raises(InputError, match=text):
         choose_shapes(FORMATS[config.format], config, load_subject(config))
+
+
+@pytest.mark.slow
+def test_a_graph_for_any_size_keeps_no_size(tmp_path):
+    """What PyTorch decomposes it to before it is written: a number of the traced size ties it to that, silently."""
+    config = ExportConfig(checkpoint=make_checkpoint("maskdino", tmp_path), dynamic="all")
+    subject = load_subject(config)
+    [shapes] = choose_shapes(FORMATS["onnx"], config, subject)
+    with shapes_reckoned(shapes):
+        program = trace(Graph(subject.network, "fp32"), shapes).run_decompositions({})
+    [images] = [node for node in program.graph.nodes if node.op == "placeholder" and node.name == "images"]
+    assert [isinstance(size, int) for size in images.meta["val"].shape] == [False, True, False, False]
 
 
 def test_where_more_fails_less_is_written(tmp_path, monkeypatch):

@@ -55,6 +55,11 @@ def test_a_difference_at_one_size_and_batch_is_found_and_named():
     parity.check(TOLERANCES["fp16"])
 
 
+def test_results_of_another_number_of_images_are_told():
+    with pytest.raises(ParityError, match="gives results of 0 images for 1 at 32x48 px, batch 1, so nothing"):
+        measured(lambda images: [images[:0].mean((2, 3))])
+
+
 def test_another_decision_is_found():
     parity = measured(lambda images: [images.mean((2, 3)) + torch.tensor([5e-5, 0, 0])])
     assert parity.same == 1

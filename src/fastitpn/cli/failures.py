@@ -8,10 +8,12 @@ from fastitpn.errors import FastITPNError, InputError, is_out_of_memory
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_ACCESS = (errno.EACCES, errno.EROFS)
+_SHOWN = 100
+"""Characters of a name that is too long."""
 
 
 def explain_failure(error: BaseException, config: Config | None) -> InputError | None:
-    """The plain message for a lack of memory, disk space or access rights; None for any other failure.
+    """The plain message for a lack of memory, disk space or rights, or a name that is too long; None for other failures.
 
     Args:
         error: What was raised; the errors that it was raised from count too.
@@ -33,6 +35,13 @@ def explain_failure(error: BaseException, config: Config | None) -> InputError |
                 where=_file(cause),
                 expected="rights to read the data and to write to the folder of the run",
                 fix="change the rights, or choose another folder with out=FOLDER",
+            )
+        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
+            return InputError(
+                "this name is too long for any file",
+                where=f"{(_file(cause) or '')[:_SHOWN]} ...",
+                expected="names of at most 255 bytes, in paths of at most 4,096",
+                fix="look for a missing space or quote in the command or recipe, or take a shorter name",
             )
     return None
 

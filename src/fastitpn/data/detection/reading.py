@@ -159,6 +159,6 @@ def _read_images(listed: Sequence[Any], part: Part, notes: Notes) -> _Images:
             entry.usable = False
         places.setdefault(path, image_key)
     wrong = check_files(list(result.entries.values()))
-    notes.unusable.extend(problem.file for problem in wrong if problem.file.is_file())
+    notes.unusable.extend(problem.file for problem in wrong if os.path.isfile(problem.file))
     notes.problems.extend(wrong)
     return result

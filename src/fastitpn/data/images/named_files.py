@@ -94,12 +94,8 @@ class NamedFiles:
                     yield "a path of another machine", "/".join(parts[start:])
 
     def _exact(self, text: str) -> Path | None:
-        if not text or "\0" in text:
-            return None
-        try:
-            return next((path for folder in self.folders if (path := folder / text).is_file()), None)
-        except OSError:  # a name that is too long for any file
-            return None
+        paths = (folder / text for folder in self.folders) if text else ()
+        return next(filter(os.path.isfile, paths), None)  # False, and no error, for what no file can be called
 
     def _without_suffix(self, text: str) -> Path | None:
         """The only image in its folder of a name that lacks its suffix."""

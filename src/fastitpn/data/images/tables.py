@@ -1,6 +1,7 @@
 """Images named in a CSV table, with their classes and parts, as spreadsheets and other people's scripts write it."""
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -241,7 +242,4 @@ def _normal(name: str) -> str:
 
 
 def _is_file(folder: Path, name: str) -> bool:
-    try:
-        return bool(name) and "\0" not in name and (folder / name.replace("\\", "/")).is_file()
-    except OSError:  # a name that is too long for any file
-        return False
+    return bool(name) and os.path.isfile(folder / name.replace("\\", "/"))  # False for what no file can be called

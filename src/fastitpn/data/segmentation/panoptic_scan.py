@@ -1,5 +1,6 @@
 """Reads COCO's panoptic annotations: JSON with the class of each segment, and a PNG of their ids for each image."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -111,7 +112,7 @@ def scan_panoptic(file: Path, images: Path) -> PanopticScan:
         names=classes.names,
         things=tuple(name for category, name in name_of.items() if category in counted),
         problems=[problem for result in results if isinstance(result, list) for problem in result],
-        left_out=sorted(filter(Path.is_file, left_out)),
+        left_out=sorted(filter(os.path.isfile, left_out)),
         without_segments=len(set(file_names) - {key(annotation.get("image_id")) for annotation in listed}),
     )
 

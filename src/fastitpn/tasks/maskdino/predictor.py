@@ -152,5 +152,6 @@ class Predictor(nn.Module):
             return references
         height, width = masks.shape[-2:]
         corners = boxes_around(masks > 0, self.box_start)
-        shares = box_convert(corners, "xyxy", "cxcywh") / corners.new_tensor([width, height, width, height])
-        return inverse_sigmoid(shares, EPS)
+        x, y, wide, high = box_convert(corners, "xyxy", "cxcywh").unbind(-1)
+        # of one tensor of the sizes, a traced graph would keep the numbers
+        return inverse_sigmoid(torch.stack((x / width, y / height, wide / width, high / height), -1), EPS)

@@ -1,6 +1,7 @@
 """Reads Pascal VOC: one XML file for each image, with the corners of its boxes, and perhaps a PNG of masks."""
 
 import math
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,7 @@ def _read(file: Path, finder: ImageFinder, part: SourcePart) -> None:
     read = (_object(element, size, f"object {place}", file, part) for place, element in enumerate(root.iter("object")))
     objects = [labelled for labelled in read if labelled is not None]
     places = (folder / "SegmentationObject" / f"{file.stem}.png" for folder in (finder.data, file.parent.parent))
-    if masks := next(filter(Path.is_file, places), None):
+    if masks := next(filter(os.path.isfile, places), None):
         packed = read_masks(masks, size, [labelled.box for labelled in objects], part)
         if packed is None:
             return

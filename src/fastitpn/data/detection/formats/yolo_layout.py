@@ -1,5 +1,6 @@
 """Where the images of a YOLO data set and their text files are."""
 
+import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
@@ -52,7 +53,7 @@ def labels_of(image: Path) -> Path:
         if parts[place].lower() == "images":
             above, inside = Path(*parts[:place]), Path(*parts[place + 1 :]).with_suffix(".txt")
             places = (above / "labels" / inside, above / "Labels" / inside, beside)
-            return next(filter(Path.is_file, places), places[0])
+            return next(filter(os.path.isfile, places), places[0])
     return beside
 
 

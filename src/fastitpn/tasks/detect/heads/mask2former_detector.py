@@ -93,7 +93,8 @@ class Mask2Former(Detector):
         """
         outputs = self.head(self.feature_maps(canvas))
         classes = outputs["classes"][-1].float().softmax(-1)[..., :-1]
-        drawn, inside = outputs["masks"][-1].float(), ~blank_of(canvas)
+        drawn = outputs["masks"][-1].float()
+        inside = ~blank_of(canvas)  # a cell that has a pixel of the image
         seen = torch.where(inside[:, None, ::CELL, ::CELL], drawn, -torch.inf)
         pairs = (classes * _sureness(seen)[..., None]).flatten(1)
         scores, places = pairs.topk(min(self.detections, pairs.shape[1]), 1)

@@ -105,8 +105,8 @@ class MaskDINO(Detector):
             [B, n], and masks [B, n, m, m]: probabilities inside of the boxes.
         """
         logits, boxes, masks = self.network(self.feature_maps(canvas)[:_LEVELS])
-        inside = ~blank_of(canvas)[:, None, ::CELL, ::CELL]  # a cell that has a pixel of the image
-        seen = torch.where(inside, masks.float(), -torch.inf)
+        inside = ~blank_of(canvas)  # a cell that has a pixel of the image
+        seen = torch.where(inside[:, None, ::CELL, ::CELL], masks.float(), -torch.inf)
         best = instances(logits.float(), seen, self.detections)
         scores, order = best.scores.topk(best.scores.shape[1], 1)
         queries = best.queries.gather(1, order)
