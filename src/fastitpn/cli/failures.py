@@ -13,7 +13,7 @@ _SHOWN = 100
 
 
 def explain_failure(error: BaseException, config: Config | None) -> InputError | None:
-    """The plain message for a lack of memory, disk space or rights, or a name that is too long; None for other failures.
+    """The plain message for a lack of memory, disk space or rights, or a name that is too long; None for any other.
 
     Args:
         error: What was raised; the errors that it was raised from count too.
