@@ -45,7 +45,7 @@ from fastitpn.models.acceleration.settings import PRESETS, Acceleration
 
 PX, LARGER_PX = (160, 208), (448, 576)
 BATCH, LARGER_BATCH = 8, 2
-PLAIN_STEPS, ARM_STEPS = 60, 20
+PLAIN_STEPS, ARM_STEPS = 60, 60
 PLAIN_LR, ARM_LR = 1e-3, 3e-4
 REFERENCE, KEEP_RATIO = "bipartite", 0.4
 SHARES = (0.15, 0.25, 0.35, 0.45, 0.6)

@@ -31,7 +31,7 @@ MODELS_MAY_NOT = {"config", "data", "console", "files"}
 TASKS = ("classify", "segment", "detect", "pretrain")
 KINDS = re.compile(r"(.Task|Head|Detector|Segmenter|Teacher|RCNN|DINO|Mask2Former|Format)$")
 """Names of classes that an `isinstance` must not tell apart outside of their own package."""
-MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "fastitpn", *sys.stdlib_module_names}
+MODELS_STAND_ON = {"torch", "timm", "numpy", "safetensors", "isal", "fastitpn", *sys.stdlib_module_names}
 MEANINGLESS = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
 SAYS_NOTHING = re.compile(
     r"(Which|The same|Likewise|Where|Why|What|How many|As given|Names|(Of|To|As)( (the|an?|its|that|this|each|all))? "

@@ -15,7 +15,13 @@ PLACES = {
     "safetensors": (("load_file", "safe_open"), {"runs/hub_folder.py", "models/weights/reading.py"}),
     "zip archives": (
         ("zipfile.ZipFile",),
-        {"runs/checkpoint.py", "models/weights/reading.py", "models/weights/archives.py", "exporting/torch_files.py"},
+        {
+            "exporting/torch_files.py",
+            "models/weights/archives.py",
+            "models/weights/reading.py",
+            "runs/checkpoint.py",
+            "runs/written_checksums.py",
+        },
     ),
     "tar archives": (
         ("tarfile.open",),

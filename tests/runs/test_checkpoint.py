@@ -29,6 +29,21 @@ def test_a_tensor_that_occurs_twice_is_stored_once(tmp_path):
     assert (tmp_path / "a.ckpt").stat().st_size < 1.1 * tensor.nbytes
 
 
+def test_checksums_are_those_that_pytorch_writes(tmp_path):
+    content = {"weights": torch.randn(3000, 1000), "none": torch.zeros(0), "few": [torch.arange(3), "text"]}
+    save_checkpoint(tmp_path / "a.ckpt", content)
+    assert torch.serialization.get_crc32_options()
+    with (tmp_path / "b.ckpt").open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+    ours, theirs = (zipfile.ZipFile(tmp_path / name) for name in ("a.ckpt", "b.ckpt"))
+    assert ours.testzip() is None
+    for own, other in zip(ours.infolist(), theirs.infolist(), strict=True):
+        if not own.filename.endswith("serialization_id"):  # made of the checksums that PyTorch has at that time
+            assert (own.filename, own.CRC, own.file_size) == (other.filename, other.CRC, other.file_size)
+    differing = sum(a != b for a, b in zip(*((tmp_path / n).read_bytes() for n in ("a.ckpt", "b.ckpt")), strict=True))
+    assert differing < 60  # that member, and its checksum in two places
+
+
 def test_one_generation_before_is_kept(tmp_path):
     for step in range(3):
         save_checkpoint(tmp_path / "last.ckpt", {"step": step}, previous=tmp_path / "previous.ckpt")

@@ -14,6 +14,7 @@ from fastitpn.errors import InputError
 from fastitpn.files import replacing
 from fastitpn.listing import matching
 from fastitpn.models.weights.checksums import damage_of_members, damage_of_table
+from fastitpn.runs.written_checksums import add_checksums, without_checksums
 
 FORMAT = "fastitpn-1"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -37,7 +38,9 @@ def save_checkpoint(path: Path, content: Mapping[str, Any], *, previous: Path | 
     """
     portable = to_cpu({"format": FORMAT, **content})
     with replacing(path, previous=previous) as file:
-        torch.save(portable, file)
+        with without_checksums():
+            torch.save(portable, file)
+        add_checksums(file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
