@@ -8,8 +8,9 @@ import yaml
 
 from fastitpn.config import Config
 from fastitpn.errors import InputError
+from fastitpn.files import write_text
 from fastitpn.runs.metrics_log import append_row
-from fastitpn.runs.run_directory import RunDirectory, prepare
+from fastitpn.runs.run_directory import RunDirectory, _make, prepare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,29 @@ def test_other_peoples_folders_and_files_are_left_alone(tmp_path):
 def test_an_empty_folder_and_one_with_hidden_files_are_taken(tmp_path):
     (tmp_path / ".config.yaml.tmp").touch()
     assert prepare(tmp_path, CONFIG).verb == "pretrain"
+
+
+@pytest.mark.parametrize("last", ["data.json.gz", "run.json"])
+def test_a_command_that_was_killed_before_its_settings_were_written_is_begun_again(last, tmp_path, monkeypatch):
+    listing = {"data": {"a.jpg": [1, "x"]}}
+
+    class Killed(BaseException):
+        pass
+
+    def kill(path, text):
+        if path.name == "config.yaml" or last == "data.json.gz":
+            raise Killed
+        write_text(path, text)
+
+    for module in ("run_directory", "identity"):
+        monkeypatch.setattr(f"fastitpn.runs.{module}.write_text", kill)
+    with pytest.raises(Killed):
+        _make(tmp_path, CONFIG, listing)
+    assert (tmp_path / last).is_file()
+    assert not (tmp_path / "config.yaml").exists()
+    monkeypatch.undo()
+    _make(tmp_path, CONFIG, listing)
+    assert (tmp_path / "config.yaml").is_file()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

@@ -200,6 +200,11 @@ def _told_to_all(problem: InputError | None) -> InputError | None:
     return box[0]
 
 
+def _is_begun(name: str) -> bool:
+    """Whether a file may be there before the settings: a command that was killed meanwhile is begun again."""
+    return name in (DATA, identity.FILE) or name.startswith(".")
+
+
 def _make(directory: Path, config: Config, listing: Listing | None) -> None:
     if directory.exists() and not directory.is_dir():
         raise InputError(
@@ -207,7 +212,7 @@ def _make(directory: Path, config: Config, listing: Listing | None) -> None:
         )
     if (directory / CONFIG).is_file():
         check_same(Run(directory), config, listing)
-    elif directory.is_dir() and any(not path.name.startswith(".") for path in children(directory)):
+    elif directory.is_dir() and not all(_is_begun(path.name) for path in children(directory)):
         raise InputError(
             "the folder is not empty, and no run directory",
             where=directory,
