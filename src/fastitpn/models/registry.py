@@ -98,7 +98,7 @@ def _create(name: str, pretrained: bool, pyramid: bool = False, **kwargs: Any) -
         name,
         pretrained,
         pretrained_filter_fn=load_for_timm,
-        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": FeatureMaps},
+        feature_cfg={"out_indices": tuple(range(levels)), "feature_cls": FeatureMaps, "output_fmt": "NCHW"},
         pyramid=pyramid,
         **{**ARCHITECTURES[name].changes(), **kwargs},
     )

@@ -113,15 +113,16 @@ class Windows(NamedTuple):
         return self.rows * self.columns
 
     @property
-    def padding(self) -> tuple[int, int]:
-        """Rows and columns beyond the map."""
-        return self.rows * self.window_height - self.height, self.columns * self.window_width - self.width
-
-    @property
     def fewest_patches(self) -> int:
         """Patches of the map in the window with the fewest."""
-        down, right = self.padding
+        down, right = padding_of(self)
         return (self.window_height - down) * (self.window_width - right)
+
+
+def padding_of(windows: Windows) -> tuple[int, int]:
+    """Rows and columns of windows beyond the map. No property: PyTorch 2.10 cannot compile one of a named tuple."""
+    down = windows.rows * windows.window_height - windows.height
+    return down, windows.columns * windows.window_width - windows.width
 
 
 def _error(name: str, value: object, expected: str) -> InputError:

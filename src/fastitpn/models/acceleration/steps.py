@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastitpn.models.acceleration.criteria.base import Tokens
+from fastitpn.models.acceleration.criteria.base import Tokens, padding_of_sizes
 from fastitpn.models.acceleration.criteria.registry import CRITERIA
 from fastitpn.models.acceleration.gathering import Windows
 from fastitpn.models.acceleration.migration import Migration
@@ -73,8 +73,8 @@ def leave(
     row = windows.window_width if complete else None
     tokens = Tokens(x.detach(), sizes, stay, keep_ratio, row, attention, scores)
     ranks, destinations, matched_with = CRITERIA[migration.metric].choose(tokens)
-    if tokens.padding is not None:
-        ranks = ranks.masked_fill(tokens.padding, math.inf)
+    if (padding := padding_of_sizes(tokens.sizes)) is not None:
+        ranks = ranks.masked_fill(padding, math.inf)
     ranked = ranks.argsort(dim=-1, stable=True)
     stays, leaves = ranked[..., :stay].sort(-1).values, ranked[..., stay:].sort(-1).values
     order = torch.cat((stays, leaves), dim=-1)

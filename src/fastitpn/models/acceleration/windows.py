@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastitpn.models.acceleration.gathering import Windows
+from fastitpn.models.acceleration.gathering import Windows, padding_of
 
 
 def split_map(x: Tensor, windows: Windows) -> Tensor:
     """Raster order to window order: [B, height * width, C] to [B, W, n, C], zeros where there is no patch."""
     x = x.unflatten(1, (windows.height, windows.width))
-    down, right = windows.padding
+    down, right = padding_of(windows)
     if down > 0 or right > 0:
         x = F.pad(x, (0, 0, 0, right, 0, down))
     x = x.unflatten(2, (windows.columns, windows.window_width)).unflatten(1, (windows.rows, windows.window_height))
@@ -31,7 +31,7 @@ def token_sizes(x: Tensor, windows: Windows) -> Tensor | None:
 
     None without any padding.
     """
-    if windows.padding == (0, 0):
+    if padding_of(windows) == (0, 0):
         return None
     patches = torch.ones(1, windows.height * windows.width, 1, device=x.device)
     return split_map(patches, windows).squeeze(3).expand(x.shape[0], -1, -1)

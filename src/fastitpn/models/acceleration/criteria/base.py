@@ -28,7 +28,12 @@ class Tokens(NamedTuple):
     @property
     def padding(self) -> Tensor | None:
         """Where there is no patch, bool [B, W, n]; None without any."""
-        return None if self.sizes is None else self.sizes == 0
+        return padding_of_sizes(self.sizes)
+
+
+def padding_of_sizes(sizes: Tensor | None) -> Tensor | None:
+    """The property `Tokens.padding`, which PyTorch 2.10 cannot compile."""
+    return None if sizes is None else sizes == 0
 
 
 class Choice(NamedTuple):

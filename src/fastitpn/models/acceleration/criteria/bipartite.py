@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastitpn.models.acceleration.criteria.base import Choice, Criterion, Tokens, in_float32
+from fastitpn.models.acceleration.criteria.base import Choice, Criterion, Tokens, in_float32, padding_of_sizes
 
 
 class Bipartite(Criterion):
@@ -21,7 +21,7 @@ class Bipartite(Criterion):
         """By the similarity with the best destination."""
         count, device = tokens.values.shape[2], tokens.values.device
         destinations = spread_destinations(count, tokens.stay, tokens.keep_ratio, tokens.row, device)
-        scores, matched_with = match_scores(tokens.values, tokens.padding, destinations)
+        scores, matched_with = match_scores(tokens.values, padding_of_sizes(tokens.sizes), destinations)
         return Choice(scores, destinations, matched_with)
 
 
