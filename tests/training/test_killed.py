@@ -1,5 +1,6 @@
 """Runs that are killed from outside, as a scheduler or a power cut would."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,7 +8,8 @@ import subprocess
 import forking
 import pytest
 import torch
-from training_example import RandomImages, program, train, wait_for_rows
+from tiny_runs import figures
+from training_example import RandomImages, TinyTask, program, train, wait_for_rows
 
 from fastitpn.runs.checkpoint import load_checkpoint
 from fastitpn.runs.run import Run
@@ -48,3 +50,26 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, unbroken, number, whole
     theirs = weights(unbroken)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in weights(run).items())
     assert [row["step"] for row in run.history] == [row["step"] for row in unbroken.history]
+
+
+class Asked(TinyTask):
+    """Sends itself a signal when an evaluation begins."""
+
+    def __init__(self, at: int):
+        super().__init__()
+        self.at = at
+
+    def evaluate(self, batches, model):
+        self.at -= 1
+        if self.at == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().evaluate(batches, model)
+
+
+def test_a_signal_at_the_last_evaluation_changes_no_figure(tmp_path, unbroken):
+    with contextlib.suppress(KeyboardInterrupt):  # it may finish what it is about to finish
+        train(tmp_path / "run", task=(task := Asked(at=4)))
+    assert task.at == 0
+    run = train(tmp_path / "run")
+    assert run.metrics == unbroken.metrics
+    assert figures(run) == figures(unbroken)
