@@ -55,26 +55,6 @@ def test_a_difference_at_one_size_and_batch_is_found_and_named():
     parity.check(TOLERANCES["fp16"])
 
 
-def test_one_that_chooses_may_choose_otherwise_in_a_tenth_of_the_pictures():
-    network, seen = Means(), []
-    network.chooses = True
-
-    def run(images, wrong=(3,), by=1.01):
-        seen.append(1)
-        return [images.mean((2, 3)) * (by if len(seen) - 1 in wrong else 1)]
-
-    def difference(**how):
-        seen.clear()
-        shapes = Shapes(size=(32, 48), dynamic="off")
-        return compare(network, lambda images: run(images, **how), pictures(20), shapes).difference
-
-    assert difference(wrong=(3, 17)) == 0
-    assert difference(wrong=(3, 11, 17)) == pytest.approx(0.01, rel=1e-2)
-    assert math.isnan(difference(wrong=(3,), by=math.nan))
-    network.chooses = False
-    assert difference(wrong=(3,)) == pytest.approx(0.01, rel=1e-2)
-
-
 def test_results_of_another_number_of_images_are_told():
     with pytest.raises(ParityError, match="gives results of 0 images for 1 at 32x48 px, batch 1, so nothing"):
         measured(lambda images: [images[:0].mean((2, 3))])

@@ -21,14 +21,11 @@ class Network(nn.Module):
         decides: Whether the highest number along axis 1 of the first one is a decision.
         one_by_one: Whether sizes of outputs depend on what is in an image, so that a batch can have but one, and
             `torch.export` cannot follow.
-        chooses: Whether it chooses the places that it looks at closely. Now and then a choice hangs on a rounding; then
-            all that is said of that picture differs a little.
     """
 
     outputs: tuple[str, ...]
     decides = True
     one_by_one = False
-    chooses = False
 
     def compare(self, given: list[Tensor], expected: list[Tensor]) -> tuple[float, int, int]:
         """Compare the outputs of a file with those of the network.

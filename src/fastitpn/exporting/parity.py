@@ -1,7 +1,6 @@
 """Whether a file does what its model does: both are run on the same pictures."""
 
 from dataclasses import dataclass
-from math import isnan
 from typing import Any
 
 import torch
@@ -39,10 +38,6 @@ TOLERANCES = {
 """By precision. int8 has none: its file is quantised from one that passed as fp32, and its loss is measured."""
 
 
-_MAY_CHOOSE_OTHERWISE = 10
-"""Of so many batches one may differ by more, if the network chooses where it looks; its decisions count as ever."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parity:
     """How far a file is from its model.
@@ -50,8 +45,7 @@ class Parity:
     Attributes:
         difference: The largest over all outputs, pictures, sizes and batches: of any number in an output, as a share
             of the largest one in it. nan if the file gives numbers that are none.
-            Of detections: of a coordinate, as a share of the image, or of a score. Of a network that chooses where it
-            looks, without the batches that differ most, one in ten.
+            Of detections: of a coordinate, as a share of the image, or of a score.
         same: Share of the decisions that are the same, None for outputs that decide nothing. A detection is one.
         where: The size and batch of the largest difference.
         pictures: What it was measured on.
@@ -107,8 +101,7 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
     Raises:
         ParityError: The file cannot be run.
     """
-    differences: list[tuple[float, str]] = []
-    same, decisions = 0, 0
+    worst, where, same, decisions = 0.0, "", 0, 0
     for size in shapes.sizes:
         for batch in shapes.batches:
             place = f"{size[0]}x{size[1]} px, batch {batch}"
@@ -118,11 +111,9 @@ def compare(network: Network, run: Runner, pictures: Pictures, shapes: Shapes) -
                 expected, given = network(images), run_or_raise(run, images, place)
                 _check_number(given, len(images), place)
                 difference, alike, number = network.compare(given, list(expected))
-                differences.append((difference, place))
+                if not difference <= worst:
+                    worst, where = difference, place
                 same, decisions = same + alike, decisions + number
-    ordered = sorted(differences, key=lambda pair: (isnan(pair[0]), pair[0]))
-    left_out = len(ordered) // _MAY_CHOOSE_OTHERWISE if network.chooses and not isnan(ordered[-1][0]) else 0
-    worst, where = ordered[-1 - left_out]
     return Parity(
         difference=worst,
         same=same / decisions if decisions else None,

@@ -43,7 +43,6 @@ class DetectNetwork(Network):
         super().__init__()
         self.model = model
         self.one_by_one = one_by_one
-        self.chooses = True
         self.outputs = ("boxes", "scores", "classes", "masks")[: 4 if model.has_masks else 3]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

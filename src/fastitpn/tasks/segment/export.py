@@ -56,7 +56,6 @@ class SegmentExport(Exportable):
     def __init__(self, trained: Trained[Segmenter, SegmenterDescription]):
         about = trained.about
         network = (PanopticNetwork if about.classes.panoptic else SegmentNetwork)(trained.model)
-        network.chooses = not HEADS[about.head["name"]].half
         name = about.head["name"]
         super().__init__(
             network.eval(),
